@@ -1,0 +1,45 @@
+/**
+ * The one error type of the project: a kind (which fixes the exit code) and one line naming the thing, its value
+ * and the remedy.
+ */
+
+/** Exit code of the command line for each kind of error: 1 failed, 2 bad input, 130 interrupted. */
+export const exitCodes = {
+  /** An argument, setting, preset or path that cannot be used. */
+  input: 2,
+  /** A data file that is missing, truncated, of another format or with another checksum. */
+  data: 2,
+  /** A checkpoint that is corrupt, half-written or of another run. */
+  checkpoint: 2,
+  /** A device that was asked for and is not there. */
+  device: 2,
+  /** Something the set-up should have built or installed is missing. */
+  setup: 2,
+  /** No space left, or a file that could not be written. */
+  disk: 1,
+  /** A download that failed. */
+  network: 1,
+  /** A loss or a gradient that is not finite. */
+  nonfinite: 1,
+  /** libtorch refused an operator call. */
+  torch: 1,
+  /** Stopped by the user; the state was saved. */
+  interrupted: 130,
+} as const
+
+export type ErrorKind = keyof typeof exitCodes
+
+/** Every error this project raises on purpose. `message` is one line: thing, value, remedy. */
+export class DdsasError extends Error {
+  readonly kind: ErrorKind
+
+  constructor(kind: ErrorKind, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'DdsasError'
+    this.kind = kind
+  }
+
+  get exitCode(): number {
+    return exitCodes[this.kind]
+  }
+}
