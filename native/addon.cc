@@ -1,0 +1,46 @@
+// The doorway to libtorch: every function that JavaScript can call, on one screen.
+#include <napi.h>
+
+#include "autograd.h"
+#include "dispatch.h"
+#include "engine.h"
+#include "interrupt.h"
+#include "memory.h"
+#include "tensor.h"
+
+namespace {
+
+Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
+  ddsas::keep_and_count_memory();
+  const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
+    exports.Set(name, Napi::Function::New(env, function, name));
+  };
+  // any operator of ATen or of native/kernels, by its schema
+  add("operator", ddsas::FindOperator);
+  add("call", ddsas::Call);
+  add("callLater", ddsas::CallLater);
+  add("finish", ddsas::Finish);
+  // tensors, named by integer slots
+  add("fromBytes", ddsas::FromBytes);
+  add("toBytes", ddsas::ToBytes);
+  add("describe", ddsas::DescribeTensor);
+  add("item", ddsas::Item);
+  add("free", ddsas::Free);
+  add("liveSlots", ddsas::LiveSlots);
+  // gradients
+  add("grad", ddsas::Grad);
+  add("setRequiresGrad", ddsas::SetRequiresGrad);
+  add("setGradMode", ddsas::SetGradMode);
+  // the machine
+  add("engine", ddsas::Engine);
+  add("setThreads", ddsas::SetThreads);
+  add("memory", ddsas::Memory);
+  add("resetPeakMemory", ddsas::ResetPeakMemory);
+  add("watchInterrupts", ddsas::WatchInterrupts);
+  add("interrupts", ddsas::Interrupts);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(ddsas, Initialise)

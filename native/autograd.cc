@@ -1,0 +1,50 @@
+// Automatic differentiation for JavaScript over torch::autograd.
+#include "autograd.h"
+
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "errors.h"
+#include "slots.h"
+
+namespace ddsas {
+
+namespace {
+
+torch::autograd::variable_list tensors_of(const Napi::Value& value) {
+  const auto slots = value.As<Napi::Array>();
+  torch::autograd::variable_list tensors;
+  tensors.reserve(slots.Length());
+  for (uint32_t i = 0; i < slots.Length(); ++i)
+    tensors.push_back(at_slot(Napi::Value(slots[i]).As<Napi::Number>().Int32Value()));
+  return tensors;
+}
+
+}  // namespace
+
+Napi::Value Grad(const Napi::CallbackInfo& info) {
+  const auto env = info.Env();
+  return guarded(env, [] { return std::string("grad"); }, [&]() -> Napi::Value {
+    const auto& output = at_slot(info[0].As<Napi::Number>().Int32Value());
+    const auto gradients = torch::autograd::grad({output}, tensors_of(info[1]), {}, false, false, true);
+    auto slots = Napi::Array::New(env, gradients.size());
+    for (size_t i = 0; i < gradients.size(); ++i)
+      slots[i] = gradients[i].defined() ? Napi::Number::New(env, put(gradients[i])) : env.Null();
+    return slots;
+  });
+}
+
+Napi::Value SetRequiresGrad(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [] { return std::string("requiresGrad"); }, [&]() -> Napi::Value {
+    for (auto& tensor : tensors_of(info[0])) tensor.set_requires_grad(info[1].As<Napi::Boolean>().Value());
+    return info.Env().Undefined();
+  });
+}
+
+Napi::Value SetGradMode(const Napi::CallbackInfo& info) {
+  const bool before = at::GradMode::is_enabled();
+  at::GradMode::set_enabled(info[0].As<Napi::Boolean>().Value());
+  return Napi::Boolean::New(info.Env(), before);
+}
+
+}  // namespace ddsas

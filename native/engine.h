@@ -1,0 +1,14 @@
+// What engine this addon runs on: libtorch's version and place, threads, devices.
+#pragma once
+
+#include <napi.h>
+
+namespace ddsas {
+
+/// engine() -> { version, path, config, threads, cuda }: cuda is the number of devices, config libtorch's own summary.
+Napi::Value Engine(const Napi::CallbackInfo& info);
+
+/// setThreads(n): how many threads libtorch computes one operator with.
+Napi::Value SetThreads(const Napi::CallbackInfo& info);
+
+}  // namespace ddsas

@@ -1,0 +1,92 @@
+// Memory of CPU tensors: an allocator that counts bytes exactly, and a C library told to keep large buffers.
+#include "memory.h"
+
+#include <c10/core/Allocator.h>
+#include <torch/version.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+namespace ddsas {
+
+namespace {
+
+std::atomic<int64_t> live{0};
+std::atomic<int64_t> peak{0};
+
+// Vector loads want 64-byte alignment; the size of a block stands in the 64 bytes before it.
+constexpr size_t kAlignment = 64;
+
+void count(int64_t bytes) {
+  const int64_t now = live.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  int64_t seen = peak.load(std::memory_order_relaxed);
+  while (now > seen && !peak.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
+  }
+}
+
+void release(void* data) {
+  if (data == nullptr) return;
+  char* block = static_cast<char*>(data) - kAlignment;
+  count(-static_cast<int64_t>(*reinterpret_cast<size_t*>(block)));
+  std::free(block);
+}
+
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 3)
+#define DDSAS_ALLOCATE_CONST
+#else
+#define DDSAS_ALLOCATE_CONST const
+#endif
+
+class CountingAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t bytes) DDSAS_ALLOCATE_CONST override {
+    if (bytes == 0) return {nullptr, nullptr, &release, c10::Device(c10::kCPU)};
+    void* block = nullptr;
+    if (posix_memalign(&block, kAlignment, bytes + kAlignment) != 0)
+      throw std::runtime_error("not enough memory for a tensor of " + std::to_string(bytes) + " bytes");
+    *static_cast<size_t*>(block) = bytes;
+    count(static_cast<int64_t>(bytes));
+    void* data = static_cast<char*>(block) + kAlignment;
+    return {data, data, &release, c10::Device(c10::kCPU)};
+  }
+
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
+
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 3)
+  void copy_data(void* to, const void* from, std::size_t bytes) const override { default_copy_data(to, from, bytes); }
+#endif
+};
+
+CountingAllocator allocator;
+
+}  // namespace
+
+void keep_and_count_memory() {
+#ifdef __GLIBC__
+  // By default glibc maps every large buffer anew and unmaps it on free: each operator then pays a page fault per
+  // 4 KiB of its output. Never map, never trim: a freed buffer is reused by the next operator.
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
+  c10::SetAllocator(c10::kCPU, &allocator, /*priority=*/100);
+}
+
+Napi::Value Memory(const Napi::CallbackInfo& info) {
+  auto result = Napi::Object::New(info.Env());
+  result["live"] = Napi::Number::New(info.Env(), static_cast<double>(live.load()));
+  result["peak"] = Napi::Number::New(info.Env(), static_cast<double>(peak.load()));
+  return result;
+}
+
+Napi::Value ResetPeakMemory(const Napi::CallbackInfo& info) {
+  peak.store(live.load());
+  return info.Env().Undefined();
+}
+
+}  // namespace ddsas

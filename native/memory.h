@@ -1,0 +1,17 @@
+// Memory of CPU tensors: an allocator that counts, and a C library told to keep what it has.
+#pragma once
+
+#include <napi.h>
+
+namespace ddsas {
+
+/// Installs the counting allocator and the C library's settings; called once, when the addon loads.
+void keep_and_count_memory();
+
+/// memory() -> { live, peak }: bytes of CPU tensors now, and the most since resetPeakMemory().
+Napi::Value Memory(const Napi::CallbackInfo& info);
+
+/// resetPeakMemory(): the peak becomes what is live now.
+Napi::Value ResetPeakMemory(const Napi::CallbackInfo& info);
+
+}  // namespace ddsas

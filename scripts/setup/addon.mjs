@@ -1,0 +1,123 @@
+/** Third step of the set-up: builds build/Release/ddsas.node with cmake-js when a source or libtorch changed. */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { availableParallelism, freemem } from 'node:os'
+import { join } from 'node:path'
+import { findLibtorch } from '../libtorch.mjs'
+import { digest, excerpt, filesBelow, readStamp, run, SetupError, writeWhole } from './run.mjs'
+
+/** Oldest libtorch whose dispatcher and autograd the addon knows. */
+const oldestLibtorch = [1, 13]
+
+/** Memory that one compiler needs at its peak for a file with libtorch's headers. */
+const bytesPerJob = 2 * 2 ** 30
+
+export function addonStep(root) {
+  const addon = join(root, 'build/Release/ddsas.node')
+  const stamp = join(root, 'build/addon.stamp')
+  return {
+    pending: () => readStamp(stamp) !== wantedDigest(root) || !existsSync(addon),
+    run: async (say) => {
+      const libtorch = checkedLibtorch()
+      const wanted = wantedDigest(root)
+      rmSync(stamp, { force: true })
+      await build(root, libtorch, say)
+      install(root, addon)
+      writeWhole(join(root, 'build/libtorch.json'), JSON.stringify(libtorch, null, 2))
+      writeWhole(stamp, wanted)
+    },
+  }
+}
+
+function wantedDigest(root) {
+  return digest(filesBelow(join(root, 'native')), configuration(root, findLibtorch()))
+}
+
+/** Everything besides the sources that the binary depends on. Replaced libraries show in their size and time. */
+function configuration(root, libtorch) {
+  const names = ['libtorch_cpu.so', 'libtorch_cpu.dylib']
+  const library = libtorch && names.map((name) => join(libtorch.lib, name)).find((file) => existsSync(file))
+  const { size, mtimeMs } = library ? statSync(library) : {}
+  const { CXX, DDSAS_SANITIZE } = process.env
+  return { root, libtorch, size, mtimeMs, arch: process.arch, CXX, DDSAS_SANITIZE }
+}
+
+function checkedLibtorch() {
+  const libtorch = findLibtorch()
+  const remedy =
+    'install PyTorch for python3 (pip install torch) or set LIBTORCH to the path of an unpacked libtorch'
+  if (!libtorch) throw new SetupError(`libtorch was not found; ${remedy}`, 2)
+  const [major, minor] = libtorch.version.split('.').map(Number)
+  const [oldMajor, oldMinor] = oldestLibtorch
+  if (major < oldMajor || (major === oldMajor && minor < oldMinor)) {
+    const { version, root } = libtorch
+    throw new SetupError(
+      `libtorch ${version} in ${root} is older than ${oldestLibtorch.join('.')}; ${remedy}`,
+      2,
+    )
+  }
+  return libtorch
+}
+
+/** As many compilers as cores, as long as each has its memory. */
+export function jobCount(cores = availableParallelism(), memory = process.availableMemory?.() ?? freemem()) {
+  return Math.max(1, Math.min(cores, Math.floor(memory / bytesPerJob)))
+}
+
+async function build(root, libtorch, say) {
+  const jobs = jobCount()
+  say(
+    `building the addon on libtorch ${libtorch.version} (${libtorch.lib}), ${jobs} at a time; this takes minutes`,
+  )
+  const began = Date.now()
+  const folder = join(root, 'build/cmake')
+  startAfresh(folder, configuration(root, libtorch))
+  const { code, output } = await cmakeJs(root, folder, libtorch, jobs)
+  writeWhole(join(root, 'build/addon.log'), output)
+  if (code !== 0) throw new SetupError(`the addon did not compile (build/addon.log)\n${excerpt(output)}`, 1)
+  const warnings = output.split('\n').filter((line) => line.includes('warning:')).length
+  const seconds = Math.round((Date.now() - began) / 1000)
+  say(`built the addon in ${seconds} s${warnings ? `, ${warnings} warnings (build/addon.log)` : ''}`)
+}
+
+/** cmake-js configures only once, so a folder configured for another libtorch, compiler or place must go. */
+function startAfresh(folder, wanted) {
+  const file = join(folder, 'ddsas-configuration.json')
+  const text = JSON.stringify(wanted)
+  if (existsSync(file) && readFileSync(file, 'utf8').trim() === text) return
+  rmSync(folder, { recursive: true, force: true })
+  writeWhole(file, text)
+}
+
+/**
+ * native/package.json declares a Node-API version: that is what makes cmake-js take the headers of the node-api-headers
+ * package and download none. Make rather than Ninja, as one generator must serve every machine.
+ */
+function cmakeJs(root, folder, libtorch, jobs) {
+  const program = createRequire(join(root, 'package.json')).resolve('cmake-js/bin/cmake-js')
+  const settings = {
+    DDSAS_TORCH_INCLUDE: libtorch.include.join(';'),
+    DDSAS_TORCH_LIB: libtorch.lib,
+    DDSAS_TORCH_ABI: libtorch.cxx11Abi,
+    DDSAS_CXX_STANDARD: libtorch.cxxStandard,
+    DDSAS_CUDA_INCLUDE: libtorch.cudaInclude.join(';'),
+    DDSAS_SANITIZE: process.env.DDSAS_SANITIZE ? 'ON' : 'OFF',
+  }
+  const defined = Object.entries(settings).filter(([, value]) => value !== undefined && value !== '')
+  const args = ['build', '-d', join(root, 'native'), '-O', folder, '-B', 'Release', '-m', '-p', String(jobs)]
+  return run(
+    process.execPath,
+    [program, ...args, ...defined.map(([name, value]) => `--CD${name}=${value}`)],
+    {
+      cwd: root,
+    },
+  )
+}
+
+/** Renamed into place: a running search keeps the file it loaded, a starting one finds a whole file. */
+function install(root, addon) {
+  mkdirSync(join(root, 'build/Release'), { recursive: true })
+  const aside = `${addon}.${process.pid}`
+  copyFileSync(join(root, 'build/cmake/Release/ddsas.node'), aside)
+  renameSync(aside, addon)
+}

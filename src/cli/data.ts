@@ -1,0 +1,118 @@
+/** The commands `ddsas data fetch` and `ddsas data info`. */
+import { SingleBar } from 'cli-progress'
+import { Command } from 'commander'
+import { type CifarInfo, cifarInfo } from '../data/cifar-info.ts'
+import { parseCifarName } from '../data/cifar-layout.ts'
+import { type FetchProgress, type FetchResult, type FetchStage, fetchDataset } from '../data/fetch.ts'
+
+const defaultDirectory = 'data'
+
+/** Builds `ddsas data`; errors propagate as DdsasError to the caller of `parseAsync`. */
+export function dataCommand(): Command {
+  const data = new Command('data').description('fetch data sets and see what a data folder holds')
+  data
+    .command('fetch')
+    .description('fetch a data set, check its sums and write its standard binary files')
+    .argument('<dataset>', 'cifar10 or cifar100')
+    .option('--data <dir>', 'data folder', defaultDirectory)
+    .option('--url <url>', 'another address of the CIFAR-100 archive')
+    .option('--md5 <sum>', 'MD5 sum of the CIFAR-100 archive')
+    .option('--json', 'print the result as JSON')
+    .action(fetchAction)
+  data
+    .command('info')
+    .description('count images and classes and print fingerprints')
+    .argument('[dir]', 'data folder', defaultDirectory)
+    .option('--dataset <name>', 'cifar10 or cifar100', 'cifar10')
+    .option('--json', 'print the result as JSON')
+    .action(infoAction)
+  return data
+}
+
+interface FetchFlags {
+  readonly data: string
+  readonly url?: string
+  readonly md5?: string
+  readonly json?: boolean
+}
+
+async function fetchAction(dataset: string, { data, url, md5, json }: FetchFlags): Promise<void> {
+  const stop = new AbortController()
+  const interrupt = () => stop.abort()
+  // Once: the first Ctrl-C cleans up, a second one ends the process.
+  process.once('SIGINT', interrupt)
+  const progress = process.stderr.isTTY ? progressBar() : progressLines()
+  try {
+    const { onProgress } = progress
+    const result = await fetchDataset(dataset, data, { url, md5, onProgress, signal: stop.signal })
+    progress.stop()
+    console.log(json ? JSON.stringify(result) : fetchText(result))
+  } finally {
+    progress.stop()
+    process.off('SIGINT', interrupt)
+  }
+}
+
+function fetchText({ dataset, folder, fetched }: FetchResult): string {
+  return fetched ? `${dataset} is ready in ${folder}` : `${dataset} is already in ${folder}, checksums agree`
+}
+
+function infoAction(directory: string, { dataset, json }: { dataset: string; json?: boolean }): void {
+  const info = cifarInfo(directory, parseCifarName(dataset))
+  console.log(json ? JSON.stringify(info) : infoText(info))
+}
+
+function infoText({ dataset, directory, classes, train, test }: CifarInfo): string {
+  const width = Math.max(...classes.map((name) => name.length), 'class'.length)
+  const row = (name: string, a: unknown, b: unknown) =>
+    `${name.padEnd(width)} ${String(a).padStart(8)} ${String(b).padStart(8)}`
+  return [
+    `${dataset} in ${directory}: ${classes.length} classes`,
+    row('class', 'train', 'test'),
+    ...classes.map((name, label) => row(name, train.perClass[label], test.perClass[label])),
+    row('all', train.count, test.count),
+    `train sha256 ${train.fingerprint}`,
+    `test  sha256 ${test.fingerprint}`,
+  ].join('\n')
+}
+
+const stageTexts: Readonly<Record<FetchStage, string>> = {
+  check: 'checking what is there',
+  download: 'downloading',
+  extract: 'extracting',
+  convert: 'converting',
+  verify: 'verifying',
+  ready: 'ready',
+}
+
+interface ProgressView {
+  readonly onProgress: (progress: FetchProgress) => void
+  readonly stop: () => void
+}
+
+function progressBar(): ProgressView {
+  const bar = new SingleBar({ format: '{text} [{bar}] {percentage}%', hideCursor: true, gracefulExit: false })
+  return {
+    onProgress: ({ stage, done, total }) => {
+      const text = stageTexts[stage].padEnd(stageTexts.check.length)
+      // The library divides by the total, which may not be known.
+      if (bar.isActive) {
+        bar.setTotal(Math.max(total, 1))
+        bar.update(Math.min(done, total), { text })
+      } else {
+        bar.start(Math.max(total, 1), done, { text })
+      }
+    },
+    stop: () => bar.stop(),
+  }
+}
+
+/** One line a stage, on the error output so that `--json` leaves only JSON on the other. */
+function progressLines(): ProgressView {
+  let last: FetchStage | undefined
+  const onProgress = ({ stage }: FetchProgress) => {
+    if (stage !== last) console.error(stageTexts[stage])
+    last = stage
+  }
+  return { onProgress, stop: () => {} }
+}

@@ -1,0 +1,69 @@
+/** Convolution, batch norm, linear and sequential layers with torch.nn's names, defaults and initialisation. */
+import { batchNorm, type ConvOptions, conv2d, linear, relu, type Tensor, tidy } from '../torch/index.ts'
+import { filled, type Layer, type Maker, uniformByFanIn } from './module.ts'
+
+/** torch.nn.Conv2d without bias: weight [outputs, inputs / groups, kernel, kernel]. */
+export class Conv2d implements Layer {
+  readonly parameters: { readonly weight: Tensor }
+  readonly #options: ConvOptions
+
+  constructor(inputs: number, outputs: number, kernel: number, options: Omit<ConvOptions, 'bias'>, maker: Maker) {
+    const perGroup = inputs / (options.groups ?? 1)
+    const weight = uniformByFanIn([outputs, perGroup, kernel, kernel], perGroup * kernel * kernel, maker)
+    this.parameters = { weight }
+    this.#options = options
+  }
+
+  forward(x: Tensor): Tensor {
+    return conv2d(x, this.parameters.weight, this.#options)
+  }
+}
+
+/** torch.nn.BatchNorm2d: momentum 0.1, eps 1e-5; `affine` adds a trained scale and shift for each channel. */
+export class BatchNorm2d implements Layer {
+  readonly parameters: Readonly<Record<string, Tensor>>
+  readonly buffers: { readonly running_mean: Tensor; readonly running_var: Tensor }
+
+  constructor(channels: number, affine: boolean, maker: Maker) {
+    const constant = (value: number) => filled([channels], value, maker.device)
+    this.parameters = affine ? { weight: constant(1), bias: constant(0) } : {}
+    this.buffers = { running_mean: constant(0), running_var: constant(1) }
+  }
+
+  forward(x: Tensor, training: boolean): Tensor {
+    const { weight, bias } = this.parameters
+    const { running_mean: runningMean, running_var: runningVar } = this.buffers
+    return batchNorm(x, { weight, bias, runningMean, runningVar, training })
+  }
+}
+
+/** torch.nn.Linear: x [n, inputs] -> [n, outputs]. */
+export class Linear implements Layer {
+  readonly parameters: { readonly weight: Tensor; readonly bias: Tensor }
+
+  constructor(inputs: number, outputs: number, maker: Maker) {
+    const weight = uniformByFanIn([outputs, inputs], inputs, maker)
+    this.parameters = { weight, bias: uniformByFanIn([outputs], inputs, maker) }
+  }
+
+  forward(x: Tensor): Tensor {
+    return linear(x, this.parameters.weight, this.parameters.bias)
+  }
+}
+
+/** torch.nn.ReLU. */
+export const reluLayer: Layer = { forward: relu }
+
+/** torch.nn.Sequential: children named by position. `first` shifts the positions where an earlier layer is run apart. */
+export class Sequential implements Layer {
+  readonly children: Readonly<Record<string, Layer>>
+
+  constructor(layers: readonly Layer[], first = 0) {
+    this.children = Object.fromEntries(layers.map((layer, index) => [String(index + first), layer]))
+  }
+
+  forward(x: Tensor, training: boolean): Tensor {
+    const layers = Object.values(this.children)
+    return tidy(() => layers.reduce((value, layer) => layer.forward(value, training), x))
+  }
+}

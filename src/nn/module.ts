@@ -1,0 +1,102 @@
+/** Modules: what owns parameters and buffers under PyTorch's names, and the walks over a tree of them. */
+import { DdsasError } from '../errors.ts'
+import { copy, type Generator, keep, noGrad, Tensor, to } from '../torch/index.ts'
+
+/** Anything with weights. Names are those PyTorch gives: `children` become dotted prefixes of the names below them. */
+export interface Module {
+  readonly parameters?: Readonly<Record<string, Tensor>>
+  /** Tensors that are saved but not trained: running statistics. */
+  readonly buffers?: Readonly<Record<string, Tensor>>
+  readonly children?: Readonly<Record<string, Module>>
+}
+
+/** A module that maps one tensor to one tensor. `training` selects batch statistics in the norms below it. */
+export interface Layer extends Module {
+  forward(x: Tensor, training: boolean): Tensor
+}
+
+/** Where and from which random stream a module makes its weights. */
+export interface Maker {
+  readonly device: string
+  readonly generator: Generator
+}
+
+function collect(module: Module, kind: 'parameters' | 'buffers', prefix: string, into: Map<string, Tensor>): void {
+  for (const [name, tensor] of Object.entries(module[kind] ?? {})) into.set(prefix + name, tensor)
+  for (const [name, child] of Object.entries(module.children ?? {})) collect(child, kind, `${prefix}${name}.`, into)
+}
+
+/** Every parameter by its dotted name, in the order of definition. */
+export function namedParameters(module: Module): Map<string, Tensor> {
+  const found = new Map<string, Tensor>()
+  collect(module, 'parameters', '', found)
+  return found
+}
+
+/** Every buffer by its dotted name. */
+export function namedBuffers(module: Module): Map<string, Tensor> {
+  const found = new Map<string, Tensor>()
+  collect(module, 'buffers', '', found)
+  return found
+}
+
+/** Parameters, then buffers: what a checkpoint of the module holds. */
+export function stateDict(module: Module): Map<string, Tensor> {
+  return new Map([...namedParameters(module), ...namedBuffers(module)])
+}
+
+function describeMismatches(target: Map<string, Tensor>, source: ReadonlyMap<string, Tensor>): string[] {
+  const wrong: string[] = []
+  for (const [name, tensor] of target) {
+    const given = source.get(name)
+    if (given === undefined) wrong.push(`'${name}' is missing`)
+    else if (given.shape.join() !== tensor.shape.join())
+      wrong.push(`'${name}' is [${given.shape}] instead of [${tensor.shape}]`)
+  }
+  for (const name of source.keys()) if (!target.has(name)) wrong.push(`'${name}' is not a weight of this network`)
+  return wrong
+}
+
+/**
+ * Copies tensors into a module's own. Throws DdsasError 'checkpoint' naming the first three mismatches in name or shape,
+ * and changes nothing then.
+ */
+export function loadTensors(target: Map<string, Tensor>, source: ReadonlyMap<string, Tensor>, what: string): void {
+  const wrong = describeMismatches(target, source)
+  if (wrong.length > 0) {
+    const more = wrong.length > 3 ? ` and ${wrong.length - 3} more` : ''
+    throw new DdsasError('checkpoint', `${what} holds other weights: ${wrong.slice(0, 3).join(', ')}${more}`)
+  }
+  noGrad(() => {
+    for (const [name, tensor] of target) {
+      const given = source.get(name)
+      if (given) copy(tensor, given)
+    }
+  })
+}
+
+/** Frees every tensor of the module. */
+export function disposeModule(module: Module): void {
+  for (const tensor of stateDict(module).values()) tensor.dispose()
+}
+
+/** A kept float32 tensor whose elements are drawn one by one. */
+export function drawn(shape: readonly number[], draw: () => number, device: string): Tensor {
+  const count = shape.reduce((product, length) => product * length, 1)
+  const host = Tensor.from(Float32Array.from({ length: count }, draw), shape)
+  if (device === 'cpu') return keep(host)
+  const tensor = keep(to(host, { device }))
+  host.dispose()
+  return tensor
+}
+
+/** Uniform in ±1/sqrt(fanIn): PyTorch's default for the weights and biases of convolutions and linear layers. */
+export function uniformByFanIn(shape: readonly number[], fanIn: number, maker: Maker): Tensor {
+  const bound = 1 / Math.sqrt(fanIn)
+  return drawn(shape, () => bound * (2 * maker.generator.uniform() - 1), maker.device)
+}
+
+/** A kept tensor of one value. */
+export function filled(shape: readonly number[], value: number, device: string): Tensor {
+  return drawn(shape, () => value, device)
+}

@@ -1,0 +1,173 @@
+/** The operators used here under PyTorch's names in camelCase; shapes are PyTorch's: images are [n, c, h, w]. */
+import { type Argument, call, callMany, type Dtype, dtypes, memoryFormats, run, type Tensor } from './tensor.ts'
+
+type Pair = readonly [number, number]
+
+function pair(value: number | Pair): Pair {
+  return typeof value === 'number' ? [value, value] : value
+}
+
+export interface ConvOptions {
+  readonly bias?: Tensor
+  readonly stride?: number | Pair
+  readonly padding?: number | Pair
+  readonly dilation?: number | Pair
+  readonly groups?: number
+}
+
+/** x [n, c, h, w], weight [o, c / groups, kh, kw] -> [n, o, h', w']. */
+export function conv2d(x: Tensor, weight: Tensor, options: ConvOptions = {}): Tensor {
+  const { bias, stride = 1, padding = 0, dilation = 1, groups = 1 } = options
+  return call('aten::conv2d', x, weight, bias ?? null, pair(stride), pair(padding), pair(dilation), groups)
+}
+
+export interface BatchNormOptions {
+  readonly weight?: Tensor
+  readonly bias?: Tensor
+  readonly runningMean: Tensor
+  readonly runningVar: Tensor
+  /** Normalise by the batch and update the running statistics, or normalise by the running statistics. */
+  readonly training: boolean
+  readonly momentum?: number
+  readonly eps?: number
+}
+
+/** Normalises each channel of x [n, c, h, w]. */
+export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
+  const { weight, bias, runningMean, runningVar, training, momentum = 0.1, eps = 1e-5 } = options
+  return call('aten::batch_norm', x, weight ?? null, bias ?? null, runningMean, runningVar, training, momentum, eps, true)
+}
+
+export function relu(x: Tensor): Tensor {
+  return call('aten::relu', x)
+}
+
+/** 3x3 as DARTS pools: padding 1. */
+export function maxPool2d(x: Tensor, kernel: number, stride: number, padding: number): Tensor {
+  return call('aten::max_pool2d', x, pair(kernel), pair(stride), pair(padding))
+}
+
+/** Average over the pixels of the image alone: the padding does not count. */
+export function avgPool2d(x: Tensor, kernel: number, stride: number, padding: number): Tensor {
+  return call('aten::avg_pool2d', x, pair(kernel), pair(stride), pair(padding), false, false)
+}
+
+/** [n, c, h, w] -> [n, c]: the mean of each channel. */
+export function globalAvgPool(x: Tensor): Tensor {
+  return call('aten::mean.dim', x, [2, 3])
+}
+
+/** x [n, i], weight [o, i], bias [o] -> [n, o]. */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  return call('aten::linear', x, weight, bias ?? null)
+}
+
+/** Mean cross entropy of logits [n, classes] and int64 labels [n]. */
+export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
+  return call('aten::cross_entropy_loss', logits, labels)
+}
+
+export function cat(tensors: readonly Tensor[], dim: number): Tensor {
+  return call('aten::cat', tensors, dim)
+}
+
+/** Sums a list of tensors of one shape. */
+export function addAll(tensors: readonly Tensor[]): Tensor {
+  return tensors.slice(1).reduce((sum, next) => add(sum, next), tensors[0])
+}
+
+export function add(a: Tensor, b: Tensor): Tensor {
+  return call('aten::add.Tensor', a, b)
+}
+
+export function mul(a: Tensor, b: Tensor | number): Tensor {
+  return typeof b === 'number' ? call('aten::mul.Scalar', a, b) : call('aten::mul.Tensor', a, b)
+}
+
+export function div(a: Tensor, b: Tensor): Tensor {
+  return call('aten::div.Tensor', a, b)
+}
+
+export function sum(x: Tensor, dims?: readonly number[], keepDim = false): Tensor {
+  return dims ? call('aten::sum.dim_IntList', x, dims, keepDim) : call('aten::sum', x)
+}
+
+export function sigmoid(x: Tensor): Tensor {
+  return call('aten::sigmoid', x)
+}
+
+export function softmax(x: Tensor, dim: number): Tensor {
+  return call('aten::softmax.int', x, dim)
+}
+
+export function maskedFill(x: Tensor, mask: Tensor, value: number): Tensor {
+  return call('aten::masked_fill.Scalar', x, mask, value)
+}
+
+export function logicalNot(mask: Tensor): Tensor {
+  return call('aten::logical_not', mask)
+}
+
+export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  return call('aten::reshape', x, shape)
+}
+
+export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
+  return call('aten::index_select', x, dim, index)
+}
+
+/** Elements start to end (exclusive) along a dimension. */
+export function slice(x: Tensor, dim: number, start: number, end: number): Tensor {
+  return call('aten::slice.Tensor', x, dim, start, end, 1)
+}
+
+export function argmax(x: Tensor, dim: number): Tensor {
+  return call('aten::argmax', x, dim)
+}
+
+/** How many of the predictions (largest logit of each row) equal the labels; a tensor, so that it need not be waited for. */
+export function countCorrect(logits: Tensor, labels: Tensor): Tensor {
+  return call('aten::sum', call('aten::eq.Tensor', argmax(logits, 1), labels))
+}
+
+export function detach(x: Tensor): Tensor {
+  return call('aten::detach', x)
+}
+
+export function clone(x: Tensor): Tensor {
+  return call('aten::clone', x)
+}
+
+export function zerosLike(x: Tensor): Tensor {
+  return call('aten::zeros_like', x)
+}
+
+/** `to` another device or element type; the same tensor where nothing changes. */
+export function to(x: Tensor, target: { device?: string; dtype?: Dtype }): Tensor {
+  const dtype = target.dtype === undefined ? null : dtypes[target.dtype]
+  return call('aten::_to_copy', x, dtype, null, target.device ?? null)
+}
+
+/** The same elements with channels innermost in memory (NHWC). */
+export function channelsLast(x: Tensor): Tensor {
+  return call('aten::contiguous', x, memoryFormats.channelsLast)
+}
+
+export function contiguous(x: Tensor): Tensor {
+  return call('aten::contiguous', x, memoryFormats.contiguous)
+}
+
+/** Overwrites `target` with the elements of `source`. */
+export function copy(target: Tensor, source: Tensor): void {
+  run('aten::copy_', target, source)
+}
+
+/** A `_foreach_` operator over lists, in place: `foreach('mul_.Scalar', weights, 0.9)`. */
+export function foreach(name: string, ...args: Argument[]): void {
+  run(`aten::_foreach_${name}`, ...args)
+}
+
+/** A `_foreach_` operator over lists that returns a list. */
+export function foreachNew(name: string, ...args: Argument[]): Tensor[] {
+  return callMany(`aten::_foreach_${name}`, ...args).filter((tensor) => tensor !== null)
+}

@@ -1,0 +1,9 @@
+/** The tensor engine: libtorch through one generic call (see native/addon.cc). */
+export * from './autograd.ts'
+export * from './device.ts'
+export * from './functional.ts'
+export { describeEngine, type EngineInfo } from './native.ts'
+export { Generator, type GeneratorState } from './random.ts'
+export * from './safetensors.ts'
+export { type Argument, call, callLater, callMany, type Dtype, dtypes, memoryFormats, run, Tensor } from './tensor.ts'
+export { keep, liveSlots, tidy } from './tidy.ts'

@@ -1,0 +1,70 @@
+/** The addon as TypeScript sees it: loads `ddsas.node` and types its exports (see native/addon.cc). */
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { DdsasError } from '../errors.ts'
+
+/** What may stand in an operator call: slots and numbers alike are numbers, told apart by the operator's schema. */
+export type NativeValue = number | boolean | string | null | undefined | readonly NativeValue[]
+
+export interface Native {
+  operator(name: string): number
+  call(id: number, args: readonly NativeValue[]): NativeValue
+  callLater(id: number, args: readonly NativeValue[]): number
+  finish(ticket: number): NativeValue
+  fromBytes(bytes: Uint8Array, dtype: number, shape: readonly number[]): number
+  toBytes(slot: number): ArrayBuffer
+  describe(slot: number): { shape: number[]; dtype: number; device: string }
+  item(slot: number): number
+  free(slots: readonly number[]): void
+  liveSlots(): number
+  grad(output: number, inputs: readonly number[]): (number | null)[]
+  setRequiresGrad(slots: readonly number[], flag: boolean): void
+  setGradMode(flag: boolean): boolean
+  engine(): { version: string; path: string; config: string; threads: number; cuda: number }
+  setThreads(count: number): void
+  memory(): { live: number; peak: number }
+  resetPeakMemory(): void
+  watchInterrupts(flag: boolean): void
+  interrupts(): number
+}
+
+let loaded: Native | undefined
+
+/** The addon. Throws DdsasError 'setup' when it is not built or its libtorch is gone. */
+export function native(): Native {
+  if (loaded) return loaded
+  const path = fileURLToPath(new URL('../../build/Release/ddsas.node', import.meta.url))
+  try {
+    loaded = createRequire(import.meta.url)(path) as Native
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
+    throw new DdsasError('setup', `the native addon cannot be loaded (${reason}); build it with: npm run setup`, {
+      cause,
+    })
+  }
+  return loaded
+}
+
+export interface EngineInfo {
+  /** libtorch's version, such as 1.13.1. */
+  readonly libtorch: string
+  /** The shared library in use. */
+  readonly path: string
+  /** Widest vector instructions libtorch uses here: DEFAULT, AVX2 or AVX512. */
+  readonly cpuCapability: string
+  readonly threads: number
+  /** CUDA devices, as `cuda:0`, …; empty where there are none. */
+  readonly cuda: readonly string[]
+}
+
+/** What the engine is and runs on. Throws DdsasError 'setup' when the addon is not built. */
+export function describeEngine(): EngineInfo {
+  const { version, path, config, threads, cuda } = native().engine()
+  return {
+    libtorch: version,
+    path,
+    cpuCapability: /CPU capability usage: (\S+)/.exec(config)?.[1] ?? 'unknown',
+    threads,
+    cuda: Array.from({ length: cuda }, (_, index) => `cuda:${index}`),
+  }
+}

@@ -1,0 +1,51 @@
+/** Seeded random numbers whose state can be saved: xoroshiro128+ of `pure-rand`, the same on every device. */
+import { uniformInt } from 'pure-rand/distribution/uniformInt'
+import { xoroshiro128plus, xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus'
+
+export type GeneratorState = readonly number[]
+
+/** A stream of random numbers. Streams of different seeds are independent for all that is done here. */
+export class Generator {
+  #source: ReturnType<typeof xoroshiro128plus>
+
+  constructor(seed: number) {
+    this.#source = xoroshiro128plus(seed)
+  }
+
+  /** Where the stream stands; `load` continues from there. */
+  state(): GeneratorState {
+    return this.#source.getState()
+  }
+
+  load(state: GeneratorState): void {
+    this.#source = xoroshiro128plusFromState(state)
+  }
+
+  /** A whole number, 0 <= n < bound, unbiased. */
+  below(bound: number): number {
+    return uniformInt(this.#source, 0, bound - 1)
+  }
+
+  /** Uniform in [0, 1), 32 random bits. */
+  uniform(): number {
+    return (this.#source.next() >>> 0) / 0x1_0000_0000
+  }
+
+  /** Standard normal (Box and Muller's transform). */
+  normal(): number {
+    const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()))
+    return radius * Math.cos(2 * Math.PI * this.uniform())
+  }
+
+  /** The numbers 0 … count - 1 in random order (Fisher and Yates' shuffle). */
+  permutation(count: number): number[] {
+    const order = Array.from({ length: count }, (_, index) => index)
+    for (let i = count - 1; i > 0; i--) {
+      const j = this.below(i + 1)
+      const swapped = order[i]
+      order[i] = order[j]
+      order[j] = swapped
+    }
+    return order
+  }
+}

@@ -1,0 +1,92 @@
+/** Sampling traces: scores, subspaces, saliency, counts, elastic spaces and genotypes against the published code's. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { z } from 'zod'
+import { changeSpace, type SpaceChange } from '../../src/search/elastic.ts'
+import { rawWeights } from '../../src/search/mixture.ts'
+import { chooseEdges, closeWindow, emptyMemory, type SpaceMemory } from '../../src/search/saliency.ts'
+import { sampleSubspace } from '../../src/search/subspace.ts'
+import { ucbScores } from '../../src/search/ucb.ts'
+import { absent, fixtureNames, readJson } from './fixtures.ts'
+
+const matrix = z.array(z.array(z.number()))
+const cell = z.object({
+  alpha: matrix,
+  zeta: matrix,
+  ucb: matrix,
+  mask: matrix,
+  available: matrix,
+  saliency: matrix,
+  opt_steps: matrix,
+})
+const edges = z.array(z.tuple([z.string(), z.number()]))
+const trace = z.object({
+  primitives: z.array(z.string()),
+  saliency_type: z.enum(['simple', 'all']),
+  L: z.number(),
+  confidence: z.number(),
+  iterations: z.array(
+    z.object({
+      space_change: z.nullable(z.tuple([z.string(), z.number()]).rest(z.number())),
+      total_opt_steps: z.number(),
+      normal: cell,
+      reduce: cell,
+      genotype: z.object({ normal: edges, reduce: edges }),
+    }),
+  ),
+})
+type Trace = z.infer<typeof trace>
+
+function close(actual: readonly (readonly number[])[], expected: readonly (readonly number[])[], what: string): void {
+  actual.forEach((row, edge) => {
+    row.forEach((value, k) => {
+      const wanted = expected[edge][k]
+      assert.ok(Math.abs(value - wanted) <= 1e-5 + 1e-4 * Math.abs(wanted), `${what}[${edge}][${k}]: ${value}, ${wanted}`)
+    })
+  })
+}
+
+const asNumbers = (mask: readonly (readonly boolean[])[]) => mask.map((row) => row.map(Number))
+
+function changeOf(recorded: Trace['iterations'][number]['space_change']): SpaceChange | undefined {
+  if (recorded === null) return undefined
+  const [kind, first, second] = recorded
+  return kind === 'shrink' ? { kind, count: first } : { kind: 'expand', from: first, to: second }
+}
+
+function replay(recorded: Trace, type: 'normal' | 'reduce'): void {
+  const none = recorded.primitives.indexOf('none')
+  const mixture = recorded.saliency_type === 'all' ? 'joint' : 'simple'
+  let memory: SpaceMemory = emptyMemory(14, recorded.primitives.length, 1)
+  recorded.iterations.forEach((wanted, iteration) => {
+    const { alpha, zeta, ...expected } = wanted[type]
+    const at = (what: string) => `iteration ${iteration}, ${type} ${what}`
+    const change = changeOf(wanted.space_change)
+    if (change) memory = { ...memory, available: changeSpace(memory.available, memory.saliency, change, none) }
+    if (iteration > 0) memory = closeWindow(memory, rawWeights(alpha, zeta, memory.mask, mixture))
+    const scores = ucbScores(zeta, memory.counts, iteration + 1, recorded.confidence)
+    const rule = { size: recorded.L, none, noneCounts: false }
+    memory = { ...memory, mask: sampleSubspace(scores, zeta, memory.available, rule) }
+    close(scores, expected.ucb, at('ucb'))
+    assert.deepEqual(asNumbers(memory.available), expected.available, at('available'))
+    assert.deepEqual(asNumbers(memory.mask), expected.mask, at('mask'))
+    assert.deepEqual(memory.counts, expected.opt_steps, at('counts'))
+    close(memory.saliency, expected.saliency, at('saliency'))
+    assert.equal(wanted.total_opt_steps, iteration + 2)
+    const chosen = chooseEdges(memory.saliency, none).flat()
+    const named = chosen.map(({ input, operation }) => [recorded.primitives[operation], input])
+    assert.deepEqual(named, wanted.genotype[type], at('genotype'))
+  })
+}
+
+test('golden values of sampling', { skip: absent }, () => {
+  assert.ok(fixtureNames(/^sampling\..*\.json$/).length > 0, 'no sampling trace in the folder')
+})
+
+for (const name of fixtureNames(/^sampling\..*\.json$/)) {
+  test(name, () => {
+    const recorded = trace.parse(readJson(name))
+    replay(recorded, 'normal')
+    replay(recorded, 'reduce')
+  })
+}
