@@ -4,7 +4,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 /** Node 20's test runner knows no patterns, so the files are collected here, sorted for the same order everywhere. */
-export function collectTests(paths) {
+function collectTests(paths) {
   const files = paths.flatMap((path) => {
     if (!statSync(path).isDirectory()) return [path]
     const names = readdirSync(path, { recursive: true }).map(String)
@@ -41,4 +41,4 @@ function main(paths) {
   return 2
 }
 
-if (process.argv[1] === import.meta.filename) process.exitCode = main(process.argv.slice(2))
+process.exitCode = main(process.argv.slice(2))

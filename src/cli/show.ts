@@ -1,10 +1,10 @@
 /** `ddsas show`: a genotype, from a run or a file, as JSON, as a PyTorch line, in words and as drawings. */
-import { mkdirSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { Command } from 'commander'
 import { DdsasError } from '../errors.ts'
 import { drawCell } from '../export/draw.ts'
-import { formatJson, reportDisk, reportRead, writeFileAtomic } from '../runs/files.ts'
+import { formatJson, reportRead, writeDrawing } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
 import { type CellType, cellTypes, type Genotype } from '../spaces/genotype.ts'
 import { formatGenotype, parseGenotype, readGenotypeFile } from '../spaces/genotype-file.ts'
@@ -55,19 +55,8 @@ function readTarget(target: string): { genotype: Genotype; folder: string } {
 }
 
 async function draw(genotype: Genotype, folder: string): Promise<string[]> {
-  reportDisk(folder, () => mkdirSync(folder, { recursive: true }))
   const paths: string[] = []
-  for (const cell of cellTypes) {
-    const { svg, png } = await drawCell(genotype, cell)
-    for (const [extension, content] of [
-      ['svg', svg],
-      ['png', png],
-    ] as const) {
-      const path = join(folder, `${cell}.${extension}`)
-      writeFileAtomic(path, content)
-      paths.push(path)
-    }
-  }
+  for (const cell of cellTypes) paths.push(...writeDrawing(folder, cell, await drawCell(genotype, cell)))
   return paths
 }
 

@@ -38,7 +38,10 @@ export async function drawCell(genotype: Genotype, cellType: CellType): Promise<
     .replaceAll(/font-family="[^"]*"/g, `font-family="${fonts}"`)
     // In pixels instead of points: renderers do not agree on how a point scales with the density.
     .replace(/width="(\d+)pt" height="(\d+)pt"/, 'width="$1" height="$2"')
-  const png = await sharp(Buffer.from(svg), { density }).flatten({ background: 'white' }).png({ palette: true }).toBuffer()
+  const png = await sharp(Buffer.from(svg), { density })
+    .flatten({ background: 'white' })
+    .png({ palette: true })
+    .toBuffer()
   return { svg, png }
 }
 
@@ -51,7 +54,15 @@ function cellGraph(genotype: Genotype, cellType: CellType): Graph {
   ]
   return {
     graphAttributes: { rankdir: 'LR', bgcolor: 'white', pad: 0.15, nodesep: 0.5, ranksep: 0.7 },
-    nodeAttributes: { ...text, style: 'filled', shape: 'box', height: 0.5, width: 0.5, penwidth: 2, margin: '0.15,0.06' },
+    nodeAttributes: {
+      ...text,
+      style: 'filled',
+      shape: 'box',
+      height: 0.5,
+      width: 0.5,
+      penwidth: 2,
+      margin: '0.15,0.06',
+    },
     edgeAttributes: text,
     nodes: [
       ...sources.map((name, index) => node(name, index < 2 ? 'darkseagreen2' : 'lightblue')),

@@ -25,7 +25,7 @@ export class BatchNorm2d implements Layer {
   readonly buffers: { readonly running_mean: Tensor; readonly running_var: Tensor }
 
   constructor(channels: number, affine: boolean, maker: Maker) {
-    const constant = (value: number) => filled([channels], value, maker.device)
+    const constant = (value: number) => filled([channels], value, maker)
     this.parameters = affine ? { weight: constant(1), bias: constant(0) } : {}
     this.buffers = { running_mean: constant(0), running_var: constant(1) }
   }

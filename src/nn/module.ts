@@ -1,6 +1,6 @@
 /** Modules: what owns parameters and buffers under PyTorch's names, and the walks over a tree of them. */
 import { DdsasError } from '../errors.ts'
-import { copy, type Generator, keep, noGrad, Tensor, to } from '../torch/index.ts'
+import { copy, type Dtype, type Generator, keep, noGrad, Tensor, tidy, to } from '../torch/index.ts'
 
 /** Anything with weights. Names are those PyTorch gives: `children` become dotted prefixes of the names below them. */
 export interface Module {
@@ -19,6 +19,13 @@ export interface Layer extends Module {
 export interface Maker {
   readonly device: string
   readonly generator: Generator
+  /** float32 where not said; float64 serves the checks of gradients. */
+  readonly dtype?: Dtype
+}
+
+/** torch.nn.ModuleList: a list whose children are named by position. */
+export function moduleList(modules: readonly Module[]): Module {
+  return { children: Object.fromEntries(modules.map((module, index) => [String(index), module])) }
 }
 
 function collect(module: Module, kind: 'parameters' | 'buffers', prefix: string, into: Map<string, Tensor>): void {
@@ -80,23 +87,19 @@ export function disposeModule(module: Module): void {
   for (const tensor of stateDict(module).values()) tensor.dispose()
 }
 
-/** A kept float32 tensor whose elements are drawn one by one. */
-export function drawn(shape: readonly number[], draw: () => number, device: string): Tensor {
+/** A kept tensor whose elements are drawn one by one. */
+export function drawn(shape: readonly number[], draw: () => number, { device, dtype = 'float32' }: Maker): Tensor {
   const count = shape.reduce((product, length) => product * length, 1)
-  const host = Tensor.from(Float32Array.from({ length: count }, draw), shape)
-  if (device === 'cpu') return keep(host)
-  const tensor = keep(to(host, { device }))
-  host.dispose()
-  return tensor
+  return tidy(() => keep(to(Tensor.from(Float32Array.from({ length: count }, draw), shape), { device, dtype })))
 }
 
 /** Uniform in ±1/sqrt(fanIn): PyTorch's default for the weights and biases of convolutions and linear layers. */
 export function uniformByFanIn(shape: readonly number[], fanIn: number, maker: Maker): Tensor {
   const bound = 1 / Math.sqrt(fanIn)
-  return drawn(shape, () => bound * (2 * maker.generator.uniform() - 1), maker.device)
+  return drawn(shape, () => bound * (2 * maker.generator.uniform() - 1), maker)
 }
 
 /** A kept tensor of one value. */
-export function filled(shape: readonly number[], value: number, device: string): Tensor {
-  return drawn(shape, () => value, device)
+export function filled(shape: readonly number[], value: number, maker: Maker): Tensor {
+  return drawn(shape, () => value, maker)
 }

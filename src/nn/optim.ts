@@ -113,7 +113,7 @@ export interface AdamOptions {
   readonly weightDecay: number
 }
 
-/** torch.optim.Adam over a few small tensors that all have a gradient at every step. */
+/** torch.optim.Adam over a few small tensors; no gradient counts as a gradient of zero. */
 export class Adam {
   readonly #parameters: ReadonlyMap<string, Tensor>
   readonly #options: AdamOptions
@@ -130,7 +130,7 @@ export class Adam {
   }
 
   /** m and v are running means of g and g^2 with g = gradient + L2 w; w <- w - rate m^ / (sqrt(v^) + eps). */
-  step(gradients: readonly Tensor[]): void {
+  step(gradients: Gradients): void {
     const { rate, betas, eps = 1e-8, weightDecay } = this.#options
     const [beta1, beta2] = betas
     const weights = [...this.#parameters.values()]
@@ -141,7 +141,8 @@ export class Adam {
     const correction2 = Math.sqrt(1 - beta2 ** this.#steps)
     noGrad(() =>
       tidy(() => {
-        const g = foreachNew('add.List', gradients, weights, weightDecay)
+        const full = gradients.map((gradient, i) => gradient ?? zerosLike(weights[i]))
+        const g = foreachNew('add.List', full, weights, weightDecay)
         foreach('mul_.Scalar', mean, beta1)
         foreach('add_.List', mean, g, 1 - beta1)
         foreach('mul_.Scalar', square, beta2)

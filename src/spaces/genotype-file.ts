@@ -86,13 +86,13 @@ function checkEdges(
 }
 
 function checkConcat(concat: readonly number[], nodes: number, field: string, source: string): void {
-  const odd = concat.find((node, index) => node < 2 || node > nodes + 1 || concat.indexOf(node) !== index)
-  if (odd === undefined && concat.length > 0) return
-  const what =
-    odd === undefined
-      ? 'is empty'
-      : `holds ${odd} ${concat.includes(odd, concat.indexOf(odd) + 1) ? 'twice' : 'which is no node'}`
-  throw refuse(source, field, `${what}; list different nodes from 2 to ${nodes + 1}`)
+  const remedy = `list different nodes from 2 to ${nodes + 1}`
+  if (concat.length === 0) throw refuse(source, field, `is empty; ${remedy}`)
+  for (const [index, node] of concat.entries()) {
+    if (node < 2 || node > nodes + 1)
+      throw refuse(source, field, `holds ${node}, which is no node; ${remedy}`)
+    if (concat.indexOf(node) < index) throw refuse(source, field, `holds ${node} twice; ${remedy}`)
+  }
 }
 
 /** The line that PyTorch code of DARTS prints and reads; `parseGenotypeLine` reads it back. */

@@ -1,5 +1,6 @@
 /** The operators used here under PyTorch's names in camelCase; shapes are PyTorch's: images are [n, c, h, w]. */
 import { type Argument, call, callMany, type Dtype, dtypes, memoryFormats, run, type Tensor } from './tensor.ts'
+import { tidy } from './tidy.ts'
 
 type Pair = readonly [number, number]
 
@@ -71,9 +72,11 @@ export function cat(tensors: readonly Tensor[], dim: number): Tensor {
   return call('aten::cat', tensors, dim)
 }
 
-/** Sums a list of tensors of one shape. */
-export function addAll(tensors: readonly Tensor[]): Tensor {
-  return tensors.slice(1).reduce((sum, next) => add(sum, next), tensors[0])
+/** The sum over k of weights[k] xs[k]: tensors of one shape, weights [k]. */
+export function weightedSum(xs: readonly Tensor[], weights: Tensor): Tensor {
+  return tidy(() =>
+    xs.map((x, k) => mul(x, slice(weights, 0, k, k + 1))).reduce((sum, term) => add(sum, term)),
+  )
 }
 
 export function add(a: Tensor, b: Tensor): Tensor {
@@ -116,9 +119,9 @@ export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
   return call('aten::index_select', x, dim, index)
 }
 
-/** Elements start to end (exclusive) along a dimension. */
-export function slice(x: Tensor, dim: number, start: number, end: number): Tensor {
-  return call('aten::slice.Tensor', x, dim, start, end, 1)
+/** Every `step`-th element from start to end (exclusive) along a dimension. */
+export function slice(x: Tensor, dim: number, start: number, end: number, step = 1): Tensor {
+  return call('aten::slice.Tensor', x, dim, start, end, step)
 }
 
 export function argmax(x: Tensor, dim: number): Tensor {

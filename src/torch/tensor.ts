@@ -88,13 +88,15 @@ export class Tensor {
     return new Uint8Array(guard(() => native().toBytes(this.slot)))
   }
 
-  /** A copy of the elements of a float32 tensor, row-major. */
-  floats(): Float32Array {
-    if (this.dtype !== 'float32') throw new DdsasError('torch', `floats() needs float32, the tensor is ${this.dtype}`)
-    return new Float32Array(this.bytes().buffer)
+  /** A copy of the elements of a float32 or float64 tensor, row-major. */
+  floats(): Float32Array | Float64Array {
+    const { buffer } = this.bytes()
+    if (this.dtype === 'float64') return new Float64Array(buffer)
+    if (this.dtype === 'float32') return new Float32Array(buffer)
+    throw new DdsasError('torch', `floats() needs float32 or float64, the tensor is ${this.dtype}`)
   }
 
-  /** A copy of a float32 matrix [rows, columns] as nested arrays: the form `src/search` works on. */
+  /** A copy of a matrix [rows, columns] as nested arrays: the form `src/search` works on. */
   matrix(): number[][] {
     const [rows, columns] = this.shape
     const data = this.floats()

@@ -1,4 +1,5 @@
 /** Where the golden values lie, and how a test says that they are absent. */
+import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { decodeSafetensors, type Tensor } from '../../src/torch/index.ts'
@@ -22,4 +23,28 @@ export function readJson(name: string): unknown {
 
 export function readTensors(name: string): Map<string, Tensor> {
   return decodeSafetensors(readFileSync(join(fixtures, name)), name).tensors
+}
+
+/** A golden tensor by name. */
+export function tensorOf(golden: ReadonlyMap<string, Tensor>, name: string): Tensor {
+  const found = golden.get(name)
+  assert.ok(found, `the golden file holds no '${name}'`)
+  return found
+}
+
+/**
+ * Asserts that the largest difference is below 1e-4 of the largest golden value: float32 reductions differ in order.
+ * `floor` is the size below which values count as zero.
+ */
+export function assertClose(actual: Tensor | null, golden: Tensor, what: string, floor = 1e-5): void {
+  assert.ok(actual, `${what} is missing`)
+  assert.deepEqual(actual.shape, golden.shape, `shape of ${what}`)
+  const [got, wanted] = [[...actual.floats()], [...golden.floats()]]
+  const scale = wanted.reduce((largest, value) => Math.max(largest, Math.abs(value)), floor)
+  let worst = 0
+  got.forEach((value, i) => {
+    worst = Math.max(worst, Math.abs(value - wanted[i]) || 0)
+    assert.ok(Number.isFinite(value), `${what}[${i}] is ${value}`)
+  })
+  assert.ok(worst <= 1e-4 * scale, `${what}: differs by ${worst} where the largest value is ${scale}`)
 }

@@ -1,0 +1,44 @@
+/** What a strategy hands to the supernet for one forward pass: which operations run and how much each weighs. */
+import { indexSelect, reshape, slice, Tensor, tidy, to } from '../torch/index.ts'
+
+/** The mixed operations of one cell type (Eq. 7). */
+export interface Mixing {
+  /** Weight of each operation on each edge, float32 [edges, operations]; zero for those that do not run. */
+  readonly weights: Tensor
+  /** For each edge the columns of the operations that run: sampled, and not `none`. */
+  readonly active: readonly (readonly number[])[]
+}
+
+/** The active operations of a mixing with their weights, node by node. */
+export interface NodeTerms {
+  /** (input, operation) of each term, in the order of `weights`. */
+  readonly terms: readonly { readonly input: number; readonly operation: number }[]
+  /** float32 [terms]. */
+  readonly weights: Tensor
+}
+
+function termsOf(active: Mixing['active'], nodes: number): NodeTerms['terms'][] {
+  let edge = 0
+  return Array.from({ length: nodes }, (_, node) =>
+    Array.from({ length: node + 2 }, (_, input) => ({ input, columns: active[edge++] })).flatMap(({ input, columns }) =>
+      columns.map((operation) => ({ input, operation })),
+    ),
+  )
+}
+
+/** Splits a mixing into the terms of each node's sum; done once a forward pass, for all cells of a type. */
+export function nodeTerms(mixing: Mixing, nodes: number): NodeTerms[] {
+  const operations = mixing.weights.shape[1]
+  const columns = mixing.active.flatMap((row, edge) => row.map((k) => BigInt(edge * operations + k)))
+  const terms = termsOf(mixing.active, nodes)
+  return tidy(() => {
+    const index = to(Tensor.from(BigInt64Array.from(columns), [columns.length]), { device: mixing.weights.device })
+    const flat = indexSelect(reshape(mixing.weights, [-1]), 0, index)
+    let start = 0
+    return terms.map((list) => {
+      const weights = slice(flat, 0, start, start + list.length)
+      start += list.length
+      return { terms: list, weights }
+    })
+  })
+}

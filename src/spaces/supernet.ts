@@ -1,0 +1,83 @@
+/** The supernet: a stem, cells of mixed operations, a classifier; all architectures of a space share its weights. */
+import { BatchNorm2d, Conv2d, type Layer, Linear, type Maker, type Module, moduleList, Sequential } from '../nn/index.ts'
+import { globalAvgPool, relu, type Tensor, tidy } from '../torch/index.ts'
+import { Cell } from './cell.ts'
+import type { CellSpace } from './darts.ts'
+import type { CellType } from './genotype.ts'
+import { type Mixing, nodeTerms } from './mixing.ts'
+
+export interface SupernetShape {
+  readonly space: CellSpace
+  /** C: channels of a node in the first cells; doubled by each reduction cell. */
+  readonly channels: number
+  /** How many cells; those at a third and at two thirds are reduction cells. */
+  readonly cells: number
+  readonly classes: number
+}
+
+/** The weights of a forward pass, by cell type. */
+export type MixingOf = (cell: CellType) => Mixing
+
+/** The stem makes three times C channels of an image. */
+const stemMultiplier = 3
+
+/** Positions of the reduction cells among `cells`. */
+export function reductionCells(cells: number): readonly number[] {
+  return [Math.floor(cells / 3), Math.floor((2 * cells) / 3)]
+}
+
+export class Supernet implements Module {
+  readonly shape: SupernetShape
+  readonly children: Readonly<Record<string, Module>>
+  readonly #stem: Layer
+  readonly #cells: readonly { readonly cell: Cell; readonly type: CellType }[]
+  readonly #classifier: Linear
+
+  /** Draws all weights from `maker`'s generator with PyTorch's default distributions. */
+  constructor(shape: SupernetShape, maker: Maker) {
+    const { space, channels, cells, classes } = shape
+    this.shape = shape
+    const stemChannels = stemMultiplier * channels
+    this.#stem = new Sequential([
+      new Conv2d(3, stemChannels, 3, { padding: 1 }, maker),
+      new BatchNorm2d(stemChannels, true, maker),
+    ])
+    let inputs: readonly [number, number] = [stemChannels, stemChannels]
+    let current = channels
+    let afterReduction = false
+    this.#cells = Array.from({ length: cells }, (_, index) => {
+      const reduction = reductionCells(cells).includes(index)
+      if (reduction) current *= 2
+      const cell = new Cell(space, { inputs, channels: current, reduction, afterReduction }, maker)
+      inputs = [inputs[1], space.nodes * current]
+      afterReduction = reduction
+      return { cell, type: reduction ? 'reduce' : 'normal' }
+    })
+    this.#classifier = new Linear(inputs[1], classes, maker)
+    this.children = {
+      stem: this.#stem,
+      cells: moduleList(this.#cells.map(({ cell }) => cell)),
+      classifier: this.#classifier,
+    }
+  }
+
+  /** Images [n, 3, h, w], channels last for speed -> logits [n, classes]. */
+  forward(images: Tensor, mixingOf: MixingOf, training: boolean): Tensor {
+    const { nodes } = this.shape.space
+    return tidy(() => {
+      const terms = {
+        normal: nodeTerms(mixingOf('normal'), nodes),
+        reduce: nodeTerms(mixingOf('reduce'), nodes),
+      }
+      let last = this.#stem.forward(images, training)
+      let s1 = relu(last)
+      let s0 = s1
+      this.#cells.forEach(({ cell, type }, index) => {
+        last = cell.forward(s0, s1, terms[type], training)
+        s0 = s1
+        if (index < this.#cells.length - 1) s1 = relu(last)
+      })
+      return this.#classifier.forward(globalAvgPool(last))
+    })
+  }
+}

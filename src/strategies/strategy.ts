@@ -1,0 +1,51 @@
+/** The one interface of all search strategies: how a supernet is searched. */
+import type { CellType, Genotype } from '../spaces/genotype.ts'
+import type { Mixing } from '../spaces/mixing.ts'
+import type { Tensor } from '../torch/index.ts'
+
+/** Images float32 [n, 3, h, w], channels last, and int64 labels [n]. */
+export interface Batch {
+  readonly images: Tensor
+  readonly labels: Tensor
+}
+
+/** Where a search stands. */
+export interface Position {
+  /** From 0. */
+  readonly epoch: number
+  /** Step within the epoch, from 0. */
+  readonly step: number
+  /** Steps since the search began, from 0. */
+  readonly total: number
+}
+
+/** What a forward pass on a batch gave: tensors, so that nobody waits for the device before the values are needed. */
+export interface Outcome {
+  /** Scalar. */
+  readonly loss: Tensor
+  /** How many predictions were right. */
+  readonly correct: Tensor
+}
+
+/** The state of a strategy as a checkpoint holds it: tensors by name, and plain data. */
+export interface StateDict {
+  readonly tensors: ReadonlyMap<string, Tensor>
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+/** The loop in `train/search.ts` owns data, the weights' optimizer, clipping, logging and resume. */
+export interface Strategy {
+  /** Called before the first step of an epoch: spaces may shrink or grow. */
+  beginEpoch(epoch: number): void
+  /** Update the architecture parameters with a batch of the validation half; says how that batch fared. */
+  update(train: Batch, valid: Batch, at: Position): Outcome
+  /** Weights and active operations of a cell type for the next forward pass. */
+  mixing(cell: CellType): Mixing
+  /** The architecture this search would pick now. */
+  genotype(): Genotype
+  /** Called after the last step of the search. */
+  finish(): void
+  state(): StateDict
+  load(state: StateDict): void
+  dispose(): void
+}

@@ -1,0 +1,37 @@
+/** The weight step: one SGD update of the supernet's weights on a batch of the training half; alpha and zeta constant. */
+import { clipGradNorm, namedParameters, type Sgd } from '../nn/index.ts'
+import type { Supernet } from '../spaces/supernet.ts'
+import type { Batch, Outcome, Strategy } from '../strategies/strategy.ts'
+import { countCorrect, crossEntropy, detach, grad, setRequiresGrad, tidy } from '../torch/index.ts'
+
+export interface WeightStepOptions {
+  readonly rate: number
+  /** Largest joint 2-norm of the gradients. */
+  readonly clip: number
+}
+
+export interface WeightOutcome extends Outcome {
+  /** Joint 2-norm of the gradients before clipping. */
+  readonly gradNorm: number
+}
+
+/** Weights need gradients during this step alone: the architecture step records nothing for them. */
+export function weightStep(
+  supernet: Supernet,
+  strategy: Pick<Strategy, 'mixing'>,
+  batch: Batch,
+  optimizer: Sgd,
+  options: WeightStepOptions,
+): WeightOutcome {
+  const weights = [...namedParameters(supernet).values()]
+  return tidy(() => {
+    setRequiresGrad(weights, true)
+    const logits = supernet.forward(batch.images, (cell) => strategy.mixing(cell), true)
+    const loss = crossEntropy(logits, batch.labels)
+    const gradients = grad(loss, weights)
+    setRequiresGrad(weights, false)
+    const gradNorm = clipGradNorm(gradients, options.clip)
+    if (Number.isFinite(gradNorm)) optimizer.step(gradients, options.rate)
+    return { loss: detach(loss), correct: countCorrect(logits, batch.labels), gradNorm }
+  })
+}

@@ -1,0 +1,37 @@
+/** Mixing weights (Eq. 7 to 9) and their gradients with respect to alpha and zeta against the published code's. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { rawWeights } from '../../src/search/mixture.ts'
+import { mixingWeights, unnormalisedWeights } from '../../src/spaces/mixing-weights.ts'
+import { grad, mul, setRequiresGrad, sum } from '../../src/torch/index.ts'
+import { absent, assertClose, fixtureNames, readTensors, tensorOf } from './fixtures.ts'
+
+const file = 'mixing-weights.safetensors'
+const cases = fixtureNames(/^mixing-weights/).length > 0 ? ['simple', 'all'] : []
+
+test('golden values of mixing weights', { skip: absent }, () => {
+  assert.ok(cases.length > 0, `${file} is not in the folder`)
+})
+
+for (const type of cases)
+  for (const form of ['normalized', 'raw'])
+    test(`${type}, ${form}`, () => {
+      const golden = readTensors(file)
+      const get = (name: string) => tensorOf(golden, `${type}.${form}/${name}`)
+      const [alpha, zeta, maskTensor] = [get('alpha'), get('zeta'), get('mask')]
+      const columns = alpha.shape[1]
+      const bits = [...maskTensor.bytes()].map(Boolean)
+      const mask = Array.from({ length: alpha.shape[0] }, (_, e) => bits.slice(e * columns, (e + 1) * columns))
+      const mixture = type === 'all' ? 'joint' : 'simple'
+      setRequiresGrad([alpha, zeta], true)
+      const weights = (form === 'raw' ? unnormalisedWeights : mixingWeights)(alpha, zeta, mask, mixture)
+      const [dalpha, dzeta] = grad(sum(mul(weights, get('upstream'))), [alpha, zeta])
+      assertClose(weights, get('weights'), 'weights')
+      assertClose(dalpha, get('dalpha'), 'dalpha', 1e-6)
+      assertClose(dzeta, get('dzeta'), 'dzeta', 1e-6)
+      if (form === 'raw') {
+        const plain = rawWeights(alpha.matrix(), zeta.matrix(), mask, mixture).flat()
+        const golden = get('weights').floats()
+        plain.forEach((value, i) => assert.ok(Math.abs(value - golden[i]) < 1e-6, `plain weights [${i}]`))
+      }
+    })

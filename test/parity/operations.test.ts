@@ -1,0 +1,70 @@
+/** Every DARTS operation: outputs, input and weight gradients, running statistics against the published code's. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Maker, type Module, namedBuffers, namedParameters } from '../../src/nn/index.ts'
+import {
+  applyOperation,
+  factorizedReduce,
+  makeOperation,
+  type Operation,
+  type OperationName,
+  operations,
+  reluConvBn,
+} from '../../src/spaces/operations.ts'
+import { channelsLast, copy, Generator, grad, mul, setRequiresGrad, sum, type Tensor } from '../../src/torch/index.ts'
+import { absent, assertClose, fixtureNames, readTensors, tensorOf } from './fixtures.ts'
+
+const file = 'operations.safetensors'
+const golden = fixtureNames(/^operations\./).includes(file) ? readTensors(file) : new Map<string, Tensor>()
+const cases = new Set([...golden.keys()].map((name) => name.split('/')[0]))
+const maker: Maker = { device: 'cpu', generator: new Generator(0) }
+
+/** Cases are called `sep_conv_3x3.stride2.search`, `relu_conv_bn.search`, … */
+function build(name: string, inputs: number, outputs: number): Operation {
+  const [kind, ...rest] = name.split('.')
+  const affine = rest.includes('affine')
+  if (kind === 'relu_conv_bn') return reluConvBn(inputs, outputs, affine, maker)
+  if (kind === 'factorized_reduce') return factorizedReduce(inputs, outputs, affine, maker)
+  assert.ok(kind in operations, `no operation '${kind}'`)
+  const stride = rest.includes('stride2') ? 2 : 1
+  return makeOperation(kind as OperationName, { channels: inputs, stride, affine }, maker)
+}
+
+function loadGolden(target: Map<string, Tensor>, prefix: string): void {
+  for (const [name, tensor] of target) copy(tensor, tensorOf(golden, `${prefix}/${name}`))
+}
+
+function checkNames(module: Module, name: string): void {
+  const of = (kind: string) =>
+    [...golden.keys()].flatMap((key) => (key.startsWith(`${name}/${kind}/`) ? [key.slice(`${name}/${kind}/`.length)] : []))
+  assert.deepEqual([...namedParameters(module).keys()].sort(), of('param').sort())
+  assert.deepEqual([...namedBuffers(module).keys()].sort(), of('buffer').sort())
+}
+
+function compare(name: string, layout: (x: Tensor) => Tensor): void {
+  const get = (part: string) => tensorOf(golden, `${name}/${part}`)
+  const x = layout(get('x'))
+  const operation = build(name, x.shape[1], get('y').shape[1])
+  checkNames(operation, name)
+  const parameters = namedParameters(operation)
+  loadGolden(parameters, `${name}/param`)
+  setRequiresGrad([x, ...parameters.values()], true)
+  const y = applyOperation(operation, x, true)
+  assertClose(y, get('y'), `${name} y`)
+  const gradients = grad(sum(mul(y, get('dy'))), [x, ...parameters.values()])
+  assertClose(gradients[0], get('dx'), `${name} dx`)
+  ;[...parameters.keys()].forEach((key, index) => {
+    assertClose(gradients[index + 1], get(`grad/${key}`), `${name} gradient of ${key}`)
+  })
+  for (const [key, buffer] of namedBuffers(operation)) assertClose(buffer, get(`buffer/${key}`), `${name} ${key}`)
+  assertClose(applyOperation(operation, x, false), get('y_eval'), `${name} y_eval`)
+}
+
+test('golden values of operations', { skip: absent }, () => {
+  assert.ok(cases.size > 0, `${file} is not in the folder, or empty`)
+})
+
+for (const name of cases) {
+  test(name, () => compare(name, (x) => x))
+  test(`${name}, channels last`, () => compare(name, channelsLast))
+}

@@ -1,0 +1,85 @@
+/** `ddsas show`: what it prints and draws for a run and for a file. */
+import assert from 'node:assert/strict'
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { showCommand } from '../../../src/cli/show.ts'
+import { DdsasError } from '../../../src/errors.ts'
+import { RunFolder } from '../../../src/runs/folder.ts'
+import type { Genotype } from '../../../src/spaces/genotype.ts'
+import { formatGenotype } from '../../../src/spaces/genotype-file.ts'
+import { temporaryFolder } from '../runs/temporary.ts'
+
+const genotype: Genotype = {
+  normal: [
+    ['sep_conv_3x3', 0],
+    ['skip_connect', 1],
+    ['dil_conv_5x5', 2],
+    ['max_pool_3x3', 0],
+  ],
+  normal_concat: [2, 3],
+  reduce: [
+    ['avg_pool_3x3', 0],
+    ['avg_pool_3x3', 1],
+  ],
+  reduce_concat: [2],
+}
+
+const drawings = ['normal.png', 'normal.svg', 'reduce.png', 'reduce.svg']
+
+async function show(...args: string[]): Promise<string> {
+  let printed = ''
+  const command = showCommand((text) => {
+    printed += text
+  })
+  await command.parseAsync(args, { from: 'user' })
+  return printed
+}
+
+test('a run: JSON, line, words, drawings in its cells', async (t) => {
+  const run = RunFolder.create(join(temporaryFolder(t), 'run'), {})
+  run.writeGenotype(genotype)
+  const printed = await show(run.path)
+  const [json = '', line, words, reduce, drawn] = printed.split('\n\n')
+  assert.deepEqual(JSON.parse(json), genotype)
+  assert.equal(line, formatGenotype(genotype))
+  assert.equal(
+    words,
+    `normal cell
+  node 0 = sep_conv_3x3(c_{k-2}) + skip_connect(c_{k-1})
+  node 1 = dil_conv_5x5(node 0) + max_pool_3x3(c_{k-2})
+  c_{k}  = concat(node 0, node 1)`,
+  )
+  assert.match(reduce ?? '', /^reduction cell\n {2}node 0 = avg_pool_3x3/)
+  assert.equal(drawn?.match(/^drawn: .*cells.(normal|reduce)\.(svg|png)$/gm)?.length, 4)
+  assert.deepEqual(readdirSync(join(run.path, 'cells')), drawings)
+})
+
+test('--json prints only JSON and draws only when told where', async (t) => {
+  const folder = temporaryFolder(t)
+  const file = join(folder, 'cell.json')
+  writeFileSync(file, formatGenotype(genotype))
+  assert.deepEqual(JSON.parse(await show(file, '--json')), genotype)
+  assert.deepEqual(readdirSync(folder), ['cell.json'])
+  assert.deepEqual(JSON.parse(await show(file, '--json', '--out', join(folder, 'a', 'b'))), genotype)
+  assert.deepEqual(readdirSync(join(folder, 'a', 'b')), drawings)
+})
+
+test('what cannot be shown is an error of ours', async (t) => {
+  const folder = temporaryFolder(t)
+  const refused = (target: string, pattern: RegExp) =>
+    assert.rejects(
+      show(target),
+      (error) => error instanceof DdsasError && error.kind === 'input' && pattern.test(error.message),
+    )
+  await refused(
+    join(folder, 'none'),
+    /none does not exist; name the folder of a run or a file with a genotype/,
+  )
+  await refused(folder, /is not a run: it has no config\.json/)
+  const run = RunFolder.create(join(folder, 'run'), {})
+  await refused(run.path, /has no genotype\.json yet/)
+  run.writeGenotype({ ...genotype, normal: [] })
+  await refused(run.path, /genotype\.json: normal: has 0 edges/)
+  assert.deepEqual(readdirSync(run.path), ['config.json', 'genotype.json'])
+})
