@@ -14,7 +14,6 @@ export function cycles(imports: readonly Import[]): Violation[] {
 
 function components(graph: ReadonlyMap<string, readonly string[]>): string[][] {
   const index = new Map<string, number>()
-  const low = new Map<string, number>()
   const stack: string[] = []
   const found: string[][] = []
   const visit = (node: string): number => {
@@ -26,7 +25,6 @@ function components(graph: ReadonlyMap<string, readonly string[]>): string[][] {
       if (!index.has(next)) lowest = Math.min(lowest, visit(next))
       else if (stack.includes(next)) lowest = Math.min(lowest, index.get(next) ?? own)
     }
-    low.set(node, lowest)
     if (lowest === own) found.push(stack.splice(stack.indexOf(node)))
     return lowest
   }

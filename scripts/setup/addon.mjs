@@ -67,7 +67,7 @@ export function jobCount(cores = availableParallelism(), memory = process.availa
 async function build(root, libtorch, say) {
   const jobs = jobCount()
   say(
-    `building the addon on libtorch ${libtorch.version} (${libtorch.lib}), ${jobs} at a time; this takes minutes`,
+    `building the addon on libtorch ${libtorch.version} (${libtorch.lib}), ${jobs} at a time; this can take minutes`,
   )
   const began = Date.now()
   const folder = join(root, 'build/cmake')

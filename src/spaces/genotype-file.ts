@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { type CellType, cellTypes, type Genotype, type GenotypeEdge } from './genotype.ts'
-import { parsePythonCall } from './python-call.ts'
+import { parsePythonCall } from './genotype-line.ts'
 
 /** Operations a DARTS cell may hold. `none` is no operation of a genotype: it would be an edge that is not there. */
 export const dartsGenotypeOperations: readonly string[] = [
@@ -43,10 +43,11 @@ export function parseGenotype(
   const parsed = genotypeSchema.safeParse(value)
   if (!parsed.success) {
     const [first] = parsed.error.issues
+    const field = z.core.toDotPath(first?.path ?? []) || 'value'
     throw refuse(
       source,
-      z.core.toDotPath(first?.path ?? []) || 'the whole',
-      first?.message ?? 'not a genotype',
+      field,
+      `${first?.message ?? 'not a genotype'}; give what a search writes to genotype.json`,
     )
   }
   for (const cell of cellTypes) {

@@ -20,3 +20,26 @@ export interface Genotype {
 export type CellType = 'normal' | 'reduce'
 
 export const cellTypes: readonly CellType[] = ['normal', 'reduce']
+
+function edgeNames(genotype: Genotype): string[] {
+  return cellTypes.flatMap((cell) =>
+    genotype[cell].map(
+      ([operation, input], index) => `${cell} ${Math.floor(index / 2)} ${input} ${operation}`,
+    ),
+  )
+}
+
+/**
+ * Cosine distance of two genotypes as one-hot vectors over (cell type, node, input, operation): 0 for the same cell, 1
+ * for cells without a common edge (section 4.5.1).
+ */
+export function cosineDistance(a: Genotype, b: Genotype): number {
+  const [first, second] = [edgeNames(a), edgeNames(b)]
+  const common = first.filter((name) => second.includes(name)).length
+  return 1 - common / Math.sqrt(first.length * second.length)
+}
+
+/** How many skip connections a cell has: a search that collapses ends with nothing else. */
+export function skipConnections(genotype: Genotype, cell: CellType): number {
+  return genotype[cell].filter(([operation]) => operation === 'skip_connect').length
+}

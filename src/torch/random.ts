@@ -1,15 +1,22 @@
 /** Seeded random numbers whose state can be saved: xoroshiro128+ of `pure-rand`, the same on every device. */
+import { createHash } from 'node:crypto'
 import { uniformInt } from 'pure-rand/distribution/uniformInt'
-import { xoroshiro128plus, xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus'
+import { xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus'
 
 export type GeneratorState = readonly number[]
 
-/** A stream of random numbers. Streams of different seeds are independent for all that is done here. */
-export class Generator {
-  #source: ReturnType<typeof xoroshiro128plus>
+/** Four 32-bit words that differ in half their bits for any two seeds or stream names. */
+function scatter(seed: number, stream: string): number[] {
+  const digest = createHash('sha256').update(`${seed} ${stream}`).digest()
+  return [0, 4, 8, 12].map((offset) => digest.readInt32LE(offset))
+}
 
-  constructor(seed: number) {
-    this.#source = xoroshiro128plus(seed)
+/** A stream of random numbers; different seeds, and different stream names under one seed, give independent ones. */
+export class Generator {
+  #source: ReturnType<typeof xoroshiro128plusFromState>
+
+  constructor(seed: number, stream = '') {
+    this.#source = xoroshiro128plusFromState(scatter(seed, stream))
   }
 
   /** Where the stream stands; `load` continues from there. */

@@ -68,6 +68,12 @@ export function keep<T extends Slotted>(tensor: T): T {
   return tensor
 }
 
+/** Hands a kept tensor over to the current scope. */
+export function adopt<T extends Slotted>(tensor: T): T {
+  track(tensor)
+  return tensor
+}
+
 /** How many tensors JavaScript holds; flat over the steps of a search. */
 export function liveSlots(): number {
   return native().liveSlots()

@@ -1,0 +1,138 @@
+/** Batches of a part of a data set in random order, without end; the next one is prepared while one is computed with. */
+import {
+  adopt,
+  type Generator,
+  type GeneratorState,
+  indexSelect,
+  keep,
+  Tensor,
+  tidy,
+  to,
+} from '../torch/index.ts'
+import { type Augmentation, drawAugmentation, type ImageTensors, plain, prepareImages } from './augment.ts'
+
+/** Images float32 [n, 3, size, size], channels last, and int64 labels [n], on the stream's device. */
+export interface ImageBatch {
+  readonly images: Tensor
+  readonly labels: Tensor
+}
+
+/** Where a stream stands: enough to give the same batches again from there. */
+export interface StreamState {
+  /** The current pass over the part, as positions in the data set. */
+  readonly order: readonly number[]
+  /** How many of them were given out. */
+  readonly used: number
+  readonly generator: GeneratorState
+}
+
+export interface StreamOptions {
+  /** Positions in the data set. */
+  readonly part: readonly number[]
+  readonly batch: number
+  readonly augmentation: Augmentation
+  readonly device: string
+}
+
+interface Pending {
+  readonly work: { finish(): Tensor }
+  readonly labels: Tensor
+  /** Where the stream stood before this batch was drawn. */
+  readonly before: StreamState
+}
+
+function indexTensor(positions: readonly number[]): Tensor {
+  return Tensor.from(BigInt64Array.from(positions, BigInt), [positions.length])
+}
+
+export class BatchStream {
+  readonly #data: ImageTensors
+  readonly #options: StreamOptions
+  readonly #generator: Generator
+  #order: readonly number[] = []
+  #used = 0
+  #pending: Pending | undefined
+
+  constructor(data: ImageTensors, options: StreamOptions, generator: Generator) {
+    this.#data = data
+    this.#options = options
+    this.#generator = generator
+  }
+
+  /** Batches in one pass over the part; the last may be smaller. */
+  get batchesPerPass(): number {
+    return Math.ceil(this.#options.part.length / this.#options.batch)
+  }
+
+  /** The next batch. Its tensors belong to the current `tidy` scope. */
+  next(): ImageBatch {
+    const { device } = this.#options
+    const { work, labels } = this.#pending ?? this.#prepare()
+    this.#pending = undefined
+    const images = work.finish()
+    adopt(labels)
+    this.#pending = this.#prepare()
+    return device === 'cpu'
+      ? { images, labels }
+      : { images: to(images, { device }), labels: to(labels, { device }) }
+  }
+
+  /** Draws the next batch and starts making it. */
+  #prepare(): Pending {
+    const before = this.#position()
+    const { part, batch, augmentation } = this.#options
+    if (this.#used >= this.#order.length) {
+      this.#order = this.#generator.permutation(part.length).map((index) => part[index])
+      this.#used = 0
+    }
+    const positions = this.#order.slice(this.#used, this.#used + batch)
+    this.#used += positions.length
+    const draws = drawAugmentation(positions.length, this.#data.size, augmentation, this.#generator)
+    return tidy(() => {
+      const index = indexTensor(positions)
+      const work = prepareImages(this.#data, index, draws, augmentation)
+      return { work, labels: keep(indexSelect(this.#data.labels, 0, index)), before }
+    })
+  }
+
+  #position(): StreamState {
+    return { order: this.#order, used: this.#used, generator: this.#generator.state() }
+  }
+
+  /** Where the stream stands, a batch prepared but not given out not counted. */
+  state(): StreamState {
+    return this.#pending?.before ?? this.#position()
+  }
+
+  load(state: StreamState): void {
+    this.dispose()
+    this.#order = state.order
+    this.#used = state.used
+    this.#generator.load(state.generator)
+  }
+
+  /** Drops the batch under preparation. */
+  dispose(): void {
+    this.#pending?.work.finish().dispose()
+    this.#pending?.labels.dispose()
+    this.#pending = undefined
+  }
+}
+
+/** The images at `positions` in order and unchanged but for the normalisation, in batches; each lives in the scope of `use`. */
+export function forEachPlainBatch(
+  data: ImageTensors,
+  positions: readonly number[],
+  batch: number,
+  device: string,
+  use: (batch: ImageBatch) => void,
+): void {
+  for (let start = 0; start < positions.length; start += batch)
+    tidy(() => {
+      const part = positions.slice(start, start + batch)
+      const index = indexTensor(part)
+      const draws = Int32Array.from(part.flatMap(() => [0, 0, 0, -1, -1]))
+      const images = prepareImages(data, index, draws, plain).finish()
+      use({ images: to(images, { device }), labels: to(indexSelect(data.labels, 0, index), { device }) })
+    })
+}

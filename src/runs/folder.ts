@@ -1,0 +1,171 @@
+/** A run as one folder: config, metrics, genotype, drawings of its cells and checkpoints, readable by people and tools. */
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { DdsasError } from '../errors.ts'
+import {
+  type CheckpointFiles,
+  checkpointSteps,
+  clearLeftovers,
+  loadCheckpoint,
+  saveCheckpoint,
+} from './checkpoint.ts'
+import {
+  clearAsides,
+  formatJson,
+  isAside,
+  makeFolder,
+  readJson,
+  reportDisk,
+  reportRead,
+  writeDrawing,
+  writeFileAtomic,
+} from './files.ts'
+import { acquireLock } from './lock.ts'
+import { MetricsFile } from './metrics.ts'
+
+/**
+ * One run on the disk. Opening and reading change nothing, so that others may look at a run while it works; only
+ * the process that holds the lock writes.
+ */
+export class RunFolder {
+  /** Absolute path. */
+  readonly path: string
+  /** What `config.json` holds, not validated. */
+  readonly config: unknown
+  readonly #metrics: MetricsFile
+  readonly #checkpoints: string
+  readonly #cells: string
+  /** The checkpoint this process goes on from: the one it loaded or saved last. */
+  #lastStep: number | undefined
+
+  private constructor(path: string, config: unknown) {
+    this.path = path
+    this.config = config
+    this.#metrics = new MetricsFile(join(path, 'metrics.jsonl'))
+    this.#checkpoints = join(path, 'checkpoints')
+    this.#cells = join(path, 'cells')
+  }
+
+  /**
+   * Makes a new run folder and writes `config.json`.
+   * @throws {DdsasError} `input` when the path exists and is not an empty folder; `disk` when it cannot be written.
+   */
+  static create(path: string, config: object): RunFolder {
+    const root = resolve(path)
+    reportDisk(root, () => {
+      const status = statSync(root, { throwIfNoEntry: false })
+      const what = status?.isDirectory() === false ? 'is a file' : 'is not empty'
+      if (
+        status !== undefined &&
+        (!status.isDirectory() || readdirSync(root).some((name) => !isAside(name)))
+      ) {
+        const remedy = 'choose another --out, or --resume to go on with a run'
+        throw new DdsasError('input', `run folder ${root} ${what}; ${remedy}`)
+      }
+      makeFolder(root)
+      clearAsides(root)
+    })
+    writeFileAtomic(join(root, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
+    return new RunFolder(root, config)
+  }
+
+  /**
+   * Opens an existing run and changes nothing.
+   * @throws {DdsasError} `input` when the folder is missing or is no run: no `config.json`, or not a JSON object.
+   */
+  static open(path: string): RunFolder {
+    const root = resolve(path)
+    const refuse = (what: string): DdsasError =>
+      new DdsasError('input', `${root} ${what}; name the folder of a run`)
+    const status = reportRead(root, () => statSync(root, { throwIfNoEntry: false }))
+    if (status === undefined) throw refuse('does not exist')
+    if (!status.isDirectory()) throw refuse('is not a folder')
+    const config = readJson(join(root, 'config.json'))
+    if (config === undefined) throw refuse('is not a run: it has no config.json')
+    if (typeof config !== 'object' || config === null || Array.isArray(config)) {
+      throw refuse('is not a run: its config.json is not a JSON object')
+    }
+    return new RunFolder(root, config)
+  }
+
+  /** Adds one line to `metrics.jsonl`. @throws {DdsasError} `disk` when it cannot be written. */
+  appendMetrics(record: Record<string, unknown>): void {
+    this.#metrics.append(record)
+  }
+
+  /** Current size of `metrics.jsonl` in bytes. A checkpoint keeps it for `truncateMetrics`. */
+  get metricsBytes(): number {
+    return this.#metrics.bytes
+  }
+
+  /**
+   * Drops what was written to `metrics.jsonl` after the first `bytes` bytes, when a run resumes.
+   * @throws {DdsasError} `checkpoint` when the file is shorter or does not end a line there.
+   */
+  truncateMetrics(bytes: number): void {
+    this.#metrics.truncate(bytes)
+  }
+
+  /** All complete lines of `metrics.jsonl`. @throws {DdsasError} `data` for a line that is not a JSON object. */
+  readMetrics(): Record<string, unknown>[] {
+    return this.#metrics.read()
+  }
+
+  /** Replaces `genotype.json`. @throws {DdsasError} `disk` when it cannot be written. */
+  writeGenotype(genotype: object): void {
+    writeFileAtomic(join(this.path, 'genotype.json'), formatJson(genotype))
+  }
+
+  /** What `genotype.json` holds, not validated; undefined before the run has derived one. */
+  readGenotype(): unknown {
+    return readJson(join(this.path, 'genotype.json'))
+  }
+
+  /** Writes `cells/<name>.svg` and `.png`; returns their paths. @throws {DdsasError} `disk`. */
+  writeCell(name: string, svg: string, png: Uint8Array): string[] {
+    return writeDrawing(this.#cells, name, { svg, png })
+  }
+
+  /**
+   * Writes `checkpoints/<step>/` and removes older ones so that two are kept: this one and the one this process
+   * went on from. Replaces an existing one of the same step.
+   * @throws {DdsasError} `disk` when it cannot be written: the ones before are untouched.
+   */
+  saveCheckpoint(step: number, files: CheckpointFiles): void {
+    this.#metrics.sync()
+    saveCheckpoint(this.#checkpoints, step, files, this.#lastStep)
+    this.#lastStep = step
+  }
+
+  /**
+   * Reads and verifies a checkpoint, the latest when no step is given; undefined when there is none at all.
+   * @throws {DdsasError} `input` for a step that is not there; `checkpoint` when it is corrupt.
+   */
+  loadCheckpoint(step?: number): { step: number; files: Map<string, Buffer> } | undefined {
+    const wanted = step ?? this.checkpointSteps().at(-1)
+    if (wanted === undefined) return undefined
+    const files = loadCheckpoint(this.#checkpoints, wanted)
+    this.#lastStep = wanted
+    return { step: wanted, files }
+  }
+
+  /** Steps of the checkpoints that can be loaded, ascending. */
+  checkpointSteps(): number[] {
+    return checkpointSteps(this.#checkpoints)
+  }
+
+  /**
+   * Takes the lock for writing, removes what a killed process left half-written, and returns the function that
+   * gives the lock back.
+   * @throws {DdsasError} `input` when another living process of this host holds it.
+   */
+  lock(): () => void {
+    const release = acquireLock(join(this.path, 'lock'))
+    reportDisk(this.path, () => {
+      clearAsides(this.path)
+      if (existsSync(this.#cells)) clearAsides(this.#cells)
+      clearLeftovers(this.#checkpoints)
+    })
+    return release
+  }
+}

@@ -1,0 +1,41 @@
+/** The training images as tensors, and their two halves: one for the weights, one for the architecture. */
+import { type ImageTensors, type ImageDataset } from '../data/index.ts'
+import { DdsasError } from '../errors.ts'
+import { Generator, keep, Tensor } from '../torch/index.ts'
+import type { SearchConfig } from './config.ts'
+
+/** Kept tensors of a data set, on the CPU. */
+export function toTensors(dataset: ImageDataset): ImageTensors {
+  const { images, labels, count, size, mean, std } = dataset
+  return {
+    images: keep(Tensor.from(images, [count, 3, size, size])),
+    labels: keep(Tensor.from(BigInt64Array.from(labels, BigInt), [count])),
+    size,
+    mean,
+    std,
+  }
+}
+
+export interface Halves {
+  /** Positions of the images that train the weights. */
+  readonly weights: readonly number[]
+  /** Positions of the images that train alpha and zeta, and measure accuracy. */
+  readonly architecture: readonly number[]
+}
+
+/**
+ * Splits the training set in its first and second half, as DARTS does; with `data.images` a random subset of it. Throws
+ * DdsasError 'input' when there are fewer images than asked for, or too few for two batches.
+ */
+export function splitInHalves(count: number, { data, seed }: SearchConfig): Halves {
+  if (data.images > count)
+    throw new DdsasError('input', `data.images = ${data.images}, the training set has ${count}; ask for at most that`)
+  const used = data.images === 0 ? Array.from({ length: count }, (_, i) => i) : subset(count, data.images, seed)
+  if (used.length < 2) throw new DdsasError('input', `${used.length} images cannot be split in two halves`)
+  const half = Math.floor(used.length / 2)
+  return { weights: used.slice(0, half), architecture: used.slice(half) }
+}
+
+function subset(count: number, size: number, seed: number): number[] {
+  return new Generator(seed, 'subset').permutation(count).slice(0, size)
+}

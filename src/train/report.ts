@@ -1,0 +1,43 @@
+/** What a search tells of itself while it runs. */
+import type { Genotype } from '../spaces/genotype.ts'
+
+/** One search step: an architecture step, then a weight step. */
+export interface StepReport {
+  /** From 0. */
+  readonly epoch: number
+  /** Steps done in this epoch, this one included. */
+  readonly step: number
+  /** Steps done since the search began, this one included. */
+  readonly total: number
+  /** Of the weight step's batch; accuracy 0 … 1. */
+  readonly train: { readonly loss: number; readonly accuracy: number }
+  /** Of the architecture step's batch. */
+  readonly valid: { readonly loss: number; readonly accuracy: number }
+  /** Norm of the weights' gradients before clipping. */
+  readonly gradNorm: number
+  /** Learning rate of the weights. */
+  readonly rate: number
+  readonly seconds: number
+}
+
+export interface EpochReport {
+  readonly epoch: number
+  readonly total: number
+  /** Over the epoch's weight steps, while the weights moved. */
+  readonly train: { readonly loss: number; readonly accuracy: number }
+  /** On the validation half after the epoch, in evaluation mode. */
+  readonly valid: { readonly loss: number; readonly accuracy: number }
+  readonly rate: number
+  /** Of the normal cell. */
+  readonly skipConnections: number
+  /** Of this epoch's cells to the last epoch's; null in the first epoch. */
+  readonly cosineDistance: number | null
+  readonly genotype: Genotype
+  readonly seconds: number
+}
+
+/** Who is told. Times and sizes are what a progress line shows. */
+export interface SearchObserver {
+  step(report: StepReport, stepsPerEpoch: number): void
+  epoch(report: EpochReport): void
+}

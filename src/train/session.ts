@@ -1,0 +1,156 @@
+/** All that a search holds while it runs, and how it is saved and restored: the state behind exact resume. */
+import { z } from 'zod'
+import { BatchStream, type ImageDataset, type ImageTensors } from '../data/index.ts'
+import { DdsasError } from '../errors.ts'
+import { disposeModule, loadTensors, type Maker, namedParameters, Sgd, stateDict } from '../nn/index.ts'
+import { darts } from '../spaces/darts.ts'
+import type { Genotype } from '../spaces/genotype.ts'
+import { parseGenotype } from '../spaces/genotype-file.ts'
+import { Supernet } from '../spaces/supernet.ts'
+import { Ddsas } from '../strategies/ddsas.ts'
+import type { Strategy } from '../strategies/strategy.ts'
+import { decodeSafetensors, encodeSafetensors, Generator, type Tensor, tidy } from '../torch/index.ts'
+import { type Average, emptyAverage } from './averages.ts'
+import type { SearchConfig } from './config.ts'
+import { splitInHalves, toTensors } from './parts.ts'
+
+/** Where a search stands, as plain data. */
+export interface Progress {
+  /** From 0; `epochs` when all are done. */
+  readonly epoch: number
+  /** Steps done in this epoch. */
+  readonly step: number
+  /** Steps done since the search began. */
+  readonly total: number
+  /** Over this epoch's weight steps. */
+  readonly train: Average
+  /** Over this epoch's architecture steps. */
+  readonly valid: Average
+  /** The genotype at the end of the last epoch. */
+  readonly lastGenotype: Genotype | null
+}
+
+/** A search between two steps. */
+export interface Session {
+  readonly config: SearchConfig
+  readonly device: string
+  readonly data: ImageTensors
+  readonly supernet: Supernet
+  readonly strategy: Strategy
+  readonly optimizer: Sgd
+  readonly streams: { readonly weights: BatchStream; readonly architecture: BatchStream }
+  /** Positions of the images that accuracy is measured on. */
+  readonly evaluated: readonly number[]
+  progress: Progress
+}
+
+const start: Progress = {
+  epoch: 0,
+  step: 0,
+  total: 0,
+  train: emptyAverage,
+  valid: emptyAverage,
+  lastGenotype: null,
+}
+
+/** A search before its first step: everything drawn from the seed. */
+export function createSession(config: SearchConfig, dataset: ImageDataset, device: string): Session {
+  const { network, weights, architecture, data: how, seed } = config
+  const maker: Maker = { device, generator: new Generator(seed, 'weights') }
+  const shape = { space: darts, ...network, classes: dataset.classes.length }
+  const halves = splitInHalves(dataset.count, config)
+  const supernet = new Supernet(shape, maker)
+  const strategy = new Ddsas(supernet, { ...config.ddsas, optimizer: architecture }, maker)
+  const data = toTensors(dataset)
+  const stream = (part: readonly number[], name: string) =>
+    new BatchStream(data, { part, batch: how.batch, augmentation: how, device }, new Generator(seed, name))
+  const streams = {
+    weights: stream(halves.weights, 'weight batches'),
+    architecture: stream(halves.architecture, 'architecture batches'),
+  }
+  const { images } = config.evaluation
+  const evaluated = halves.architecture.slice(0, images === 0 ? undefined : images)
+  const optimizer = new Sgd(namedParameters(supernet), weights)
+  return { config, device, data, supernet, strategy, optimizer, streams, evaluated, progress: start }
+}
+
+/** Frees every tensor of a session. */
+export function disposeSession({ data, supernet, strategy, optimizer, streams }: Session): void {
+  streams.weights.dispose()
+  streams.architecture.dispose()
+  optimizer.dispose()
+  strategy.dispose()
+  disposeModule(supernet)
+  data.images.dispose()
+  data.labels.dispose()
+}
+
+const count = z.number().int().nonnegative()
+const average = z.object({ loss: z.number(), correct: z.number(), images: count })
+const stream = z.object({ order: z.array(count), used: count, generator: z.array(z.number().int()) })
+const stateSchema = z.object({
+  progress: z.object({
+    epoch: count,
+    step: count,
+    total: count,
+    train: average,
+    valid: average,
+    lastGenotype: z.unknown(),
+  }),
+  streams: z.object({ weights: stream, architecture: stream }),
+  strategy: z.record(z.string(), z.unknown()),
+  metricsBytes: count,
+})
+
+/** The files of a checkpoint. Weights have PyTorch's names, so that other programs can read them. */
+export function sessionFiles(session: Session, metricsBytes: number): Record<string, string | Uint8Array> {
+  const { supernet, strategy, optimizer, streams, progress } = session
+  const { tensors, data } = strategy.state()
+  const state: z.infer<typeof stateSchema> = {
+    progress,
+    streams: { weights: copyState(streams.weights), architecture: copyState(streams.architecture) },
+    strategy: data,
+    metricsBytes,
+  }
+  return {
+    'weights.safetensors': encodeSafetensors(stateDict(supernet)),
+    'momentum.safetensors': encodeSafetensors(optimizer.state()),
+    'strategy.safetensors': encodeSafetensors(tensors),
+    'state.json': JSON.stringify(state),
+  }
+}
+
+function copyState(stream: BatchStream) {
+  const { order, used, generator } = stream.state()
+  return { order: [...order], used, generator: [...generator] }
+}
+
+function fileOf(files: ReadonlyMap<string, Buffer>, name: string): Buffer {
+  const found = files.get(name)
+  if (found === undefined) throw new DdsasError('checkpoint', `the checkpoint has no ${name}; resume from another one`)
+  return found
+}
+
+function readState(files: ReadonlyMap<string, Buffer>): z.infer<typeof stateSchema> {
+  const parsed = stateSchema.safeParse(JSON.parse(fileOf(files, 'state.json').toString('utf8')))
+  if (parsed.success) return parsed.data
+  throw new DdsasError('checkpoint', `state.json of the checkpoint is malformed; resume from another one`)
+}
+
+/** Puts a new session where a checkpoint's stood; returns how long the metrics were. */
+export function restoreSession(session: Session, files: ReadonlyMap<string, Buffer>): number {
+  const state = readState(files)
+  const { streams, progress } = state
+  tidy(() => {
+    const tensors = (name: string): Map<string, Tensor> => decodeSafetensors(fileOf(files, name), name).tensors
+    loadTensors(stateDict(session.supernet), tensors('weights.safetensors'), 'weights.safetensors')
+    session.optimizer.load(tensors('momentum.safetensors'))
+    session.strategy.load({ tensors: tensors('strategy.safetensors'), data: state.strategy })
+  })
+  session.streams.weights.load(streams.weights)
+  session.streams.architecture.load(streams.architecture)
+  const { lastGenotype } = progress
+  const genotype = lastGenotype === null ? null : parseGenotype(lastGenotype, 'state.json')
+  session.progress = { ...progress, lastGenotype: genotype }
+  return state.metricsBytes
+}

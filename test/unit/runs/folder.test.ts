@@ -1,0 +1,94 @@
+/** A run folder as a whole: making, opening and what it refuses. */
+import assert from 'node:assert/strict'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { RunFolder } from '../../../src/runs/folder.ts'
+import { assertRefuses, temporaryFolder } from './temporary.ts'
+
+test('create writes the config, open reads it', (t) => {
+  const path = join(temporaryFolder(t), 'deep', 'run')
+  const run = RunFolder.create(path, { seed: 7, space: 'darts' })
+  assert.deepEqual(readdirSync(path), ['config.json'])
+  assert.deepEqual(RunFolder.open(path).config, { seed: 7, space: 'darts' })
+  assert.equal(run.path, path)
+  assert.equal(run.loadCheckpoint(), undefined)
+  assert.deepEqual(run.checkpointSteps(), [])
+  assert.deepEqual(run.readMetrics(), [])
+  assert.equal(run.readGenotype(), undefined)
+})
+
+test('create takes an empty folder and one where a kill hit create, nothing else', (t) => {
+  const path = temporaryFolder(t)
+  writeFileSync(join(path, '.config.json.0123abcd.writing'), '{"se')
+  RunFolder.create(path, {})
+  assert.deepEqual(readdirSync(path), ['config.json'])
+  assertRefuses(() => RunFolder.create(path, {}), 'input', /is not empty; choose another --out, or --resume/)
+  const file = join(path, 'config.json')
+  assertRefuses(() => RunFolder.create(file, {}), 'input', /is a file; choose another --out/)
+  assertRefuses(() => RunFolder.create(join(file, 'below'), {}), 'disk', /cannot write .*below/)
+})
+
+test('open says what is wrong', (t) => {
+  const folder = temporaryFolder(t)
+  const config = join(folder, 'config.json')
+  assertRefuses(
+    () => RunFolder.open(join(folder, 'none')),
+    'input',
+    /none does not exist; name the folder of a run/,
+  )
+  assertRefuses(() => RunFolder.open(folder), 'input', /is not a run: it has no config\.json/)
+  writeFileSync(config, '{"seed": 1')
+  assertRefuses(() => RunFolder.open(folder), 'input', /config\.json is not valid JSON/)
+  for (const text of ['[1]', 'null', '3']) {
+    writeFileSync(config, text)
+    assertRefuses(() => RunFolder.open(folder), 'input', /config\.json is not a JSON object/)
+  }
+  assertRefuses(() => RunFolder.open(config), 'input', /is not a folder/)
+})
+
+test('genotype and drawings', (t) => {
+  const run = RunFolder.create(join(temporaryFolder(t), 'run'), {})
+  run.writeGenotype({ normal: [['sep_conv_3x3', 0]], normal_concat: [2] })
+  assert.equal(
+    readFileSync(join(run.path, 'genotype.json'), 'utf8'),
+    '{\n  "normal": [["sep_conv_3x3",0]],\n  "normal_concat": [2]\n}\n',
+  )
+  assert.deepEqual(run.readGenotype(), { normal: [['sep_conv_3x3', 0]], normal_concat: [2] })
+  const paths = run.writeCell('normal', '<svg/>', Uint8Array.of(137))
+  assert.deepEqual(
+    paths.map((path) => readFileSync(path).length),
+    [6, 1],
+  )
+  assert.deepEqual(readdirSync(join(run.path, 'cells')), ['normal.png', 'normal.svg'])
+})
+
+test('opening and reading change nothing, the lock clears what a kill left', (t) => {
+  const run = RunFolder.create(join(temporaryFolder(t), 'run'), {})
+  run.saveCheckpoint(1, { 'a.json': '{}' })
+  const writing = join(run.path, 'checkpoints', '.writing-00000002')
+  const aside = join(run.path, '.genotype.json.00ff00ff.writing')
+  mkdirSync(writing)
+  writeFileSync(join(writing, 'a.json'), '{')
+  writeFileSync(aside, '{')
+  const other = RunFolder.open(run.path)
+  assert.equal(other.loadCheckpoint()?.step, 1)
+  assert.ok(existsSync(writing) && existsSync(aside), 'another process may be writing them now')
+  const release = other.lock()
+  assert.ok(!existsSync(writing) && !existsSync(aside))
+  assertRefuses(() => run.lock(), 'input', /held by process/)
+  release()
+  run.lock()()
+  assert.equal(existsSync(join(run.path, 'lock')), false)
+})
+
+const root = process.getuid?.() === 0 ? 'root may read and write everything' : false
+
+test('a folder without permission', { skip: root }, (t) => {
+  const run = RunFolder.create(join(temporaryFolder(t), 'run'), {})
+  chmodSync(run.path, 0o500)
+  assertRefuses(() => run.appendMetrics({}), 'disk', /permission denied/)
+  chmodSync(run.path, 0)
+  assertRefuses(() => RunFolder.open(run.path), 'input', /permission denied/)
+  chmodSync(run.path, 0o700)
+})
