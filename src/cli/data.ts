@@ -37,18 +37,25 @@ interface FetchFlags {
 }
 
 async function fetchAction(dataset: string, { data, url, md5, json }: FetchFlags): Promise<void> {
+  const result = await fetchWithProgress(dataset, data, { url, md5 })
+  console.log(json ? JSON.stringify(result) : fetchText(result))
+}
+
+/** Fetches a data set unless it is there with the right sums; shows progress on the error output. */
+export async function fetchWithProgress(
+  dataset: string,
+  directory: string,
+  from: { readonly url?: string; readonly md5?: string } = {},
+): Promise<FetchResult> {
   const stop = new AbortController()
   const interrupt = () => stop.abort()
   // Once: the first Ctrl-C cleans up, a second one ends the process.
   process.once('SIGINT', interrupt)
-  const progress = process.stderr.isTTY ? progressBar() : progressLines()
+  const { onProgress, stop: stopShowing } = process.stderr.isTTY ? progressBar() : progressLines()
   try {
-    const { onProgress } = progress
-    const result = await fetchDataset(dataset, data, { url, md5, onProgress, signal: stop.signal })
-    progress.stop()
-    console.log(json ? JSON.stringify(result) : fetchText(result))
+    return await fetchDataset(dataset, directory, { ...from, onProgress, signal: stop.signal })
   } finally {
-    progress.stop()
+    stopShowing()
     process.off('SIGINT', interrupt)
   }
 }

@@ -7,7 +7,13 @@ export class Conv2d implements Layer {
   readonly parameters: { readonly weight: Tensor }
   readonly #options: ConvOptions
 
-  constructor(inputs: number, outputs: number, kernel: number, options: Omit<ConvOptions, 'bias'>, maker: Maker) {
+  constructor(
+    inputs: number,
+    outputs: number,
+    kernel: number,
+    options: Omit<ConvOptions, 'bias'>,
+    maker: Maker,
+  ) {
     const perGroup = inputs / (options.groups ?? 1)
     const weight = uniformByFanIn([outputs, perGroup, kernel, kernel], perGroup * kernel * kernel, maker)
     this.parameters = { weight }

@@ -28,9 +28,15 @@ export function moduleList(modules: readonly Module[]): Module {
   return { children: Object.fromEntries(modules.map((module, index) => [String(index), module])) }
 }
 
-function collect(module: Module, kind: 'parameters' | 'buffers', prefix: string, into: Map<string, Tensor>): void {
+function collect(
+  module: Module,
+  kind: 'parameters' | 'buffers',
+  prefix: string,
+  into: Map<string, Tensor>,
+): void {
   for (const [name, tensor] of Object.entries(module[kind] ?? {})) into.set(prefix + name, tensor)
-  for (const [name, child] of Object.entries(module.children ?? {})) collect(child, kind, `${prefix}${name}.`, into)
+  for (const [name, child] of Object.entries(module.children ?? {}))
+    collect(child, kind, `${prefix}${name}.`, into)
 }
 
 /** Every parameter by its dotted name, in the order of definition. */
@@ -60,7 +66,8 @@ function describeMismatches(target: Map<string, Tensor>, source: ReadonlyMap<str
     else if (given.shape.join() !== tensor.shape.join())
       wrong.push(`'${name}' is [${given.shape}] instead of [${tensor.shape}]`)
   }
-  for (const name of source.keys()) if (!target.has(name)) wrong.push(`'${name}' is not a weight of this network`)
+  for (const name of source.keys())
+    if (!target.has(name)) wrong.push(`'${name}' is not a weight of this network`)
   return wrong
 }
 
@@ -68,7 +75,11 @@ function describeMismatches(target: Map<string, Tensor>, source: ReadonlyMap<str
  * Copies tensors into a module's own. Throws DdsasError 'checkpoint' naming the first three mismatches in name or shape,
  * and changes nothing then.
  */
-export function loadTensors(target: Map<string, Tensor>, source: ReadonlyMap<string, Tensor>, what: string): void {
+export function loadTensors(
+  target: Map<string, Tensor>,
+  source: ReadonlyMap<string, Tensor>,
+  what: string,
+): void {
   const wrong = describeMismatches(target, source)
   if (wrong.length > 0) {
     const more = wrong.length > 3 ? ` and ${wrong.length - 3} more` : ''
@@ -88,9 +99,15 @@ export function disposeModule(module: Module): void {
 }
 
 /** A kept tensor whose elements are drawn one by one. */
-export function drawn(shape: readonly number[], draw: () => number, { device, dtype = 'float32' }: Maker): Tensor {
+export function drawn(
+  shape: readonly number[],
+  draw: () => number,
+  { device, dtype = 'float32' }: Maker,
+): Tensor {
   const count = shape.reduce((product, length) => product * length, 1)
-  return tidy(() => keep(to(Tensor.from(Float32Array.from({ length: count }, draw), shape), { device, dtype })))
+  return tidy(() =>
+    keep(to(Tensor.from(Float32Array.from({ length: count }, draw), shape), { device, dtype })),
+  )
 }
 
 /** Uniform in ±1/sqrt(fanIn): PyTorch's default for the weights and biases of convolutions and linear layers. */

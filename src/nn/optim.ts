@@ -29,7 +29,10 @@ export function clipGradNorm(gradients: Gradients, limit: number): number {
 /** A kept copy of a saved state tensor, on the device and in the memory format of its parameter. */
 function copyLike(saved: Tensor, parameter: Tensor | undefined, name: string): Tensor {
   if (parameter === undefined || parameter.shape.join() !== saved.shape.join())
-    throw new DdsasError('checkpoint', `the optimizer state holds '${name}' [${saved.shape}], which is no parameter here`)
+    throw new DdsasError(
+      'checkpoint',
+      `the optimizer state holds '${name}' [${saved.shape}], which is no parameter here`,
+    )
   const own = noGrad(() => keep(zerosLike(parameter)))
   copy(own, saved)
   return own
@@ -96,7 +99,8 @@ export class Sgd {
   /** Takes over velocities saved by `state`; the tensors given stay the caller's. */
   load(state: ReadonlyMap<string, Tensor>): void {
     this.dispose()
-    for (const [name, saved] of state) this.#momentum.set(name, copyLike(saved, this.#parameters.get(name), name))
+    for (const [name, saved] of state)
+      this.#momentum.set(name, copyLike(saved, this.#parameters.get(name), name))
   }
 
   dispose(): void {

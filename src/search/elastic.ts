@@ -12,7 +12,9 @@ export type SpaceChange =
 function shrink(available: EdgeMask, saliency: EdgeMatrix, count: number, none: number): boolean[][] {
   const left = available.map((row) => [...row])
   const candidates = left
-    .flatMap((row, edge) => row.flatMap((present, k) => (present ? [{ edge, k, value: saliency[edge][k] }] : [])))
+    .flatMap((row, edge) =>
+      row.flatMap((present, k) => (present ? [{ edge, k, value: saliency[edge][k] }] : [])),
+    )
     .sort((a, b) => a.value - b.value)
   let deleted = 0
   for (const { edge, k } of candidates) {

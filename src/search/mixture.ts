@@ -40,6 +40,11 @@ function edgeWeights(
 }
 
 /** Unnormalised weights of all edges [edges x operations]: what saliency averages. */
-export function rawWeights(alpha: EdgeMatrix, zeta: EdgeMatrix, mask: EdgeMask, mixture: Mixture): number[][] {
+export function rawWeights(
+  alpha: EdgeMatrix,
+  zeta: EdgeMatrix,
+  mask: EdgeMask,
+  mixture: Mixture,
+): number[][] {
   return alpha.map((row, edge) => edgeWeights(row, zeta[edge], mask[edge], mixture))
 }

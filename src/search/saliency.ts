@@ -39,7 +39,11 @@ export function closeWindow(memory: SpaceMemory, weights: EdgeMatrix): SpaceMemo
       return mask[edge][k] ? (value * count + weights[edge][k]) / (count + 1) : value
     }),
   )
-  return { ...memory, saliency, counts: counts.map((row, edge) => row.map((t, k) => (mask[edge][k] ? t + 1 : t))) }
+  return {
+    ...memory,
+    saliency,
+    counts: counts.map((row, edge) => row.map((t, k) => (mask[edge][k] ? t + 1 : t))),
+  }
 }
 
 export interface ChosenEdge {
@@ -62,7 +66,11 @@ export function chooseEdges(saliency: EdgeMatrix, none: number): ChosenEdge[][] 
   const nodes: ChosenEdge[][] = []
   for (let first = 0; first < saliency.length; first += nodes.length + 1) {
     const incoming = saliency.slice(first, first + nodes.length + 2)
-    const edges = incoming.map((row, input) => ({ input, operation: best(row, none), value: row[best(row, none)] }))
+    const edges = incoming.map((row, input) => ({
+      input,
+      operation: best(row, none),
+      value: row[best(row, none)],
+    }))
     const strongest = edges.sort((a, b) => b.value - a.value).slice(0, 2)
     nodes.push(strongest.map(({ input, operation }) => ({ input, operation })))
   }

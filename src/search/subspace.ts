@@ -16,7 +16,10 @@ interface Candidate {
 }
 
 /** The smallest and largest L of a space: below it one operation an edge leaves nothing to optimise (section 4.5.3). */
-export function subspaceSizeRange(edges: number, operations: number): readonly [smallest: number, largest: number] {
+export function subspaceSizeRange(
+  edges: number,
+  operations: number,
+): readonly [smallest: number, largest: number] {
   return [edges + 1, edges * operations]
 }
 

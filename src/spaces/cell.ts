@@ -28,7 +28,9 @@ class MixedOperation implements Module {
   readonly children: { readonly _ops: Module }
 
   constructor(space: CellSpace, channels: number, stride: 1 | 2, maker: Maker) {
-    this.operations = space.operations.map((name) => makeOperation(name, { channels, stride, affine: false }, maker))
+    this.operations = space.operations.map((name) =>
+      makeOperation(name, { channels, stride, affine: false }, maker),
+    )
     this.children = { _ops: moduleList(this.operations) }
   }
 }
@@ -45,7 +47,12 @@ export class Cell implements Module {
     const edges: MixedOperation[] = Array.from({ length: edgeCount(space) })
     for (let node = 0; node < space.nodes; node++)
       for (let input = 0; input < node + 2; input++)
-        edges[edgeIndex(node, input)] = new MixedOperation(space, channels, reduction && input < 2 ? 2 : 1, maker)
+        edges[edgeIndex(node, input)] = new MixedOperation(
+          space,
+          channels,
+          reduction && input < 2 ? 2 : 1,
+          maker,
+        )
     this.#edges = edges
     this.children = {
       preprocess0: this.#preprocess[0],
@@ -66,7 +73,12 @@ export class Cell implements Module {
   }
 
   /** The weighted sum of all active operations on all edges into a node. */
-  #node(node: number, { terms, weights }: NodeTerms, states: readonly NodeState[], training: boolean): Tensor {
+  #node(
+    node: number,
+    { terms, weights }: NodeTerms,
+    states: readonly NodeState[],
+    training: boolean,
+  ): Tensor {
     return tidy(() => {
       const outputs = terms.map((term) => {
         const operation = this.#operation(node, term)
@@ -84,11 +96,15 @@ export class Cell implements Module {
   forward(s0: Tensor, s1: Tensor, nodes: readonly NodeTerms[], training: boolean): Tensor {
     return tidy(() => {
       const states: NodeState[] = []
-      const push = (x: Tensor) => states.push(this.#needsRelu(nodes, states.length) ? { x, relu: relu(x) } : { x })
+      const push = (x: Tensor) =>
+        states.push(this.#needsRelu(nodes, states.length) ? { x, relu: relu(x) } : { x })
       push(this.#preprocess[0].forward(s0, training))
       push(this.#preprocess[1].forward(s1, training))
-      nodes.forEach((terms, node) => push(this.#node(node, terms, states, training)))
-      return cat(states.slice(2).map(({ x }) => x), 1)
+      for (const [node, terms] of nodes.entries()) push(this.#node(node, terms, states, training))
+      return cat(
+        states.slice(2).map(({ x }) => x),
+        1,
+      )
     })
   }
 }

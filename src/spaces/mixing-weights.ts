@@ -1,5 +1,17 @@
 /** The weights of the mixed operations as a differentiable function of alpha and zeta (Eq. 7 to 9). */
-import { call, div, logicalNot, maskedFill, mul, sigmoid, softmax, sum, Tensor, tidy, to } from '../torch/index.ts'
+import {
+  call,
+  div,
+  logicalNot,
+  maskedFill,
+  mul,
+  sigmoid,
+  softmax,
+  sum,
+  Tensor,
+  tidy,
+  to,
+} from '../torch/index.ts'
 
 /** Which operations of each edge are sampled. */
 type Mask = readonly (readonly boolean[])[]

@@ -20,8 +20,8 @@ export interface NodeTerms {
 function termsOf(active: Mixing['active'], nodes: number): NodeTerms['terms'][] {
   let edge = 0
   return Array.from({ length: nodes }, (_, node) =>
-    Array.from({ length: node + 2 }, (_, input) => ({ input, columns: active[edge++] })).flatMap(({ input, columns }) =>
-      columns.map((operation) => ({ input, operation })),
+    Array.from({ length: node + 2 }, (_, input) => ({ input, columns: active[edge++] })).flatMap(
+      ({ input, columns }) => columns.map((operation) => ({ input, operation })),
     ),
   )
 }
@@ -32,7 +32,9 @@ export function nodeTerms(mixing: Mixing, nodes: number): NodeTerms[] {
   const columns = mixing.active.flatMap((row, edge) => row.map((k) => BigInt(edge * operations + k)))
   const terms = termsOf(mixing.active, nodes)
   return tidy(() => {
-    const index = to(Tensor.from(BigInt64Array.from(columns), [columns.length]), { device: mixing.weights.device })
+    const index = to(Tensor.from(BigInt64Array.from(columns), [columns.length]), {
+      device: mixing.weights.device,
+    })
     const flat = indexSelect(reshape(mixing.weights, [-1]), 0, index)
     let start = 0
     return terms.map((list) => {

@@ -24,7 +24,11 @@ function none({ stride }: OperationOptions): Operation {
 }
 
 /** 3x3 pooling; in a supernet (no affine norms) followed by a batch norm, as DARTS does. */
-function pool(kind: typeof maxPool2d, { channels, stride, affine }: OperationOptions, maker: Maker): Operation {
+function pool(
+  kind: typeof maxPool2d,
+  { channels, stride, affine }: OperationOptions,
+  maker: Maker,
+): Operation {
   const layer: Layer = { forward: (x) => kind(x, 3, stride, 1) }
   if (affine) return { readsRelu: false, ...layer }
   const sequence = new Sequential([layer, new BatchNorm2d(channels, false, maker)])
@@ -72,7 +76,13 @@ export function reluConvBn(inputs: number, outputs: number, affine: boolean, mak
 }
 
 /** Depthwise, then pointwise convolution, then batch norm. */
-function depthwise(kernel: number, dilation: number, stride: number, options: OperationOptions, maker: Maker): Layer[] {
+function depthwise(
+  kernel: number,
+  dilation: number,
+  stride: number,
+  options: OperationOptions,
+  maker: Maker,
+): Layer[] {
   const { channels, affine } = options
   const padding = ((kernel - 1) / 2) * dilation
   return [

@@ -1,5 +1,14 @@
 /** The supernet: a stem, cells of mixed operations, a classifier; all architectures of a space share its weights. */
-import { BatchNorm2d, Conv2d, type Layer, Linear, type Maker, type Module, moduleList, Sequential } from '../nn/index.ts'
+import {
+  BatchNorm2d,
+  Conv2d,
+  type Layer,
+  Linear,
+  type Maker,
+  type Module,
+  moduleList,
+  Sequential,
+} from '../nn/index.ts'
 import { globalAvgPool, relu, type Tensor, tidy } from '../torch/index.ts'
 import { Cell } from './cell.ts'
 import type { CellSpace } from './darts.ts'

@@ -15,7 +15,15 @@ import { type CellType, cellTypes, type Genotype } from '../spaces/genotype.ts'
 import type { Mixing } from '../spaces/mixing.ts'
 import { mixingWeights } from '../spaces/mixing-weights.ts'
 import type { Supernet } from '../spaces/supernet.ts'
-import { countCorrect, crossEntropy, detach, grad, setRequiresGrad, type Tensor, tidy } from '../torch/index.ts'
+import {
+  countCorrect,
+  crossEntropy,
+  detach,
+  grad,
+  setRequiresGrad,
+  type Tensor,
+  tidy,
+} from '../torch/index.ts'
 import type { Batch, Outcome, Position, StateDict, Strategy } from './strategy.ts'
 
 /** Where the paper and the published code differ. The published results come from the code: `reference`. */
@@ -80,7 +88,10 @@ const stateSchema = z.object({
 function checkSubspace(size: number, edges: number, operations: number): void {
   const [smallest, largest] = subspaceSizeRange(edges, operations)
   if (size < smallest || size > largest)
-    throw new DdsasError('input', `L = ${size} does not fit this space: set subspace to ${smallest} … ${largest}`)
+    throw new DdsasError(
+      'input',
+      `L = ${size} does not fit this space: set subspace to ${smallest} … ${largest}`,
+    )
 }
 
 export class Ddsas implements Strategy {
@@ -167,12 +178,18 @@ export class Ddsas implements Strategy {
     this.#forEachCell((memory, cell) => {
       if (!memory.mask.flat().includes(true)) return memory
       const { alpha, zeta } = this.#parameters[cell]
-      return closeWindow(memory, rawWeights(alpha.matrix(), zeta.matrix(), memory.mask, this.#options.mixture))
+      return closeWindow(
+        memory,
+        rawWeights(alpha.matrix(), zeta.matrix(), memory.mask, this.#options.mixture),
+      )
     })
   }
 
   #forEachCell(next: (memory: SpaceMemory, cell: CellType) => SpaceMemory): void {
-    this.#memory = { normal: next(this.#memory.normal, 'normal'), reduce: next(this.#memory.reduce, 'reduce') }
+    this.#memory = {
+      normal: next(this.#memory.normal, 'normal'),
+      reduce: next(this.#memory.reduce, 'reduce'),
+    }
   }
 
   /** One step of Adam on alpha and zeta; the weights take part as constants. */
@@ -221,7 +238,11 @@ export class Ddsas implements Strategy {
 
   load(state: StateDict): void {
     const parsed = stateSchema.safeParse(state.data)
-    if (!parsed.success) throw new DdsasError('checkpoint', `the state of the strategy is malformed: ${parsed.error.issues[0].message}`)
+    if (!parsed.success)
+      throw new DdsasError(
+        'checkpoint',
+        `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
+      )
     const { total, adamSteps, memory } = parsed.data
     const adam = [...state.tensors].filter(([name]) => name.startsWith('adam.'))
     const parameters = [...state.tensors].filter(([name]) => !name.startsWith('adam.'))

@@ -7,13 +7,23 @@ import { guard, Tensor } from './tensor.ts'
  * Only what lies between the output and these inputs is computed.
  */
 export function grad(output: Tensor, inputs: readonly Tensor[]): (Tensor | null)[] {
-  const slots = guard(() => native().grad(output.slot, inputs.map((input) => input.slot)))
+  const slots = guard(() =>
+    native().grad(
+      output.slot,
+      inputs.map((input) => input.slot),
+    ),
+  )
   return slots.map((slot) => (slot === null ? null : new Tensor(slot)))
 }
 
 /** Marks leaf tensors as needing a gradient or not. */
 export function setRequiresGrad(tensors: readonly Tensor[], flag: boolean): void {
-  guard(() => native().setRequiresGrad(tensors.map((tensor) => tensor.slot), flag))
+  guard(() =>
+    native().setRequiresGrad(
+      tensors.map((tensor) => tensor.slot),
+      flag,
+    ),
+  )
 }
 
 /** Runs `body` without recording what a backward pass would need. */

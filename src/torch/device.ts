@@ -9,7 +9,10 @@ export type DeviceName = (typeof deviceNames)[number]
 export function resolveDevice(wanted: DeviceName): string {
   const { cuda, libtorch } = describeEngine()
   if (wanted === 'cuda' && cuda.length === 0)
-    throw new DdsasError('device', `libtorch ${libtorch} sees no CUDA device; use --device cpu, or see: ddsas doctor`)
+    throw new DdsasError(
+      'device',
+      `libtorch ${libtorch} sees no CUDA device; use --device cpu, or see: ddsas doctor`,
+    )
   return wanted !== 'cpu' && cuda.length > 0 ? cuda[0] : 'cpu'
 }
 

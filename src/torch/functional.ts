@@ -1,5 +1,14 @@
 /** The operators used here under PyTorch's names in camelCase; shapes are PyTorch's: images are [n, c, h, w]. */
-import { type Argument, call, callMany, type Dtype, dtypes, memoryFormats, run, type Tensor } from './tensor.ts'
+import {
+  type Argument,
+  call,
+  callMany,
+  type Dtype,
+  dtypes,
+  memoryFormats,
+  run,
+  type Tensor,
+} from './tensor.ts'
 import { tidy } from './tidy.ts'
 
 type Pair = readonly [number, number]
@@ -36,7 +45,18 @@ export interface BatchNormOptions {
 /** Normalises each channel of x [n, c, h, w]. */
 export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
   const { weight, bias, runningMean, runningVar, training, momentum = 0.1, eps = 1e-5 } = options
-  return call('aten::batch_norm', x, weight ?? null, bias ?? null, runningMean, runningVar, training, momentum, eps, true)
+  return call(
+    'aten::batch_norm',
+    x,
+    weight ?? null,
+    bias ?? null,
+    runningMean,
+    runningVar,
+    training,
+    momentum,
+    eps,
+    true,
+  )
 }
 
 export function relu(x: Tensor): Tensor {

@@ -5,5 +5,15 @@ export * from './functional.ts'
 export { describeEngine, type EngineInfo } from './native.ts'
 export { Generator, type GeneratorState } from './random.ts'
 export * from './safetensors.ts'
-export { type Argument, call, callLater, callMany, type Dtype, dtypes, memoryFormats, run, Tensor } from './tensor.ts'
+export {
+  type Argument,
+  call,
+  callLater,
+  callMany,
+  type Dtype,
+  dtypes,
+  memoryFormats,
+  run,
+  Tensor,
+} from './tensor.ts'
 export { adopt, keep, liveSlots, tidy } from './tidy.ts'

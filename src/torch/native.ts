@@ -1,5 +1,6 @@
 /** The addon as TypeScript sees it: loads `ddsas.node` and types its exports (see native/addon.cc). */
 import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { DdsasError } from '../errors.ts'
 
@@ -38,10 +39,16 @@ export function native(): Native {
     loaded = createRequire(import.meta.url)(path) as Native
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
-    throw new DdsasError('setup', `the native addon cannot be loaded (${reason}); build it with: npm run setup`, {
-      cause,
-    })
+    throw new DdsasError(
+      'setup',
+      `the native addon cannot be loaded (${reason}); build it with: npm run setup`,
+      {
+        cause,
+      },
+    )
   }
+  // some builds of libtorch start with one thread whatever the machine has
+  if (process.env.OMP_NUM_THREADS === undefined) loaded.setThreads(availableParallelism())
   return loaded
 }
 

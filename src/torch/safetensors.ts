@@ -27,7 +27,11 @@ const bytesOf: Readonly<Record<Dtype, number>> = {
 
 const maximalHeader = 100_000_000
 const whole = z.number().int().nonnegative()
-const entrySchema = z.object({ dtype: z.string(), shape: z.array(whole), data_offsets: z.tuple([whole, whole]) })
+const entrySchema = z.object({
+  dtype: z.string(),
+  shape: z.array(whole),
+  data_offsets: z.tuple([whole, whole]),
+})
 const metadataSchema = z.record(z.string(), z.string())
 
 export interface TensorFile {
@@ -59,13 +63,17 @@ export function encodeSafetensors(
 }
 
 function malformed(source: string, what: string): DdsasError {
-  return new DdsasError('data', `${source} is not a safetensors file: ${what}; write it again or use another file`)
+  return new DdsasError(
+    'data',
+    `${source} is not a safetensors file: ${what}; write it again or use another file`,
+  )
 }
 
 function readHeader(data: Uint8Array, source: string): { header: Record<string, unknown>; start: number } {
   if (data.byteLength < 8) throw malformed(source, `${data.byteLength} bytes are too few`)
   const length = Number(Buffer.from(data.buffer, data.byteOffset, 8).readBigUInt64LE())
-  if (length > maximalHeader || length > data.byteLength - 8) throw malformed(source, `a header of ${length} bytes`)
+  if (length > maximalHeader || length > data.byteLength - 8)
+    throw malformed(source, `a header of ${length} bytes`)
   try {
     const header: unknown = JSON.parse(Buffer.from(data.buffer, data.byteOffset + 8, length).toString('utf8'))
     return { header: z.record(z.string(), z.unknown()).parse(header), start: 8 + length }

@@ -64,7 +64,8 @@ export class Tensor {
   get dtype(): Dtype {
     const code = this.#describe().dtype
     const name = dtypeNames.get(code)
-    if (name === undefined) throw new DdsasError('torch', `tensors of libtorch's element type ${code} are not used here`)
+    if (name === undefined)
+      throw new DdsasError('torch', `tensors of libtorch's element type ${code} are not used here`)
     return name
   }
 

@@ -1,5 +1,5 @@
 /** The training images as tensors, and their two halves: one for the weights, one for the architecture. */
-import { type ImageTensors, type ImageDataset } from '../data/index.ts'
+import type { ImageDataset, ImageTensors } from '../data/index.ts'
 import { DdsasError } from '../errors.ts'
 import { Generator, keep, Tensor } from '../torch/index.ts'
 import type { SearchConfig } from './config.ts'
@@ -29,8 +29,12 @@ export interface Halves {
  */
 export function splitInHalves(count: number, { data, seed }: SearchConfig): Halves {
   if (data.images > count)
-    throw new DdsasError('input', `data.images = ${data.images}, the training set has ${count}; ask for at most that`)
-  const used = data.images === 0 ? Array.from({ length: count }, (_, i) => i) : subset(count, data.images, seed)
+    throw new DdsasError(
+      'input',
+      `data.images = ${data.images}, the training set has ${count}; ask for at most that`,
+    )
+  const used =
+    data.images === 0 ? Array.from({ length: count }, (_, i) => i) : subset(count, data.images, seed)
   if (used.length < 2) throw new DdsasError('input', `${used.length} images cannot be split in two halves`)
   const half = Math.floor(used.length / 2)
   return { weights: used.slice(0, half), architecture: used.slice(half) }

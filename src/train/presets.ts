@@ -44,5 +44,8 @@ export type SearchPresetName = keyof typeof searchPresets
 /** A preset by its name. Throws DdsasError 'input' listing the known ones. */
 export function searchPreset(name: string): SearchConfig {
   if (Object.hasOwn(searchPresets, name)) return searchPresets[name as SearchPresetName]
-  throw new DdsasError('input', `there is no preset '${name}'; known are ${Object.keys(searchPresets).join(', ')}`)
+  throw new DdsasError(
+    'input',
+    `there is no preset '${name}'; known are ${Object.keys(searchPresets).join(', ')}`,
+  )
 }

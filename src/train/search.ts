@@ -66,7 +66,12 @@ export function searchStep(session: Session, rate: number): StepReport {
     const second = weightStep(supernet, strategy, train, optimizer, { rate, clip: config.weights.clip })
     return {
       architecture: { loss: first.loss.item(), correct: first.correct.item(), images: valid.labels.size },
-      weights: { loss: second.loss.item(), correct: second.correct.item(), images: train.labels.size, gradNorm: second.gradNorm },
+      weights: {
+        loss: second.loss.item(),
+        correct: second.correct.item(),
+        images: train.labels.size,
+        gradNorm: second.gradNorm,
+      },
       images: train.labels.size,
     }
   })
@@ -82,7 +87,11 @@ export function searchStep(session: Session, rate: number): StepReport {
     seconds: (performance.now() - began) / 1000,
   }
   checkFinite(report)
-  session.progress = { ...done, train: include(progress.train, weights), valid: include(progress.valid, architecture) }
+  session.progress = {
+    ...done,
+    train: include(progress.train, weights),
+    valid: include(progress.valid, architecture),
+  }
   return report
 }
 
@@ -100,7 +109,10 @@ function checkFinite({ epoch, step, total, train, valid, gradNorm }: StepReport)
 /** Measures accuracy, compares the cell with the last epoch's, and moves the session to the next epoch. */
 function endEpoch(session: Session, rate: number, began: number): EpochReport {
   const { supernet, strategy, data, evaluated, config, device, progress } = session
-  const valid = evaluateSupernet(supernet, strategy, data, evaluated, { batch: config.evaluation.batch, device })
+  const valid = evaluateSupernet(supernet, strategy, data, evaluated, {
+    batch: config.evaluation.batch,
+    device,
+  })
   const genotype = strategy.genotype()
   const { lastGenotype } = progress
   const report: EpochReport = {
@@ -131,7 +143,10 @@ class Checkpoints {
   }
 
   save(): void {
-    this.#run.saveCheckpoint(this.#session.progress.total, sessionFiles(this.#session, this.#run.metricsBytes))
+    this.#run.saveCheckpoint(
+      this.#session.progress.total,
+      sessionFiles(this.#session, this.#run.metricsBytes),
+    )
     this.#savedAt = performance.now()
   }
 

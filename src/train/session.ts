@@ -127,7 +127,8 @@ function copyState(stream: BatchStream) {
 
 function fileOf(files: ReadonlyMap<string, Buffer>, name: string): Buffer {
   const found = files.get(name)
-  if (found === undefined) throw new DdsasError('checkpoint', `the checkpoint has no ${name}; resume from another one`)
+  if (found === undefined)
+    throw new DdsasError('checkpoint', `the checkpoint has no ${name}; resume from another one`)
   return found
 }
 
@@ -142,7 +143,8 @@ export function restoreSession(session: Session, files: ReadonlyMap<string, Buff
   const state = readState(files)
   const { streams, progress } = state
   tidy(() => {
-    const tensors = (name: string): Map<string, Tensor> => decodeSafetensors(fileOf(files, name), name).tensors
+    const tensors = (name: string): Map<string, Tensor> =>
+      decodeSafetensors(fileOf(files, name), name).tensors
     loadTensors(stateDict(session.supernet), tensors('weights.safetensors'), 'weights.safetensors')
     session.optimizer.load(tensors('momentum.safetensors'))
     session.strategy.load({ tensors: tensors('strategy.safetensors'), data: state.strategy })

@@ -21,7 +21,9 @@ for (const type of cases)
       const [alpha, zeta, maskTensor] = [get('alpha'), get('zeta'), get('mask')]
       const columns = alpha.shape[1]
       const bits = [...maskTensor.bytes()].map(Boolean)
-      const mask = Array.from({ length: alpha.shape[0] }, (_, e) => bits.slice(e * columns, (e + 1) * columns))
+      const mask = Array.from({ length: alpha.shape[0] }, (_, e) =>
+        bits.slice(e * columns, (e + 1) * columns),
+      )
       const mixture = type === 'all' ? 'joint' : 'simple'
       setRequiresGrad([alpha, zeta], true)
       const weights = (form === 'raw' ? unnormalisedWeights : mixingWeights)(alpha, zeta, mask, mixture)
@@ -32,6 +34,7 @@ for (const type of cases)
       if (form === 'raw') {
         const plain = rawWeights(alpha.matrix(), zeta.matrix(), mask, mixture).flat()
         const golden = get('weights').floats()
-        plain.forEach((value, i) => assert.ok(Math.abs(value - golden[i]) < 1e-6, `plain weights [${i}]`))
+        for (const [i, value] of plain.entries())
+          assert.ok(Math.abs(value - golden[i]) < 1e-6, `plain weights [${i}]`)
       }
     })

@@ -11,7 +11,16 @@ import {
   operations,
   reluConvBn,
 } from '../../src/spaces/operations.ts'
-import { channelsLast, copy, Generator, grad, mul, setRequiresGrad, sum, type Tensor } from '../../src/torch/index.ts'
+import {
+  channelsLast,
+  copy,
+  Generator,
+  grad,
+  mul,
+  setRequiresGrad,
+  sum,
+  type Tensor,
+} from '../../src/torch/index.ts'
 import { absent, assertClose, fixtureNames, readTensors, tensorOf } from './fixtures.ts'
 
 const file = 'operations.safetensors'
@@ -36,7 +45,9 @@ function loadGolden(target: Map<string, Tensor>, prefix: string): void {
 
 function checkNames(module: Module, name: string): void {
   const of = (kind: string) =>
-    [...golden.keys()].flatMap((key) => (key.startsWith(`${name}/${kind}/`) ? [key.slice(`${name}/${kind}/`.length)] : []))
+    [...golden.keys()].flatMap((key) =>
+      key.startsWith(`${name}/${kind}/`) ? [key.slice(`${name}/${kind}/`.length)] : [],
+    )
   assert.deepEqual([...namedParameters(module).keys()].sort(), of('param').sort())
   assert.deepEqual([...namedBuffers(module).keys()].sort(), of('buffer').sort())
 }
@@ -56,7 +67,8 @@ function compare(name: string, layout: (x: Tensor) => Tensor): void {
   ;[...parameters.keys()].forEach((key, index) => {
     assertClose(gradients[index + 1], get(`grad/${key}`), `${name} gradient of ${key}`)
   })
-  for (const [key, buffer] of namedBuffers(operation)) assertClose(buffer, get(`buffer/${key}`), `${name} ${key}`)
+  for (const [key, buffer] of namedBuffers(operation))
+    assertClose(buffer, get(`buffer/${key}`), `${name} ${key}`)
   assertClose(applyOperation(operation, x, false), get('y_eval'), `${name} y_eval`)
 }
 

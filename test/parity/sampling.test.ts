@@ -37,11 +37,18 @@ const trace = z.object({
 })
 type Trace = z.infer<typeof trace>
 
-function close(actual: readonly (readonly number[])[], expected: readonly (readonly number[])[], what: string): void {
+function close(
+  actual: readonly (readonly number[])[],
+  expected: readonly (readonly number[])[],
+  what: string,
+): void {
   actual.forEach((row, edge) => {
     row.forEach((value, k) => {
       const wanted = expected[edge][k]
-      assert.ok(Math.abs(value - wanted) <= 1e-5 + 1e-4 * Math.abs(wanted), `${what}[${edge}][${k}]: ${value}, ${wanted}`)
+      assert.ok(
+        Math.abs(value - wanted) <= 1e-5 + 1e-4 * Math.abs(wanted),
+        `${what}[${edge}][${k}]: ${value}, ${wanted}`,
+      )
     })
   })
 }
@@ -62,7 +69,8 @@ function replay(recorded: Trace, type: 'normal' | 'reduce'): void {
     const { alpha, zeta, ...expected } = wanted[type]
     const at = (what: string) => `iteration ${iteration}, ${type} ${what}`
     const change = changeOf(wanted.space_change)
-    if (change) memory = { ...memory, available: changeSpace(memory.available, memory.saliency, change, none) }
+    if (change)
+      memory = { ...memory, available: changeSpace(memory.available, memory.saliency, change, none) }
     if (iteration > 0) memory = closeWindow(memory, rawWeights(alpha, zeta, memory.mask, mixture))
     const scores = ucbScores(zeta, memory.counts, iteration + 1, recorded.confidence)
     const rule = { size: recorded.L, none, noneCounts: false }

@@ -8,8 +8,20 @@ import { cellTypes } from '../../src/spaces/genotype.ts'
 import type { OperationName } from '../../src/spaces/operations.ts'
 import { Supernet } from '../../src/spaces/supernet.ts'
 import { Ddsas } from '../../src/strategies/ddsas.ts'
+import {
+  channelsLast,
+  crossEntropy,
+  type Dtype,
+  Generator,
+  grad,
+  noGrad,
+  setRequiresGrad,
+  setThreads,
+  Tensor,
+  tidy,
+  to,
+} from '../../src/torch/index.ts'
 import { weightStep } from '../../src/train/weight-step.ts'
-import { channelsLast, crossEntropy, type Dtype, Generator, grad, noGrad, setRequiresGrad, setThreads, Tensor, tidy, to } from '../../src/torch/index.ts'
 import { absent, assertClose, fixtureNames, readJson, readTensors, tensorOf } from './fixtures.ts'
 
 const optimizerSettings = { lr: z.number(), weight_decay: z.number() }
@@ -69,13 +81,23 @@ function build(recorded: Recorded, { dtype }: Manner) {
 
 /** Golden tensors below a prefix, without it. */
 function below(golden: Golden, prefix: string, accept: (name: string) => boolean = () => true): Golden {
-  const found = [...golden].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name, tensor] as const] : []))
-  return new Map(found.map(([name, tensor]) => [name.slice(prefix.length), tensor] as const).filter(([name]) => accept(name)))
+  const found = [...golden].flatMap(([name, tensor]) =>
+    name.startsWith(prefix) ? [[name, tensor] as const] : [],
+  )
+  return new Map(
+    found
+      .map(([name, tensor]) => [name.slice(prefix.length), tensor] as const)
+      .filter(([name]) => accept(name)),
+  )
 }
 
 function load(supernet: Supernet, strategy: Ddsas, golden: Golden): void {
   const isStrategy = (name: string) => /^(alpha|zeta)\./.test(name)
-  loadTensors(namedParameters(supernet), below(golden, 'init/', (name) => !isStrategy(name)), 'golden weights')
+  loadTensors(
+    namedParameters(supernet),
+    below(golden, 'init/', (name) => !isStrategy(name)),
+    'golden weights',
+  )
   loadTensors(strategy.parameters(), below(golden, 'init/', isStrategy), 'golden alpha and zeta')
 }
 
@@ -87,7 +109,12 @@ function batchOf(golden: Golden, step: number, half: 'train' | 'valid', { dtype,
 function checkMasks(strategy: Ddsas, golden: Golden, step: number): void {
   for (const cell of cellTypes) {
     const wanted = golden.get(`step${step}/mask.${cell}`)
-    if (wanted) assert.deepEqual(strategy.memory(cell).mask.flat(), [...wanted.bytes()].map(Boolean), `mask of step ${step}`)
+    if (wanted)
+      assert.deepEqual(
+        strategy.memory(cell).mask.flat(),
+        [...wanted.bytes()].map(Boolean),
+        `mask of step ${step}`,
+      )
   }
 }
 
@@ -147,9 +174,18 @@ function checkEnd(supernet: Supernet, strategy: Ddsas, golden: Golden, batch: Te
   }
   assert.ok(compared > 20, `only ${compared} final tensors were compared`)
   for (const cell of cellTypes) {
-    const flat = (values: readonly (readonly number[])[]) => Tensor.from(Float32Array.from(values.flat()), [14, 8])
-    assertClose(flat(strategy.memory(cell).saliency), tensorOf(golden, `final/saliency.${cell}`), `saliency of ${cell}`)
-    assertClose(flat(strategy.memory(cell).counts), tensorOf(golden, `final/opt_steps.${cell}`), `counts of ${cell}`)
+    const flat = (values: readonly (readonly number[])[]) =>
+      Tensor.from(Float32Array.from(values.flat()), [14, 8])
+    assertClose(
+      flat(strategy.memory(cell).saliency),
+      tensorOf(golden, `final/saliency.${cell}`),
+      `saliency of ${cell}`,
+    )
+    assertClose(
+      flat(strategy.memory(cell).counts),
+      tensorOf(golden, `final/opt_steps.${cell}`),
+      `counts of ${cell}`,
+    )
   }
   const logits = noGrad(() => supernet.forward(batch, (cell) => strategy.mixing(cell), false))
   assertClose(logits, tensorOf(golden, 'final/eval.logits'), 'logits in evaluation mode')
@@ -166,10 +202,17 @@ function replay(name: string, manner: Manner): void {
   load(supernet, strategy, golden)
   const { weights } = recorded
   checkFirstGradients(recorded, golden, manner)
-  const sgd = new Sgd(namedParameters(supernet), { momentum: weights.momentum, weightDecay: weights.weight_decay })
+  const sgd = new Sgd(namedParameters(supernet), {
+    momentum: weights.momentum,
+    weightDecay: weights.weight_decay,
+  })
   recorded.log.forEach((wanted, step) => {
     const train = batchOf(golden, step, 'train', manner)
-    const architecture = strategy.update(train, batchOf(golden, step, 'valid', manner), { epoch: 0, step, total: step })
+    const architecture = strategy.update(train, batchOf(golden, step, 'valid', manner), {
+      epoch: 0,
+      step,
+      total: step,
+    })
     near(architecture.loss.item(), wanted.valid_loss, `validation loss of step ${step}`)
     checkMasks(strategy, golden, step)
     const outcome = weightStep(supernet, strategy, train, sgd, { rate: weights.lr, clip: weights.grad_clip })
@@ -187,4 +230,5 @@ test('golden values of supernets', { skip: absent }, () => {
 })
 
 for (const name of names)
-  for (const [how, manner] of Object.entries(manners)) test(`${name}, ${how}`, () => tidy(() => replay(name, manner)))
+  for (const [how, manner] of Object.entries(manners))
+    test(`${name}, ${how}`, () => tidy(() => replay(name, manner)))
