@@ -2,12 +2,13 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
+import { hasCifar } from '../data/cifar.ts'
 import { drawCell } from '../export/draw.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { cellTypes, type Genotype } from '../spaces/genotype.ts'
 import { deviceNames } from '../torch/device.ts'
 import { searchPresets } from '../train/presets.ts'
-import { runSearch, type SearchRequest } from '../train/run.ts'
+import { planSearch, runSearch, type SearchRequest } from '../train/run.ts'
 import { fetchWithProgress } from './data.ts'
 import { searchDisplay } from './search-display.ts'
 
@@ -66,16 +67,10 @@ function freeFolder(preset: string): string {
 }
 
 async function searchAction(preset: string | undefined, options: SearchOptions): Promise<void> {
-  const { resume, checkpoint, json = false } = options
-  const request: SearchRequest = {
-    preset: preset ?? (resume === undefined ? '' : undefined),
-    settings: settingsOf(options),
-    data: options.data,
-    out: options.out ?? (preset === undefined ? undefined : freeFolder(preset)),
-    resume,
-    checkpoint,
-  }
-  if (preset === 'demo' && resume === undefined) await fetchWithProgress('cifar10', options.data ?? 'data')
+  const { data, resume, checkpoint, json = false } = options
+  const out = options.out ?? (preset === undefined || resume !== undefined ? undefined : freeFolder(preset))
+  const request: SearchRequest = { preset, settings: settingsOf(options), data, out, resume, checkpoint }
+  if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
   const display = searchDisplay(json)
   try {
     const { run, genotype } = await runSearch(request, display)
@@ -84,6 +79,13 @@ async function searchAction(preset: string | undefined, options: SearchOptions):
   } finally {
     display.stop()
   }
+}
+
+/** The demo gets its own data; first it is sure that the rest of the request can be used. */
+async function fetchUnlessThere(request: SearchRequest): Promise<void> {
+  const { config } = planSearch(request)
+  const { data = 'data' } = request
+  if (!hasCifar(data, config.dataset)) await fetchWithProgress(config.dataset, data)
 }
 
 async function drawCells(run: RunFolder, genotype: Genotype): Promise<string[]> {

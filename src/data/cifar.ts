@@ -70,6 +70,13 @@ export function readCifar(directory: string, name: CifarName, split: Split): Ima
   return { name, split, images, labels, count, size: imageSize, classes, mean, std, fingerprint }
 }
 
+/** Whether all files of a data set are in `directory` or its usual subfolder; what they hold is not looked at. */
+export function hasCifar(directory: string, name: CifarName): boolean {
+  const layout = cifarLayouts[name]
+  const folder = findFolder(directory, layout)
+  return [...layout.train, ...layout.test].every((file) => existsSync(join(folder, file)))
+}
+
 function findFolder(directory: string, layout: CifarLayout): string {
   const direct = [...layout.train, ...layout.test].some((file) => existsSync(join(directory, file)))
   return direct ? directory : join(directory, layout.folder)

@@ -1,5 +1,13 @@
 /** Convolution, batch norm, linear and sequential layers with torch.nn's names, defaults and initialisation. */
-import { batchNorm, type ConvOptions, conv2d, linear, relu, type Tensor, tidy } from '../torch/index.ts'
+import {
+  batchNorm,
+  type ConvOptions,
+  conv2d,
+  linear,
+  reluDepthwise,
+  type Tensor,
+  tidy,
+} from '../torch/index.ts'
 import { filled, type Layer, type Maker, uniformByFanIn } from './module.ts'
 
 /** torch.nn.Conv2d without bias: weight [outputs, inputs / groups, kernel, kernel]. */
@@ -57,15 +65,29 @@ export class Linear implements Layer {
   }
 }
 
-/** torch.nn.ReLU. */
-export const reluLayer: Layer = { forward: relu }
+/** A ReLU and a depthwise torch.nn.Conv2d, computed together: weight [channels, 1, kernel, kernel]. */
+export class ReluDepthwise implements Layer {
+  readonly parameters: { readonly weight: Tensor }
+  readonly #stride: number
+  readonly #dilation: number
 
-/** torch.nn.Sequential: children named by position. `first` shifts the positions where an earlier layer is run apart. */
+  constructor(channels: number, kernel: number, how: { stride: number; dilation: number }, maker: Maker) {
+    this.parameters = { weight: uniformByFanIn([channels, 1, kernel, kernel], kernel * kernel, maker) }
+    this.#stride = how.stride
+    this.#dilation = how.dilation
+  }
+
+  forward(x: Tensor): Tensor {
+    return reluDepthwise(x, this.parameters.weight, this.#stride, this.#dilation)
+  }
+}
+
+/** torch.nn.Sequential: children named by position. */
 export class Sequential implements Layer {
   readonly children: Readonly<Record<string, Layer>>
 
-  constructor(layers: readonly Layer[], first = 0) {
-    this.children = Object.fromEntries(layers.map((layer, index) => [String(index + first), layer]))
+  constructor(layers: readonly Layer[]) {
+    this.children = Object.fromEntries(layers.map((layer, index) => [String(index), layer]))
   }
 
   forward(x: Tensor, training: boolean): Tensor {

@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeSync,
@@ -66,20 +67,33 @@ export function reportRead<T>(path: string, read: () => T): T {
 }
 
 /**
- * Makes a folder and those above it that are missing. Node's own recursive `mkdir` calls a read-only disk "not found".
+ * Makes a folder and those above it that are missing; returns those it made, the uppermost first. Node's own recursive
+ * `mkdir` calls a read-only disk "not found".
  * @throws {DdsasError} `disk` when it cannot be made.
  */
-export function makeFolder(path: string): void {
-  if (existsSync(path)) return
-  if (dirname(path) !== path) makeFolder(dirname(path))
-  reportDisk(path, () => {
+export function makeFolder(path: string): string[] {
+  if (existsSync(path)) return []
+  const above = dirname(path) === path ? [] : makeFolder(dirname(path))
+  return reportDisk(path, () => {
     try {
       mkdirSync(path)
+      return [...above, path]
     } catch (error) {
       // Another process may make the same folder at the same moment.
-      if (errnoCode(error) !== 'EEXIST') throw error
+      if (errnoCode(error) === 'EEXIST') return above
+      removeEmpty(above)
+      throw error
     }
   })
+}
+
+/** Takes back what `makeFolder` made, as far as nobody has put anything there. */
+export function removeEmpty(folders: readonly string[]): void {
+  try {
+    for (const folder of folders.toReversed()) rmdirSync(folder)
+  } catch {
+    // Somebody uses it by now, or the disk is gone: either way there is a better error to report.
+  }
 }
 
 /** Writes all of `data` to a new file and waits until it is on the disk. Refuses an existing file. */

@@ -15,6 +15,7 @@ import {
   isAside,
   makeFolder,
   readJson,
+  removeEmpty,
   reportDisk,
   reportRead,
   writeDrawing,
@@ -47,25 +48,37 @@ export class RunFolder {
   }
 
   /**
-   * Makes a new run folder and writes `config.json`.
+   * Throws what `create` would throw for a path that is taken, and writes nothing.
+   * @throws {DdsasError} `input` when the path exists and is not an empty folder.
+   */
+  static refuseUnlessNew(path: string): void {
+    const root = resolve(path)
+    const status = reportRead(root, () => statSync(root, { throwIfNoEntry: false }))
+    if (status === undefined) return
+    const isFolder = status.isDirectory()
+    if (isFolder && reportRead(root, () => readdirSync(root)).every(isAside)) return
+    const what = isFolder ? 'is not empty' : 'is a file'
+    throw new DdsasError(
+      'input',
+      `run folder ${root} ${what}; choose another --out, or --resume to go on with a run`,
+    )
+  }
+
+  /**
+   * Makes a new run folder and writes `config.json`; nothing is left behind where that fails.
    * @throws {DdsasError} `input` when the path exists and is not an empty folder; `disk` when it cannot be written.
    */
   static create(path: string, config: object): RunFolder {
     const root = resolve(path)
-    reportDisk(root, () => {
-      const status = statSync(root, { throwIfNoEntry: false })
-      const what = status?.isDirectory() === false ? 'is a file' : 'is not empty'
-      if (
-        status !== undefined &&
-        (!status.isDirectory() || readdirSync(root).some((name) => !isAside(name)))
-      ) {
-        const remedy = 'choose another --out, or --resume to go on with a run'
-        throw new DdsasError('input', `run folder ${root} ${what}; ${remedy}`)
-      }
-      makeFolder(root)
-      clearAsides(root)
-    })
-    writeFileAtomic(join(root, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
+    RunFolder.refuseUnlessNew(root)
+    const made = makeFolder(root)
+    try {
+      reportDisk(root, () => clearAsides(root))
+      writeFileAtomic(join(root, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
+    } catch (error) {
+      removeEmpty(made)
+      throw error
+    }
     return new RunFolder(root, config)
   }
 
@@ -161,11 +174,16 @@ export class RunFolder {
    */
   lock(): () => void {
     const release = acquireLock(join(this.path, 'lock'))
-    reportDisk(this.path, () => {
-      clearAsides(this.path)
-      if (existsSync(this.#cells)) clearAsides(this.#cells)
-      clearLeftovers(this.#checkpoints)
-    })
+    try {
+      reportDisk(this.path, () => {
+        clearAsides(this.path)
+        if (existsSync(this.#cells)) clearAsides(this.#cells)
+        clearLeftovers(this.#checkpoints)
+      })
+    } catch (error) {
+      release()
+      throw error
+    }
     return release
   }
 }

@@ -1,9 +1,9 @@
 /** A cell of the supernet: mixed operations on all edges; only the active ones run. */
 import { type Maker, type Module, moduleList } from '../nn/index.ts'
-import { cat, relu, type Tensor, tidy, weightedSum } from '../torch/index.ts'
+import { cat, mix, relu, type Tensor, tidy } from '../torch/index.ts'
 import { type CellSpace, edgeCount, edgeIndex } from './darts.ts'
 import type { NodeTerms } from './mixing.ts'
-import { factorizedReduce, makeOperation, type Operation, reluConvBn } from './operations.ts'
+import { applyAfterRelu, factorizedReduce, makeOperation, type Operation, reluConvBn } from './operations.ts'
 
 export interface CellShape {
   /** Channels of the outputs of the cell before the last and of the last one. */
@@ -64,7 +64,7 @@ export class Cell implements Module {
   /** Whether some active operation reads the ReLU of node state `input`. */
   #needsRelu(nodes: readonly NodeTerms[], input: number): boolean {
     return nodes.some(({ terms }, node) =>
-      terms.some((term) => term.input === input && this.#operation(node, term).readsRelu),
+      terms.some((term) => term.input === input && this.#operation(node, term).readsRelu === true),
     )
   }
 
@@ -72,7 +72,7 @@ export class Cell implements Module {
     return this.#edges[edgeIndex(node, term.input)].operations[term.operation]
   }
 
-  /** The weighted sum of all active operations on all edges into a node. */
+  /** The weighted sum of all active operations on all edges into a node, with their batch norms. */
   #node(
     node: number,
     { terms, weights }: NodeTerms,
@@ -80,12 +80,17 @@ export class Cell implements Module {
     training: boolean,
   ): Tensor {
     return tidy(() => {
-      const outputs = terms.map((term) => {
-        const operation = this.#operation(node, term)
-        const { x, relu: rectified } = states[term.input]
-        return operation.forward(operation.readsRelu && rectified ? rectified : x, training)
+      const operations = terms.map((term) => this.#operation(node, term))
+      const outputs = operations.map((operation, index) => {
+        const { x, relu: rectified = x } = states[terms[index].input]
+        return operation.body(operation.readsRelu ? rectified : x, training)
       })
-      return weightedSum(outputs, weights)
+      return mix(
+        outputs,
+        weights,
+        operations.map(({ norm }) => norm?.buffers),
+        { training },
+      )
     })
   }
 
@@ -98,8 +103,8 @@ export class Cell implements Module {
       const states: NodeState[] = []
       const push = (x: Tensor) =>
         states.push(this.#needsRelu(nodes, states.length) ? { x, relu: relu(x) } : { x })
-      push(this.#preprocess[0].forward(s0, training))
-      push(this.#preprocess[1].forward(s1, training))
+      push(applyAfterRelu(this.#preprocess[0], s0, training))
+      push(applyAfterRelu(this.#preprocess[1], s1, training))
       for (const [node, terms] of nodes.entries()) push(this.#node(node, terms, states, training))
       return cat(
         states.slice(2).map(({ x }) => x),

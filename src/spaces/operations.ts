@@ -1,13 +1,17 @@
 /** The eight operations of the DARTS space and the two that prepare a cell's inputs, with the published names. */
-import { BatchNorm2d, Conv2d, type Layer, type Maker, reluLayer, Sequential } from '../nn/index.ts'
-import { avgPool2d, cat, maxPool2d, mul, relu, slice, type Tensor, tidy } from '../torch/index.ts'
+import { BatchNorm2d, Conv2d, type Layer, type Maker, type Module, ReluDepthwise } from '../nn/index.ts'
+import { avgPool3, cat, maxPool3, mul, relu, slice, type Tensor, tidy } from '../torch/index.ts'
 
 /**
- * An operation on an edge: [n, c, h, w] -> [n, c, h / stride, w / stride]. One that begins with a ReLU takes its input
- * *after* that ReLU, so that a node's ReLU is computed once for all operations that read the node.
+ * An operation on an edge: [n, c, h, w] -> [n, c, h / stride, w / stride], as a body and the batch norm it ends with. A
+ * supernet computes the norms of all operations into a node together with their weighted sum.
  */
-export interface Operation extends Layer {
-  readonly readsRelu: boolean
+export interface Operation extends Module {
+  /** Whether `body` takes its input after a ReLU, which the caller then computes once for all that read a node. */
+  readonly readsRelu?: boolean
+  body(x: Tensor, training: boolean): Tensor
+  /** Absent where the operation ends without one. */
+  readonly norm?: BatchNorm2d
 }
 
 export interface OperationOptions {
@@ -17,29 +21,38 @@ export interface OperationOptions {
   readonly affine: boolean
 }
 
+/** Body and norm, on an input that is after its ReLU where the body reads one. */
+export function applyAfterRelu(operation: Operation, x: Tensor, training: boolean): Tensor {
+  return tidy(() => {
+    const y = operation.body(x, training)
+    return operation.norm ? operation.norm.forward(y, training) : y
+  })
+}
+
+/** The whole operation on its own: [n, c, h, w] -> [n, c, h / stride, w / stride]. */
+export function applyOperation(operation: Operation, x: Tensor, training: boolean): Tensor {
+  return tidy(() => applyAfterRelu(operation, operation.readsRelu ? relu(x) : x, training))
+}
+
 /** Zero; a supernet never runs it. */
 function none({ stride }: OperationOptions): Operation {
-  const keepEvery = (x: Tensor, dim: number) => slice(x, dim, 0, x.shape[dim], stride)
-  return { readsRelu: false, forward: (x) => tidy(() => mul(keepEvery(keepEvery(x, 2), 3), 0)) }
+  const thinned = (x: Tensor, dim: number) => slice(x, dim, 0, x.shape[dim], stride)
+  return { body: (x) => tidy(() => mul(thinned(thinned(x, 2), 3), 0)) }
 }
 
 /** 3x3 pooling; in a supernet (no affine norms) followed by a batch norm, as DARTS does. */
 function pool(
-  kind: typeof maxPool2d,
+  kind: typeof maxPool3,
   { channels, stride, affine }: OperationOptions,
   maker: Maker,
 ): Operation {
-  const layer: Layer = { forward: (x) => kind(x, 3, stride, 1) }
-  if (affine) return { readsRelu: false, ...layer }
-  const sequence = new Sequential([layer, new BatchNorm2d(channels, false, maker)])
-  return {
-    readsRelu: false,
-    children: sequence.children,
-    forward: (x, training) => sequence.forward(x, training),
-  }
+  const body = (x: Tensor) => kind(x, stride)
+  if (affine) return { body }
+  const norm = new BatchNorm2d(channels, false, maker)
+  return { body, norm, children: { 1: norm } }
 }
 
-/** Halves the image: two 1x1 convolutions of stride 2, the second one pixel further, side by side; x after its ReLU. */
+/** Halves the image: two 1x1 convolutions of stride 2, the second one pixel further, side by side. */
 export function factorizedReduce(inputs: number, outputs: number, affine: boolean, maker: Maker): Operation {
   const half = Math.floor(outputs / 2)
   const children = {
@@ -48,65 +61,71 @@ export function factorizedReduce(inputs: number, outputs: number, affine: boolea
     bn: new BatchNorm2d(outputs, affine, maker),
   }
   const shifted = (x: Tensor) => slice(slice(x, 2, 1, x.shape[2]), 3, 1, x.shape[3])
-  return {
-    readsRelu: true,
-    children,
-    forward: (x, training) =>
-      tidy(() => {
-        const halves = [children.conv_1.forward(x), children.conv_2.forward(shifted(x))]
-        return children.bn.forward(cat(halves, 1), training)
-      }),
-  }
+  const body = (x: Tensor) =>
+    tidy(() => cat([children.conv_1.forward(x), children.conv_2.forward(shifted(x))], 1))
+  return { readsRelu: true, body, norm: children.bn, children }
 }
 
 function skip({ channels, stride, affine }: OperationOptions, maker: Maker): Operation {
   if (stride === 2) return factorizedReduce(channels, channels, affine, maker)
-  return { readsRelu: false, forward: (x) => x }
+  return { body: (x) => x }
 }
 
-/** A sequence that in PyTorch is `op` with a ReLU at position 0, which the caller has applied already. */
-function afterRelu(layers: readonly Layer[]): Operation {
-  const op = new Sequential(layers, 1)
-  return { readsRelu: true, children: { op }, forward: (x, training) => op.forward(x, training) }
-}
-
-/** ReLU, convolution, batch norm: prepares a cell's input. */
+/** ReLU, 1x1 convolution, batch norm: prepares a cell's input. */
 export function reluConvBn(inputs: number, outputs: number, affine: boolean, maker: Maker): Operation {
-  return afterRelu([new Conv2d(inputs, outputs, 1, {}, maker), new BatchNorm2d(outputs, affine, maker)])
+  const conv = new Conv2d(inputs, outputs, 1, {}, maker)
+  const norm = new BatchNorm2d(outputs, affine, maker)
+  return {
+    readsRelu: true,
+    body: (x) => conv.forward(x),
+    norm,
+    children: { op: { children: { 1: conv, 2: norm } } },
+  }
 }
 
-/** Depthwise, then pointwise convolution, then batch norm. */
+/** One layer after the other. */
+function chain(layers: readonly Layer[]): Operation['body'] {
+  return (x, training) => tidy(() => layers.reduce((value, layer) => layer.forward(value, training), x))
+}
+
+/** ReLU with depthwise, then pointwise convolution, then batch norm: positions 1 to 3 of PyTorch's sequence. */
 function depthwise(
   kernel: number,
-  dilation: number,
   stride: number,
+  dilation: number,
   options: OperationOptions,
   maker: Maker,
-): Layer[] {
+) {
   const { channels, affine } = options
-  const padding = ((kernel - 1) / 2) * dilation
-  return [
-    new Conv2d(channels, channels, kernel, { stride, padding, dilation, groups: channels }, maker),
-    new Conv2d(channels, channels, 1, {}, maker),
-    new BatchNorm2d(channels, affine, maker),
-  ]
+  const spatial = new ReluDepthwise(channels, kernel, { stride, dilation }, maker)
+  const pointwise = new Conv2d(channels, channels, 1, {}, maker)
+  return { spatial, pointwise, norm: new BatchNorm2d(channels, affine, maker) }
 }
 
 /** A separable convolution, applied twice; the second time with stride 1. */
 function separable(kernel: number, options: OperationOptions, maker: Maker): Operation {
-  const once = depthwise(kernel, 1, options.stride, options, maker)
-  return afterRelu([...once, reluLayer, ...depthwise(kernel, 1, 1, options, maker)])
+  const first = depthwise(kernel, options.stride, 1, options, maker)
+  const second = depthwise(kernel, 1, 1, options, maker)
+  const positions = { 1: first.spatial, 2: first.pointwise, 3: first.norm }
+  const children = { ...positions, 5: second.spatial, 6: second.pointwise, 7: second.norm }
+  const body = chain([first.spatial, first.pointwise, first.norm, second.spatial, second.pointwise])
+  return { body, norm: second.norm, children: { op: { children } } }
 }
 
 function dilated(kernel: number, options: OperationOptions, maker: Maker): Operation {
-  return afterRelu(depthwise(kernel, 2, options.stride, options, maker))
+  const { spatial, pointwise, norm } = depthwise(kernel, options.stride, 2, options, maker)
+  return {
+    body: chain([spatial, pointwise]),
+    norm,
+    children: { op: { children: { 1: spatial, 2: pointwise, 3: norm } } },
+  }
 }
 
 /** The one place where an operation is defined: its published name and how it is made. */
 export const operations = {
   none,
-  max_pool_3x3: (options, maker) => pool(maxPool2d, options, maker),
-  avg_pool_3x3: (options, maker) => pool(avgPool2d, options, maker),
+  max_pool_3x3: (options, maker) => pool(maxPool3, options, maker),
+  avg_pool_3x3: (options, maker) => pool(avgPool3, options, maker),
   skip_connect: skip,
   sep_conv_3x3: (options, maker) => separable(3, options, maker),
   sep_conv_5x5: (options, maker) => separable(5, options, maker),
@@ -119,9 +138,4 @@ export type OperationName = keyof typeof operations
 /** Makes an operation by its published name. */
 export function makeOperation(name: OperationName, options: OperationOptions, maker: Maker): Operation {
   return operations[name](options, maker)
-}
-
-/** Applies an operation that stands alone, where no other reads the same input: with the ReLU it begins with. */
-export function applyOperation(operation: Operation, x: Tensor, training: boolean): Tensor {
-  return tidy(() => operation.forward(operation.readsRelu ? relu(x) : x, training))
 }

@@ -63,6 +63,57 @@ export function relu(x: Tensor): Tensor {
   return call('aten::relu', x)
 }
 
+/** Depthwise convolution of relu(x): x [n, c, h, w], weight [c, 1, k, k], k 3 or 5, padded to keep the size at stride 1. */
+export function reluDepthwise(x: Tensor, weight: Tensor, stride: number, dilation: number): Tensor {
+  return call('ddsas::relu_depthwise', x, weight, stride, dilation)
+}
+
+/** 3x3 maximum with padding 1. */
+export function maxPool3(x: Tensor, stride: number): Tensor {
+  return call('ddsas::max_pool3', x, stride)
+}
+
+/** 3x3 average with padding 1, over the pixels of the image alone. */
+export function avgPool3(x: Tensor, stride: number): Tensor {
+  return call('ddsas::avg_pool3', x, stride)
+}
+
+/** Running statistics of a batch norm without affine. */
+export interface NormStatistics {
+  readonly running_mean: Tensor
+  readonly running_var: Tensor
+}
+
+export interface MixOptions {
+  readonly training: boolean
+  readonly momentum?: number
+  readonly eps?: number
+}
+
+/**
+ * The sum over k of weights[k] norm_k(xs[k]): images of one shape, weights [k]; a term without statistics enters as it
+ * is. Updates the running statistics in training.
+ */
+export function mix(
+  xs: readonly Tensor[],
+  weights: Tensor,
+  norms: readonly (NormStatistics | undefined)[],
+  options: MixOptions,
+): Tensor {
+  const means = norms.map((norm) => norm?.running_mean ?? null)
+  const variances = norms.map((norm) => norm?.running_var ?? null)
+  return call(
+    'ddsas::mix',
+    xs,
+    weights,
+    means,
+    variances,
+    options.training,
+    options.momentum ?? 0.1,
+    options.eps ?? 1e-5,
+  )
+}
+
 /** 3x3 as DARTS pools: padding 1. */
 export function maxPool2d(x: Tensor, kernel: number, stride: number, padding: number): Tensor {
   return call('aten::max_pool2d', x, pair(kernel), pair(stride), pair(padding))

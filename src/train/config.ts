@@ -139,12 +139,14 @@ export function applySettings(config: SearchConfig, assignments: readonly string
   return parseSearchConfig(changed, '--set')
 }
 
-/** "seed: the run has 1, asked for 2" for each setting in which two configurations differ. */
-export function describeDifferences(run: SearchConfig, asked: SearchConfig): string[] {
-  const wanted = flatten(asked)
-  return [...flatten(run)].flatMap(([key, value]) => {
-    const other = wanted.get(key)
-    const same = JSON.stringify(value) === JSON.stringify(other)
-    return same ? [] : [`${key}: the run has ${JSON.stringify(value)}, asked for ${JSON.stringify(other)}`]
+/** Settings that change no number of a search beyond rounding: a run may be resumed with others. */
+const bookkeeping = /^(checkpoint\.|threads$|device$)/
+
+/** "seed is 1 in the run, not 2" for each setting in which two searches differ; `where`: what the first belongs to. */
+export function describeDifferences(own: SearchConfig, other: SearchConfig, where: string): string[] {
+  const others = flatten(other)
+  return [...flatten(own)].flatMap(([key, value]) => {
+    const [here, there] = [JSON.stringify(value), JSON.stringify(others.get(key))]
+    return here === there || bookkeeping.test(key) ? [] : [`${key} is ${here} in ${where}, not ${there}`]
   })
 }

@@ -11,18 +11,26 @@ export interface Evaluation {
   readonly accuracy: number
 }
 
+export interface EvaluationOptions {
+  readonly batch: number
+  readonly device: string
+  /** Called between batches; what it throws ends the evaluation. */
+  readonly pause?: () => void
+}
+
 /** Evaluates on the images at `positions` of a data set. */
 export function evaluateSupernet(
   supernet: Supernet,
   strategy: Pick<Strategy, 'mixing'>,
   data: ImageTensors,
   positions: readonly number[],
-  options: { readonly batch: number; readonly device: string },
+  { batch, device, pause }: EvaluationOptions,
 ): Evaluation {
   let loss = 0
   let correct = 0
   noGrad(() =>
-    forEachPlainBatch(data, positions, options.batch, options.device, ({ images, labels }) => {
+    forEachPlainBatch(data, positions, batch, device, ({ images, labels }) => {
+      pause?.()
       const logits = supernet.forward(images, (cell) => strategy.mixing(cell), false)
       loss += crossEntropy(logits, labels).item() * labels.size
       correct += countCorrect(logits, labels).item()

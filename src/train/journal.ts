@@ -1,42 +1,53 @@
 /** What a run writes of its progress: a line in metrics.jsonl and scalars for TensorBoard at each step and epoch. */
 import { EventWriter } from '../runs/events.ts'
 import type { RunFolder } from '../runs/folder.ts'
+import { flatten } from './config.ts'
 import type { EpochReport, StepReport } from './report.ts'
 
+type Line = Readonly<Record<string, unknown>>
+
+/** Says where a line stands, which is the scalars' own place. */
+const places: readonly string[] = ['epoch', 'step', 'total']
+
+/** Every number of a line by its tag: `step/train loss`, `epoch/skipConnections`. */
+export function scalarsOf(line: Line): Record<string, number> {
+  const numbers = [...flatten(line)].flatMap(([key, value]) =>
+    typeof value === 'number' && Number.isFinite(value) && !places.includes(key)
+      ? [[`${line.kind}/${key.replaceAll('.', ' ')}`, value] as const]
+      : [],
+  )
+  return Object.fromEntries(numbers)
+}
+
+/** The metrics and events of one run, appended by the process that holds its lock. */
 export class Journal {
   readonly #run: RunFolder
   readonly #events: EventWriter
 
-  /** `resumedAt`: the step a resumed run goes on from; TensorBoard forgets what a killed run wrote after it. */
-  constructor(run: RunFolder, resumedAt?: number) {
+  /**
+   * `total`: steps already done. TensorBoard forgets what a killed run told it from that step on, and hears again what
+   * metrics.jsonl kept of that very step: a step and the epoch it ends stand at the same place, and the checkpoint may
+   * lie between them.
+   */
+  constructor(run: RunFolder, total: number) {
     this.#run = run
-    this.#events = new EventWriter(run.path, resumedAt)
+    this.#events = new EventWriter(run.path, total)
+    for (const line of run.readMetrics())
+      if (line.total === total) this.#events.scalars(total, scalarsOf(line))
   }
 
   step(report: StepReport): void {
-    const { train, valid, gradNorm, rate, seconds } = report
-    this.#run.appendMetrics({ kind: 'step', ...report })
-    this.#events.scalars(report.total, {
-      'step/train loss': train.loss,
-      'step/validation loss': valid.loss,
-      'step/gradient norm': gradNorm,
-      'step/learning rate': rate,
-      'step/seconds': seconds,
-    })
+    this.#write({ kind: 'step', ...report })
   }
 
   epoch(report: EpochReport): void {
-    const { genotype, ...numbers } = report
-    this.#run.appendMetrics({ kind: 'epoch', ...numbers, genotype })
-    this.#run.writeGenotype(genotype)
-    this.#events.scalars(report.total, {
-      'epoch/train loss': report.train.loss,
-      'epoch/train accuracy': report.train.accuracy,
-      'epoch/validation loss': report.valid.loss,
-      'epoch/validation accuracy': report.valid.accuracy,
-      'epoch/skip connections': report.skipConnections,
-      'epoch/cosine distance': report.cosineDistance ?? Number.NaN,
-    })
+    this.#write({ kind: 'epoch', ...report })
+    this.#run.writeGenotype(report.genotype)
+  }
+
+  #write(line: { readonly kind: string; readonly total: number }): void {
+    this.#run.appendMetrics({ ...line })
+    this.#events.scalars(line.total, scalarsOf({ ...line }))
   }
 
   close(): void {

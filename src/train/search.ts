@@ -7,25 +7,27 @@ import { DdsasError } from '../errors.ts'
 import { cosineRate } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { cosineDistance, type Genotype, skipConnections } from '../spaces/genotype.ts'
+import type { Batch, Outcome } from '../strategies/strategy.ts'
 import { tidy, watchInterrupts } from '../torch/index.ts'
 import { emptyAverage, include, means } from './averages.ts'
+import { Checkpoints } from './checkpoints.ts'
 import { evaluateSupernet } from './evaluate.ts'
 import { Journal } from './journal.ts'
 import type { EpochReport, SearchObserver, StepReport } from './report.ts'
-import { type Session, sessionFiles } from './session.ts'
+import type { Session } from './session.ts'
 import { weightStep } from './weight-step.ts'
 
 /**
  * Runs a session from where it stands to the end and returns the genotype. Writes metrics and checkpoints to `run`.
- * Throws DdsasError 'interrupted' after saving when the user stops it, 'nonfinite' when a loss is not finite.
+ * Throws DdsasError 'interrupted' after saving when the user stops it, 'nonfinite' when a loss is not finite, 'disk' when
+ * something cannot be written.
  */
 export async function search(session: Session, run: RunFolder, observer: SearchObserver): Promise<Genotype> {
   const { config, strategy, streams } = session
   const stepsPerEpoch = streams.weights.batchesPerPass
-  const resumed = session.progress.total > 0
-  const journal = new Journal(run, resumed ? session.progress.total : undefined)
+  const journal = new Journal(run, session.progress.total)
   const interrupts = watchInterrupts()
-  const checkpoints = new Checkpoints(session, run)
+  const checkpoints = new Checkpoints(session, run, interrupts)
   try {
     while (session.progress.epoch < config.epochs) {
       const { epoch, step } = session.progress
@@ -38,9 +40,9 @@ export async function search(session: Session, run: RunFolder, observer: SearchO
         observer.step(report, stepsPerEpoch)
         checkpoints.saveIfDue()
         await nextTurn()
-        if (interrupts.interrupted()) checkpoints.saveAndStop()
+        checkpoints.stopIfAsked()
       }
-      const report = endEpoch(session, rate, began)
+      const report = endEpoch(session, rate, began, () => checkpoints.stopIfAsked())
       journal.epoch(report)
       checkpoints.save()
       observer.epoch(report)
@@ -59,20 +61,14 @@ export async function search(session: Session, run: RunFolder, observer: SearchO
 export function searchStep(session: Session, rate: number): StepReport {
   const { supernet, strategy, optimizer, streams, progress, config } = session
   const began = performance.now()
-  const { architecture, weights, images } = tidy(() => {
+  const { architecture, weights } = tidy(() => {
     const train = streams.weights.next()
     const valid = streams.architecture.next()
     const first = strategy.update(train, valid, progress)
     const second = weightStep(supernet, strategy, train, optimizer, { rate, clip: config.weights.clip })
     return {
-      architecture: { loss: first.loss.item(), correct: first.correct.item(), images: valid.labels.size },
-      weights: {
-        loss: second.loss.item(),
-        correct: second.correct.item(),
-        images: train.labels.size,
-        gradNorm: second.gradNorm,
-      },
-      images: train.labels.size,
+      architecture: measure(first, valid),
+      weights: { ...measure(second, train), gradNorm: second.gradNorm },
     }
   })
   const done = { ...progress, step: progress.step + 1, total: progress.total + 1 }
@@ -80,13 +76,17 @@ export function searchStep(session: Session, rate: number): StepReport {
     epoch: done.epoch,
     step: done.step,
     total: done.total,
-    train: { loss: weights.loss, accuracy: weights.correct / images },
+    train: { loss: weights.loss, accuracy: weights.correct / weights.images },
     valid: { loss: architecture.loss, accuracy: architecture.correct / architecture.images },
     gradNorm: weights.gradNorm,
     rate,
     seconds: (performance.now() - began) / 1000,
   }
-  checkFinite(report)
+  checkFinite(`at step ${report.total} (epoch ${report.epoch + 1}, step ${report.step})`, {
+    'training loss': report.train.loss,
+    'validation loss': report.valid.loss,
+    'gradient norm': report.gradNorm,
+  })
   session.progress = {
     ...done,
     train: include(progress.train, weights),
@@ -95,24 +95,30 @@ export function searchStep(session: Session, rate: number): StepReport {
   return report
 }
 
-function checkFinite({ epoch, step, total, train, valid, gradNorm }: StepReport): void {
-  const values = { 'training loss': train.loss, 'validation loss': valid.loss, 'gradient norm': gradNorm }
+/** The numbers of a batch; waits for the device. */
+function measure({ loss, correct }: Outcome, { labels }: Batch) {
+  return { loss: loss.item(), correct: correct.item(), images: labels.size }
+}
+
+function checkFinite(when: string, values: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(values))
     if (!Number.isFinite(value))
       throw new DdsasError(
         'nonfinite',
-        `the ${name} is ${value} at step ${total} (epoch ${epoch + 1}, step ${step}); the checkpoint before is kept: ` +
+        `the ${name} is ${value} ${when}; the checkpoint before is kept: ` +
           'search again with a smaller weights.rate or weights.clip',
       )
 }
 
-/** Measures accuracy, compares the cell with the last epoch's, and moves the session to the next epoch. */
-function endEpoch(session: Session, rate: number, began: number): EpochReport {
+/**
+ * Measures accuracy, compares the cell with the last epoch's, and moves the session to the next epoch. `pause` is called
+ * between batches and may throw: the session then stands after the epoch's last step.
+ */
+function endEpoch(session: Session, rate: number, began: number, pause: () => void): EpochReport {
   const { supernet, strategy, data, evaluated, config, device, progress } = session
-  const valid = evaluateSupernet(supernet, strategy, data, evaluated, {
-    batch: config.evaluation.batch,
-    device,
-  })
+  const { batch } = config.evaluation
+  const valid = evaluateSupernet(supernet, strategy, data, evaluated, { batch, device, pause })
+  checkFinite(`after epoch ${progress.epoch + 1}`, { 'validation loss': valid.loss })
   const genotype = strategy.genotype()
   const { lastGenotype } = progress
   const report: EpochReport = {
@@ -129,41 +135,4 @@ function endEpoch(session: Session, rate: number, began: number): EpochReport {
   const next = { epoch: progress.epoch + 1, step: 0, total: progress.total }
   session.progress = { ...next, train: emptyAverage, valid: emptyAverage, lastGenotype: genotype }
   return report
-}
-
-/** When and how a session is saved. */
-class Checkpoints {
-  readonly #session: Session
-  readonly #run: RunFolder
-  #savedAt = performance.now()
-
-  constructor(session: Session, run: RunFolder) {
-    this.#session = session
-    this.#run = run
-  }
-
-  save(): void {
-    this.#run.saveCheckpoint(
-      this.#session.progress.total,
-      sessionFiles(this.#session, this.#run.metricsBytes),
-    )
-    this.#savedAt = performance.now()
-  }
-
-  /** Saves when enough time or steps went by. When it happens changes no number of the search. */
-  saveIfDue(): void {
-    const { seconds, steps } = this.#session.config.checkpoint
-    const { total } = this.#session.progress
-    const late = performance.now() - this.#savedAt > 1000 * seconds
-    if (late || (steps > 0 && total % steps === 0)) this.save()
-  }
-
-  saveAndStop(): never {
-    this.save()
-    const { total } = this.#session.progress
-    throw new DdsasError(
-      'interrupted',
-      `stopped after step ${total}, saved; go on with: ddsas search --resume ${this.#run.path}`,
-    )
-  }
 }

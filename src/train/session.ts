@@ -11,7 +11,7 @@ import { Ddsas } from '../strategies/ddsas.ts'
 import type { Strategy } from '../strategies/strategy.ts'
 import { decodeSafetensors, encodeSafetensors, Generator, type Tensor, tidy } from '../torch/index.ts'
 import { type Average, emptyAverage } from './averages.ts'
-import type { SearchConfig } from './config.ts'
+import { describeDifferences, type SearchConfig, searchConfigSchema } from './config.ts'
 import { splitInHalves, toTensors } from './parts.ts'
 
 /** Where a search stands, as plain data. */
@@ -89,6 +89,7 @@ const count = z.number().int().nonnegative()
 const average = z.object({ loss: z.number(), correct: z.number(), images: count })
 const stream = z.object({ order: z.array(count), used: count, generator: z.array(z.number().int()) })
 const stateSchema = z.object({
+  config: searchConfigSchema,
   progress: z.object({
     epoch: count,
     step: count,
@@ -104,9 +105,10 @@ const stateSchema = z.object({
 
 /** The files of a checkpoint. Weights have PyTorch's names, so that other programs can read them. */
 export function sessionFiles(session: Session, metricsBytes: number): Record<string, string | Uint8Array> {
-  const { supernet, strategy, optimizer, streams, progress } = session
+  const { config, supernet, strategy, optimizer, streams, progress } = session
   const { tensors, data } = strategy.state()
   const state: z.infer<typeof stateSchema> = {
+    config,
     progress,
     streams: { weights: copyState(streams.weights), architecture: copyState(streams.architecture) },
     strategy: data,
@@ -132,16 +134,34 @@ function fileOf(files: ReadonlyMap<string, Buffer>, name: string): Buffer {
   return found
 }
 
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 function readState(files: ReadonlyMap<string, Buffer>): z.infer<typeof stateSchema> {
-  const parsed = stateSchema.safeParse(JSON.parse(fileOf(files, 'state.json').toString('utf8')))
+  const parsed = stateSchema.safeParse(parseJson(fileOf(files, 'state.json').toString('utf8')))
   if (parsed.success) return parsed.data
-  throw new DdsasError('checkpoint', `state.json of the checkpoint is malformed; resume from another one`)
+  const where = z.core.toDotPath(parsed.error.issues[0].path)
+  throw new DdsasError(
+    'checkpoint',
+    `state.json of the checkpoint is malformed${where && ` at ${where}`}; resume from another one`,
+  )
 }
 
 /** Puts a new session where a checkpoint's stood; returns how long the metrics were. */
 export function restoreSession(session: Session, files: ReadonlyMap<string, Buffer>): number {
   const state = readState(files)
   const { streams, progress } = state
+  const [difference] = describeDifferences(state.config, session.config, 'the checkpoint')
+  if (difference !== undefined)
+    throw new DdsasError(
+      'checkpoint',
+      `the checkpoint is of another search: ${difference}; put config.json back as it was`,
+    )
   tidy(() => {
     const tensors = (name: string): Map<string, Tensor> =>
       decodeSafetensors(fileOf(files, name), name).tensors

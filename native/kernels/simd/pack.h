@@ -1,0 +1,56 @@
+// Vectors of W floats through the compiler's vector extensions, and loops over channels in the widest steps that fit.
+//
+// Compiled once for each instruction set into a namespace of its own: nothing here may be seen by two of them.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+namespace ddsas {
+namespace DDSAS_INSTRUCTIONS {
+
+template <int W>
+struct PackOf {
+  typedef float type __attribute__((vector_size(W * sizeof(float))));
+  typedef int32_t integers __attribute__((vector_size(W * sizeof(int32_t))));
+  typedef uint8_t bytes __attribute__((vector_size(W)));
+};
+
+/// W floats; arithmetic and comparisons work element by element.
+template <int W>
+using Pack = typename PackOf<W>::type;
+
+template <int W>
+inline Pack<W> load(const float* from) {
+  Pack<W> values;
+  std::memcpy(&values, from, sizeof values);
+  return values;
+}
+
+template <int W>
+inline void store(float* to, Pack<W> values) {
+  std::memcpy(to, &values, sizeof values);
+}
+
+/// Not the usual maximum: a NaN stays a NaN, so that a diverged search is noticed.
+template <int W>
+inline Pack<W> rectify(Pack<W> x) {
+  return x < 0 ? Pack<W>{} : x;
+}
+
+/// Calls body(width, channel) for blocks of channels: as wide as the instruction set goes, then narrower ones.
+template <typename Body>
+inline void for_channel_blocks(int64_t channels, Body body) {
+  int64_t c = 0;
+  const auto blocks = [&](auto width) {
+    for (; c + width() <= channels; c += width()) body(width, c);
+  };
+  if constexpr (DDSAS_WIDTH >= 16) blocks(std::integral_constant<int, 16>{});
+  if constexpr (DDSAS_WIDTH >= 8) blocks(std::integral_constant<int, 8>{});
+  blocks(std::integral_constant<int, 4>{});
+  blocks(std::integral_constant<int, 1>{});
+}
+
+}  // namespace DDSAS_INSTRUCTIONS
+}  // namespace ddsas
