@@ -112,7 +112,15 @@ function operation(weights: Weights, name: string, kind: string, x: Tensor, stri
 }
 
 /** The weighted sum of the sampled operations of one edge, each weight a scalar taken from the matrix. */
-function mixedOperation(weights: Weights, name: string, x: Tensor, edge: number, stride: number, shape: PlainShape, mixing: PlainMixing) {
+function mixedOperation(
+  weights: Weights,
+  name: string,
+  x: Tensor,
+  edge: number,
+  stride: number,
+  shape: PlainShape,
+  mixing: PlainMixing,
+) {
   const terms = shape.space.operations.flatMap((kind, k) => {
     if (!mixing.mask[edge][k]) return []
     return tidy(() => {
@@ -129,7 +137,14 @@ interface PlainCell {
   readonly afterReduction: boolean
 }
 
-function cell(weights: Weights, where: PlainCell, s0: Tensor, s1: Tensor, shape: PlainShape, mixing: PlainMixing): Tensor {
+function cell(
+  weights: Weights,
+  where: PlainCell,
+  s0: Tensor,
+  s1: Tensor,
+  shape: PlainShape,
+  mixing: PlainMixing,
+): Tensor {
   const { name, reduction, afterReduction } = where
   const first = (afterReduction ? factorizedReduce : reluConvNorm)(weights, `${name}.preprocess0`, s0)
   const states = [first, reluConvNorm(weights, `${name}.preprocess1`, s1)]

@@ -1,15 +1,24 @@
 /** One search step, ours and plain, built for comparison: the same shape, subspace, data and optimizers. */
 import { Adam, clipGradNorm, type Maker, namedParameters, Sgd, stateDict } from '../src/nn/index.ts'
-import type { EdgeMask } from '../src/search/mixture.ts'
 import { darts } from '../src/spaces/darts.ts'
-import { cellTypes } from '../src/spaces/genotype.ts'
-import { mixingWeights } from '../src/spaces/mixing-weights.ts'
+import type { CellType } from '../src/spaces/genotype.ts'
 import { Supernet } from '../src/spaces/supernet.ts'
 import { Ddsas, type DdsasOptions } from '../src/strategies/ddsas.ts'
 import type { Batch } from '../src/strategies/strategy.ts'
-import { channelsLast, contiguous, crossEntropy, Generator, grad, keep, setRequiresGrad, Tensor, tidy } from '../src/torch/index.ts'
+import {
+  channelsLast,
+  contiguous,
+  crossEntropy,
+  Generator,
+  grad,
+  keep,
+  setRequiresGrad,
+  Tensor,
+  tidy,
+} from '../src/torch/index.ts'
 import { searchPresets } from '../src/train/presets.ts'
 import { weightStep } from '../src/train/weight-step.ts'
+import type { Contestant } from './measure.ts'
 import { plainForward } from './plain.ts'
 
 export interface StepShape {
@@ -20,28 +29,27 @@ export interface StepShape {
   readonly subspace: number
 }
 
-/** Something whose steps are timed. */
-export interface Contestant {
-  readonly name: string
-  step(): void
-}
-
 const { weights: sgdSettings, architecture } = searchPresets.cifar10
 
 function ddsasOptions(subspace: number): DdsasOptions {
   return { ...searchPresets.cifar10.ddsas, subspace, optimizer: architecture }
 }
 
-function randomBatch(batch: number, generator: Generator): Batch {
+function randomBatch(batch: number, arrange: (x: Tensor) => Tensor, generator: Generator): Batch {
   const pixels = Float32Array.from({ length: batch * 3 * 32 * 32 }, () => generator.normal())
   const labels = BigInt64Array.from({ length: batch }, () => BigInt(generator.below(10)))
   return tidy(() => ({
-    images: keep(channelsLast(Tensor.from(pixels, [batch, 3, 32, 32]))),
+    images: keep(arrange(Tensor.from(pixels, [batch, 3, 32, 32]))),
     labels: keep(Tensor.from(labels, [batch])),
   }))
 }
 
-function makeSupernet({ channels, cells }: StepShape, subspace: number) {
+function makeBatches({ batch }: StepShape, arrange: (x: Tensor) => Tensor): Record<'train' | 'valid', Batch> {
+  const generator = new Generator(1)
+  return { train: randomBatch(batch, arrange, generator), valid: randomBatch(batch, arrange, generator) }
+}
+
+function makeSupernet({ channels, cells, subspace }: StepShape) {
   const maker: Maker = { device: 'cpu', generator: new Generator(0) }
   const supernet = new Supernet({ space: darts, channels, cells, classes: 10 }, maker)
   return { supernet, strategy: new Ddsas(supernet, ddsasOptions(subspace), maker) }
@@ -49,9 +57,8 @@ function makeSupernet({ channels, cells }: StepShape, subspace: number) {
 
 /** Our step: the strategy's update, then the weight step. */
 export function ourStep(shape: StepShape): Contestant {
-  const { supernet, strategy } = makeSupernet(shape, shape.subspace)
-  const generator = new Generator(1)
-  const [train, valid] = [randomBatch(shape.batch, generator), randomBatch(shape.batch, generator)]
+  const { supernet, strategy } = makeSupernet(shape)
+  const { train, valid } = makeBatches(shape, channelsLast)
   const optimizer = new Sgd(namedParameters(supernet), sgdSettings)
   let step = 0
   return {
@@ -69,41 +76,42 @@ export function ourStep(shape: StepShape): Contestant {
 
 /** The published way: all gradients in both steps, with `layout` NCHW or channels last. */
 export function plainStep(shape: StepShape, layout: 'NCHW' | 'channels last'): Contestant {
-  const { supernet, strategy } = makeSupernet(shape, shape.subspace)
-  const arrange = layout === 'NCHW' ? contiguous : channelsLast
-  const generator = new Generator(1)
-  const batches = [randomBatch(shape.batch, generator), randomBatch(shape.batch, generator)].map(
-    ({ images, labels }) => ({ images: keep(arrange(images)), labels }),
-  )
-  const [train, valid] = batches
+  const plain = makePlain(shape, layout === 'NCHW' ? contiguous : channelsLast)
+  const sgd = new Sgd(plain.weights, sgdSettings)
+  const adam = new Adam(plain.alphas, architecture)
+  const split = plain.alphas.size
+  return {
+    name: `plain, ${layout}`,
+    step() {
+      tidy(() => adam.step(plain.gradients('valid').slice(0, split)))
+      tidy(() => {
+        const gradients = plain.gradients('train').slice(split)
+        clipGradNorm(gradients, sgdSettings.clip)
+        sgd.step(gradients, sgdSettings.rate)
+      })
+    },
+  }
+}
+
+/** A plain supernet in a sampled subspace, and the gradients of everything on one of its two batches. */
+function makePlain(shape: StepShape, arrange: (x: Tensor) => Tensor) {
+  const { supernet, strategy } = makeSupernet(shape)
   strategy.openWindow()
-  const masks: Record<string, EdgeMask> = { normal: strategy.memory('normal').mask, reduce: strategy.memory('reduce').mask }
+  const batches = makeBatches(shape, arrange)
   const alphas = strategy.parameters()
   const weights = namedParameters(supernet)
   const everything = [...alphas.values(), ...weights.values()]
   setRequiresGrad(everything, true)
-  const sgd = new Sgd(weights, sgdSettings)
-  const adam = new Adam(alphas, architecture)
   const tensors = stateDict(supernet)
-  const mixing = (cell: 'normal' | 'reduce') => {
-    const [alpha, zeta] = [alphas.get(`alpha.${cell}`), alphas.get(`zeta.${cell}`)]
-    if (!alpha || !zeta) throw new Error(`no parameters for ${cell}`)
-    return { weights: mixingWeights(alpha, zeta, masks[cell], 'simple'), mask: masks[cell] }
+  const mixing = (cell: CellType) => ({
+    weights: strategy.mixing(cell).weights,
+    mask: strategy.memory(cell).mask,
+  })
+  const gradients = (half: keyof typeof batches) => {
+    const { images, labels } = batches[half]
+    const mixings = { normal: mixing('normal'), reduce: mixing('reduce') }
+    const logits = plainForward(tensors, { space: darts, cells: shape.cells }, images, mixings)
+    return grad(crossEntropy(logits, labels), everything)
   }
-  const gradients = (batch: Batch) => {
-    const mixings = { normal: mixing(cellTypes[0]), reduce: mixing(cellTypes[1]) }
-    const logits = plainForward(tensors, { space: darts, cells: shape.cells }, batch.images, mixings)
-    return grad(crossEntropy(logits, batch.labels), everything)
-  }
-  return {
-    name: `plain, ${layout}`,
-    step() {
-      tidy(() => adam.step(gradients(valid).slice(0, alphas.size)))
-      tidy(() => {
-        const all = gradients(train).slice(alphas.size)
-        clipGradNorm(all, sgdSettings.clip)
-        sgd.step(all, sgdSettings.rate)
-      })
-    },
-  }
+  return { alphas, weights, gradients }
 }

@@ -6,11 +6,13 @@
 
 #include <memory>
 
+#include "simd/kernels.h"
+
 namespace ddsas {
 
 /// Float images on the CPU: what the kernels compute on; anything else takes the ATen composition.
 inline bool are_cpu_images(const at::Tensor& x) {
-  return x.device().is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 && x.numel() > 0;
+  return kernels_enabled() && x.device().is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 && x.numel() > 0;
 }
 
 inline at::Tensor channels_last(const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }

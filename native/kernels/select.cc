@@ -1,4 +1,7 @@
-// Picks the vector kernels once, by what the processor can do.
+// Picks the vector kernels once, by what the processor can do; and the switch that leaves all work to ATen's operators.
+#include <torch/library.h>
+
+#include <atomic>
 #include <cstdlib>
 #include <string>
 
@@ -23,12 +26,20 @@ const Kernels& select(const std::string& wanted) {
 const Kernels& select(const std::string&) { return portable::table; }
 #endif
 
+std::atomic<bool> enabled{true};
+
 }  // namespace
+
+bool kernels_enabled() { return enabled.load(std::memory_order_relaxed); }
 
 const Kernels& kernels() {
   static const char* wanted = std::getenv("DDSAS_SIMD");
   static const Kernels& table = select(wanted != nullptr ? wanted : "");
   return table;
+}
+
+TORCH_LIBRARY_FRAGMENT(ddsas, library) {
+  library.def("enable_kernels(bool flag) -> ()", [](bool flag) { enabled.store(flag); });
 }
 
 }  // namespace ddsas

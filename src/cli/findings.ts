@@ -2,9 +2,8 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import { availableParallelism, freemem, totalmem } from 'node:os'
-import { join } from 'node:path'
 import { z } from 'zod'
-import { cifarLayouts } from '../data/cifar-layout.ts'
+import { hasCifar } from '../data/cifar.ts'
 import { DdsasError } from '../errors.ts'
 import type { EngineInfo } from '../torch/native.ts'
 
@@ -147,14 +146,12 @@ function fonts(): Finding {
 }
 
 function cifar10(directory: string): Finding {
-  const { folder, train, test } = cifarLayouts.cifar10
-  const path = join(directory, folder)
-  const ok = [...train, ...test].every((file) => existsSync(join(path, file)))
+  const ok = hasCifar(directory, 'cifar10')
   return finding(
     'cifar10',
     false,
     ok,
-    ok ? path : `not in ${directory}`,
+    `${ok ? '' : 'not '}in ${directory}`,
     `ddsas data fetch cifar10 --data ${directory}`,
   )
 }

@@ -1,6 +1,7 @@
 /** Devices, threads and memory of the engine, and interrupts that arrive while it computes. */
 import { DdsasError } from '../errors.ts'
 import { describeEngine, native } from './native.ts'
+import { run } from './tensor.ts'
 
 export const deviceNames = ['auto', 'cpu', 'cuda'] as const
 export type DeviceName = (typeof deviceNames)[number]
@@ -19,6 +20,16 @@ export function resolveDevice(wanted: DeviceName): string {
 /** How many threads compute one operator. */
 export function setThreads(count: number): void {
   native().setThreads(count)
+}
+
+/** Runs `body` with ATen's operators alone, without the kernels of native/kernels: what those are compared with. */
+export function withoutKernels<Result>(body: () => Result): Result {
+  run('ddsas::enable_kernels', false)
+  try {
+    return body()
+  } finally {
+    run('ddsas::enable_kernels', true)
+  }
 }
 
 /** Bytes of CPU tensors: now, and the most since `resetPeakMemory`. */

@@ -13,6 +13,8 @@ export interface StepReport {
   readonly train: { readonly loss: number; readonly accuracy: number }
   /** Of the architecture step's batch. */
   readonly valid: { readonly loss: number; readonly accuracy: number }
+  /** Of the weight step's batch. */
+  readonly images: number
   /** Norm of the weights' gradients before clipping. */
   readonly gradNorm: number
   /** Learning rate of the weights. */
@@ -20,8 +22,11 @@ export interface StepReport {
   readonly seconds: number
 }
 
+/** What an epoch gave. */
 export interface EpochReport {
+  /** From 0. */
   readonly epoch: number
+  /** Steps done since the search began. */
   readonly total: number
   /** Over the epoch's weight steps, while the weights moved. */
   readonly train: { readonly loss: number; readonly accuracy: number }
@@ -33,10 +38,11 @@ export interface EpochReport {
   /** Of this epoch's cells to the last epoch's; null in the first epoch. */
   readonly cosineDistance: number | null
   readonly genotype: Genotype
+  /** Since the epoch began, or the run was resumed within it. */
   readonly seconds: number
 }
 
-/** Who is told. Times and sizes are what a progress line shows. */
+/** Who is told. */
 export interface SearchObserver {
   step(report: StepReport, stepsPerEpoch: number): void
   epoch(report: EpochReport): void

@@ -78,6 +78,7 @@ export function searchStep(session: Session, rate: number): StepReport {
     total: done.total,
     train: { loss: weights.loss, accuracy: weights.correct / weights.images },
     valid: { loss: architecture.loss, accuracy: architecture.correct / architecture.images },
+    images: weights.images,
     gradNorm: weights.gradNorm,
     rate,
     seconds: (performance.now() - began) / 1000,

@@ -20,6 +20,7 @@ import {
   Tensor,
   tidy,
   to,
+  withoutKernels,
 } from '../../src/torch/index.ts'
 import { weightStep } from '../../src/train/weight-step.ts'
 import { absent, assertClose, fixtureNames, readJson, readTensors, tensorOf } from './fixtures.ts'
@@ -46,15 +47,26 @@ type Golden = Map<string, Tensor>
 interface Manner {
   readonly dtype: Dtype
   readonly layout: (x: Tensor) => Tensor
+  readonly run: (body: () => void) => void
+  /** Whether single gradients and weights are held to 1e-4, or only what a search sees: losses, subspaces, saliency. */
+  readonly everything: boolean
 }
 
 /**
- * As the golden values were computed: float32, NCHW, one thread. In channels last other roundings can put an activation
- * on the other side of a ReLU's kink, which moves gradients by more than rounding; float64 has no such accidents.
+ * First as the golden values were computed: float32, NCHW, one thread, ATen's operators. Other orders of rounding can put
+ * an activation on the other side of a ReLU's kink, which moves single gradients by more than rounding, and losses
+ * hardly: float64 has no such accidents, and the vector kernels are held to what a search sees (their own tests compare
+ * every gradient).
  */
 const manners: Readonly<Record<string, Manner>> = {
-  'float32, NCHW': { dtype: 'float32', layout: (x) => x },
-  'float64, channels last': { dtype: 'float64', layout: channelsLast },
+  'float32, NCHW, ATen': { dtype: 'float32', layout: (x) => x, run: withoutKernels, everything: true },
+  'float64, channels last': {
+    dtype: 'float64',
+    layout: channelsLast,
+    run: (body) => body(),
+    everything: true,
+  },
+  'float32, kernels': { dtype: 'float32', layout: channelsLast, run: (body) => body(), everything: false },
 }
 setThreads(1)
 
@@ -162,32 +174,28 @@ function checkParameters(strategy: Ddsas, golden: Golden, recorded: Recorded): v
   }
 }
 
-function checkEnd(supernet: Supernet, strategy: Ddsas, golden: Golden, batch: Tensor): void {
+function checkWeights(supernet: Supernet, golden: Golden): void {
   const weights = stateDict(supernet)
   let compared = 0
-  for (const [name, wanted] of below(golden, 'final/')) {
-    const own = weights.get(name)
-    if (own) {
-      assertClose(own, wanted, `final ${name}`)
-      compared += 1
-    }
+  for (const [name, wanted] of below(golden, 'final/', (key) => weights.has(key))) {
+    assertClose(weights.get(name) ?? null, wanted, `final ${name}`)
+    compared += 1
   }
   assert.ok(compared > 20, `only ${compared} final tensors were compared`)
+}
+
+function checkMemory(strategy: Ddsas, golden: Golden): void {
   for (const cell of cellTypes) {
-    const flat = (values: readonly (readonly number[])[]) =>
-      Tensor.from(Float32Array.from(values.flat()), [14, 8])
-    assertClose(
-      flat(strategy.memory(cell).saliency),
-      tensorOf(golden, `final/saliency.${cell}`),
-      `saliency of ${cell}`,
-    )
-    assertClose(
-      flat(strategy.memory(cell).counts),
-      tensorOf(golden, `final/opt_steps.${cell}`),
-      `counts of ${cell}`,
-    )
+    const { saliency, counts } = strategy.memory(cell)
+    for (const [kind, values] of Object.entries({ saliency, opt_steps: counts })) {
+      const own = Tensor.from(Float32Array.from(values.flat()), [values.length, values[0].length])
+      assertClose(own, tensorOf(golden, `final/${kind}.${cell}`), `${kind} of ${cell}`)
+    }
   }
-  const logits = noGrad(() => supernet.forward(batch, (cell) => strategy.mixing(cell), false))
+}
+
+function checkLogits(supernet: Supernet, strategy: Ddsas, golden: Golden, images: Tensor): void {
+  const logits = noGrad(() => supernet.forward(images, (cell) => strategy.mixing(cell), false))
   assertClose(logits, tensorOf(golden, 'final/eval.logits'), 'logits in evaluation mode')
 }
 
@@ -201,7 +209,7 @@ function replay(name: string, manner: Manner): void {
   const { supernet, strategy } = build(recorded, manner)
   load(supernet, strategy, golden)
   const { weights } = recorded
-  checkFirstGradients(recorded, golden, manner)
+  if (manner.everything) checkFirstGradients(recorded, golden, manner)
   const sgd = new Sgd(namedParameters(supernet), {
     momentum: weights.momentum,
     weightDecay: weights.weight_decay,
@@ -217,10 +225,13 @@ function replay(name: string, manner: Manner): void {
     checkMasks(strategy, golden, step)
     const outcome = weightStep(supernet, strategy, train, sgd, { rate: weights.lr, clip: weights.grad_clip })
     near(outcome.loss.item(), wanted.train_loss, `training loss of step ${step}`)
-    near(outcome.gradNorm, wanted.grad_norm, `gradient norm of step ${step}`)
+    if (manner.everything) near(outcome.gradNorm, wanted.grad_norm, `gradient norm of step ${step}`)
   })
+  checkMemory(strategy, golden)
+  if (!manner.everything) return
   checkParameters(strategy, golden, recorded)
-  checkEnd(supernet, strategy, golden, batchOf(golden, 0, 'train', manner).images)
+  checkWeights(supernet, golden)
+  checkLogits(supernet, strategy, golden, batchOf(golden, 0, 'train', manner).images)
 }
 
 const names = fixtureNames(/^supernet\..*\.json$/).map((file) => file.replace(/\.json$/, ''))
@@ -231,4 +242,4 @@ test('golden values of supernets', { skip: absent }, () => {
 
 for (const name of names)
   for (const [how, manner] of Object.entries(manners))
-    test(`${name}, ${how}`, () => tidy(() => replay(name, manner)))
+    test(`${name}, ${how}`, () => tidy(() => manner.run(() => replay(name, manner))))

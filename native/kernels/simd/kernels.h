@@ -67,6 +67,9 @@ struct Kernels {
 /// The table for the widest instruction set this processor has; DDSAS_SIMD=portable|avx2|avx512 asks for a narrower one.
 const Kernels& kernels();
 
+/// Whether the kernels are used at all: `ddsas::enable_kernels(false)` leaves everything to ATen, as tests compare with.
+bool kernels_enabled();
+
 namespace portable {
 extern const Kernels table;
 }

@@ -5,20 +5,22 @@ import {
   BatchNorm2d,
   Conv2d,
   disposeModule,
+  type Layer,
   Linear,
   loadTensors,
   type Maker,
   moduleList,
   namedBuffers,
   namedParameters,
-  reluLayer,
   Sequential,
   stateDict,
 } from '../../../src/nn/index.ts'
-import { Generator, liveSlots, Tensor, tidy } from '../../../src/torch/index.ts'
+import { Generator, liveSlots, relu, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
 const make = (seed = 0): Maker => ({ device: 'cpu', generator: new Generator(seed), dtype: 'float64' })
+/** torch.nn.ReLU. */
+const reluLayer: Layer = { forward: relu }
 const tensor = (values: readonly number[], shape: readonly number[]) =>
   Tensor.from(Float64Array.from(values), shape)
 
@@ -142,7 +144,7 @@ test('convolution and linear layers compute their sums; a sequence runs in order
 const tree = () => ({
   stem: new Sequential([new Conv2d(3, 2, 1, {}, make()), new BatchNorm2d(2, true, make())]),
   list: moduleList([
-    new Sequential([reluLayer, new BatchNorm2d(2, false, make())], 3),
+    new Sequential([reluLayer, new BatchNorm2d(2, false, make())]),
     new Linear(2, 1, make()),
   ]),
 })
@@ -151,7 +153,7 @@ test("names are PyTorch's, parameters in order of definition, then buffers; free
   const before = liveSlots()
   const module = { children: tree() }
   const parameters = ['stem.0.weight', 'stem.1.weight', 'stem.1.bias', 'list.1.weight', 'list.1.bias']
-  const buffers = ['stem.1', 'list.0.4'].flatMap((name) => [`${name}.running_mean`, `${name}.running_var`])
+  const buffers = ['stem.1', 'list.0.1'].flatMap((name) => [`${name}.running_mean`, `${name}.running_var`])
   assert.deepEqual([...namedParameters(module).keys()], parameters)
   assert.deepEqual([...namedBuffers(module).keys()], buffers)
   assert.deepEqual([...stateDict(module).keys()], [...parameters, ...buffers])

@@ -1,0 +1,47 @@
+/** How long the search waits for its data: two batches a step, prepared while the step before computes. */
+import { BatchStream, type ImageTensors } from '../src/data/index.ts'
+import { Generator, keep, Tensor, tidy } from '../src/torch/index.ts'
+import { searchPresets } from '../src/train/presets.ts'
+import type { Contestant } from './measure.ts'
+
+const images = 5000
+
+function randomImages(): ImageTensors {
+  const generator = new Generator(2)
+  const pixels = Uint8Array.from({ length: images * 3 * 32 * 32 }, () => generator.below(256))
+  const labels = BigInt64Array.from({ length: images }, () => BigInt(generator.below(10)))
+  return {
+    images: keep(Tensor.from(pixels, [images, 3, 32, 32])),
+    labels: keep(Tensor.from(labels, [images])),
+    size: 32,
+    mean: [0.5, 0.5, 0.5],
+    std: [0.25, 0.25, 0.25],
+  }
+}
+
+/** A step that also takes its two batches from streams; `waited` adds up the seconds spent on that. */
+export function withData(
+  contestant: Contestant,
+  batch: number,
+): Contestant & { waited(): number; reset(): void } {
+  const part = Array.from({ length: images }, (_, index) => index)
+  const options = { part, batch, augmentation: searchPresets.cifar10.data, device: 'cpu' }
+  const data = randomImages()
+  const streams = [3, 4].map((seed) => new BatchStream(data, options, new Generator(seed)))
+  let waited = 0
+  return {
+    name: contestant.name,
+    step() {
+      tidy(() => {
+        const began = performance.now()
+        for (const stream of streams) stream.next()
+        waited += (performance.now() - began) / 1000
+        contestant.step()
+      })
+    },
+    waited: () => waited,
+    reset: () => {
+      waited = 0
+    },
+  }
+}

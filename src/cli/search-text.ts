@@ -1,0 +1,95 @@
+/** What a search says of itself in lines of text that fit 80 columns. */
+import type { SearchConfig } from '../train/config.ts'
+import type { EpochReport } from '../train/report.ts'
+import type { RunStart } from '../train/run.ts'
+
+/** Where a search stands between two steps. */
+export interface Standing {
+  /** From 0. */
+  readonly epoch: number
+  readonly epochs: number
+  /** Steps done in this epoch, and how many it has. */
+  readonly step: number
+  readonly steps: number
+  /** Means over this epoch's weight steps; accuracy 0 … 1. */
+  readonly loss: number
+  readonly accuracy: number
+  readonly secondsPerStep: number
+  /** Bytes of the whole process. */
+  readonly memory: number
+  readonly secondsLeft: number
+}
+
+/** "3 s", "12 min", "9.2 h", "2.5 d". */
+export function formatDuration(seconds: number): string {
+  if (seconds < 99.5) return `${Math.round(seconds)} s`
+  const minutes = seconds / 60
+  if (minutes < 99.5) return `${Math.round(minutes)} min`
+  const hours = minutes / 60
+  return hours < 47.95 ? `${hours.toFixed(1)} h` : `${(hours / 24).toFixed(1)} d`
+}
+
+const percent = (part: number) => `${(100 * part).toFixed(1)} %`
+
+function describeStanding(at: Standing): string {
+  const { step, steps, loss, accuracy, secondsPerStep, memory, secondsLeft } = at
+  return [
+    `loss ${loss.toFixed(3)}`,
+    `acc ${percent(accuracy)}`,
+    `${secondsPerStep.toFixed(secondsPerStep < 10 ? 2 : 1)} s/step`,
+    `${(memory / 2 ** 30).toFixed(1)} GiB`,
+    // Nothing moves while accuracy is measured: the line must not look stuck.
+    step < steps ? `${formatDuration(secondsLeft)} left` : 'evaluating',
+  ].join('  ')
+}
+
+/** A step in a file or a pipe. */
+export function stepLine(at: Standing): string {
+  return `epoch ${at.epoch + 1}/${at.epochs}  step ${at.step}/${at.steps}  ${describeStanding(at)}`
+}
+
+/** A step at a terminal: as `stepLine` with a bar, and always shorter than `columns`. */
+export function barLine(at: Standing, columns: number): string {
+  const head = `epoch ${at.epoch + 1}/${at.epochs} `
+  const tail = `  ${describeStanding(at)}`
+  const count = ` ${at.step}/${at.steps}`
+  const room = columns - 1 - head.length - tail.length
+  const counted = room - count.length >= 10
+  const width = Math.max(0, Math.min(20, counted ? room - count.length : room))
+  const filled = Math.floor((width * at.step) / at.steps)
+  const bar = '█'.repeat(filled) + '░'.repeat(width - filled)
+  return `${head}${bar}${counted ? count : ''}${tail}`.slice(0, Math.max(0, columns - 1))
+}
+
+/** What an epoch gave; `describeStart` says what the columns mean. */
+export function epochLine(report: EpochReport, epochs: number): string {
+  const { epoch, train, valid, rate, skipConnections, cosineDistance, seconds } = report
+  return [
+    `epoch ${epoch + 1}/${epochs}`,
+    `train ${percent(train.accuracy)}`,
+    `valid ${percent(valid.accuracy)}`,
+    `lr ${rate.toFixed(4)}`,
+    `skips ${skipConnections}`,
+    `moved ${cosineDistance === null ? '-' : cosineDistance.toFixed(2)}`,
+    formatDuration(seconds),
+  ].join('  ')
+}
+
+/** What is searched, where it is written, and how to read what follows. */
+export function describeStart({ run, config, device, dataset, done, notes }: RunStart): string[] {
+  const { network, data } = config
+  const images = data.images === 0 ? dataset.count : data.images
+  const verb = done > 0 ? `going on after step ${done}` : 'searching'
+  return [
+    `${verb}: ${config.strategy} on ${images} images of ${config.dataset}, ${device} with ${config.threads} threads`,
+    `${network.cells} cells of ${network.channels} channels, ${describeStrategy(config)}, seed ${config.seed}`,
+    ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),
+    `run folder: ${run.path}`,
+    'Ctrl-C saves and stops; skips: skip connections of the normal cell;',
+    "moved: cosine distance to the last epoch's cells, 0 (same) to 1 (nothing in common)",
+  ]
+}
+
+function describeStrategy({ ddsas }: SearchConfig): string {
+  return `L = ${ddsas.subspace}, M = ${ddsas.window}, profile ${ddsas.profile}`
+}

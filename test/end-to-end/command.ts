@@ -1,0 +1,93 @@
+/** Runs the `ddsas` command as users do, in a process of its own, and a search small enough to take a second or two. */
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const program = join(import.meta.dirname, '../../bin/ddsas.mjs')
+
+/** A supernet of three cells of four channels, in subspaces of three steps. */
+export const tiny: readonly string[] = [
+  'network.channels=4',
+  'network.cells=3',
+  'data.batch=8',
+  'evaluation.batch=4',
+  'ddsas.window=3',
+  'threads=1',
+].flatMap((setting) => ['--set', setting])
+
+/** How a command ended. */
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** A command that runs. */
+export interface Running {
+  readonly child: ChildProcess
+  readonly ended: Promise<Ended>
+  /** Waits for the line of standard output that has `count` lines that match before it and itself matches. */
+  line(pattern: RegExp, count?: number): Promise<string>
+}
+
+/** Starts `ddsas` with its output in pipes; the folder it works in is `cwd`. */
+export function start(args: readonly string[], cwd: string = tmpdir()): Running {
+  const env = { ...process.env, NODE_OPTIONS: '', DDSAS_DEBUG: '' }
+  const child = spawn(process.execPath, [program, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const output = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      output[name] += text
+    })
+  }
+  const ended = new Promise<Ended>((resolve) => child.once('close', (code) => resolve({ code, ...output })))
+  const line = (pattern: RegExp, count = 0) =>
+    new Promise<string>((resolve, reject) => {
+      const look = () => {
+        const found = output.stdout
+          .split('\n')
+          .slice(0, -1)
+          .filter((text) => pattern.test(text))[count]
+        if (found !== undefined) resolve(found)
+      }
+      child.stdout.on('data', look)
+      look()
+      void ended.then(({ code, stderr }) =>
+        reject(new Error(`ended with ${code} before ${pattern}: ${stderr}`)),
+      )
+    })
+  return { child, ended, line }
+}
+
+/** Runs `ddsas` to its end. */
+export function ddsas(args: readonly string[], cwd?: string): Promise<Ended> {
+  return start(args, cwd).ended
+}
+
+/** Runs `ddsas`, which must succeed, and returns its standard output. */
+export async function succeed(args: readonly string[], cwd?: string): Promise<string> {
+  const { code, stdout, stderr } = await ddsas(args, cwd)
+  assert.deepEqual([code, stderr], [0, ''], `ddsas ${args.join(' ')}`)
+  return stdout
+}
+
+/** Runs `ddsas`, which must end with `code` and one line on standard error that matches every pattern. */
+export async function refuse(
+  args: readonly string[],
+  code: number,
+  patterns: readonly RegExp[],
+  cwd?: string,
+): Promise<void> {
+  const ended = await ddsas(args, cwd)
+  assert.equal(ended.code, code, `ddsas ${args.join(' ')}: ${ended.stderr}`)
+  assert.match(ended.stderr, /^ddsas: [^\n]+\n$/)
+  for (const pattern of patterns) assert.match(ended.stderr, pattern)
+}
+
+/** A folder for the tests of one file; `remove` it in the end. */
+export function workplace(): { readonly path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), 'ddsas-e2e-'))
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}

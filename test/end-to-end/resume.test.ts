@@ -1,0 +1,163 @@
+/** Exact resume: killed at any moment or stopped by the user, a resumed search computes what one without a break does. */
+import assert from 'node:assert/strict'
+import { cpSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { RunFolder } from '../../src/runs/folder.ts'
+import { type Ended, start, succeed, tiny, workplace } from './command.ts'
+import { writeImages } from './images.ts'
+import { assertSameRun, checkpointOf, metricsOf } from './runs.ts'
+
+const place = workplace()
+const data = join(place.path, 'data')
+const reference = join(place.path, 'reference')
+
+/** 5 steps an epoch, 15 in all: saved in every second step, in the middle of a window or at its end. */
+const settings = [...tiny, '--set', 'checkpoint.steps=2', '--epochs', '3', '--json']
+
+function begin(name: string, ...more: readonly string[]): { path: string; args: string[] } {
+  const path = join(place.path, name)
+  return { path, args: ['search', 'cifar10', '--data', data, '--out', path, ...settings, ...more] }
+}
+
+before(async () => {
+  writeImages(data, 16)
+  await succeed(begin('reference').args)
+})
+after(place.remove)
+
+/** Kills a search `delay` ms after it tells of its `count`th line of `kind`, counted from where it starts. */
+async function killAt(args: readonly string[], kind: string, count: number, delay: number): Promise<void> {
+  const { child, ended, line } = start(args)
+  await line(new RegExp(`^{"kind":"${kind}"`), count - 1)
+  await new Promise((resolve) => setTimeout(resolve, delay))
+  child.kill('SIGKILL')
+  assert.equal((await ended).code, null)
+}
+
+test('the same seed gives the same run, another seed another one', async () => {
+  const [again, other] = [begin('again'), begin('other', '--seed', '1', '--epochs', '1')]
+  await succeed(again.args)
+  assertSameRun(again.path, reference)
+  await succeed(other.args)
+  assert.notDeepEqual(metricsOf(other.path)[0], metricsOf(reference)[0])
+  assert.notEqual(
+    checkpointOf(other.path).files.get('weights.safetensors'),
+    checkpointOf(reference).files.get('weights.safetensors'),
+  )
+})
+
+test('killed before the first checkpoint, while one is written, within a step and after an epoch', async (t) => {
+  const { path, args } = begin('killed')
+  const resume = ['search', '--resume', path, '--json']
+  const kills = [
+    // The line of a step comes before its checkpoint is written.
+    { kind: 'step', count: 1, delay: 0 },
+    { kind: 'step', count: 2 + 2 * Math.floor(2 * Math.random()), delay: 10 * Math.random() },
+    { kind: 'step', count: 1 + Math.floor(3 * Math.random()), delay: 100 * Math.random() },
+    { kind: 'epoch', count: 1, delay: 30 * Math.random() },
+  ]
+  for (const [round, { kind, count, delay }] of kills.entries()) {
+    await killAt(round === 0 ? args : resume, kind, count, delay)
+    t.diagnostic(
+      `killed ${delay} ms after ${kind} ${count}; then saved: ${RunFolder.open(path).checkpointSteps()}`,
+    )
+  }
+  await succeed(resume)
+  assertSameRun(path, reference)
+  assert.deepEqual(RunFolder.open(path).checkpointSteps(), [14, 15])
+  assert.deepEqual(
+    readdirSync(path).filter((name) => name.startsWith('.') || name === 'lock'),
+    [],
+  )
+})
+
+/** What a stopped search says: how far it came, and the command that goes on. */
+function stopped({ code, stderr }: Ended): { step: number; command: string[] } {
+  assert.equal(code, 130)
+  const [, step = '', command = ''] =
+    /^ddsas: stopped after step (\d+), saved; go on with: ddsas (.*)\n$/.exec(stderr) ?? assert.fail(stderr)
+  return { step: Number(step), command: command.split(' ') }
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  test(`${signal} saves, ends with 130 and says how to go on`, async () => {
+    const { path, args } = begin(signal)
+    const { child, ended, line } = start(args)
+    await line(/"kind":"step"/, 2)
+    child.kill(signal)
+    const { step, command } = stopped(await ended)
+    assert.equal(checkpointOf(path).step, step)
+    assert.ok(step >= 3 && step < 5)
+    await succeed([...command, '--json'])
+    assertSameRun(path, reference)
+  })
+
+test('stopped while accuracy is measured, it does not wait, and measures again', async (t) => {
+  const { path, args } = begin('evaluating')
+  const { child, ended, line } = start(args)
+  await line(/"kind":"step"/, 4)
+  child.kill('SIGINT')
+  const { step, command } = stopped(await ended)
+  t.diagnostic(`stopped after step ${step}`)
+  assert.equal(step, 5)
+  assert.equal(metricsOf(path).at(-1)?.kind, 'step')
+  await killAt([...command, '--json'], 'epoch', 1, 0)
+  await succeed([...command, '--json'])
+  assertSameRun(path, reference)
+})
+
+test('a second Ctrl-C ends at once and leaves a run that can go on', async () => {
+  const path = join(place.path, 'twice')
+  const slow = ['network.channels=16', 'network.cells=3', 'data.batch=20', 'threads=1', 'epochs=1']
+  const sets = slow.flatMap((setting) => ['--set', setting])
+  const { child, ended, line } = start([
+    'search',
+    'cifar10',
+    '--data',
+    data,
+    '--out',
+    path,
+    ...sets,
+    '--json',
+  ])
+  await line(/"kind":"step"/)
+  child.kill('SIGINT')
+  // Two signals sent at once would be taken for one.
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  child.kill('SIGINT')
+  const { code, stderr, stdout } = await ended
+  assert.deepEqual([code, stderr], [130, ''])
+  assert.equal(stdout.match(/"kind":"step"/g)?.length, 1)
+  await succeed(['search', '--resume', path, '--json'])
+  assert.deepEqual(
+    metricsOf(path).map(({ kind }) => kind),
+    ['step', 'step', 'epoch'],
+  )
+})
+
+test('resumed from an earlier checkpoint, the later course is given up for good', async () => {
+  const { path, args } = begin('earlier')
+  const { child, ended, line } = start(args)
+  await line(/"kind":"step"/, 4)
+  child.kill('SIGINT')
+  await ended
+  const [earlier = 0, later = 0] = RunFolder.open(path).checkpointSteps()
+  assert.ok(earlier < later)
+  await killAt(['search', '--resume', path, '--checkpoint', `${earlier}`, '--json'], 'start', 1, 0)
+  assert.equal(RunFolder.open(path).checkpointSteps().at(-1), earlier)
+  await succeed(['search', '--resume', path, '--json'])
+  assertSameRun(path, reference)
+})
+
+test('a finished run has nothing left to do', async () => {
+  const path = join(place.path, 'finished')
+  cpSync(reference, path, { recursive: true })
+  const out = await succeed(['search', '--resume', path, '--json'])
+  const kinds = out
+    .trimEnd()
+    .split('\n')
+    .map((text) => /"kind":"(\w+)"/.exec(text)?.[1])
+  assert.deepEqual(kinds, ['start', 'result'])
+  assertSameRun(path, reference)
+})
