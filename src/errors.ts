@@ -34,7 +34,8 @@ export class DdsasError extends Error {
   readonly kind: ErrorKind
 
   constructor(kind: ErrorKind, message: string, options?: ErrorOptions) {
-    super(message, options)
+    // A path or a value may hold anything: no line break and no escape sequence of a terminal gets through.
+    super(message.replaceAll(/\p{Cc}+/gu, ' '), options)
     this.name = 'DdsasError'
     this.kind = kind
   }

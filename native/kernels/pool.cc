@@ -32,7 +32,7 @@ struct MaxPool3 : torch::autograd::Function<MaxPool3> {
     auto y = empty_images(x, window.channels, window.out_height(), window.out_width());
     auto choice = at::empty({y.numel()}, x.options().dtype(at::kByte));
     const int64_t size = x[0].numel(), out_size = y[0].numel();
-    for_each_image(x.size(0), kernels().scratch_floats(window), [&](int64_t image, float* scratch) {
+    for_each_image(x.size(0), kernels().window_scratch(window), [&](int64_t image, float* scratch) {
       kernels().max_pool_forward(window, x.data_ptr<float>() + image * size, y.data_ptr<float>() + image * out_size,
                                  choice.data_ptr<uint8_t>() + image * out_size, scratch);
     });
@@ -47,7 +47,7 @@ struct MaxPool3 : torch::autograd::Function<MaxPool3> {
     const auto dy = channels_last(gradients[0]);
     auto dx = empty_images(dy, window.channels, window.height, window.width);
     const int64_t size = dx[0].numel(), out_size = dy[0].numel();
-    for_each_image(dy.size(0), kernels().scratch_floats(window), [&](int64_t image, float* scratch) {
+    for_each_image(dy.size(0), kernels().window_scratch(window), [&](int64_t image, float* scratch) {
       kernels().max_pool_backward(window, dy.data_ptr<float>() + image * out_size,
                                   choice.data_ptr<uint8_t>() + image * out_size, dx.data_ptr<float>() + image * size,
                                   scratch);
@@ -61,7 +61,7 @@ struct AvgPool3 : torch::autograd::Function<AvgPool3> {
     const auto window = window_of(x.sizes(), stride);
     auto y = empty_images(x, window.channels, window.out_height(), window.out_width());
     const int64_t size = x[0].numel(), out_size = y[0].numel();
-    for_each_image(x.size(0), kernels().scratch_floats(window), [&](int64_t image, float* scratch) {
+    for_each_image(x.size(0), kernels().window_scratch(window), [&](int64_t image, float* scratch) {
       kernels().avg_pool_forward(window, x.data_ptr<float>() + image * size, y.data_ptr<float>() + image * out_size,
                                  scratch);
     });
@@ -74,7 +74,7 @@ struct AvgPool3 : torch::autograd::Function<AvgPool3> {
     const auto dy = channels_last(gradients[0]);
     auto dx = empty_images(dy, window.channels, window.height, window.width);
     const int64_t size = dx[0].numel(), out_size = dy[0].numel();
-    for_each_image(dy.size(0), kernels().scratch_floats(window), [&](int64_t image, float* scratch) {
+    for_each_image(dy.size(0), kernels().window_scratch(window), [&](int64_t image, float* scratch) {
       kernels().avg_pool_backward(window, dy.data_ptr<float>() + image * out_size, dx.data_ptr<float>() + image * size,
                                   scratch);
     });

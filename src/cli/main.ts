@@ -39,7 +39,13 @@ function packageVersion(): string {
 /** Commands made apart from the program do not take over its settings, so each is told. */
 function throwErrors(command: Command): void {
   command.exitOverride().configureOutput({
-    outputError: (text, write) => write(text.replace(/^error: /, 'ddsas: ')),
+    outputError: (text, write) =>
+      write(
+        `ddsas: ${text
+          .replace(/^error: /, '')
+          .trimEnd()
+          .replaceAll('\n', ' ')}\n`,
+      ),
   })
   command.commands.forEach(throwErrors)
 }

@@ -48,17 +48,21 @@ export function stepLine(at: Standing): string {
   return `epoch ${at.epoch + 1}/${at.epochs}  step ${at.step}/${at.steps}  ${describeStanding(at)}`
 }
 
+/** What a terminal writes behind the line when Ctrl-C is pressed; were there no room, it would go to the next line. */
+const echo = '^C'.length
+
 /** A step at a terminal: as `stepLine` with a bar, and always shorter than `columns`. */
 export function barLine(at: Standing, columns: number): string {
+  const longest = Math.max(0, columns - 1 - echo)
   const head = `epoch ${at.epoch + 1}/${at.epochs} `
   const tail = `  ${describeStanding(at)}`
   const count = ` ${at.step}/${at.steps}`
-  const room = columns - 1 - head.length - tail.length
+  const room = longest - head.length - tail.length
   const counted = room - count.length >= 10
   const width = Math.max(0, Math.min(20, counted ? room - count.length : room))
   const filled = Math.floor((width * at.step) / at.steps)
   const bar = '█'.repeat(filled) + '░'.repeat(width - filled)
-  return `${head}${bar}${counted ? count : ''}${tail}`.slice(0, Math.max(0, columns - 1))
+  return `${head}${bar}${counted ? count : ''}${tail}`.slice(0, longest)
 }
 
 /** What an epoch gave; `describeStart` says what the columns mean. */
@@ -79,14 +83,15 @@ export function epochLine(report: EpochReport, epochs: number): string {
 export function describeStart({ run, config, device, dataset, done, notes }: RunStart): string[] {
   const { network, data } = config
   const images = data.images === 0 ? dataset.count : data.images
+  const threads = config.threads === 1 ? '1 thread' : `${config.threads} threads`
   const verb = done > 0 ? `going on after step ${done}` : 'searching'
   return [
-    `${verb}: ${config.strategy} on ${images} images of ${config.dataset}, ${device} with ${config.threads} threads`,
+    `${verb}: ${config.strategy} on ${images} images of ${config.dataset}, ${device} with ${threads}`,
     `${network.cells} cells of ${network.channels} channels, ${describeStrategy(config)}, seed ${config.seed}`,
     ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),
     `run folder: ${run.path}`,
     'Ctrl-C saves and stops; skips: skip connections of the normal cell;',
-    "moved: cosine distance to the last epoch's cells, 0 (same) to 1 (nothing in common)",
+    "moved: cosine distance to the last epoch's cells, 0 (the same) to 1",
   ]
 }
 

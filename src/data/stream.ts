@@ -1,30 +1,9 @@
 /** Batches of a part of a data set in random order, without end; the next one is prepared while one is computed with. */
-import {
-  adopt,
-  type Generator,
-  type GeneratorState,
-  indexSelect,
-  keep,
-  Tensor,
-  tidy,
-  to,
-} from '../torch/index.ts'
+import { adopt, type Generator, indexSelect, keep, Tensor, tidy, to } from '../torch/index.ts'
 import { type Augmentation, drawAugmentation, type ImageTensors, plain, prepareImages } from './augment.ts'
+import type { ImageBatch, ImageSource, StreamState } from './source.ts'
 
-/** Images float32 [n, 3, size, size], channels last, and int64 labels [n], on the stream's device. */
-export interface ImageBatch {
-  readonly images: Tensor
-  readonly labels: Tensor
-}
-
-/** Where a stream stands: enough to give the same batches again from there. */
-export interface StreamState {
-  /** The current pass over the part, as positions in the data set. */
-  readonly order: readonly number[]
-  /** How many of them were given out. */
-  readonly used: number
-  readonly generator: GeneratorState
-}
+export type { ImageBatch, ImageSource, StreamState } from './source.ts'
 
 export interface StreamOptions {
   /** Positions in the data set. */
@@ -45,7 +24,7 @@ function indexTensor(positions: readonly number[]): Tensor {
   return Tensor.from(BigInt64Array.from(positions, BigInt), [positions.length])
 }
 
-export class BatchStream {
+export class BatchStream implements ImageSource {
   readonly #data: ImageTensors
   readonly #options: StreamOptions
   readonly #generator: Generator

@@ -1,13 +1,5 @@
 /** Convolution, batch norm, linear and sequential layers with torch.nn's names, defaults and initialisation. */
-import {
-  batchNorm,
-  type ConvOptions,
-  conv2d,
-  linear,
-  reluDepthwise,
-  type Tensor,
-  tidy,
-} from '../torch/index.ts'
+import { batchNorm, type ConvOptions, conv2d, linear, type Tensor, tidy } from '../torch/index.ts'
 import { filled, type Layer, type Maker, uniformByFanIn } from './module.ts'
 
 /** torch.nn.Conv2d without bias: weight [outputs, inputs / groups, kernel, kernel]. */
@@ -35,10 +27,12 @@ export class Conv2d implements Layer {
 
 /** torch.nn.BatchNorm2d: momentum 0.1, eps 1e-5; `affine` adds a trained scale and shift for each channel. */
 export class BatchNorm2d implements Layer {
+  readonly affine: boolean
   readonly parameters: Readonly<Record<string, Tensor>>
   readonly buffers: { readonly running_mean: Tensor; readonly running_var: Tensor }
 
   constructor(channels: number, affine: boolean, maker: Maker) {
+    this.affine = affine
     const constant = (value: number) => filled([channels], value, maker)
     this.parameters = affine ? { weight: constant(1), bias: constant(0) } : {}
     this.buffers = { running_mean: constant(0), running_var: constant(1) }
@@ -62,23 +56,6 @@ export class Linear implements Layer {
 
   forward(x: Tensor): Tensor {
     return linear(x, this.parameters.weight, this.parameters.bias)
-  }
-}
-
-/** A ReLU and a depthwise torch.nn.Conv2d, computed together: weight [channels, 1, kernel, kernel]. */
-export class ReluDepthwise implements Layer {
-  readonly parameters: { readonly weight: Tensor }
-  readonly #stride: number
-  readonly #dilation: number
-
-  constructor(channels: number, kernel: number, how: { stride: number; dilation: number }, maker: Maker) {
-    this.parameters = { weight: uniformByFanIn([channels, 1, kernel, kernel], kernel * kernel, maker) }
-    this.#stride = how.stride
-    this.#dilation = how.dilation
-  }
-
-  forward(x: Tensor): Tensor {
-    return reluDepthwise(x, this.parameters.weight, this.#stride, this.#dilation)
   }
 }
 

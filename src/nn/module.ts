@@ -1,6 +1,16 @@
 /** Modules: what owns parameters and buffers under PyTorch's names, and the walks over a tree of them. */
 import { DdsasError } from '../errors.ts'
-import { copy, type Dtype, type Generator, keep, noGrad, Tensor, tidy, to } from '../torch/index.ts'
+import {
+  copy,
+  type Dtype,
+  emptyMeta,
+  type Generator,
+  keep,
+  noGrad,
+  Tensor,
+  tidy,
+  to,
+} from '../torch/index.ts'
 
 /** Anything with weights. Names are those PyTorch gives: `children` become dotted prefixes of the names below them. */
 export interface Module {
@@ -17,6 +27,7 @@ export interface Layer extends Module {
 
 /** Where and from which random stream a module makes its weights. */
 export interface Maker {
+  /** `cpu`, `cuda:0`, …, or `meta` for a module that has shapes and no data, to count and name its weights. */
   readonly device: string
   readonly generator: Generator
   /** float32 where not said; float64 serves the checks of gradients. */
@@ -98,12 +109,13 @@ export function disposeModule(module: Module): void {
   for (const tensor of stateDict(module).values()) tensor.dispose()
 }
 
-/** A kept tensor whose elements are drawn one by one. */
+/** A kept tensor whose elements are drawn one by one; on the device `meta`, which holds shapes alone, none are. */
 export function drawn(
   shape: readonly number[],
   draw: () => number,
   { device, dtype = 'float32' }: Maker,
 ): Tensor {
+  if (device === 'meta') return keep(emptyMeta(shape, dtype))
   const count = shape.reduce((product, length) => product * length, 1)
   return tidy(() =>
     keep(to(Tensor.from(Float32Array.from({ length: count }, draw), shape), { device, dtype })),

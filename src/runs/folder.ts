@@ -49,14 +49,14 @@ export class RunFolder {
 
   /**
    * Throws what `create` would throw for a path that is taken, and writes nothing.
-   * @throws {DdsasError} `input` when the path exists and is not an empty folder.
+   * @throws {DdsasError} `input` when the path exists and is not an empty folder; `disk` when it cannot be read.
    */
   static refuseUnlessNew(path: string): void {
     const root = resolve(path)
-    const status = reportRead(root, () => statSync(root, { throwIfNoEntry: false }))
+    const status = reportDisk(root, () => statSync(root, { throwIfNoEntry: false }))
     if (status === undefined) return
     const isFolder = status.isDirectory()
-    if (isFolder && reportRead(root, () => readdirSync(root)).every(isAside)) return
+    if (isFolder && reportDisk(root, () => readdirSync(root)).every(isAside)) return
     const what = isFolder ? 'is not empty' : 'is a file'
     throw new DdsasError(
       'input',

@@ -1,9 +1,17 @@
 /** A cell of the supernet: mixed operations on all edges; only the active ones run. */
+import { DdsasError } from '../errors.ts'
 import { type Maker, type Module, moduleList } from '../nn/index.ts'
-import { cat, mix, relu, type Tensor, tidy } from '../torch/index.ts'
+import { fanOut, mix, type Tensor, tidy } from '../torch/index.ts'
 import { type CellSpace, edgeCount, edgeIndex } from './darts.ts'
 import type { NodeTerms } from './mixing.ts'
-import { applyAfterRelu, factorizedReduce, makeOperation, type Operation, reluConvBn } from './operations.ts'
+import {
+  applyReader,
+  factorizedReduce,
+  makeOperation,
+  type Operation,
+  type Reader,
+  reluConvBn,
+} from './operations.ts'
 
 export interface CellShape {
   /** Channels of the outputs of the cell before the last and of the last one. */
@@ -14,12 +22,6 @@ export interface CellShape {
   readonly reduction: boolean
   /** Whether the last cell was a reduction: the output before it is twice as large. */
   readonly afterReduction: boolean
-}
-
-/** A node's value and, where an operation reads it, its ReLU. */
-interface NodeState {
-  readonly x: Tensor
-  readonly relu?: Tensor
 }
 
 /** All candidates of one edge: PyTorch's `_ops.<edge>._ops.<operation>`. */
@@ -37,7 +39,7 @@ class MixedOperation implements Module {
 
 export class Cell implements Module {
   readonly children: Readonly<Record<string, Module>>
-  readonly #preprocess: readonly [Operation, Operation]
+  readonly #preprocess: readonly [Reader, Reader]
   readonly #edges: readonly MixedOperation[]
 
   constructor(space: CellSpace, shape: CellShape, maker: Maker) {
@@ -61,55 +63,63 @@ export class Cell implements Module {
     }
   }
 
-  /** Whether some active operation reads the ReLU of node state `input`. */
-  #needsRelu(nodes: readonly NodeTerms[], input: number): boolean {
-    return nodes.some(({ terms }, node) =>
-      terms.some((term) => term.input === input && this.#operation(node, term).readsRelu === true),
-    )
-  }
-
   #operation(node: number, term: NodeTerms['terms'][number]): Operation {
     return this.#edges[edgeIndex(node, term.input)].operations[term.operation]
   }
 
   /** The weighted sum of all active operations on all edges into a node, with their batch norms. */
-  #node(
-    node: number,
-    { terms, weights }: NodeTerms,
-    states: readonly NodeState[],
-    training: boolean,
-  ): Tensor {
+  #node(node: number, { terms, weights }: NodeTerms, states: readonly Tensor[][], training: boolean): Tensor {
     return tidy(() => {
       const operations = terms.map((term) => this.#operation(node, term))
-      const outputs = operations.map((operation, index) => {
-        const { x, relu: rectified = x } = states[terms[index].input]
-        return operation.body(operation.readsRelu ? rectified : x, training)
-      })
+      const outputs = operations.map((operation, index) =>
+        operation.body(take(states, terms[index].input), training),
+      )
       return mix(
         outputs,
         weights,
         operations.map(({ norm }) => norm?.buffers),
-        { training },
+        training,
       )
     })
   }
 
   /**
-   * Outputs of the two cells before, *after* a ReLU (both are read through one, and each by two cells):
-   * [n, c, h, w] each -> [n, nodes x channels, h', w'].
+   * The outputs of the two cells before, as the nodes they consist of -> this cell's nodes, each [n, c, h', w']. They stand
+   * for their concatenation, which nobody needs in memory.
    */
-  forward(s0: Tensor, s1: Tensor, nodes: readonly NodeTerms[], training: boolean): Tensor {
+  forward(
+    s0: readonly Tensor[],
+    s1: readonly Tensor[],
+    nodes: readonly NodeTerms[],
+    training: boolean,
+  ): readonly Tensor[] {
     return tidy(() => {
-      const states: NodeState[] = []
-      const push = (x: Tensor) =>
-        states.push(this.#needsRelu(nodes, states.length) ? { x, relu: relu(x) } : { x })
-      push(applyAfterRelu(this.#preprocess[0], s0, training))
-      push(applyAfterRelu(this.#preprocess[1], s1, training))
-      for (const [node, terms] of nodes.entries()) push(this.#node(node, terms, states, training))
-      return cat(
-        states.slice(2).map(({ x }) => x),
-        1,
-      )
+      const readers = countReaders(nodes)
+      const states: Tensor[][] = []
+      const outputs: Tensor[] = []
+      // one handle for each operation that reads a state, so that their gradients come back together
+      const push = (x: Tensor, others: number) => states.push(fanOut(x, readers[states.length] + others))
+      push(applyReader(this.#preprocess[0], s0, training), 0)
+      push(applyReader(this.#preprocess[1], s1, training), 0)
+      for (const [node, terms] of nodes.entries()) {
+        push(this.#node(node, terms, states, training), 1)
+        outputs.push(take(states, node + 2))
+      }
+      return outputs
     })
   }
+}
+
+/** How many active operations read each state: the inputs, then the nodes. */
+function countReaders(nodes: readonly NodeTerms[]): number[] {
+  const counts = Array.from({ length: nodes.length + 2 }, () => 0)
+  for (const { input } of nodes.flatMap(({ terms }) => terms)) counts[input] += 1
+  return counts
+}
+
+/** The next unused handle to a state. */
+function take(states: readonly Tensor[][], index: number): Tensor {
+  const handle = states[index].pop()
+  if (handle === undefined) throw new DdsasError('torch', `state ${index} has more readers than were counted`)
+  return handle
 }

@@ -1,15 +1,27 @@
 /** The eight operations of the DARTS space and the two that prepare a cell's inputs, with the published names. */
-import { BatchNorm2d, Conv2d, type Layer, type Maker, type Module, ReluDepthwise } from '../nn/index.ts'
-import { avgPool3, cat, maxPool3, mul, relu, slice, type Tensor, tidy } from '../torch/index.ts'
+import { BatchNorm2d, Conv2d, type Maker, type Module } from '../nn/index.ts'
+import {
+  avgPool3,
+  cat,
+  type Images,
+  maxPool3,
+  mix,
+  mul,
+  type NormStatistics,
+  relu,
+  reluPointwise,
+  separable,
+  slice,
+  Tensor,
+  tidy,
+} from '../torch/index.ts'
 
 /**
  * An operation on an edge: [n, c, h, w] -> [n, c, h / stride, w / stride], as a body and the batch norm it ends with. A
  * supernet computes the norms of all operations into a node together with their weighted sum.
  */
 export interface Operation extends Module {
-  /** Whether `body` takes its input after a ReLU, which the caller then computes once for all that read a node. */
-  readonly readsRelu?: boolean
-  body(x: Tensor, training: boolean): Tensor
+  body(x: Tensor, training: boolean): Images
   /** Absent where the operation ends without one. */
   readonly norm?: BatchNorm2d
 }
@@ -21,23 +33,22 @@ export interface OperationOptions {
   readonly affine: boolean
 }
 
-/** Body and norm, on an input that is after its ReLU where the body reads one. */
-export function applyAfterRelu(operation: Operation, x: Tensor, training: boolean): Tensor {
-  return tidy(() => {
-    const y = operation.body(x, training)
-    return operation.norm ? operation.norm.forward(y, training) : y
-  })
+/** The whole operation on its own. */
+export function applyOperation(operation: Operation, x: Tensor, training: boolean): Tensor {
+  return tidy(() => finish(operation.body(x, training), operation.norm, training))
 }
 
-/** The whole operation on its own: [n, c, h, w] -> [n, c, h / stride, w / stride]. */
-export function applyOperation(operation: Operation, x: Tensor, training: boolean): Tensor {
-  return tidy(() => applyAfterRelu(operation, operation.readsRelu ? relu(x) : x, training))
+/** The norm a body is followed by; one without affine goes by the moments found on the way. */
+function finish(images: Images, norm: BatchNorm2d | undefined, training: boolean): Tensor {
+  if (norm === undefined) return images.x
+  if (norm.affine) return norm.forward(images.x, training)
+  return mix([images], Tensor.from(Float32Array.of(1), [1]), [norm.buffers], training)
 }
 
 /** Zero; a supernet never runs it. */
 function none({ stride }: OperationOptions): Operation {
   const thinned = (x: Tensor, dim: number) => slice(x, dim, 0, x.shape[dim], stride)
-  return { body: (x) => tidy(() => mul(thinned(thinned(x, 2), 3), 0)) }
+  return { body: (x) => tidy(() => ({ x: mul(thinned(thinned(x, 2), 3), 0) })) }
 }
 
 /** 3x3 pooling; in a supernet (no affine norms) followed by a batch norm, as DARTS does. */
@@ -46,14 +57,14 @@ function pool(
   { channels, stride, affine }: OperationOptions,
   maker: Maker,
 ): Operation {
-  const body = (x: Tensor) => kind(x, stride)
+  const body = (x: Tensor) => ({ x: kind(x, stride) })
   if (affine) return { body }
   const norm = new BatchNorm2d(channels, false, maker)
   return { body, norm, children: { 1: norm } }
 }
 
-/** Halves the image: two 1x1 convolutions of stride 2, the second one pixel further, side by side. */
-export function factorizedReduce(inputs: number, outputs: number, affine: boolean, maker: Maker): Operation {
+/** Halves the image: ReLU, then two 1x1 convolutions of stride 2, the second one pixel further, side by side. */
+export function factorizedReduce(inputs: number, outputs: number, affine: boolean, maker: Maker): Reader {
   const half = Math.floor(outputs / 2)
   const children = {
     conv_1: new Conv2d(inputs, half, 1, { stride: 2 }, maker),
@@ -61,63 +72,98 @@ export function factorizedReduce(inputs: number, outputs: number, affine: boolea
     bn: new BatchNorm2d(outputs, affine, maker),
   }
   const shifted = (x: Tensor) => slice(slice(x, 2, 1, x.shape[2]), 3, 1, x.shape[3])
-  const body = (x: Tensor) =>
-    tidy(() => cat([children.conv_1.forward(x), children.conv_2.forward(shifted(x))], 1))
-  return { readsRelu: true, body, norm: children.bn, children }
+  const read = (parts: readonly Tensor[]) =>
+    tidy(() => {
+      const x = relu(parts.length === 1 ? parts[0] : cat(parts, 1))
+      return { x: cat([children.conv_1.forward(x), children.conv_2.forward(shifted(x))], 1) }
+    })
+  return { read, norm: children.bn, children }
 }
 
 function skip({ channels, stride, affine }: OperationOptions, maker: Maker): Operation {
-  if (stride === 2) return factorizedReduce(channels, channels, affine, maker)
-  return { body: (x) => x }
+  if (stride === 1) return { body: (x) => ({ x }) }
+  const { read, ...rest } = factorizedReduce(channels, channels, affine, maker)
+  return { body: (x) => read([x]), ...rest }
 }
 
-/** ReLU, 1x1 convolution, batch norm: prepares a cell's input. */
-export function reluConvBn(inputs: number, outputs: number, affine: boolean, maker: Maker): Operation {
+/** Prepares a cell's input: the output of a cell before, as its nodes [n, c_i, h, w] that nobody concatenated. */
+export interface Reader extends Module {
+  read(parts: readonly Tensor[]): Images
+  readonly norm: BatchNorm2d
+}
+
+/** Reads the output of a cell: [n, c_i, h, w] each -> [n, c, h', w']. */
+export function applyReader(reader: Reader, parts: readonly Tensor[], training: boolean): Tensor {
+  return tidy(() => finish(reader.read(parts), reader.norm, training))
+}
+
+/** ReLU, 1x1 convolution, batch norm. */
+export function reluConvBn(inputs: number, outputs: number, affine: boolean, maker: Maker): Reader {
   const conv = new Conv2d(inputs, outputs, 1, {}, maker)
   const norm = new BatchNorm2d(outputs, affine, maker)
-  return {
-    readsRelu: true,
-    body: (x) => conv.forward(x),
-    norm,
-    children: { op: { children: { 1: conv, 2: norm } } },
-  }
+  const read = (parts: readonly Tensor[]) => reluPointwise(parts, conv.parameters.weight)
+  return { read, norm, children: { op: { children: { 1: conv, 2: norm } } } }
 }
 
-/** One layer after the other. */
-function chain(layers: readonly Layer[]): Operation['body'] {
-  return (x, training) => tidy(() => layers.reduce((value, layer) => layer.forward(value, training), x))
+/** Depthwise, then pointwise convolution, then batch norm: three positions of PyTorch's sequence after a ReLU. */
+interface Stage {
+  readonly spatial: Conv2d
+  readonly pointwise: Conv2d
+  readonly norm: BatchNorm2d
+  readonly stride: number
+  readonly dilation: number
 }
 
-/** ReLU with depthwise, then pointwise convolution, then batch norm: positions 1 to 3 of PyTorch's sequence. */
-function depthwise(
+function makeStage(
   kernel: number,
   stride: number,
   dilation: number,
   options: OperationOptions,
   maker: Maker,
-) {
+): Stage {
   const { channels, affine } = options
-  const spatial = new ReluDepthwise(channels, kernel, { stride, dilation }, maker)
+  const padding = ((kernel - 1) / 2) * dilation
+  const spatial = new Conv2d(
+    channels,
+    channels,
+    kernel,
+    { stride, padding, dilation, groups: channels },
+    maker,
+  )
   const pointwise = new Conv2d(channels, channels, 1, {}, maker)
-  return { spatial, pointwise, norm: new BatchNorm2d(channels, affine, maker) }
+  return { spatial, pointwise, norm: new BatchNorm2d(channels, affine, maker), stride, dilation }
+}
+
+/** ReLU and both convolutions of a stage; `before`: a norm without affine that its input still has to pass. */
+function runStage(stage: Stage, images: Images, training: boolean, before?: NormStatistics): Images {
+  const { stride, dilation, spatial, pointwise } = stage
+  const options = { stride, dilation, training, norm: before }
+  return separable(images, spatial.parameters.weight, pointwise.parameters.weight, options)
 }
 
 /** A separable convolution, applied twice; the second time with stride 1. */
-function separable(kernel: number, options: OperationOptions, maker: Maker): Operation {
-  const first = depthwise(kernel, options.stride, 1, options, maker)
-  const second = depthwise(kernel, 1, 1, options, maker)
-  const positions = { 1: first.spatial, 2: first.pointwise, 3: first.norm }
+function sepConv(kernel: number, options: OperationOptions, maker: Maker): Operation {
+  const first = makeStage(kernel, options.stride, 1, options, maker)
+  const second = makeStage(kernel, 1, 1, options, maker)
+  const between = first.norm
+  const positions = { 1: first.spatial, 2: first.pointwise, 3: between }
   const children = { ...positions, 5: second.spatial, 6: second.pointwise, 7: second.norm }
-  const body = chain([first.spatial, first.pointwise, first.norm, second.spatial, second.pointwise])
+  const body = (x: Tensor, training: boolean) =>
+    tidy(() => {
+      const half = runStage(first, { x }, training)
+      if (between.affine) return runStage(second, { x: between.forward(half.x, training) }, training)
+      return runStage(second, half, training, between.buffers)
+    })
   return { body, norm: second.norm, children: { op: { children } } }
 }
 
-function dilated(kernel: number, options: OperationOptions, maker: Maker): Operation {
-  const { spatial, pointwise, norm } = depthwise(kernel, options.stride, 2, options, maker)
+function dilConv(kernel: number, options: OperationOptions, maker: Maker): Operation {
+  const stage = makeStage(kernel, options.stride, 2, options, maker)
+  const children = { 1: stage.spatial, 2: stage.pointwise, 3: stage.norm }
   return {
-    body: chain([spatial, pointwise]),
-    norm,
-    children: { op: { children: { 1: spatial, 2: pointwise, 3: norm } } },
+    body: (x, training) => runStage(stage, { x }, training),
+    norm: stage.norm,
+    children: { op: { children } },
   }
 }
 
@@ -127,10 +173,10 @@ export const operations = {
   max_pool_3x3: (options, maker) => pool(maxPool3, options, maker),
   avg_pool_3x3: (options, maker) => pool(avgPool3, options, maker),
   skip_connect: skip,
-  sep_conv_3x3: (options, maker) => separable(3, options, maker),
-  sep_conv_5x5: (options, maker) => separable(5, options, maker),
-  dil_conv_3x3: (options, maker) => dilated(3, options, maker),
-  dil_conv_5x5: (options, maker) => dilated(5, options, maker),
+  sep_conv_3x3: (options, maker) => sepConv(3, options, maker),
+  sep_conv_5x5: (options, maker) => sepConv(5, options, maker),
+  dil_conv_3x3: (options, maker) => dilConv(3, options, maker),
+  dil_conv_5x5: (options, maker) => dilConv(5, options, maker),
 } as const satisfies Record<string, (options: OperationOptions, maker: Maker) => Operation>
 
 export type OperationName = keyof typeof operations

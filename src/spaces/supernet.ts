@@ -9,7 +9,7 @@ import {
   moduleList,
   Sequential,
 } from '../nn/index.ts'
-import { globalAvgPool, relu, type Tensor, tidy } from '../torch/index.ts'
+import { cat, globalAvgPool, type Tensor, tidy } from '../torch/index.ts'
 import { Cell } from './cell.ts'
 import type { CellSpace } from './darts.ts'
 import type { CellType } from './genotype.ts'
@@ -78,15 +78,14 @@ export class Supernet implements Module {
         normal: nodeTerms(mixingOf('normal'), nodes),
         reduce: nodeTerms(mixingOf('reduce'), nodes),
       }
-      let last = this.#stem.forward(images, training)
-      let s1 = relu(last)
+      let s1: readonly Tensor[] = [this.#stem.forward(images, training)]
       let s0 = s1
-      this.#cells.forEach(({ cell, type }, index) => {
-        last = cell.forward(s0, s1, terms[type], training)
+      for (const { cell, type } of this.#cells) {
+        const out = cell.forward(s0, s1, terms[type], training)
         s0 = s1
-        if (index < this.#cells.length - 1) s1 = relu(last)
-      })
-      return this.#classifier.forward(globalAvgPool(last))
+        s1 = out
+      }
+      return this.#classifier.forward(cat(s1.map(globalAvgPool), 1))
     })
   }
 }

@@ -87,7 +87,7 @@ const stateSchema = z.object({
 /** Throws DdsasError 'input' with the allowed range when L does not fit the space. */
 function checkSubspace(size: number, edges: number, operations: number): void {
   const [smallest, largest] = subspaceSizeRange(edges, operations)
-  if (size < smallest || size > largest)
+  if (!Number.isInteger(size) || size < smallest || size > largest)
     throw new DdsasError(
       'input',
       `L = ${size} does not fit this space: set subspace to ${smallest} … ${largest}`,

@@ -1,4 +1,5 @@
 /** The operators used here under PyTorch's names in camelCase; shapes are PyTorch's: images are [n, c, h, w]. */
+import { DdsasError } from '../errors.ts'
 import {
   type Argument,
   call,
@@ -9,7 +10,6 @@ import {
   run,
   type Tensor,
 } from './tensor.ts'
-import { tidy } from './tidy.ts'
 
 type Pair = readonly [number, number]
 
@@ -63,9 +63,71 @@ export function relu(x: Tensor): Tensor {
   return call('aten::relu', x)
 }
 
-/** Depthwise convolution of relu(x): x [n, c, h, w], weight [c, 1, k, k], k 3 or 5, padded to keep the size at stride 1. */
-export function reluDepthwise(x: Tensor, weight: Tensor, stride: number, dilation: number): Tensor {
-  return call('ddsas::relu_depthwise', x, weight, stride, dilation)
+/** Images with the mean and variance of each channel [2, c], where the kernel that made them found those on its way. */
+export interface Images {
+  /** [n, c, h, w]. */
+  readonly x: Tensor
+  readonly moments?: Tensor
+}
+
+/** Running statistics of a batch norm. */
+export interface NormStatistics {
+  readonly running_mean: Tensor
+  readonly running_var: Tensor
+}
+
+/** torch.nn.BatchNorm2d's defaults. */
+const normDefaults = { momentum: 0.1, eps: 1e-5 }
+
+export interface SeparableOptions {
+  readonly stride: number
+  readonly dilation: number
+  /** A batch norm without affine that comes before the ReLU. */
+  readonly norm?: NormStatistics
+  readonly training: boolean
+}
+
+/**
+ * Depthwise, then 1x1 convolution of relu(x) or relu(norm(x)), in one pass: x [n, c, h, w], spatial [c, 1, k, k], pointwise
+ * [o, c, 1, 1] -> [n, o, h / stride, w / stride]. k is 3 or 5, padded to keep the size at stride 1.
+ */
+export function separable(
+  { x, moments }: Images,
+  spatial: Tensor,
+  pointwise: Tensor,
+  options: SeparableOptions,
+): Images {
+  const { stride, dilation, norm, training } = options
+  const { momentum, eps } = normDefaults
+  const statistics = [norm ? (moments ?? null) : null, norm?.running_mean ?? null, norm?.running_var ?? null]
+  return withMoments(
+    'ddsas::separable',
+    x,
+    spatial,
+    pointwise,
+    stride,
+    dilation,
+    ...statistics,
+    training,
+    momentum,
+    eps,
+  )
+}
+
+/** A 1x1 convolution of relu(x), x given as parts [n, c_i, h, w] that need not lie together: weight [o, sum c_i, 1, 1]. */
+export function reluPointwise(parts: readonly Tensor[], weight: Tensor): Images {
+  return withMoments('ddsas::relu_pointwise', parts, weight)
+}
+
+function withMoments(name: string, ...args: Argument[]): Images {
+  const [x, moments] = callMany(name, ...args)
+  if (x === null) throw new DdsasError('torch', `${name} returned nothing`)
+  return moments === null ? { x } : { x, moments }
+}
+
+/** The same tensor `count` times, for that many readers: their gradients are added in one pass. */
+export function fanOut(x: Tensor, count: number): Tensor[] {
+  return callMany('ddsas::fan_out', x, count).filter((tensor) => tensor !== null)
 }
 
 /** 3x3 maximum with padding 1. */
@@ -78,40 +140,22 @@ export function avgPool3(x: Tensor, stride: number): Tensor {
   return call('ddsas::avg_pool3', x, stride)
 }
 
-/** Running statistics of a batch norm without affine. */
-export interface NormStatistics {
-  readonly running_mean: Tensor
-  readonly running_var: Tensor
-}
-
-export interface MixOptions {
-  readonly training: boolean
-  readonly momentum?: number
-  readonly eps?: number
-}
-
 /**
  * The sum over k of weights[k] norm_k(xs[k]): images of one shape, weights [k]; a term without statistics enters as it
  * is. Updates the running statistics in training.
  */
 export function mix(
-  xs: readonly Tensor[],
+  terms: readonly Images[],
   weights: Tensor,
   norms: readonly (NormStatistics | undefined)[],
-  options: MixOptions,
+  training: boolean,
 ): Tensor {
+  const moments = terms.map((term) => term.moments ?? null)
   const means = norms.map((norm) => norm?.running_mean ?? null)
   const variances = norms.map((norm) => norm?.running_var ?? null)
-  return call(
-    'ddsas::mix',
-    xs,
-    weights,
-    means,
-    variances,
-    options.training,
-    options.momentum ?? 0.1,
-    options.eps ?? 1e-5,
-  )
+  const { momentum, eps } = normDefaults
+  const xs = terms.map((term) => term.x)
+  return call('ddsas::mix', xs, weights, moments, means, variances, training, momentum, eps)
 }
 
 /** 3x3 as DARTS pools: padding 1. */
@@ -134,20 +178,17 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   return call('aten::linear', x, weight, bias ?? null)
 }
 
-/** Mean cross entropy of logits [n, classes] and int64 labels [n]. */
-export function crossEntropy(logits: Tensor, labels: Tensor): Tensor {
-  return call('aten::cross_entropy_loss', logits, labels)
+/**
+ * Mean cross entropy of logits [n, classes] and int64 labels [n]; `smoothing` is the part of each target that is spread
+ * evenly over all classes.
+ */
+export function crossEntropy(logits: Tensor, labels: Tensor, smoothing = 0): Tensor {
+  const [mean, noIndexIgnored] = [1, -100]
+  return call('aten::cross_entropy_loss', logits, labels, null, mean, noIndexIgnored, smoothing)
 }
 
 export function cat(tensors: readonly Tensor[], dim: number): Tensor {
   return call('aten::cat', tensors, dim)
-}
-
-/** The sum over k of weights[k] xs[k]: tensors of one shape, weights [k]. */
-export function weightedSum(xs: readonly Tensor[], weights: Tensor): Tensor {
-  return tidy(() =>
-    xs.map((x, k) => mul(x, slice(weights, 0, k, k + 1))).reduce((sum, term) => add(sum, term)),
-  )
 }
 
 export function add(a: Tensor, b: Tensor): Tensor {
@@ -214,6 +255,11 @@ export function clone(x: Tensor): Tensor {
 
 export function zerosLike(x: Tensor): Tensor {
   return call('aten::zeros_like', x)
+}
+
+/** A tensor with a shape and no data: enough to count and name what would be there. */
+export function emptyMeta(shape: readonly number[], dtype: Dtype): Tensor {
+  return call('aten::empty.memory_format', shape, dtypes[dtype], null, 'meta')
 }
 
 /** `to` another device or element type; the same tensor where nothing changes. */

@@ -34,6 +34,9 @@ let loaded: Native | undefined
 /** The addon. Throws DdsasError 'setup' when it is not built or its libtorch is gone. */
 export function native(): Native {
   if (loaded) return loaded
+  // GNU OpenMP's threads spin for milliseconds after each operator before they sleep; where other programs compute too
+  // that takes their processor and ours. Must be set before the library is loaded.
+  process.env.GOMP_SPINCOUNT ??= '10000'
   const path = fileURLToPath(new URL('../../build/Release/ddsas.node', import.meta.url))
   try {
     loaded = createRequire(import.meta.url)(path) as Native

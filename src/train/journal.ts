@@ -6,17 +6,21 @@ import type { EpochReport, StepReport } from './report.ts'
 
 type Line = Readonly<Record<string, unknown>>
 
-/** Says where a line stands, which is the scalars' own place. */
-const places: readonly string[] = ['epoch', 'step', 'total']
+/** Where a line stands, which is where its scalars stand, and the size of a batch: no curves. */
+const omitted: readonly string[] = ['epoch', 'step', 'total', 'images']
 
-/** Every number of a line by its tag: `step/train loss`, `epoch/skipConnections`. */
+/** Every number of a line by its tag: `step/train loss`, `epoch/skip connections`. */
 export function scalarsOf(line: Line): Record<string, number> {
   const numbers = [...flatten(line)].flatMap(([key, value]) =>
-    typeof value === 'number' && Number.isFinite(value) && !places.includes(key)
-      ? [[`${line.kind}/${key.replaceAll('.', ' ')}`, value] as const]
+    typeof value === 'number' && Number.isFinite(value) && !omitted.includes(key)
+      ? [[`${line.kind}/${inWords(key)}`, value] as const]
       : [],
   )
   return Object.fromEntries(numbers)
+}
+
+function inWords(key: string): string {
+  return key.replaceAll(/\.|(?=[A-Z])/g, ' ').toLowerCase()
 }
 
 /** The metrics and events of one run, appended by the process that holds its lock. */

@@ -63,7 +63,10 @@ export interface SearchPlan {
  * Begins a new search or resumes one, and runs it to the end; whatever can be refused is refused before anything is
  * written. Throws DdsasError: 'input', 'data', 'checkpoint' or 'device' for what cannot be used; what `search` throws.
  */
-export async function runSearch(request: SearchRequest, observer: RunObserver): Promise<SearchResult> {
+export async function runSearch(
+  request: SearchRequest,
+  observer: Partial<RunObserver> = {},
+): Promise<SearchResult> {
   return request.resume === undefined
     ? beginSearch(request, observer)
     : resumeSearch(request, request.resume, observer)
@@ -84,7 +87,7 @@ export function planSearch({ preset, settings = [], out, checkpoint }: SearchReq
   return { preset, config, out: path, device: resolveDevice(config.device) }
 }
 
-async function beginSearch(request: SearchRequest, observer: RunObserver): Promise<SearchResult> {
+async function beginSearch(request: SearchRequest, observer: Partial<RunObserver>): Promise<SearchResult> {
   const { preset, config, out, device } = planSearch(request)
   const { data: directory = 'data' } = request
   setThreads(config.threads)
@@ -100,7 +103,7 @@ async function beginSearch(request: SearchRequest, observer: RunObserver): Promi
 async function resumeSearch(
   request: SearchRequest,
   path: string,
-  observer: RunObserver,
+  observer: Partial<RunObserver>,
 ): Promise<SearchResult> {
   const { preset, settings = [], out } = request
   if (out !== undefined)
@@ -126,8 +129,12 @@ async function resumeSearch(
   })
 }
 
-async function conduct(about: RunStart, session: Session, observer: RunObserver): Promise<SearchResult> {
-  observer.start(about)
+async function conduct(
+  about: RunStart,
+  session: Session,
+  observer: Partial<RunObserver>,
+): Promise<SearchResult> {
+  observer.start?.(about)
   return { run: about.run, genotype: await search(session, about.run, observer) }
 }
 

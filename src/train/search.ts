@@ -22,7 +22,11 @@ import { weightStep } from './weight-step.ts'
  * Throws DdsasError 'interrupted' after saving when the user stops it, 'nonfinite' when a loss is not finite, 'disk' when
  * something cannot be written.
  */
-export async function search(session: Session, run: RunFolder, observer: SearchObserver): Promise<Genotype> {
+export async function search(
+  session: Session,
+  run: RunFolder,
+  observer: Partial<SearchObserver>,
+): Promise<Genotype> {
   const { config, strategy, streams } = session
   const stepsPerEpoch = streams.weights.batchesPerPass
   const journal = new Journal(run, session.progress.total)
@@ -37,7 +41,7 @@ export async function search(session: Session, run: RunFolder, observer: SearchO
       while (session.progress.step < stepsPerEpoch) {
         const report = searchStep(session, rate)
         journal.step(report)
-        observer.step(report, stepsPerEpoch)
+        observer.step?.(report, stepsPerEpoch)
         checkpoints.saveIfDue()
         await nextTurn()
         checkpoints.stopIfAsked()
@@ -45,7 +49,7 @@ export async function search(session: Session, run: RunFolder, observer: SearchO
       const report = endEpoch(session, rate, began, () => checkpoints.stopIfAsked())
       journal.epoch(report)
       checkpoints.save()
-      observer.epoch(report)
+      observer.epoch?.(report)
     }
     strategy.finish()
     const genotype = strategy.genotype()

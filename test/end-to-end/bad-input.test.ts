@@ -68,7 +68,7 @@ const refused: readonly (readonly [name: string, args: readonly string[], ...pat
     /data_batch_1\.bin is missing: .*`ddsas data fetch cifar10 --data empty`/,
   ],
   ['no folder of data', [...good, '--data', 'none'], /none.*data_batch_1\.bin is missing/],
-  ['a file for the data', [...good, '--data', 'file'], /file.*data_batch_1\.bin/],
+  ['a file for the data', [...good, '--data', 'file'], /file\/.* cannot be read \(ENOTDIR\): check the path/],
   [
     'a run folder that is used',
     [...good, '--out', 'used'],

@@ -1,9 +1,14 @@
 /** Looks into run folders: whether two runs computed the same, bit for bit. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { RunFolder } from '../../src/runs/folder.ts'
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
 
 /** The lines of metrics.jsonl without what a clock measured. */
 export function metricsOf(path: string): Record<string, unknown>[] {
@@ -17,12 +22,12 @@ export function metricsOf(path: string): Record<string, unknown>[] {
 
 const stateSchema = z.looseObject({ metricsBytes: z.number() })
 
-/** The latest checkpoint: tensors as bytes, the state without the length of the metrics, in which times stand. */
+/** The latest checkpoint: tensors as digests, the state without the length of the metrics, in which times stand. */
 export function checkpointOf(path: string): { readonly step: number; readonly files: Map<string, string> } {
   const checkpoint = RunFolder.open(path).loadCheckpoint()
   assert.ok(checkpoint !== undefined, `${path} has a checkpoint`)
   const files = [...checkpoint.files].map(([name, bytes]) => {
-    if (name !== 'state.json') return [name, bytes.toString('base64')] as const
+    if (name !== 'state.json') return [name, sha256(bytes)] as const
     const { metricsBytes, ...state } = stateSchema.parse(JSON.parse(bytes.toString('utf8')))
     assert.ok(metricsBytes > 0)
     return [name, JSON.stringify(state)] as const
@@ -46,4 +51,9 @@ export function filesBelow(path: string): string[] {
   const entries = readdirSync(path, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => !entry.isDirectory())
   return files.map((entry) => join(entry.parentPath, entry.name).slice(path.length + 1)).sort()
+}
+
+/** Every file below a folder with the digest of what it holds. */
+export function digestsBelow(path: string): Map<string, string> {
+  return new Map(filesBelow(path).map((name) => [name, sha256(readFileSync(join(path, name)))]))
 }

@@ -4,7 +4,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { decodeSafetensors, type Tensor } from '../../src/torch/index.ts'
 
-const shared = process.env.DDSAS_SHARED ?? resolve(import.meta.dirname, '../../../shared')
+/** Folder of the data that tests may use where it is there. */
+export const shared = process.env.DDSAS_SHARED ?? resolve(import.meta.dirname, '../../../shared')
 
 /** Folder of the golden values: DDSAS_FIXTURES, or fixtures/official in DDSAS_SHARED. */
 export const fixtures = process.env.DDSAS_FIXTURES ?? join(shared, 'fixtures/official')
@@ -32,11 +33,30 @@ export function tensorOf(golden: ReadonlyMap<string, Tensor>, name: string): Ten
   return found
 }
 
+/** Golden tensors below a prefix, without it; those with an accepted name. */
+export function below(
+  golden: ReadonlyMap<string, Tensor>,
+  prefix: string,
+  accept: (name: string) => boolean = () => true,
+): Map<string, Tensor> {
+  const found = [...golden].filter(([name]) => name.startsWith(prefix))
+  return new Map(
+    found
+      .map(([name, tensor]) => [name.slice(prefix.length), tensor] as const)
+      .filter(([name]) => accept(name)),
+  )
+}
+
 /**
  * Asserts that the largest difference is below 1e-4 of the largest golden value: float32 reductions differ in order.
  * `floor` is the size below which values count as zero.
  */
-export function assertClose(actual: Tensor | null, golden: Tensor, what: string, floor = 1e-5): void {
+export function assertClose(
+  actual: Tensor | null,
+  golden: Tensor,
+  what: string,
+  { floor = 1e-5, tolerance = 1e-4 } = {},
+): void {
   assert.ok(actual, `${what} is missing`)
   assert.deepEqual(actual.shape, golden.shape, `shape of ${what}`)
   const [got, wanted] = [[...actual.floats()], [...golden.floats()]]
@@ -46,5 +66,5 @@ export function assertClose(actual: Tensor | null, golden: Tensor, what: string,
     worst = Math.max(worst, Math.abs(value - wanted[i]) || 0)
     assert.ok(Number.isFinite(value), `${what}[${i}] is ${value}`)
   })
-  assert.ok(worst <= 1e-4 * scale, `${what}: differs by ${worst} where the largest value is ${scale}`)
+  assert.ok(worst <= tolerance * scale, `${what}: differs by ${worst} where the largest value is ${scale}`)
 }

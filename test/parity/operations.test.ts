@@ -9,6 +9,7 @@ import {
   type Operation,
   type OperationName,
   operations,
+  type Reader,
   reluConvBn,
 } from '../../src/spaces/operations.ts'
 import {
@@ -29,12 +30,17 @@ const golden = fixtureNames(/^operations\./).includes(file) ? readTensors(file) 
 const cases = new Set([...golden.keys()].map((name) => name.split('/')[0]))
 const maker: Maker = { device: 'cpu', generator: new Generator(0) }
 
+/** A reader of a cell's output as an operation, to be compared in the same way. */
+function asOperation({ read, ...rest }: Reader): Operation {
+  return { body: (x) => read([x]), ...rest }
+}
+
 /** Cases are called `sep_conv_3x3.stride2.search`, `relu_conv_bn.search`, … */
 function build(name: string, inputs: number, outputs: number): Operation {
   const [kind, ...rest] = name.split('.')
   const affine = rest.includes('affine')
-  if (kind === 'relu_conv_bn') return reluConvBn(inputs, outputs, affine, maker)
-  if (kind === 'factorized_reduce') return factorizedReduce(inputs, outputs, affine, maker)
+  if (kind === 'relu_conv_bn') return asOperation(reluConvBn(inputs, outputs, affine, maker))
+  if (kind === 'factorized_reduce') return asOperation(factorizedReduce(inputs, outputs, affine, maker))
   assert.ok(kind in operations, `no operation '${kind}'`)
   const stride = rest.includes('stride2') ? 2 : 1
   return makeOperation(kind as OperationName, { channels: inputs, stride, affine }, maker)

@@ -31,19 +31,51 @@ struct MixGradient {
   const float *a, *b, *d;
 };
 
+/// Depthwise, then pointwise convolution of relu(x), or of relu(scale x + shift) where x is normalised first.
+struct Separable {
+  Window window;
+  int64_t outputs;
+  const float *scale, *shift;  // [channels], or null
+  const float* spatial;        // [channels, size, size]
+  const float* pointwise;      // [outputs, channels]
+  const float* transposed;     // [channels, outputs]
+};
+
+/// One image's part of the gradients of a Separable; null where not wanted.
+struct SeparableGradient {
+  float* dz;          // [pixels, channels]: with respect to what the ReLU reads
+  float* sums;        // [2, channels]: over pixels, of dz and of dz (scale x + shift)
+  float* dspatial;    // [size * size, channels]
+  float* dpointwise;  // [outputs, channels]
+};
+
+/// A 1x1 convolution of relu(x).
+struct Pointwise {
+  int64_t channels, pixels, outputs;
+  const float* weight;      // row o begins at o * stride: [outputs, channels]
+  int64_t stride;
+  const float* transposed;  // [channels, outputs]
+};
+
 struct Kernels {
   const char* name;
 
-  /// Floats of scratch a thread needs for the window functions.
-  int64_t (*scratch_floats)(const Window&);
+  /// Floats of scratch a thread needs for the pooling functions, for a Separable and for a Pointwise.
+  int64_t (*window_scratch)(const Window&);
+  int64_t (*separable_scratch)(const Separable&);
+  int64_t (*pointwise_scratch)(const Pointwise&);
 
-  /// y = depthwise convolution of relu(x); weight [channels, size, size].
-  void (*depthwise_forward)(const Window&, const float* x, const float* weight, float* y, float* scratch);
-  /// dx = gradient with respect to x, through the ReLU.
-  void (*depthwise_input)(const Window&, const float* x, const float* weight, const float* dy, float* dx,
-                          float* scratch);
-  /// dweight [size * size, channels] = this image's part of the gradient with respect to the weight.
-  void (*depthwise_weight)(const Window&, const float* x, const float* dy, float* dweight, float* scratch);
+  /// y [out pixels, outputs] = pointwise(depthwise(relu(norm(x)))).
+  void (*separable_forward)(const Separable&, const float* x, float* y, float* scratch);
+  /// This image's part of all gradients; those whose pointer is null are left out.
+  void (*separable_backward)(const Separable&, const float* x, const float* dy, const SeparableGradient&,
+                             float* scratch);
+
+  /// y [pixels, outputs] = the sum over parts of relu(part) x weight, plus y where `add`.
+  void (*pointwise_forward)(const Pointwise&, const float* x, bool add, float* y, float* scratch);
+  /// dx = gradient through the ReLU; dweight [outputs, channels] = this image's part. Null: left out.
+  void (*pointwise_backward)(const Pointwise&, const float* x, const float* dy, float* dx, float* dweight,
+                             float* scratch);
 
   /// y = 3x3 maximum over the pixels of the image; choice: which of the nine, first of equals.
   void (*max_pool_forward)(const Window&, const float* x, float* y, uint8_t* choice, float* scratch);
@@ -57,8 +89,9 @@ struct Kernels {
   /// y = bias[c] + the sum of all terms.
   void (*mix_forward)(int64_t channels, int64_t pixels, const MixTerm* terms, int64_t count, const float* bias,
                       float* y);
-  /// dot[c] = sum over pixels of dy (x - mean[c]).
-  void (*mix_dot)(int64_t channels, int64_t pixels, const float* dy, const float* x, const float* mean, float* dot);
+  /// dot[c] = sum over pixels of dy (scale[c] x + shift[c]).
+  void (*mix_dot)(int64_t channels, int64_t pixels, const float* dy, const float* x, const float* scale,
+                  const float* shift, float* dot);
   /// total[c] = sum over pixels of dy.
   void (*channel_sum)(int64_t channels, int64_t pixels, const float* dy, float* total);
   void (*mix_backward)(int64_t channels, int64_t pixels, const float* dy, const MixGradient& term);

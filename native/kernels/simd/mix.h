@@ -50,15 +50,16 @@ inline void mix_forward(int64_t channels, int64_t pixels, const MixTerm* terms, 
   });
 }
 
-inline void mix_dot(int64_t channels, int64_t pixels, const float* dy, const float* x, const float* mean, float* dot) {
+inline void mix_dot(int64_t channels, int64_t pixels, const float* dy, const float* x, const float* scale,
+                    const float* shift, float* dot) {
   for_channel_blocks(channels, [&](auto width, int64_t c) {
     constexpr int W = width();
-    const Pack<W> centre = load<W>(mean + c);
+    const Pack<W> a = load<W>(scale + c), b = load<W>(shift + c);
     float* const totals[] = {dot + c};
     accumulate<W, 1>(
         pixels,
         [&](int64_t p, Pack<W>* sums) {
-          sums[0] += load<W>(dy + p * channels + c) * (load<W>(x + p * channels + c) - centre);
+          sums[0] += load<W>(dy + p * channels + c) * (load<W>(x + p * channels + c) * a + b);
         },
         totals);
   });

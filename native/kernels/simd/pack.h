@@ -39,17 +39,26 @@ inline Pack<W> rectify(Pack<W> x) {
   return x < 0 ? Pack<W>{} : x;
 }
 
-/// Calls body(width, channel) for blocks of channels: as wide as the instruction set goes, then narrower ones.
-template <typename Body>
+/// Calls body(width, packs, channel) for blocks of channels: `Packs` of the widest vectors while they fit, then narrower.
+template <int Packs, typename Body>
 inline void for_channel_blocks(int64_t channels, Body body) {
   int64_t c = 0;
-  const auto blocks = [&](auto width) {
-    for (; c + width() <= channels; c += width()) body(width, c);
+  const auto blocks = [&](auto width, auto packs) {
+    constexpr int step = width() * packs();
+    for (; c + step <= channels; c += step) body(width, packs, c);
   };
-  if constexpr (DDSAS_WIDTH >= 16) blocks(std::integral_constant<int, 16>{});
-  if constexpr (DDSAS_WIDTH >= 8) blocks(std::integral_constant<int, 8>{});
-  blocks(std::integral_constant<int, 4>{});
-  blocks(std::integral_constant<int, 1>{});
+  constexpr std::integral_constant<int, 1> one;
+  if constexpr (Packs > 1) blocks(std::integral_constant<int, DDSAS_WIDTH>{}, std::integral_constant<int, Packs>{});
+  if constexpr (DDSAS_WIDTH >= 16) blocks(std::integral_constant<int, 16>{}, one);
+  if constexpr (DDSAS_WIDTH >= 8) blocks(std::integral_constant<int, 8>{}, one);
+  blocks(std::integral_constant<int, 4>{}, one);
+  blocks(one, one);
+}
+
+/// Calls body(width, channel) for blocks of channels, as wide as the instruction set goes, then narrower.
+template <typename Body>
+inline void for_channel_blocks(int64_t channels, Body body) {
+  for_channel_blocks<1>(channels, [&](auto width, auto, int64_t c) { body(width, c); });
 }
 
 }  // namespace DDSAS_INSTRUCTIONS

@@ -1,10 +1,10 @@
 // The table of vector kernels for one instruction set; compiled once for each (see native/CMakeLists.txt).
 //
 // DDSAS_INSTRUCTIONS names the set and its namespace, DDSAS_WIDTH floats fit a register, DDSAS_REGISTERS there are.
-#include "depthwise.h"
 #include "kernels.h"
 #include "mix.h"
 #include "pool.h"
+#include "separable.h"
 
 #define DDSAS_TEXT_OF(name) #name
 #define DDSAS_TEXT(name) DDSAS_TEXT_OF(name)
@@ -15,10 +15,13 @@ namespace DDSAS_INSTRUCTIONS {
 extern const Kernels table;
 const Kernels table = {
     DDSAS_TEXT(DDSAS_INSTRUCTIONS),
-    scratch_floats,
-    depthwise_forward,
-    depthwise_input,
-    depthwise_weight,
+    window_scratch,
+    separable_scratch,
+    pointwise_scratch,
+    separable_forward,
+    separable_backward,
+    pointwise_forward,
+    pointwise_backward,
     max_pool_forward,
     max_pool_backward,
     avg_pool_forward,

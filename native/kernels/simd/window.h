@@ -12,7 +12,7 @@ inline int64_t padded_pixels(const Window& window) {
   return (window.height + 2 * window.padding()) * (window.width + 2 * window.padding());
 }
 
-inline int64_t scratch_floats(const Window& window) { return padded_pixels(window) * DDSAS_WIDTH; }
+inline int64_t window_scratch(const Window& window) { return padded_pixels(window) * DDSAS_WIDTH; }
 
 template <int W>
 inline void fill(float* to, int64_t pixels, Pack<W> value) {

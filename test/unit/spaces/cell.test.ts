@@ -6,7 +6,7 @@ import { Cell, type CellShape } from '../../../src/spaces/cell.ts'
 import { darts, edgeCount } from '../../../src/spaces/darts.ts'
 import { nodeTerms } from '../../../src/spaces/mixing.ts'
 import {
-  call,
+  cat,
   channelsLast,
   Generator,
   grad,
@@ -35,23 +35,20 @@ const kinds: Record<string, Pick<CellShape, 'reduction' | 'afterReduction'>> = {
   'reduction after a reduction': { reduction: true, afterReduction: true },
 }
 
-/**
- * A cell of 4 channels, its inputs (positive, as if after a ReLU, but without its equal zeros, at which a maximum has no
- * derivative) and weights of operations.
- */
+/** A cell of 4 channels, its inputs (the outputs of two cells, in parts) and weights of operations. */
 function setUp({ reduction, afterReduction }: (typeof kinds)[string]) {
   const generator = new Generator(1, `${reduction} ${afterReduction}`)
   const cell = new Cell(darts, { inputs: [3, 5], channels: 4, reduction, afterReduction }, maker())
   const size = afterReduction ? 8 : 4
-  const rectified = (shape: number[]) =>
-    tidy(() => channelsLast(call('aten::abs', randomTensor(shape, generator))))
-  const inputs = { s0: rectified([2, 3, size, size]), s1: rectified([2, 5, 4, 4]) }
+  const images = (channels: number, side: number) =>
+    tidy(() => channelsLast(randomTensor([2, channels, side, side], generator)))
+  const inputs = { s0: [images(1, size), images(2, size)], s1: [images(5, 4)] }
   const weights = randomTensor([edgeCount(darts), 8], generator)
   return { generator, cell, inputs, weights }
 }
 
 function forward({ cell, inputs, weights }: ReturnType<typeof setUp>): Tensor {
-  return tidy(() => cell.forward(inputs.s0, inputs.s1, nodeTerms({ weights, active }, 4), true))
+  return tidy(() => cat(cell.forward(inputs.s0, inputs.s1, nodeTerms({ weights, active }, 4), true), 1))
 }
 
 /** Names of parameters of operations that do not run. */
@@ -67,11 +64,10 @@ for (const [name, kind] of Object.entries(kinds))
       const running = [...namedParameters(given.cell)].filter(([parameter]) => !isIdle(parameter))
       const size = kind.reduction ? 2 : 4
       const upstream = randomTensor([2, 16, size, size], given.generator)
-      const leaves = new Map([
-        ...Object.entries(given.inputs),
-        ['weights', given.weights] as const,
-        ...running,
-      ])
+      const images = Object.entries(given.inputs).flatMap(([input, parts]) =>
+        parts.map((part, i) => [`${input}, part ${i}`, part] as const),
+      )
+      const leaves = new Map([...images, ['weights', given.weights] as const, ...running])
       const body = () => tidy(() => weighed(forward(given), upstream))
       checkGradients(body, leaves, given.generator, { tolerance: 1e-5 })
     })

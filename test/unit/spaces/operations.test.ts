@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { type Maker, type Module, namedBuffers, namedParameters } from '../../../src/nn/index.ts'
 import {
   applyOperation,
+  applyReader,
   factorizedReduce,
   makeOperation,
   type OperationName,
@@ -53,18 +54,43 @@ for (const name of names.filter((each) => each !== 'none'))
           })
     })
 
-test('the operations that prepare inputs: gradients agree with central differences', () => {
-  for (const [make, size] of [
-    [reluConvBn, 6],
-    [factorizedReduce, 3],
-  ] as const)
+const readers = { reluConvBn, factorizedReduce }
+
+test('the operations that read the output of a cell: gradients agree with central differences', () => {
+  setThreads(1)
+  for (const [name, make] of Object.entries(readers))
     tidy(() => {
       const generator = new Generator(2)
-      const operation = make(5, 7, false, makerOf('float64'))
-      const x = channelsLast(randomTensor([2, 5, 6, 6], generator))
+      const reader = make(5, 7, false, makerOf('float64'))
+      const [first, second] = [2, 3].map((channels) =>
+        channelsLast(randomTensor([2, channels, 6, 6], generator)),
+      )
+      const size = name === 'reluConvBn' ? 6 : 3
       const upstream = randomTensor([2, 7, size, size], generator)
-      const body = () => tidy(() => weighed(applyOperation(operation, x, true), upstream))
-      checkGradients(body, new Map([['x', x], ...namedParameters(operation)]), generator)
+      const body = () => tidy(() => weighed(applyReader(reader, [first, second], true), upstream))
+      const parameters = namedParameters(reader)
+      checkGradients(body, new Map([['first', first], ['second', second], ...parameters]), generator)
+    })
+})
+
+test('the operations that read the output of a cell: the same as on its nodes side by side', () => {
+  for (const make of Object.values(readers))
+    tidy(() => {
+      const [inParts, whole] = [
+        make(22, 12, true, makerOf('float32')),
+        make(22, 12, true, makerOf('float64')),
+      ]
+      const parts = [16, 5, 1].map((c) =>
+        channelsLast(randomTensor([3, c, 4, 6], new Generator(c), 'float32')),
+      )
+      const exactly = cat(
+        parts.map((part) => to(part, { dtype: 'float64' })),
+        1,
+      )
+      const wanted = applyReader(whole, [exactly], true)
+      assertNear(applyReader(inParts, parts, true), wanted, 1e-5, 'output')
+      for (const [name, tensor] of namedBuffers(whole))
+        assertNear(namedBuffers(inParts).get(name), tensor, 1e-5, name, 1)
     })
 })
 

@@ -134,7 +134,7 @@ test('a header longer than the file, or than any header may be, is refused befor
   for (const length of [1n, 17n, 100_000_001n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]) {
     const data = Buffer.alloc(8)
     data.writeBigUInt64LE(length)
-    refuses(data, /header/)
+    refuses(data, new RegExp(`a header of ${Number(length)} bytes`))
   }
 })
 
@@ -178,6 +178,13 @@ test('a malformed entry is refused, naming the tensor', () => {
     const data = file({ 'layer.weight': given }, new Uint8Array(8))
     assert.doesNotThrow(() => refuses(data, /'layer\.weight'/), what)
   }
+})
+
+test('an unknown element type is refused by its name', () => {
+  refuses(
+    file({ x: entry('F8_E4M3', [1], [0, 1]) }, new Uint8Array(8)),
+    /'x' has the unknown dtype 'F8_E4M3'/,
+  )
 })
 
 test('metadata that are no texts are refused', () => {

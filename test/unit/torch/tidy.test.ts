@@ -78,11 +78,25 @@ test('a body that throws frees all its tensors, passes its error on and leaves n
 })
 
 test('a kept tensor outlives all its scopes; an adopted one ends with the scope that adopted it', () => {
-  const kept = tidy(() => tidy(() => ({ name: 'not returned as a tensor', get: keep(one()) }))).get
-  assert.deepEqual([...kept.floats()], [1, 2])
+  const kept: Tensor[] = []
   tidy(() => {
-    tidy(() => assert.equal(adopt(kept), kept))
-    assertRefuses(() => kept.item(), 'torch', /disposed/)
+    const outer = one()
+    tidy(() => {
+      kept.push(keep(one()), keep(outer))
+    })
+  })
+  assert.deepEqual(
+    kept.map((tensor) => [...tensor.floats()]),
+    [
+      [1, 2],
+      [1, 2],
+    ],
+  )
+  tidy(() => {
+    tidy(() => {
+      for (const tensor of kept) assert.equal(adopt(tensor), tensor)
+    })
+    for (const tensor of kept) assertRefuses(() => tensor.item(), 'torch', /disposed/)
   })
   assert.equal(held(), 0)
 })

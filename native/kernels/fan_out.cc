@@ -1,0 +1,52 @@
+// ddsas::fan_out: the same tensor several times over, so that all gradients that come back are added in one pass.
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include "statistics.h"
+
+namespace ddsas {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+at::Tensor add_images(const variable_list& terms) {
+  const auto [images, channels, pixels] = extent_of(terms[0]);
+  const std::vector<float> one(channels, 1.0f), zero(channels, 0.0f);
+  auto sum = empty_images(terms[0], channels, terms[0].size(2), terms[0].size(3));
+  at::parallel_for(0, images, 1, [&, channels = channels, pixels = pixels](int64_t begin, int64_t end) {
+    std::vector<MixTerm> parts;
+    for (const auto& term : terms) parts.push_back({term.data_ptr<float>() + begin * channels * pixels, one.data()});
+    kernels().mix_forward(channels, (end - begin) * pixels, parts.data(), static_cast<int64_t>(parts.size()), zero.data(),
+                          sum.data_ptr<float>() + begin * channels * pixels);
+  });
+  return sum;
+}
+
+struct FanOut : torch::autograd::Function<FanOut> {
+  static variable_list forward(AutogradContext*, const at::Tensor& x, int64_t count) {
+    variable_list copies;
+    for (int64_t i = 0; i < count; ++i) copies.push_back(x.detach());
+    return copies;
+  }
+
+  static variable_list backward(AutogradContext*, variable_list gradients) {
+    variable_list given;
+    for (const auto& gradient : gradients)
+      if (gradient.defined()) given.push_back(channels_last(gradient));
+    if (given.empty()) return {at::Tensor(), at::Tensor()};
+    return {given.size() == 1 ? given[0] : add_images(given), at::Tensor()};
+  }
+};
+
+std::vector<at::Tensor> fan_out(const at::Tensor& x, int64_t count) {
+  if (count > 1 && are_cpu_images(x) && x.requires_grad()) return FanOut::apply(x, count);
+  return std::vector<at::Tensor>(count, x);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(ddsas, library) { library.def("fan_out(Tensor x, int count) -> Tensor[]", fan_out); }
+
+}  // namespace ddsas

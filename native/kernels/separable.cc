@@ -1,0 +1,198 @@
+// ddsas::separable: depthwise, then pointwise convolution of relu(x), or of relu(batch norm(x)), with hand-written backward.
+// Only x is kept for the backward pass.
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/library.h>
+
+#include "statistics.h"
+
+namespace ddsas {
+
+namespace {
+
+using c10::optional;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct Shape {
+  int64_t stride, dilation;
+};
+
+/// The batch norm before the ReLU where there is one, and the moments it normalises by.
+struct Before {
+  optional<Norm> norm;
+  at::Tensor moments;
+};
+
+bool one_or_two(int64_t n) { return n == 1 || n == 2; }
+
+bool fits(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise, Shape shape) {
+  const auto is_weight = [](const at::Tensor& w) {
+    return w.scalar_type() == at::kFloat && w.device().is_cpu() && w.dim() == 4;
+  };
+  return are_cpu_images(x) && is_weight(spatial) && is_weight(pointwise) && spatial.size(0) == x.size(1) &&
+         spatial.size(1) == 1 && spatial.size(2) == spatial.size(3) && (spatial.size(2) == 3 || spatial.size(2) == 5) &&
+         pointwise.size(1) == x.size(1) && pointwise.size(2) == 1 && pointwise.size(3) == 1 && one_or_two(shape.stride) &&
+         one_or_two(shape.dilation);
+}
+
+/// Everything one call needs, kept alive together with the pointers into it.
+struct Call {
+  at::Tensor x, spatial, pointwise, transposed, scale, shift;
+  Separable kernel;
+
+  Call(const at::Tensor& images, const at::Tensor& by, const at::Tensor& across, const Normaliser& normaliser, Shape shape)
+      : x(images), spatial(by), pointwise(across), scale(normaliser.scale), shift(normaliser.shift) {
+    transposed = pointwise.flatten(1).t().contiguous();
+    const Window window{x.size(1), x.size(2), x.size(3), spatial.size(2), shape.stride, shape.dilation};
+    const auto data = [](const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; };
+    kernel = {window, pointwise.size(0), data(scale), data(shift), data(spatial), data(pointwise), data(transposed)};
+  }
+
+  const float* image(int64_t i) const { return x.data_ptr<float>() + i * (x.numel() / x.size(0)); }
+};
+
+/// y and its moments.
+std::pair<at::Tensor, at::Tensor> forward_images(const Call& call) {
+  const auto& window = call.kernel.window;
+  auto y = empty_images(call.x, call.kernel.outputs, window.out_height(), window.out_width());
+  const auto extent = extent_of(y);
+  MomentParts parts(extent);
+  float* to = y.data_ptr<float>();
+  for_each_image(extent.images, kernels().separable_scratch(call.kernel), [&](int64_t image, float* scratch) {
+    float* own = to + image * extent.channels * extent.pixels;
+    kernels().separable_forward(call.kernel, call.image(image), own, scratch);
+    parts.add(image, own);
+  });
+  return {y, parts.combine(to)};
+}
+
+/// Parts of a gradient found image by image, added up in order.
+struct Parts {
+  at::Tensor tensor;
+  int64_t size = 0;
+
+  Parts(bool wanted, int64_t images, at::IntArrayRef shape) {
+    if (!wanted) return;
+    std::vector<int64_t> sizes{images};
+    sizes.insert(sizes.end(), shape.begin(), shape.end());
+    tensor = at::empty(sizes, at::TensorOptions().dtype(at::kFloat));
+    size = tensor.numel() / images;
+  }
+
+  float* of(int64_t image) const { return size > 0 ? tensor.data_ptr<float>() + image * size : nullptr; }
+  at::Tensor sum() const { return size > 0 ? tensor.sum(0) : at::Tensor(); }
+};
+
+/// From dz, the gradient of what the ReLU reads, to dx, that of what the norm before it reads; in place.
+void through_norm(const Call& call, const at::Tensor& sums, bool by_batch, at::Tensor& dz) {
+  const auto [images, channels, pixels] = extent_of(dz);
+  const auto count = static_cast<double>(images * pixels);
+  std::vector<float> a(channels), b(channels), d(channels);
+  for (int64_t c = 0; c < channels; ++c) {
+    const double r = call.kernel.scale[c], shift = call.kernel.shift[c];
+    const double total = by_batch ? sums.data_ptr<float>()[c] / count : 0;
+    const double dot = by_batch ? sums.data_ptr<float>()[channels + c] / count : 0;
+    a[c] = static_cast<float>(r);
+    b[c] = static_cast<float>(-r * r * dot);
+    d[c] = static_cast<float>(-r * (total + shift * dot));
+  }
+  float* data = dz.data_ptr<float>();
+  at::parallel_for(0, images, 1, [&, channels = channels, pixels = pixels](int64_t begin, int64_t end) {
+    const int64_t from = begin * channels * pixels;
+    const MixGradient term{call.x.data_ptr<float>() + from, data + from, a.data(), b.data(), d.data()};
+    kernels().mix_backward(channels, (end - begin) * pixels, data + from, term);
+  });
+}
+
+struct Wanted {
+  bool x, spatial, pointwise, by_batch;
+};
+
+variable_list backward_images(const Call& call, const at::Tensor& dy, Wanted wanted) {
+  const auto& window = call.kernel.window;
+  const int64_t images = call.x.size(0), channels = window.channels;
+  const bool normed = call.scale.defined();
+  auto dx = wanted.x ? empty_images(call.x, channels, window.height, window.width) : at::Tensor();
+  const Parts sums(wanted.x && normed, images, {2, channels});
+  const Parts spatial(wanted.spatial, images, {window.size * window.size, channels});
+  const Parts pointwise(wanted.pointwise, images, {call.kernel.outputs, channels});
+  const int64_t in_size = call.x.numel() / images, out_size = dy.numel() / images;
+  for_each_image(images, kernels().separable_scratch(call.kernel), [&](int64_t image, float* scratch) {
+    float* own = wanted.x ? dx.data_ptr<float>() + image * in_size : nullptr;
+    const SeparableGradient to{own, sums.of(image), spatial.of(image), pointwise.of(image)};
+    kernels().separable_backward(call.kernel, call.image(image), dy.data_ptr<float>() + image * out_size, to, scratch);
+  });
+  if (wanted.x && normed) through_norm(call, sums.sum(), wanted.by_batch, dx);
+  auto dspatial = spatial.sum(), dpointwise = pointwise.sum();
+  if (wanted.spatial) dspatial = dspatial.t().contiguous().view(call.spatial.sizes());
+  if (wanted.pointwise) dpointwise = dpointwise.view(call.pointwise.sizes());
+  return {dx, dspatial, dpointwise};
+}
+
+struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
+  static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& spatial,
+                               const at::Tensor& pointwise, Shape shape, const Before& before) {
+    Normaliser normaliser;
+    if (before.norm) normaliser = normaliser_of(*before.norm, before.moments, x.numel() / x.size(1));
+    const Call call(x, spatial, pointwise, normaliser, shape);
+    context->save_for_backward({x, spatial, pointwise, normaliser.scale, normaliser.shift});
+    context->saved_data["stride"] = shape.stride;
+    context->saved_data["dilation"] = shape.dilation;
+    context->saved_data["by_batch"] = before.norm && before.norm->training;
+    const auto [y, moments] = forward_images(call);
+    context->mark_non_differentiable({moments});
+    return {y, moments};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const Shape shape{context->saved_data["stride"].toInt(), context->saved_data["dilation"].toInt()};
+    const Call call(saved[0], saved[1], saved[2], {saved[3], saved[4]}, shape);
+    const Wanted wanted{context->needs_input_grad(0), context->needs_input_grad(1), context->needs_input_grad(2),
+                        context->saved_data["by_batch"].toBool()};
+    auto result = backward_images(call, channels_last(gradients[0]), wanted);
+    result.resize(5);
+    return result;
+  }
+};
+
+/// The same with ATen's operators: any device and type, and what the kernel is tested against. It finds no moments.
+at::Tensor compose(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise, Shape shape,
+                   const Before& before) {
+  auto z = x;
+  if (before.norm) {
+    const auto& n = *before.norm;
+    z = at::batch_norm(x, {}, {}, n.running_mean, n.running_var, n.training, n.momentum, n.eps, true);
+  }
+  const int64_t padding = (spatial.size(-1) - 1) / 2 * shape.dilation;
+  return at::conv2d(at::conv2d(at::relu(z), spatial, {}, shape.stride, padding, shape.dilation, x.size(1)), pointwise);
+}
+
+std::tuple<at::Tensor, at::Tensor> separable(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise,
+                                             int64_t stride, int64_t dilation, const optional<at::Tensor>& moments,
+                                             const optional<at::Tensor>& running_mean,
+                                             const optional<at::Tensor>& running_var, bool training, double momentum,
+                                             double eps) {
+  Before before;
+  if (running_mean && running_var) before.norm = Norm{*running_mean, *running_var, training, momentum, eps};
+  const bool alone = before.norm && training && x.dim() == 4 && x.size(0) * x.size(2) * x.size(3) == 1;
+  if (alone || !fits(x, spatial, pointwise, {stride, dilation}))
+    return {compose(x, spatial, pointwise, {stride, dilation}, before), at::empty({0}, x.options())};
+  const auto images = channels_last(x);
+  const bool known = moments && moments->numel() > 0;
+  if (before.norm && training) before.moments = known ? *moments : moments_of(images);
+  const auto result = SeparableFunction::apply(images, spatial.contiguous(), pointwise.contiguous(),
+                                               Shape{stride, dilation}, before);
+  return {result[0], result[1]};
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(ddsas, library) {
+  library.def(
+      "separable(Tensor x, Tensor spatial, Tensor pointwise, int stride, int dilation, Tensor? moments, "
+      "Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps) -> (Tensor, Tensor)",
+      separable);
+}
+
+}  // namespace ddsas

@@ -1,0 +1,82 @@
+// Mean and variance of each channel over a batch, from each image's moments about its first pixel (Chan et al.).
+#include "statistics.h"
+
+#include <cmath>
+
+namespace ddsas {
+
+void MomentParts::add(int64_t image, const float* data) {
+  float* part = parts_.data() + image * 2 * extent_.channels;
+  kernels().moments(extent_.channels, extent_.pixels, data, part, part + extent_.channels);
+}
+
+at::Tensor MomentParts::combine(const float* data) const {
+  const auto [images, channels, pixels] = extent_;
+  auto result = at::empty({2, channels}, at::TensorOptions().dtype(at::kFloat));
+  float* to = result.data_ptr<float>();
+  const auto count = static_cast<double>(pixels);
+  for (int64_t c = 0; c < channels; ++c) {
+    double total = 0, within = 0, squares = 0;
+    for (int64_t image = 0; image < images; ++image) {
+      const float* part = parts_.data() + image * 2 * channels;
+      const double sum = part[c], square = part[channels + c];
+      const double own = data[image * channels * pixels + c] + sum / count;
+      total += own;
+      squares += own * own;
+      within += square - sum * sum / count;
+    }
+    const double between = squares - total * total / images;
+    to[c] = static_cast<float>(total / images);
+    to[channels + c] = static_cast<float>((within + count * between) / (count * images));
+  }
+  return result;
+}
+
+at::Tensor moments_of(const at::Tensor& x) {
+  const auto extent = extent_of(x);
+  MomentParts parts(extent);
+  const float* data = x.data_ptr<float>();
+  for_each_image(extent.images, 0, [&](int64_t image, float*) {
+    parts.add(image, data + image * extent.channels * extent.pixels);
+  });
+  return parts.combine(data);
+}
+
+namespace {
+
+void update_running(const Norm& norm, const at::Tensor& moments, int64_t count) {
+  float *mean = norm.running_mean.data_ptr<float>(), *variance = norm.running_var.data_ptr<float>();
+  const int64_t channels = norm.running_mean.numel();
+  const float* batch = moments.data_ptr<float>();
+  const double unbiased = static_cast<double>(count) / static_cast<double>(count - 1), m = norm.momentum;
+  for (int64_t c = 0; c < channels; ++c) {
+    mean[c] = static_cast<float>((1 - m) * mean[c] + m * batch[c]);
+    variance[c] = static_cast<float>((1 - m) * variance[c] + m * batch[channels + c] * unbiased);
+  }
+}
+
+}  // namespace
+
+Normaliser normaliser_of(const Norm& norm, const at::Tensor& moments, int64_t count) {
+  if (norm.training) update_running(norm, moments, count);
+  const int64_t channels = norm.running_mean.numel();
+  const float* mean = norm.training ? moments.data_ptr<float>() : norm.running_mean.data_ptr<float>();
+  const float* variance = norm.training ? mean + channels : norm.running_var.data_ptr<float>();
+  Normaliser result{at::empty({channels}, norm.running_mean.options()), at::empty({channels}, norm.running_mean.options())};
+  float *scale = result.scale.data_ptr<float>(), *shift = result.shift.data_ptr<float>();
+  for (int64_t c = 0; c < channels; ++c) {
+    const double inverse = 1 / std::sqrt(static_cast<double>(variance[c]) + norm.eps);
+    scale[c] = static_cast<float>(inverse);
+    shift[c] = static_cast<float>(-mean[c] * inverse);
+  }
+  return result;
+}
+
+std::vector<double> sum_parts(const std::vector<float>& parts, int64_t images, int64_t values) {
+  std::vector<double> total(values, 0.0);
+  for (int64_t image = 0; image < images; ++image)
+    for (int64_t i = 0; i < values; ++i) total[i] += parts[image * values + i];
+  return total;
+}
+
+}  // namespace ddsas

@@ -1,0 +1,54 @@
+// Mean and variance of each channel over a batch, from parts found image by image.
+#pragma once
+
+#include "images.h"
+
+#include <vector>
+
+namespace ddsas {
+
+/// images x channels x pixels of a batch in channels last.
+struct Extent {
+  int64_t images, channels, pixels;
+};
+
+inline Extent extent_of(const at::Tensor& x) { return {x.size(0), x.size(1), x.size(2) * x.size(3)}; }
+
+/// Collects each image's moments while a kernel has the image in the cache.
+class MomentParts {
+ public:
+  explicit MomentParts(Extent extent) : extent_(extent), parts_(extent.images * 2 * extent.channels) {}
+
+  /// Reads the image; may be called for different images at once.
+  void add(int64_t image, const float* data);
+
+  /// Mean and variance (biased) of each channel, float32 [2, channels]. `data` is the whole batch.
+  at::Tensor combine(const float* data) const;
+
+ private:
+  Extent extent_;
+  std::vector<float> parts_;
+};
+
+/// The moments of a batch that no kernel found on its way: one more pass over it.
+at::Tensor moments_of(const at::Tensor& x);
+
+/// A batch norm without affine: what normalises, and whether by the batch or by the running statistics.
+struct Norm {
+  at::Tensor running_mean, running_var;
+  bool training;
+  double momentum, eps;
+};
+
+/// y = scale x + shift normalises; both float32 [channels].
+struct Normaliser {
+  at::Tensor scale, shift;
+};
+
+/// Updates the running statistics in training. `moments` are those of the batch; not looked at in evaluation mode.
+Normaliser normaliser_of(const Norm& norm, const at::Tensor& moments, int64_t count);
+
+/// Sums over images of parts [images, values], in double and in order: the same for any number of threads.
+std::vector<double> sum_parts(const std::vector<float>& parts, int64_t images, int64_t values);
+
+}  // namespace ddsas

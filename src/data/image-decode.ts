@@ -1,0 +1,101 @@
+/** Decodes image files to RGB with sharp: one task of Node's thread pool each, only the part that is needed. */
+import sharp, { type Sharp } from 'sharp'
+import type { Box, ImageSize } from './image-transform.ts'
+
+/** Rows of RGB pixels, uint8 [height, width, 3], and the box of interest in them. */
+export interface DecodedImage extends ImageSize {
+  readonly pixels: Uint8Array
+  readonly box: Box
+}
+
+/** Largest image accepted, in pixels: what a file's header claims costs memory before anything shows it wrong. */
+const maxPixels = 100_000_000
+
+const formats = new Set(['jpeg', 'png', 'webp'])
+
+/**
+ * As PIL does it: a truncated file is an error but a mere warning is not, the stored orientation counts, and an embedded
+ * colour profile does not.
+ */
+function open(path: string): Sharp {
+  return sharp(path, { failOn: 'error', limitInputPixels: maxPixels, ignoreIcc: true })
+}
+
+/**
+ * Reads an image's size from its header.
+ * @throws Error with one line of reason: not an image, of another format, too large
+ */
+export async function readImageSize(path: string): Promise<ImageSize> {
+  const { format, width, height } = await open(path).metadata().catch(rethrow)
+  if (!formats.has(format)) throw new Error(`is ${format}, not JPEG, PNG or WebP`)
+  if (width * height > maxPixels)
+    throw new Error(`has ${width} x ${height} pixels, over the limit of ${maxPixels}`)
+  return { width, height }
+}
+
+/** All pixels of an image, uint8 [height, width, 3]; for errors see {@link readImageSize}. */
+export async function decodeWhole(path: string): Promise<DecodedImage> {
+  const { width, height } = await readImageSize(path)
+  const pixels = await rawPixels(open(path), { width, height })
+  return { width, height, pixels, box: { left: 0, top: 0, width, height } }
+}
+
+/** What of an image is decoded for a box of it. */
+export interface DecodingPlan {
+  /** Size that the image is reduced to while decoding; absent: its own. */
+  readonly reduced?: ImageSize
+  /** Whole pixels of the reduced image that hold the box and its margin. */
+  readonly region: Box
+  /** The box in pixels of the region. */
+  readonly box: Box
+}
+
+/**
+ * Plans decoding for a box that will be resized to `size` pixels. A box more than four times as large is halved, or
+ * quartered, …, by sharp (a JPEG then is not even decoded in full), and the last factor of two or more is left to the
+ * filter that follows. `margin`: also decode the pixels around the box that the filter reaches.
+ */
+export function planDecoding(image: ImageSize, box: Box, size: number, margin: boolean): DecodingPlan {
+  const spare = Math.min(box.width, box.height) / (2 * size)
+  const factor = [8, 4, 2].find((candidate) => spare >= candidate) ?? 1
+  const reduced = { width: Math.ceil(image.width / factor), height: Math.ceil(image.height / factor) }
+  const across = axisPlan(box.left, box.width, image.width, reduced.width, margin ? size : undefined)
+  const down = axisPlan(box.top, box.height, image.height, reduced.height, margin ? size : undefined)
+  const region = { left: across.first, top: down.first, width: across.count, height: down.count }
+  const inner = { left: across.start, top: down.start, width: across.length, height: down.length }
+  return factor === 1 ? { region, box: inner } : { reduced, region, box: inner }
+}
+
+/** One axis: the pixels to decode, and the box relative to the first of them. */
+function axisPlan(from: number, extent: number, whole: number, reduced: number, size: number | undefined) {
+  const scale = reduced / whole
+  const [start, length] = [from * scale, extent * scale]
+  const reach = size === undefined ? 0 : Math.ceil(Math.max(1, length / size))
+  const first = Math.max(0, Math.floor(start - reach))
+  const end = Math.min(reduced, Math.ceil(start + length + reach))
+  return { first, count: end - first, start: start - first, length: Math.min(length, end - start) }
+}
+
+/** Decodes what the plan names; for errors see {@link readImageSize}. */
+export async function decodePlanned(
+  path: string,
+  { reduced, region, box }: DecodingPlan,
+): Promise<DecodedImage> {
+  const image = open(path)
+  if (reduced) image.resize(reduced.width, reduced.height, { fit: 'fill', kernel: 'linear' })
+  const pixels = await rawPixels(image.extract(region), region)
+  return { width: region.width, height: region.height, pixels, box }
+}
+
+async function rawPixels(image: Sharp, { width, height }: ImageSize): Promise<Uint8Array> {
+  const { data, info } = await image.removeAlpha().raw().toBuffer({ resolveWithObject: true }).catch(rethrow)
+  if (info.width === width && info.height === height && info.channels === 3) return data
+  throw new Error(`decodes to ${info.width} x ${info.height} of ${info.channels} channels`)
+}
+
+/** libvips' own words, which may run over lines, as one line. */
+function rethrow(error: unknown): never {
+  const text = error instanceof Error ? error.message : String(error)
+  const [line = ''] = text.trim().split('\n')
+  throw new Error(line.replace(/\p{Cc}+/gu, ' '), { cause: error })
+}

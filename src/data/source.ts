@@ -1,0 +1,37 @@
+/** What a training loop asks of its data: batches without end, whose place in the order can be saved and taken up again. */
+import type { GeneratorState, Tensor } from '../torch/index.ts'
+
+/** Images float32 [n, 3, size, size], channels last, and int64 labels [n], on the device of their source. */
+export interface ImageBatch {
+  readonly images: Tensor
+  readonly labels: Tensor
+}
+
+/** Where a source stands: enough to give the same batches again from there. */
+export interface StreamState {
+  /** The current pass over the part, as positions in the data set. */
+  readonly order: readonly number[]
+  /** How many of them were given out. */
+  readonly used: number
+  readonly generator: GeneratorState
+}
+
+/**
+ * Batches in random order, without end: `BatchStream` over images in memory, `FolderStream` over image files.
+ *
+ * A loop that serves both awaits `next()` outside of any `tidy` scope and then adopts the two tensors in the scope of
+ * its step: `const batch = await source.next(); tidy(() => { adopt(batch.images); adopt(batch.labels); … })`. Inside a
+ * scope, tensors that are returned at once belong to it; those of a promise belong to whoever awaits it.
+ */
+export interface ImageSource {
+  /** Batches in one pass over the part; the last may be smaller. */
+  readonly batchesPerPass: number
+  /** The next batch; one call at a time. */
+  next(): ImageBatch | Promise<ImageBatch>
+  /** Where the source stands; batches prepared but not given out do not count. */
+  state(): StreamState
+  /** Continues from a state, with exactly the batches that followed it. */
+  load(state: StreamState): void
+  /** Drops the batches under preparation. */
+  dispose(): void
+}

@@ -1,0 +1,66 @@
+/** A trained network as the exporters take it: shape, weights, and what a user of it has to know about images and classes. */
+import { DdsasError } from '../errors.ts'
+import { disposeModule, loadTensors, stateDict } from '../nn/index.ts'
+import { cellShapes, cellSides } from '../spaces/layout.ts'
+import { Network, type NetworkShape } from '../spaces/network.ts'
+import { networkKinds } from '../spaces/stem.ts'
+import { Generator, type Tensor } from '../torch/index.ts'
+
+/** How images are normalised before the network: (x - mean) / std for each channel of values from 0 to 1. */
+export interface Normalisation {
+  readonly mean: readonly [number, number, number]
+  readonly std: readonly [number, number, number]
+}
+
+export interface TrainedNetwork {
+  readonly shape: NetworkShape
+  /** Parameters and running statistics by PyTorch's names. */
+  readonly tensors: ReadonlyMap<string, Tensor>
+  /** Height and width of its images in pixels. */
+  readonly imageSide: number
+  readonly normalisation?: Normalisation
+  /** Names of the classes in the order of the logits. */
+  readonly classNames?: readonly string[]
+}
+
+/** Weights that only training uses. */
+const auxiliaryPrefix = 'auxiliary_head.'
+
+/**
+ * Checks that weights, class names and image size are those of the shape.
+ * @throws {DdsasError} `checkpoint` naming the first three weights that differ; `input` for anything else.
+ */
+export function checkTrained(
+  { shape, tensors, imageSide, classNames }: TrainedNetwork,
+  source: string,
+): void {
+  if (classNames && classNames.length !== shape.classes)
+    throw new DdsasError(
+      'input',
+      `${classNames.length} class names for ${shape.classes} classes; give one each`,
+    )
+  const network = new Network(shape, { device: 'meta', generator: new Generator(0) })
+  try {
+    loadTensors(stateDict(network), tensors, source)
+    checkSide(network, imageSide)
+  } finally {
+    disposeModule(network)
+  }
+}
+
+/** Throws where a cell would have to halve an odd side. */
+function checkSide({ shape, stem }: Network, imageSide: number): void {
+  const { kind, channels, cells, genotype } = shape
+  if (!Number.isInteger(imageSide) || imageSide < 1)
+    throw new DdsasError('input', `images of ${imageSide} px cannot be; give a whole number of pixels`)
+  const concatenated = { normal: genotype.normal_concat.length, reduce: genotype.reduce_concat.length }
+  const sides = networkKinds[kind].stemSides(imageSide)
+  const last = sides[sides.length - 1]
+  cellSides(cellShapes(stem, { channels, cells, concatenated }), [sides.at(-2) ?? last, last])
+}
+
+/** The same network without the auxiliary head: what is left to do after training does not use it. */
+export function withoutAuxiliary(trained: TrainedNetwork): TrainedNetwork {
+  const tensors = [...trained.tensors].filter(([name]) => !name.startsWith(auxiliaryPrefix))
+  return { ...trained, shape: { ...trained.shape, auxiliary: false }, tensors: new Map(tensors) }
+}

@@ -1,0 +1,163 @@
+/**
+ * ddsas as a library: everything another program may use. Each part has an example; the tests compile and run them, one
+ * after the other, in a folder that holds `data`.
+ */
+// biome-ignore-all assist/source/organizeImports: in the order in which one reads it, each example with its part
+
+/**
+ * A whole search, from a preset to a run folder, as `ddsas search` runs it.
+ *
+ * @example
+ * ```ts
+ * import { formatGenotype, runSearch } from 'ddsas'
+ *
+ * // a few seconds: enough to see it work, too little for a good cell
+ * const settings = ['epochs=2', 'data.images=64', 'data.batch=16', 'network.channels=4', 'network.cells=3']
+ * const { run, genotype } = await runSearch(
+ *   { preset: 'demo', settings, data: 'data', out: 'runs/first' },
+ *   { step: ({ total, train }) => console.log(`step ${total}: loss ${train.loss.toFixed(3)}`) },
+ * )
+ * console.log(`${formatGenotype(genotype)} in ${run.path}`)
+ * ```
+ */
+export {
+  planSearch,
+  type RunObserver,
+  type RunStart,
+  runSearch,
+  type SearchPlan,
+  type SearchRequest,
+  type SearchResult,
+} from './train/run.ts'
+export type { EpochReport, SearchObserver, StepReport } from './train/report.ts'
+
+/**
+ * The settings of a search: the presets, and `key=value` changes that are checked.
+ *
+ * @example
+ * ```ts
+ * import { applySettings, searchPreset } from 'ddsas'
+ *
+ * const config = applySettings(searchPreset('cifar10'), ['ddsas.subspace=35', 'seed=1'])
+ * console.log(`L = ${config.ddsas.subspace} in ${config.network.cells} cells`)
+ * ```
+ */
+export { applySettings, parseSearchConfig, type SearchConfig } from './train/config.ts'
+export { type SearchPresetName, searchPreset, searchPresets } from './train/presets.ts'
+
+/**
+ * A run on the disk: its configuration, metrics, genotype and checkpoints. Reading changes nothing, also while a search
+ * writes there.
+ *
+ * @example
+ * ```ts
+ * import { RunFolder } from 'ddsas'
+ *
+ * const run = RunFolder.open('runs/first')
+ * const steps = run.readMetrics().filter(({ kind }) => kind === 'step')
+ * console.log(`${steps.length} steps, checkpoints after ${run.checkpointSteps().join(' and ')}`)
+ * ```
+ */
+export { RunFolder } from './runs/folder.ts'
+
+/**
+ * Data sets: CIFAR-10, CIFAR-100, and any other in their binary layout.
+ *
+ * @example
+ * ```ts
+ * import { fetchDataset, hasCifar, readCifar } from 'ddsas'
+ *
+ * if (!hasCifar('data', 'cifar10')) await fetchDataset('cifar10', 'data')
+ * const { images, labels, count, classes } = readCifar('data', 'cifar10', 'train')
+ * console.log(`${count} images, ${images.length / count} bytes each; the first: ${classes[labels[0] ?? 0]}`)
+ * ```
+ */
+export { type CifarName, hasCifar, type ImageDataset, readCifar } from './data/cifar.ts'
+export { type FetchProgress, type FetchResult, fetchDataset } from './data/fetch.ts'
+
+/**
+ * The search by hand: a supernet of the DARTS space and the strategy that searches it.
+ *
+ * @example
+ * ```ts
+ * import { Ddsas, darts, Supernet, searchPreset, torch } from 'ddsas'
+ *
+ * const { ddsas: options, architecture: optimizer } = searchPreset('cifar10')
+ * const maker = { device: 'cpu', generator: new torch.Generator(0, 'weights') }
+ * const supernet = new Supernet({ space: darts, channels: 4, cells: 3, classes: 10 }, maker)
+ * const strategy = new Ddsas(supernet, { ...options, optimizer }, maker)
+ * strategy.openWindow()
+ * torch.tidy(() => {
+ *   const images = torch.Tensor.from(new Float32Array(2 * 3 * 32 * 32), [2, 3, 32, 32])
+ *   const logits = supernet.forward(images, (cell) => strategy.mixing(cell), true)
+ *   console.log(`logits [${logits.shape}], normal cell ${JSON.stringify(strategy.genotype().normal)}`)
+ * })
+ * ```
+ */
+export { type CellSpace, darts } from './spaces/darts.ts'
+export { Supernet, type SupernetShape } from './spaces/supernet.ts'
+export { Ddsas, type DdsasOptions } from './strategies/ddsas.ts'
+export type { Strategy } from './strategies/strategy.ts'
+
+/**
+ * Genotypes: the cells a search ends with, as data, as the line that PyTorch code reads, and as drawings.
+ *
+ * @example
+ * ```ts
+ * import { writeFileSync } from 'node:fs'
+ * import { cosineDistance, drawCell, formatGenotype, parseGenotype, parseGenotypeLine, RunFolder } from 'ddsas'
+ *
+ * const genotype = parseGenotype(RunFolder.open('runs/first').readGenotype(), 'runs/first')
+ * const { svg } = await drawCell(genotype, 'normal')
+ * writeFileSync('normal.svg', svg)
+ * const same = parseGenotypeLine(formatGenotype(genotype))
+ * console.log(`distance ${cosineDistance(genotype, same)}`)
+ * ```
+ */
+export { type CellDrawing, drawCell } from './export/draw.ts'
+export {
+  type CellType,
+  cellTypes,
+  cosineDistance,
+  type Genotype,
+  type GenotypeEdge,
+  skipConnections,
+} from './spaces/genotype.ts'
+export { formatGenotype, parseGenotype, parseGenotypeLine, readGenotypeFile } from './spaces/genotype-file.ts'
+
+/**
+ * The tensor engine: every operator of libtorch by its name. Tensors made inside `tidy` are freed at its end.
+ *
+ * @example
+ * ```ts
+ * import { torch } from 'ddsas'
+ *
+ * torch.tidy(() => {
+ *   const x = torch.Tensor.from(Float32Array.of(1, 2, 3), [3])
+ *   torch.setRequiresGrad([x], true)
+ *   const sum = torch.call('aten::sum', torch.call('aten::mul.Tensor', x, x))
+ *   const [gradient] = torch.grad(sum, [x])
+ *   console.log(`x² sums to ${sum.item()}, its gradient is ${gradient?.floats()}`)
+ * })
+ * ```
+ */
+export * as torch from './torch/index.ts'
+/** Modules, layers and optimizers on the engine, named as in PyTorch. */
+export * as nn from './nn/index.ts'
+
+/**
+ * The one error of this library: a kind and one line with thing, value and remedy.
+ *
+ * @example
+ * ```ts
+ * import { DdsasError, searchPreset } from 'ddsas'
+ *
+ * try {
+ *   searchPreset('mnist')
+ * } catch (error) {
+ *   if (!(error instanceof DdsasError)) throw error
+ *   console.log(`${error.kind}: ${error.message}`)
+ * }
+ * ```
+ */
+export { DdsasError, type ErrorKind, exitCodes } from './errors.ts'

@@ -1,0 +1,96 @@
+/** The network a genotype stands for, to be trained: a stem, a stack of its cells, a classifier, an auxiliary head. */
+import { Linear, type Maker, type Module, moduleList } from '../nn/index.ts'
+import { cat, globalAvgPool, type Tensor, tidy } from '../torch/index.ts'
+import { AuxiliaryHead } from './auxiliary.ts'
+import type { CellShape } from './cell.ts'
+import { type DropPath, drawDrops } from './drop-path.ts'
+import type { Genotype } from './genotype.ts'
+import { cellShapes, reductionCells } from './layout.ts'
+import { NetworkCell } from './network-cell.ts'
+import { type NetworkKind, networkKinds, type Stem } from './stem.ts'
+
+export interface NetworkShape {
+  readonly kind: NetworkKind
+  readonly genotype: Genotype
+  /** C: channels of a node in the first cells; even. */
+  readonly channels: number
+  readonly cells: number
+  readonly classes: number
+  /** Whether it has the auxiliary head, which only training uses. */
+  readonly auxiliary: boolean
+}
+
+/** How a forward pass runs: training mode, with drop-path if wanted. */
+export interface NetworkPass {
+  readonly training: boolean
+  readonly dropPath?: DropPath
+}
+
+export interface NetworkOutput {
+  /** [n, classes]. */
+  readonly logits: Tensor
+  /** [n, classes]: of the auxiliary head, in training mode where there is one. */
+  readonly auxiliary?: Tensor
+}
+
+export class Network implements Module {
+  readonly shape: NetworkShape
+  readonly children: Readonly<Record<string, Module>>
+  readonly stem: Stem
+  readonly cells: readonly NetworkCell[]
+  readonly layout: readonly CellShape[]
+  readonly #head: AuxiliaryHead | undefined
+  readonly #classifier: Linear
+
+  /**
+   * Draws all weights from `maker`'s generator with PyTorch's default distributions.
+   * @throws {DdsasError} `input` for an operation that there is not.
+   */
+  constructor(shape: NetworkShape, maker: Maker) {
+    const { kind, genotype, channels, cells, classes, auxiliary } = shape
+    this.shape = shape
+    this.stem = networkKinds[kind].stem(channels, maker)
+    const concatenated = { normal: genotype.normal_concat.length, reduce: genotype.reduce_concat.length }
+    this.layout = cellShapes(this.stem, { channels, cells, concatenated })
+    this.cells = this.layout.map((cell) => new NetworkCell(genotype, cell, maker))
+    const features = this.cells[auxiliaryCell(cells)].channels
+    this.#head = auxiliary
+      ? new AuxiliaryHead(features, classes, networkKinds[kind].auxiliary, maker)
+      : undefined
+    this.#classifier = new Linear(this.cells[cells - 1].channels, classes, maker)
+    this.children = {
+      ...this.stem.children,
+      cells: moduleList(this.cells),
+      ...(this.#head ? { auxiliary_head: this.#head } : {}),
+      classifier: this.#classifier,
+    }
+  }
+
+  /** Images [n, 3, h, w], channels last for speed. */
+  forward(images: Tensor, { training, dropPath }: NetworkPass): NetworkOutput {
+    return tidy(() => {
+      const drop =
+        training && dropPath && dropPath.rate > 0 ? drawDrops(dropPath, this.#droppable, images) : undefined
+      let [s0, s1] = this.stem.forward(images, training).map((x): readonly Tensor[] => [x])
+      let auxiliary: Tensor | undefined
+      this.cells.forEach((cell, index) => {
+        const out = cell.forward(s0, s1, { training, drop })
+        // Without gradients this is the end of s0; a deep network on many images would fill the memory.
+        for (const x of s0) if (!s1.includes(x)) x.dispose()
+        ;[s0, s1] = [s1, out]
+        if (training && index === auxiliaryCell(this.cells.length))
+          auxiliary = this.#head?.forward(out, training)
+      })
+      return { logits: this.#classifier.forward(cat(s1.map(globalAvgPool), 1)), auxiliary }
+    })
+  }
+
+  get #droppable(): number {
+    return this.cells.reduce((sum, cell) => sum + cell.droppable, 0)
+  }
+}
+
+/** The cell whose output the auxiliary head reads: the second reduction. */
+export function auxiliaryCell(cells: number): number {
+  return reductionCells(cells)[1]
+}

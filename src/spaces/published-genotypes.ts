@@ -1,0 +1,94 @@
+/** Published cells of the DARTS space, by the names their authors gave them. */
+import { DdsasError } from '../errors.ts'
+import type { Genotype, GenotypeEdge } from './genotype.ts'
+
+/** Edges written as "operation input", all four nodes concatenated. */
+function genotype(normal: string, reduce: string): Genotype {
+  const edges = (text: string) =>
+    text.split(',').map((edge): GenotypeEdge => {
+      const [operation = '', input] = edge.trim().split(' ')
+      return [operation, Number(input)]
+    })
+  const concat = [2, 3, 4, 5]
+  return { normal: edges(normal), normal_concat: concat, reduce: edges(reduce), reduce_concat: concat }
+}
+
+export const publishedGenotypes = {
+  /** DDSAS, found on CIFAR-10. */
+  DDSAS_cifar10: genotype(
+    `sep_conv_3x3 0, skip_connect 1, sep_conv_3x3 2, skip_connect 0,
+     sep_conv_5x5 0, skip_connect 1, sep_conv_5x5 1, sep_conv_5x5 3`,
+    `sep_conv_5x5 1, sep_conv_5x5 0, max_pool_3x3 1, sep_conv_5x5 0,
+     max_pool_3x3 0, dil_conv_5x5 2, max_pool_3x3 0, sep_conv_5x5 2`,
+  ),
+  /** DDSAS, found on CIFAR-100. */
+  DDSAS_cifar100: genotype(
+    `skip_connect 0, sep_conv_3x3 1, sep_conv_3x3 0, dil_conv_5x5 1,
+     sep_conv_3x3 0, sep_conv_3x3 1, sep_conv_3x3 0, sep_conv_3x3 2`,
+    `sep_conv_3x3 0, sep_conv_5x5 1, sep_conv_3x3 2, skip_connect 1,
+     sep_conv_3x3 2, sep_conv_3x3 3, sep_conv_3x3 1, sep_conv_3x3 3`,
+  ),
+  /** DDSAS, found on ImageNet. */
+  DDSAS_imagenet: genotype(
+    `sep_conv_3x3 0, sep_conv_5x5 1, skip_connect 0, sep_conv_3x3 1,
+     sep_conv_3x3 1, sep_conv_3x3 3, skip_connect 2, sep_conv_5x5 3`,
+    `sep_conv_5x5 1, sep_conv_5x5 0, sep_conv_5x5 1, sep_conv_3x3 0,
+     sep_conv_5x5 0, sep_conv_5x5 2, skip_connect 2, sep_conv_5x5 3`,
+  ),
+  /** DARTS, first order. */
+  DARTS_V1: genotype(
+    `sep_conv_3x3 1, sep_conv_3x3 0, skip_connect 0, sep_conv_3x3 1,
+     skip_connect 0, sep_conv_3x3 1, sep_conv_3x3 0, skip_connect 2`,
+    `max_pool_3x3 0, max_pool_3x3 1, skip_connect 2, max_pool_3x3 0,
+     max_pool_3x3 0, skip_connect 2, skip_connect 2, avg_pool_3x3 0`,
+  ),
+  /** DARTS, second order. */
+  DARTS_V2: genotype(
+    `sep_conv_3x3 0, sep_conv_3x3 1, sep_conv_3x3 0, sep_conv_3x3 1,
+     sep_conv_3x3 1, skip_connect 0, skip_connect 0, dil_conv_3x3 2`,
+    `max_pool_3x3 0, max_pool_3x3 1, skip_connect 2, max_pool_3x3 1,
+     max_pool_3x3 0, skip_connect 2, skip_connect 2, max_pool_3x3 1`,
+  ),
+  /** PC-DARTS, found on CIFAR-10. */
+  PC_DARTS_cifar: genotype(
+    `sep_conv_3x3 1, skip_connect 0, sep_conv_3x3 0, dil_conv_3x3 1,
+     sep_conv_5x5 0, sep_conv_3x3 1, avg_pool_3x3 0, dil_conv_3x3 1`,
+    `sep_conv_5x5 1, max_pool_3x3 0, sep_conv_5x5 1, sep_conv_5x5 2,
+     sep_conv_3x3 0, sep_conv_3x3 3, sep_conv_3x3 1, sep_conv_3x3 2`,
+  ),
+  /** PC-DARTS, found on ImageNet. */
+  PC_DARTS_image: genotype(
+    `skip_connect 1, sep_conv_3x3 0, sep_conv_3x3 0, skip_connect 1,
+     sep_conv_3x3 1, sep_conv_3x3 3, sep_conv_3x3 1, dil_conv_5x5 4`,
+    `sep_conv_3x3 0, skip_connect 1, dil_conv_5x5 2, max_pool_3x3 1,
+     sep_conv_3x3 2, sep_conv_3x3 1, sep_conv_5x5 0, sep_conv_3x3 3`,
+  ),
+  /** P-DARTS, found on CIFAR-10. */
+  PDARTS: genotype(
+    `skip_connect 0, dil_conv_3x3 1, skip_connect 0, sep_conv_3x3 1,
+     sep_conv_3x3 1, sep_conv_3x3 3, sep_conv_3x3 0, dil_conv_5x5 4`,
+    `avg_pool_3x3 0, sep_conv_5x5 1, sep_conv_3x3 0, dil_conv_5x5 2,
+     max_pool_3x3 0, dil_conv_3x3 1, dil_conv_3x3 1, dil_conv_5x5 3`,
+  ),
+  /** GDAS. */
+  GDAS_V1: genotype(
+    `skip_connect 0, skip_connect 1, skip_connect 0, sep_conv_5x5 2,
+     sep_conv_3x3 3, skip_connect 0, sep_conv_5x5 4, sep_conv_3x3 3`,
+    `sep_conv_5x5 0, sep_conv_3x3 1, sep_conv_5x5 2, sep_conv_5x5 1,
+     dil_conv_5x5 2, sep_conv_3x3 1, sep_conv_5x5 0, sep_conv_5x5 1`,
+  ),
+} as const satisfies Record<string, Genotype>
+
+export type PublishedName = keyof typeof publishedGenotypes
+
+/** Whether a text names a published cell. */
+export function isPublished(name: string): name is PublishedName {
+  return Object.hasOwn(publishedGenotypes, name)
+}
+
+/** A published cell by its name. @throws {DdsasError} `input` listing the known names. */
+export function publishedGenotype(name: string): Genotype {
+  if (isPublished(name)) return publishedGenotypes[name]
+  const known = Object.keys(publishedGenotypes).join(', ')
+  throw new DdsasError('input', `there is no published genotype '${name}'; known are ${known}`)
+}

@@ -1,0 +1,71 @@
+/** The examples of `src/index.ts`: each compiles as a program that has ddsas installed, and runs. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import ts from 'typescript'
+import { workplace } from './command.ts'
+import { writeImages } from './images.ts'
+
+const repository = join(import.meta.dirname, '../..')
+const place = workplace()
+
+const text = readFileSync(join(repository, 'src/index.ts'), 'utf8')
+const examples = [...text.matchAll(/@example\n \* ```ts\n([\s\S]*?)\n \* ```/g)].map(([, code = '']) =>
+  code.replaceAll(/^ \* ?/gm, ''),
+)
+const files = examples.map((_, index) => join(place.path, `example-${index}.ts`))
+
+before(() => {
+  writeFileSync(join(place.path, 'package.json'), '{"type":"module"}')
+  mkdirSync(join(place.path, 'node_modules/@types'), { recursive: true })
+  symlinkSync(repository, join(place.path, 'node_modules/ddsas'))
+  symlinkSync(join(repository, 'node_modules/@types/node'), join(place.path, 'node_modules/@types/node'))
+  writeImages(join(place.path, 'data'), 16)
+  examples.forEach((code, index) => {
+    writeFileSync(files[index] ?? '', code)
+  })
+})
+after(place.remove)
+
+test('every part of the public API has an example, and all compile under the strictest rules', () => {
+  assert.equal(examples.length, 8)
+  const program = ts.createProgram(files, {
+    module: ts.ModuleKind.NodeNext,
+    target: ts.ScriptTarget.ES2023,
+    lib: ['lib.es2023.d.ts'],
+    types: ['node'],
+    typeRoots: [join(place.path, 'node_modules/@types')],
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    exactOptionalPropertyTypes: true,
+  })
+  const found = [...ts.getPreEmitDiagnostics(program), ...program.emit().diagnostics]
+  const host = {
+    getCurrentDirectory: () => place.path,
+    getCanonicalFileName: (name: string) => name,
+    getNewLine: () => '\n',
+  }
+  assert.equal(ts.formatDiagnostics(found, host), '')
+})
+
+test('every example runs', () => {
+  const output = files.map((file) =>
+    execFileSync(process.execPath, [file.replace(/ts$/, 'js')], { cwd: place.path, encoding: 'utf8' }),
+  )
+  const wanted = [
+    /^step 1: loss \d\.\d{3}\nstep 2: [\s\S]*\nGenotype\(normal=.* in .*runs\/first\n$/,
+    /^L = 35 in 8 cells\n$/,
+    /^4 steps, checkpoints after 2 and 4\n$/,
+    /^80 images, 3072 bytes each; the first: \w+\n$/,
+    /^logits \[2,10\], normal cell \[\["/,
+    /^distance 0\n$/,
+    /^x² sums to 14, its gradient is 2,4,6\n$/,
+    /^input: there is no preset 'mnist'; known are cifar10, cifar100, demo\n$/,
+  ]
+  wanted.forEach((pattern, index) => {
+    assert.match(output[index] ?? '', pattern)
+  })
+  assert.ok(existsSync(join(place.path, 'normal.svg')))
+})

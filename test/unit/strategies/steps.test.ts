@@ -1,0 +1,161 @@
+/** The two steps of a search: each moves its own parameters alone, and a hundred of them leave nothing behind. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { namedParameters } from '../../../src/nn/index.ts'
+import { cellTypes } from '../../../src/spaces/genotype.ts'
+import {
+  crossEntropy,
+  grad,
+  liveSlots,
+  noGrad,
+  sum,
+  Tensor,
+  tensorMemory,
+  tidy,
+} from '../../../src/torch/index.ts'
+import { weightStep } from '../../../src/train/weight-step.ts'
+import { positionOf, type Tiny, withTiny } from './tiny.ts'
+
+const bytesOf = (tensors: ReadonlyMap<string, Tensor>) =>
+  new Map([...tensors].map(([name, tensor]) => [name, tensor.bytes()]))
+
+/** Whether a forward pass would record anything for this leaf. */
+function recordsGradient(leaf: Tensor): boolean {
+  try {
+    return tidy(() => grad(sum(leaf), [leaf])[0] !== null)
+  } catch {
+    return false
+  }
+}
+
+/** Alpha, zeta and every ninth weight: asking a leaf that records nothing takes libtorch a millisecond. */
+function watched({ supernet, strategy }: Tiny): [string, Tensor][] {
+  const some = [...namedParameters(supernet)].filter((_, index) => index % 9 === 0)
+  return [...some, ...strategy.parameters()]
+}
+
+/** Runs `step` and says for which of the watched parameters its forward pass recorded gradients. */
+function recordedBy(tiny: Tiny, step: () => void): Set<string> {
+  const recorded = new Set<string>()
+  const { supernet } = tiny
+  const forward = supernet.forward.bind(supernet)
+  supernet.forward = (...args) => {
+    for (const [name, leaf] of watched(tiny)) if (recordsGradient(leaf)) recorded.add(name)
+    return forward(...args)
+  }
+  tidy(step)
+  supernet.forward = forward
+  return recorded
+}
+
+const stepOptions = { rate: 0.1, clip: 5 }
+
+test('the architecture step moves alpha and zeta, records nothing for weights and leaves them as they are', () => {
+  withTiny({}, (tiny) => {
+    const { supernet, strategy, train, valid } = tiny
+    const [weights, architecture] = [bytesOf(namedParameters(supernet)), bytesOf(strategy.parameters())]
+    const recorded = recordedBy(tiny, () => strategy.update(train, valid, positionOf(0, 9)))
+    assert.deepEqual(recorded, new Set(strategy.parameters().keys()))
+    assert.deepEqual(bytesOf(namedParameters(supernet)), weights)
+    for (const [name, bytes] of bytesOf(strategy.parameters()))
+      assert.notDeepEqual(bytes, architecture.get(name), name)
+    for (const [, leaf] of watched(tiny)) assert.equal(recordsGradient(leaf), false)
+  })
+})
+
+test('the weight step moves the weights that take part, and leaves alpha, zeta and all others as they are', () => {
+  withTiny({}, (tiny) => {
+    const { supernet, strategy, train, valid, optimizer } = tiny
+    tidy(() => strategy.update(train, valid, positionOf(0, 9)))
+    const [weights, architecture] = [bytesOf(namedParameters(supernet)), bytesOf(strategy.parameters())]
+    const recorded = recordedBy(tiny, () => weightStep(supernet, strategy, train, optimizer, stepOptions))
+    const names = watched(tiny).map(([name]) => name)
+    assert.deepEqual(recorded, new Set(names.filter((name) => weights.has(name))))
+    assert.deepEqual(bytesOf(strategy.parameters()), architecture)
+    let moved = 0
+    for (const [name, tensor] of namedParameters(supernet)) {
+      const [, cell, edge, k] = /^cells\.(\d)\._ops\.(\d+)\._ops\.(\d)/.exec(name) ?? []
+      const { mask } = strategy.memory(cell === '0' ? 'normal' : 'reduce')
+      const active = cell === undefined || mask[Number(edge)][Number(k)]
+      assert.equal(Buffer.compare(tensor.bytes(), weights.get(name) ?? new Uint8Array(0)) !== 0, active, name)
+      moved += Number(active)
+    }
+    for (const [, leaf] of watched(tiny)) assert.equal(recordsGradient(leaf), false)
+    assert.ok(moved > 20 && moved < weights.size)
+  })
+})
+
+test('the step is SGD on the clipped gradient of the loss it reports', () => {
+  withTiny({}, ({ supernet, strategy, train, optimizer, valid }) => {
+    tidy(() => {
+      strategy.update(train, valid, positionOf(0, 9))
+      const bias = namedParameters(supernet).get('classifier.bias')
+      assert.ok(bias)
+      const before = bias.floats()
+      const logits = noGrad(() => supernet.forward(train.images, (cell) => strategy.mixing(cell), true))
+      const wanted = crossEntropy(logits, train.labels).item()
+      const clip = 0.5
+      const outcome = weightStep(supernet, strategy, train, optimizer, { rate: 0.1, clip })
+      assert.ok(Math.abs(outcome.loss.item() - wanted) < 1e-5)
+      assert.ok(outcome.gradNorm > clip, `the gradient's norm is ${outcome.gradNorm}: nothing is clipped`)
+      // d loss / d bias = mean over the batch of softmax - one-hot
+      const labels = [3, 8]
+      const gradient = [...before.keys()].map((c) => {
+        const parts = logits.matrix().map((row, i) => {
+          const powers = row.map(Math.exp)
+          return powers[c] / powers.reduce((total, power) => total + power, 0) - Number(labels[i] === c)
+        })
+        return (parts[0] + parts[1]) / 2
+      })
+      for (const [c, value] of bias.floats().entries()) {
+        const clipped = gradient[c] * (clip / (outcome.gradNorm + 1e-6))
+        const expected = before[c] - 0.1 * (clipped + 3e-4 * before[c])
+        assert.ok(Math.abs(value - expected) < 1e-6, `bias[${c}]: ${value}, expected ${expected}`)
+      }
+    })
+  })
+})
+
+test('a loss that is not finite changes no weight', () => {
+  withTiny({}, ({ supernet, strategy, train, valid, optimizer }) => {
+    tidy(() => strategy.update(train, valid, positionOf(0, 9)))
+    const weights = bytesOf(namedParameters(supernet))
+    tidy(() => {
+      const images = train.images.floats()
+      images[5] = Number.NaN
+      const broken = { ...train, images: Tensor.from(images, train.images.shape) }
+      const outcome = weightStep(supernet, strategy, broken, optimizer, stepOptions)
+      assert.equal(Number.isFinite(outcome.gradNorm), false)
+    })
+    assert.deepEqual(bytesOf(namedParameters(supernet)), weights)
+  })
+})
+
+test('a hundred steps hold no more tensors and bytes than after the first, but for velocities of new operations', () => {
+  const outside = [liveSlots(), tensorMemory().live]
+  withTiny({ window: 7 }, ({ supernet, strategy, train, valid, optimizer }) => {
+    const baseline: number[] = []
+    for (let total = 0; total < 100; total++) {
+      const at = positionOf(total, 30)
+      tidy(() => {
+        if (at.step === 0) strategy.beginEpoch(at.epoch)
+        strategy.update(train, valid, at)
+        weightStep(supernet, strategy, train, optimizer, stepOptions)
+      })
+      const velocities = [...optimizer.state().values()]
+      const bytes = velocities.reduce((all, velocity) => all + 4 * velocity.size, 0)
+      const held = [liveSlots() - velocities.length, tensorMemory().live - bytes]
+      if (total === 0) baseline.push(...held)
+      assert.deepEqual(held, baseline, `after step ${total}`)
+    }
+    const sampled = cellTypes.map(
+      (cell) =>
+        strategy
+          .memory(cell)
+          .counts.flat()
+          .filter((count) => count > 1).length,
+    )
+    assert.ok(Math.min(...sampled) > 50, 'the subspaces changed on the way')
+  })
+  assert.deepEqual([liveSlots(), tensorMemory().live], outside, 'all is freed with its owners')
+})
