@@ -10,10 +10,10 @@ import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import sharp from 'sharp'
-import { FolderStream, type ImageFolder, imagenetTraining, readImageFolder } from '../src/data/index.ts'
 import { imagePath } from '../src/data/folder.ts'
 import { readImageSize } from '../src/data/image-decode.ts'
 import { type Box, drawImage, randomBox } from '../src/data/image-transform.ts'
+import { FolderStream, type ImageFolder, imagenetTraining, readImageFolder } from '../src/data/index.ts'
 import { adopt, Generator, tidy } from '../src/torch/index.ts'
 import { machine, median } from './measure.ts'
 
@@ -112,7 +112,11 @@ async function compare(folder: ImageFolder, turns: number) {
   const contestants = {
     decode: sharpAlone(folder, (path) => sharp(path).raw().toBuffer()),
     decodeCropResize: sharpAlone(folder, (path, index) =>
-      sharp(path).extract(boxes[index]).resize(size, size, { fit: 'fill', kernel: 'linear' }).raw().toBuffer(),
+      sharp(path)
+        .extract(boxes[index])
+        .resize(size, size, { fit: 'fill', kernel: 'linear' })
+        .raw()
+        .toBuffer(),
     ),
     stream: stream(folder),
   }
@@ -126,7 +130,10 @@ async function compare(folder: ImageFolder, turns: number) {
   return Object.fromEntries(
     [...costs].map(([name, list]) => [
       name,
-      { clock: median(list.map(({ clock }) => clock)), processor: median(list.map((cost) => cost.processor)) },
+      {
+        clock: median(list.map(({ clock }) => clock)),
+        processor: median(list.map((cost) => cost.processor)),
+      },
     ]),
   )
 }

@@ -106,15 +106,23 @@ struct Coefficients {
   }
 };
 
-at::Tensor backward_term(const at::Tensor& x, const at::Tensor& dy, const Coefficients& by) {
+/// A term whose gradient is wanted.
+struct Wanted {
+  const float* x;
+  float* dx;
+  Coefficients by;
+};
+
+/// All gradients of one image before the next: dy is read from the cache for all but the first.
+void backward_terms(const at::Tensor& dy, const std::vector<Wanted>& terms) {
   const auto [images, channels, pixels] = extent_of(dy);
-  auto dx = empty_images(x, channels, x.size(2), x.size(3));
-  at::parallel_for(0, images, 1, [&, channels = channels, pixels = pixels](int64_t begin, int64_t end) {
-    const int64_t from = begin * channels * pixels;
-    const MixGradient term{x.data_ptr<float>() + from, dx.data_ptr<float>() + from, by.a.data(), by.b.data(), by.d.data()};
-    kernels().mix_backward(channels, (end - begin) * pixels, dy.data_ptr<float>() + from, term);
+  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
+    const int64_t at = image * channels * pixels;
+    for (const auto& [x, dx, by] : terms) {
+      const MixGradient term{x + at, dx + at, by.a.data(), by.b.data(), by.d.data()};
+      kernels().mix_backward(channels, pixels, dy.data_ptr<float>() + at, term);
+    }
   });
-  return dx;
 }
 
 struct Mix : torch::autograd::Function<Mix> {
@@ -140,16 +148,19 @@ struct Mix : torch::autograd::Function<Mix> {
     const auto [images, channels, pixels] = extent_of(dy);
     const auto sums = backward_sums(xs, normaliser, dy);
     variable_list result(terms + 2);
+    std::vector<Wanted> wanted;
     auto slopes = at::zeros_like(weights);
     for (int64_t k = 0; k < terms; ++k) {
       const double* dot = sums.data() + (k + 1) * channels;
       slopes.data_ptr<float>()[k] = static_cast<float>(std::accumulate(dot, dot + channels, 0.0));
       if (!context->needs_input_grad(k)) continue;
-      const Coefficients by(channels, static_cast<double>(images * pixels), normed.get(k), weights.data_ptr<float>()[k],
+      Coefficients by(channels, static_cast<double>(images * pixels), normed.get(k), weights.data_ptr<float>()[k],
                             sums.data(), dot, normaliser.scale.data_ptr<float>() + k * channels,
                             normaliser.shift.data_ptr<float>() + k * channels);
-      result[k] = backward_term(xs[k], dy, by);
+      result[k] = empty_images(dy, channels, dy.size(2), dy.size(3));
+      wanted.push_back({xs[k].data_ptr<float>(), result[k].data_ptr<float>(), std::move(by)});
     }
+    backward_terms(dy, wanted);
     if (context->needs_input_grad(terms)) result[terms] = slopes;
     return result;
   }

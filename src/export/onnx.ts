@@ -1,6 +1,5 @@
 /** Writes a trained network as an ONNX model: images in, logits out, any batch size. */
 import { DdsasError } from '../errors.ts'
-import { formatGenotype } from '../spaces/genotype-file.ts'
 import { tidy } from '../torch/index.ts'
 import { OnnxGraph } from './onnx-graph.ts'
 import { addNetwork } from './onnx-network.ts'
@@ -28,7 +27,7 @@ const outputName = 'logits'
  */
 export function exportOnnx(trained: TrainedNetwork, input: OnnxInput = 'normalised'): Uint8Array {
   const network = withoutAuxiliary(trained)
-  checkTrained(network, 'the file')
+  checkTrained(network)
   return tidy(() => {
     const graph = new OnnxGraph(network.tensors)
     addNetwork(graph, network.shape, normalised(graph, network.normalisation, input), outputName)
@@ -75,7 +74,7 @@ function describe({ shape, imageSide }: TrainedNetwork, input: OnnxInput): strin
 function metadataOf(network: TrainedNetwork, input: OnnxInput): Record<string, string> {
   const { shape, normalisation, classNames } = network
   return {
-    genotype: formatGenotype(shape.genotype),
+    genotype: JSON.stringify(shape.genotype),
     network: shape.kind,
     input,
     ...(classNames ? { classes: JSON.stringify(classNames) } : {}),

@@ -19,7 +19,7 @@ const lineWidth = 100
  */
 export function exportPytorch(trained: TrainedNetwork): PytorchExport {
   const network = withoutAuxiliary(trained)
-  checkTrained(network, 'the file')
+  checkTrained(network)
   return { module: moduleSource(network), weights: writePytorchFile(network.tensors) }
 }
 
@@ -42,7 +42,7 @@ from torch import nn
 function docstring({ shape, imageSide, normalisation }: TrainedNetwork, name: string): string {
   const images = `images [n, 3, ${imageSide}, ${imageSide}]`
   const prepared = normalisation ? `prepare(pixels)  # RGB bytes of ${images}` : `...  # normalised ${images}`
-  return `"""A network of ${shape.cells} cells for ${shape.classes} classes, found and trained with ddsas. It needs PyTorch alone:
+  return `"""A network of ${shape.cells} cells for ${shape.classes} classes, exported by ddsas. It needs PyTorch alone:
 
     network = load()  # ${name} with the weights that lie beside this file
     images = ${prepared}

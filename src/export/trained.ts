@@ -8,12 +8,15 @@ import { Generator, type Tensor } from '../torch/index.ts'
 
 /** How images are normalised before the network: (x - mean) / std for each channel of values from 0 to 1. */
 export interface Normalisation {
-  readonly mean: readonly [number, number, number]
-  readonly std: readonly [number, number, number]
+  /** Red, green, blue. */
+  readonly mean: readonly number[]
+  readonly std: readonly number[]
 }
 
 export interface TrainedNetwork {
   readonly shape: NetworkShape
+  /** Names the weights in errors, such as their file. */
+  readonly source?: string
   /** Parameters and running statistics by PyTorch's names. */
   readonly tensors: ReadonlyMap<string, Tensor>
   /** Height and width of its images in pixels. */
@@ -30,15 +33,14 @@ const auxiliaryPrefix = 'auxiliary_head.'
  * Checks that weights, class names and image size are those of the shape.
  * @throws {DdsasError} `checkpoint` naming the first three weights that differ; `input` for anything else.
  */
-export function checkTrained(
-  { shape, tensors, imageSide, classNames }: TrainedNetwork,
-  source: string,
-): void {
+export function checkTrained(trained: TrainedNetwork): void {
+  const { shape, tensors, source = 'the file', imageSide, classNames, normalisation } = trained
   if (classNames && classNames.length !== shape.classes)
     throw new DdsasError(
       'input',
       `${classNames.length} class names for ${shape.classes} classes; give one each`,
     )
+  if (normalisation) checkNormalisation(normalisation)
   const network = new Network(shape, { device: 'meta', generator: new Generator(0) })
   try {
     loadTensors(stateDict(network), tensors, source)
@@ -46,6 +48,15 @@ export function checkTrained(
   } finally {
     disposeModule(network)
   }
+}
+
+function checkNormalisation({ mean, std }: Normalisation): void {
+  const valid = [mean, std].every((values) => values.length === 3 && values.every(Number.isFinite))
+  if (!valid || std.some((value) => value <= 0))
+    throw new DdsasError(
+      'input',
+      `images cannot be normalised by mean ${mean} and std ${std}; give three of each`,
+    )
 }
 
 /** Throws where a cell would have to halve an odd side. */

@@ -1,5 +1,5 @@
 /** The lock of a run folder: a file naming the process that writes there, so that two never do. */
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
@@ -36,14 +36,28 @@ export function acquireLock(path: string): () => void {
 
 function createExclusive(path: string, text: string): boolean {
   return reportDisk(path, () => {
+    const file = openExclusive(path)
+    if (file === undefined) return false
     try {
-      writeFileSync(path, text, { flag: 'wx' })
+      writeSync(file, text)
       return true
     } catch (error) {
-      if (errnoCode(error) === 'EEXIST') return false
+      // On a full disk the file is there and empty: left behind, it would pass for the lock of another process.
+      rmSync(path, { force: true })
       throw error
+    } finally {
+      closeSync(file)
     }
   })
+}
+
+function openExclusive(path: string): number | undefined {
+  try {
+    return openSync(path, 'wx')
+  } catch (error) {
+    if (errnoCode(error) === 'EEXIST') return undefined
+    throw error
+  }
 }
 
 /** Removes a stale lock. Renaming first decides between two processes that saw the same stale lock. */

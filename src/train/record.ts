@@ -83,10 +83,11 @@ function packageVersion(): string {
   return z.object({ version: z.string() }).parse(JSON.parse(text)).version
 }
 
-/** "libtorch is 2.4.0, the run began with 1.13.1" for each thing that is not as it was. */
-export function describeChanges({ environment: before }: SearchRecord, device: string): string[] {
-  const now = environment(device)
-  return (Object.keys(before) as (keyof Environment)[]).flatMap((key) =>
+/** "libtorch is 2.4.0, the run began with 1.13.1" for each thing that may round otherwise than it did. */
+export function describeChanges(record: SearchRecord, config: SearchConfig, device: string): string[] {
+  const before = { ...record.environment, threads: record.config.threads }
+  const now = { ...environment(device), threads: config.threads }
+  return (Object.keys(before) as (keyof typeof before)[]).flatMap((key) =>
     before[key] === now[key] ? [] : [`${key} is ${now[key]}, the run began with ${before[key]}`],
   )
 }

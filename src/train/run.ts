@@ -123,7 +123,7 @@ async function resumeSearch(
       if (run.checkpointSteps().some((step) => step > total))
         run.saveCheckpoint(total, sessionFiles(session, metricsBytes))
       run.truncateMetrics(metricsBytes)
-      const notes = describeChanges(record, device)
+      const notes = describeChanges(record, config, device)
       return conduct({ run, config, device, dataset, done: total, notes }, session, observer)
     })
   })

@@ -1,6 +1,6 @@
 /** What is refused when a run is to go on: other settings, other data, spoiled files, a run that is held. */
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { z } from 'zod'
@@ -168,26 +168,17 @@ test('metrics that are shorter than the checkpoint knows', async () => {
   await refuseAndKeep(run, [], /metrics\.jsonl has 0 bytes, the checkpoint needs \d+: .*restore it/)
 })
 
-test('a run that another process holds; once that ends it goes on, with other threads and checkpoints', async () => {
+test('a run that another process holds; once that is gone it goes on, also with other threads', async () => {
   const run = copy('held')
-  const { child, ended, line } = start(['search', '--resume', run, '--json'])
-  await line(/"kind":"start"/)
-  assert.ok(existsSync(join(run, 'lock')))
+  const holder = start(['search', '--resume', run, '--threads', '2', '--set', 'checkpoint.steps=3', '--json'])
+  const { notes } = JSON.parse(await holder.line(/"kind":"start"/))
+  assert.deepEqual(notes, ['threads is 2, the run began with 1'])
   await refuse(['search', '--resume', run], 2, [
-    new RegExp(`lock is held by process ${child.pid}: wait until it ends`),
+    new RegExp(`lock is held by process ${holder.child.pid}: wait until it ends`),
   ])
-  child.kill('SIGKILL')
-  await ended
-  await succeed([
-    'search',
-    'cifar10',
-    '--resume',
-    run,
-    ...settings,
-    '--set',
-    'checkpoint.steps=3',
-    '--threads',
-    '2',
-  ])
+  holder.child.kill('SIGKILL')
+  await holder.ended
+  const printed = await succeed(['search', 'cifar10', '--resume', run, ...tiny, '--epochs', '2'])
+  assert.match(printed, /^going on after step \d+: /)
   assert.equal(metricsOf(run).length, 12)
 })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { RunFolder } from '../../src/runs/folder.ts'
 import { refuse, start, succeed, tiny, workplace } from './command.ts'
-import { fillDisk, makeReadOnly, smallDisk } from './disk.ts'
+import { keepFull, makeReadOnly, smallDisk } from './disk.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun } from './runs.ts'
 
@@ -54,8 +54,7 @@ test('a disk that fills up in the middle: the last checkpoint is whole, and with
   const out = join(disk, 'run')
   const { ended, line } = start([...search, '--out', out])
   await line(/"kind":"step"/, 2)
-  // Less than a checkpoint needs: steps go on until the next is due.
-  const free = fillDisk(disk, 100_000)
+  const free = keepFull(disk)
   const { code, stderr } = await ended
   assert.equal(code, 1)
   assert.match(

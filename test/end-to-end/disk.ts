@@ -1,6 +1,6 @@
 /** Small disks for tests: file systems in memory, mounted where the tests run as root. */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -19,12 +19,22 @@ export function smallDisk(t: TestContext, megabytes: number): string | undefined
   return undefined
 }
 
-/** Takes all space of a disk but `kept` bytes; returns the function that gives it back. */
-export function fillDisk(disk: string, kept: number): () => void {
+/** Takes all space of a disk, again and again: whoever writes there also frees some. Returns what gives it back. */
+export function keepFull(disk: string): () => void {
   const path = join(disk, 'filler')
-  const { bavail, bsize } = statfsSync(disk)
-  writeFileSync(path, Buffer.alloc(Math.max(0, bavail * bsize - kept)))
-  return () => rmSync(path)
+  const fill = () => {
+    try {
+      for (;;) appendFileSync(path, Buffer.alloc(65_536))
+    } catch {
+      // The disk is full, which is what was wanted.
+    }
+  }
+  fill()
+  const timer = setInterval(fill, 5)
+  return () => {
+    clearInterval(timer)
+    rmSync(path)
+  }
 }
 
 /** Lets nobody write there any more. */

@@ -1,5 +1,6 @@
 /** Exact resume: killed at any moment or stopped by the user, a resumed search computes what one without a break does. */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { cpSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -73,17 +74,18 @@ test('killed before the first checkpoint, while one is written, within a step an
   )
 })
 
-/** What a stopped search says: how far it came, and the command that goes on. */
+/** What a stopped search says: how far it came, and the command that goes on, in words as a shell takes them. */
 function stopped({ code, stderr }: Ended): { step: number; command: string[] } {
   assert.equal(code, 130)
   const [, step = '', command = ''] =
     /^ddsas: stopped after step (\d+), saved; go on with: ddsas (.*)\n$/.exec(stderr) ?? assert.fail(stderr)
-  return { step: Number(step), command: command.split(' ') }
+  const words = execFileSync('sh', ['-c', `printf '%s\\n' ${command}`], { encoding: 'utf8' })
+  return { step: Number(step), command: words.trimEnd().split('\n') }
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   test(`${signal} saves, ends with 130 and says how to go on`, async () => {
-    const { path, args } = begin(signal)
+    const { path, args } = begin(`it's a ${signal}`)
     const { child, ended, line } = start(args)
     await line(/"kind":"step"/, 2)
     child.kill(signal)

@@ -8,7 +8,7 @@ import { readPytorchFile } from '../../src/export/pytorch-file.ts'
 import { withoutBatchCounters, writePytorchFile } from '../../src/export/pytorch-writer.ts'
 import { StoredTensor } from '../../src/export/stored-tensor.ts'
 import { Tensor, tidy, to } from '../../src/torch/index.ts'
-import { runPython, withoutPytorch } from '../unit/export/python.ts'
+import { runPython, withoutPython } from '../unit/export/python.ts'
 import { assertRefuses, temporaryFolder } from '../unit/runs/temporary.ts'
 import { absent, below, fixtures, readTensors } from './fixtures.ts'
 
@@ -90,7 +90,9 @@ function assertHolds(tensors: ReadonlyMap<string, Tensor>, values: z.infer<typeo
   }
 }
 
-test('fresh files of every format, protocol, element type and stride', { skip: withoutPytorch }, (t) => {
+test('fresh files of every format, protocol, element type and stride', {
+  skip: withoutPython('torch'),
+}, (t) => {
   const folder = temporaryFolder(t)
   runPython(writer, [], folder)
   const values = valuesSchema.parse(JSON.parse(readFileSync(join(folder, 'values.json'), 'utf8')))
@@ -120,7 +122,9 @@ print({k: (str(v.dtype), tuple(v.shape), v.flatten().tolist()) for k, v in state
 print(module[1].num_batches_tracked.dtype, module[1].running_var.tolist())
 `
 
-test('PyTorch loads what is written here, and a module takes it strictly', { skip: withoutPytorch }, (t) => {
+test('PyTorch loads what is written here, and a module takes it strictly', {
+  skip: withoutPython('torch'),
+}, (t) => {
   const folder = temporaryFolder(t)
   const file = join(folder, 'ours.pt')
   tidy(() => {

@@ -39,7 +39,10 @@ test('resizes as the antialiased bilinear filter does, shrinking, growing, from 
     const image = { ...randomImage(width, height, generator), box }
     for (const flip of [false, true])
       tidy(() => {
-        const result = augmentImages([{ image, draw: { ...noDraw, flip } }], { ...statistics, size: 12 }).finish()
+        const result = augmentImages([{ image, draw: { ...noDraw, flip } }], {
+          ...statistics,
+          size: 12,
+        }).finish()
         const expected = augmented({ ...image, ...noDraw, flip }, 12, statistics)
         assert.deepEqual(result.shape, [1, 3, 12, 12])
         const worst = worstDifference(result.floats(), expected)
@@ -60,7 +63,9 @@ test('jitters as torchvision does on float images, in any order, with other draw
     return { image, draw }
   })
   tidy(() => {
-    const floats = augmentImages(images, { ...statistics, size }).finish().floats()
+    const floats = augmentImages(images, { ...statistics, size })
+      .finish()
+      .floats()
     for (const [index, { image, draw }] of images.entries()) {
       const found = floats.subarray(index * 3 * size * size, (index + 1) * 3 * size * size)
       const worst = worstDifference(found, augmented({ ...image, ...draw }, size, statistics))
@@ -70,12 +75,16 @@ test('jitters as torchvision does on float images, in any order, with other draw
 })
 
 test('a hue turned by nothing, half a turn and back, and colours at the ends of the scale', () => {
-  const corners = Array.from({ length: 8 }, (_, at) => [at & 1, (at >> 1) & 1, at >> 2].map((bit) => 255 * bit))
+  const corners = Array.from({ length: 8 }, (_, at) =>
+    [at & 1, (at >> 1) & 1, at >> 2].map((bit) => 255 * bit),
+  )
   const image = { width: 4, height: 2, pixels: Uint8Array.from(corners.flat()), box: whole(4, 2) }
   for (const turn of [0, -0.5, 0.5, 1 / 3, -1 / 6])
     tidy(() => {
       const draw = { crop: [], flip: false, order: [3, -1, -1, -1], factors: [1, 1, 1, turn] }
-      const found = augmentImages([{ image, draw }], { ...statistics, size: 4 }).finish().floats()
+      const found = augmentImages([{ image, draw }], { ...statistics, size: 4 })
+        .finish()
+        .floats()
       const worst = worstDifference(found, augmented({ ...image, ...draw }, 4, statistics))
       assert.ok(worst < 5e-5, `turn ${turn}: ${worst}`)
     })

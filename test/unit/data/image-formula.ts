@@ -72,7 +72,11 @@ function turnHue([r, g, b]: Colour, turn: number): Colour {
   return sectors[sector % 6]
 }
 
-function jittered(colours: readonly Colour[], operation: number, factors: readonly number[]): readonly Colour[] {
+function jittered(
+  colours: readonly Colour[],
+  operation: number,
+  factors: readonly number[],
+): readonly Colour[] {
   const factor = factors[operation]
   if (operation === 0) return colours.map((colour) => map(colour, (x) => clamp(factor * x)))
   if (operation === 1) {
@@ -87,7 +91,8 @@ function jittered(colours: readonly Colour[], operation: number, factors: readon
 /** The result in row-major order [3, size, size]. */
 export function augmented(input: FormulaInput, size: number, { mean, std }: Normalisation): number[] {
   let colours: readonly Colour[] = resized(input, size)
-  for (const operation of input.order) if (operation >= 0) colours = jittered(colours, operation, input.factors)
+  for (const operation of input.order)
+    if (operation >= 0) colours = jittered(colours, operation, input.factors)
   return [0, 1, 2].flatMap((c) =>
     colours.map((_, at) => {
       const column = at % size

@@ -1,13 +1,16 @@
 /** ONNX models: their logits in ONNX Runtime against our engine's, what they take, and what is refused. */
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { exportOnnx } from '../../../src/export/onnx.ts'
+import { exportOnnx, onnxInputs } from '../../../src/export/onnx.ts'
 import { disposeModule } from '../../../src/nn/index.ts'
 import type { Network } from '../../../src/spaces/network.ts'
 import { liveSlots, noGrad, Tensor, tidy } from '../../../src/torch/index.ts'
-import { assertRefuses } from '../runs/temporary.ts'
+import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
 import { everyOperation, randomImages, smallShape, trainedNetwork } from './networks.ts'
 import { runOnnx, withoutOnnxRuntime } from './onnx-runtime.ts'
+import { runPython, withoutPython } from './python.ts'
 
 function logitsOf(network: Network, images: Tensor): number[] {
   return noGrad(() => tidy(() => [...network.forward(images, { training: false }).logits.floats()]))
@@ -59,6 +62,22 @@ test('images from 0 to 1, or in bytes, are normalised inside', { skip: withoutOn
   disposeModule(network)
 })
 
+const checker = `
+import onnx
+model = onnx.load('network.onnx')
+onnx.checker.check_model(model, full_check=True)
+print(model.opset_import[0].version, [d.dim_param or d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim])`
+
+test('the ONNX checker and its shape inference pass', { skip: withoutPython('onnx') }, (t) => {
+  const folder = temporaryFolder(t)
+  const { network, trained } = trainedNetwork({ ...smallShape, kind: 'imagenet' }, 32)
+  for (const input of onnxInputs) {
+    writeFileSync(join(folder, 'network.onnx'), exportOnnx(trained, input))
+    assert.equal(runPython(checker, [], folder).trim(), "17 ['batch', 7]")
+  }
+  disposeModule(network)
+})
+
 test('the model says what it is: genotype, classes, mean and std; the auxiliary head is not in it', () => {
   const { network, trained } = trainedNetwork()
   const before = liveSlots()
@@ -66,11 +85,11 @@ test('the model says what it is: genotype, classes, mean and std; the auxiliary 
   const text = Buffer.from(exportOnnx({ ...trained, classNames }, 'unit')).toString('utf8')
   assert.equal(liveSlots(), before)
   for (const part of [
-    "Genotype(normal=[('sep_conv_3x3', 0),",
+    JSON.stringify(everyOperation),
     JSON.stringify(classNames),
     '[0.49,0.48,0.44]',
     'cifar network of 5 cells, C = 4, 7 classes; unit RGB images of 32 px',
-    'cells.4._ops.7',
+    'cells.4._ops.6.op.7',
   ])
     assert.ok(text.includes(part), part)
   assert.ok(!text.includes('auxiliary'))
@@ -91,6 +110,8 @@ test('weights of another network, sizes and names that do not fit', () => {
   assertRefuses(() => exportOnnx({ ...trained, imageSide: 0 }), 'input', /images of 0 px/)
   assertRefuses(() => exportOnnx({ ...trained, classNames: ['a'] }), 'input', /1 class names for 7 classes/)
   assertRefuses(() => exportOnnx({ ...trained, normalisation: undefined }, 'bytes'), 'input', /mean and std/)
+  const zero = { mean: [0, 0, 0], std: [1, 0, 1] }
+  assertRefuses(() => exportOnnx({ ...trained, normalisation: zero }), 'input', /std 1,0,1; give three/)
   const none = { ...everyOperation, normal: [['none', 0], ...everyOperation.normal.slice(1)] }
   assertRefuses(() => exportOnnx(shape({ genotype: none })), 'input', /'none'/)
   disposeModule(network)

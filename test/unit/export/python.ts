@@ -1,34 +1,30 @@
-/** The real PyTorch, where a Python has one, for tests that compare with it. */
+/** A Python with PyTorch or ONNX, where there is one, for tests that compare with them. */
 import { execFileSync } from 'node:child_process'
 
-interface Python {
-  readonly command: string
-  /** PyTorch's version. */
-  readonly torch: string
-}
+/** DDSAS_PYTHON, else `python3`. */
+const python = process.env.DDSAS_PYTHON ?? 'python3'
 
-function ask(command: string): Python | undefined {
+const known = new Map<string, boolean>()
+
+function imports(module: string): boolean {
+  const found = known.get(module)
+  if (found !== undefined) return found
+  let works = true
   try {
-    const torch = execFileSync(command, ['-c', 'import torch; print(torch.__version__)'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    })
-    return { command, torch: torch.trim() }
+    execFileSync(python, ['-c', `import ${module}`], { stdio: 'ignore' })
   } catch {
-    return undefined
+    works = false
   }
+  known.set(module, works)
+  return works
 }
 
-/** DDSAS_PYTHON, else `python3`; undefined where it imports no torch. */
-const python = ask(process.env.DDSAS_PYTHON ?? 'python3')
-
-/** For node:test's `skip`: false, or why there is no PyTorch to compare with. */
-export const withoutPytorch = python
-  ? false
-  : 'no Python that imports torch (set DDSAS_PYTHON to one, such as that of a virtual environment)'
+/** For node:test's `skip`: false, or why there is no Python with the module `torch` or `onnx`. */
+export function withoutPython(module: 'torch' | 'onnx'): false | string {
+  return imports(module) ? false : `${python} does not import ${module} (set DDSAS_PYTHON to one that does)`
+}
 
 /** Runs a script with arguments in a folder and returns what it prints. */
 export function runPython(script: string, args: readonly string[], folder: string): string {
-  if (!python) throw new Error('the test should have been skipped')
-  return execFileSync(python.command, ['-c', script, ...args], { encoding: 'utf8', cwd: folder })
+  return execFileSync(python, ['-c', script, ...args], { encoding: 'utf8', cwd: folder })
 }

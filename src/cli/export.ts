@@ -1,0 +1,175 @@
+/** `ddsas export`: a trained network as an ONNX model, as a Python file with its weights, or as safetensors. */
+import { statSync } from 'node:fs'
+import { dirname, join, parse, resolve } from 'node:path'
+import { Command, Option } from 'commander'
+import { z } from 'zod'
+import { cifarLayouts, imageSize } from '../data/cifar-layout.ts'
+import { imagenetEvaluation } from '../data/image-transform.ts'
+import { DdsasError } from '../errors.ts'
+import { exportOnnx, type OnnxInput, onnxInputs } from '../export/onnx.ts'
+import { exportPytorch } from '../export/pytorch-module.ts'
+import type { TrainedNetwork } from '../export/trained.ts'
+import {
+  decodeWeightFile,
+  exportSafetensors,
+  readWeightFile,
+  shapeOfWeights,
+  type WeightFile,
+  type WeightNotes,
+} from '../export/weights.ts'
+import { makeFolder, reportRead, writeFileAtomic } from '../runs/files.ts'
+import { RunFolder } from '../runs/folder.ts'
+import type { Genotype } from '../spaces/genotype.ts'
+import { parseGenotype, readGenotypeFile } from '../spaces/genotype-file.ts'
+import { isPublished, publishedGenotype } from '../spaces/published-genotypes.ts'
+import { networkKinds } from '../spaces/stem.ts'
+import { tidy } from '../torch/index.ts'
+
+/** What `--to` takes, and how the files are called. */
+const extensions = { onnx: '.onnx', pytorch: '.py', safetensors: '.safetensors' } as const
+type Format = keyof typeof extensions
+
+/** What is known of the images that a network was trained on by the name of their data set. */
+const datasets: Readonly<Record<string, Omit<WeightNotes, 'genotype'>>> = {
+  cifar10: {
+    imageSide: imageSize,
+    normalisation: cifarLayouts.cifar10,
+    classNames: cifarLayouts.cifar10.classes,
+  },
+  cifar100: {
+    imageSide: imageSize,
+    normalisation: cifarLayouts.cifar100,
+    classNames: cifarLayouts.cifar100.classes,
+  },
+  imagenet: { imageSide: imagenetEvaluation.size, normalisation: imagenetEvaluation },
+}
+
+interface ExportOptions {
+  readonly to: Format
+  readonly genotype?: string
+  readonly dataset?: string
+  readonly imageSide?: number
+  readonly input: OnnxInput
+  readonly out?: string
+  readonly json?: boolean
+}
+
+/** The command. `print` receives what goes to standard output. */
+export function exportCommand(print: (text: string) => void = (text) => process.stdout.write(text)): Command {
+  return new Command('export')
+    .description('write a trained network for other programs')
+    .argument('<run|weights>', 'folder of a training run, or its weights: safetensors or a PyTorch file')
+    .addOption(
+      new Option('--to <format>', 'format to write').choices(Object.keys(extensions)).makeOptionMandatory(),
+    )
+    .option('--genotype <g>', 'name, run or file of the genotype, where the weights do not tell it')
+    .addOption(new Option('--dataset <name>', 'images it was trained on').choices(Object.keys(datasets)))
+    .option('--image-side <px>', 'height and width of its images', wholeNumber)
+    .addOption(
+      new Option('--input <kind>', 'what an ONNX model takes').choices(onnxInputs).default(onnxInputs[0]),
+    )
+    .option('--out <file>', "file to write (default: in the run's export/, or in the current folder)")
+    .option('--json', 'print the result as JSON')
+    .action((target: string, options: ExportOptions) => tidy(() => runExport(target, options, print)))
+}
+
+function wholeNumber(text: string): number {
+  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text)
+  throw new DdsasError('input', `--image-side ${text}: give a whole number of pixels`)
+}
+
+function runExport(target: string, options: ExportOptions, print: (text: string) => void): void {
+  const found = isFolder(target) ? findInRun(target) : { ...readWeightFile(target), out: parse(target).name }
+  const trained = describe(target, found, options)
+  const out = resolve(options.out ?? `${found.out}${extensions[options.to]}`)
+  const files = filesOf(trained, options, out)
+  for (const path of Object.keys(files))
+    if (path === resolve(target))
+      throw new DdsasError('input', `${path} is what is exported; choose another --out`)
+  makeFolder(dirname(out))
+  for (const [path, content] of Object.entries(files)) writeFileAtomic(path, content)
+  const paths = Object.keys(files)
+  print(
+    options.json
+      ? `${JSON.stringify({ files: paths })}\n`
+      : paths.map((path) => `written: ${path}\n`).join(''),
+  )
+}
+
+function isFolder(path: string): boolean {
+  const status = reportRead(path, () => statSync(path, { throwIfNoEntry: false }))
+  if (status) return status.isDirectory()
+  throw new DdsasError('input', `${path} does not exist; name the folder of a run or a file of weights`)
+}
+
+/** Weights with what is known beside them, and where their export goes unless told otherwise, without the extension. */
+type Found = WeightFile & { readonly out: string }
+
+const runConfigSchema = z.object({ dataset: z.string() })
+
+/** The weights of a training run's last checkpoint. */
+function findInRun(folder: string): Found {
+  const run = RunFolder.open(folder)
+  const weights = run.loadCheckpoint()?.files.get('weights.safetensors')
+  if (weights === undefined)
+    throw new DdsasError('input', `${run.path} has no trained weights yet; wait for its first checkpoint`)
+  const file = decodeWeightFile(weights, `the checkpoint of ${run.path}`)
+  if (file.tensors.has('cells.0._ops.0._ops.4.op.1.weight'))
+    throw new DdsasError('input', `${run.path} is a search; train its cell first: ddsas train ${folder}`)
+  const config = runConfigSchema.safeParse(run.config)
+  const genotype = readRunGenotype(run)
+  const known =
+    config.success && Object.hasOwn(datasets, config.data.dataset) ? datasets[config.data.dataset] : {}
+  return { ...known, ...(genotype ? { genotype } : {}), ...file, out: join(run.path, 'export', 'network') }
+}
+
+function readRunGenotype(run: RunFolder): Genotype | undefined {
+  const value = run.readGenotype()
+  return value === undefined ? undefined : parseGenotype(value, join(run.path, 'genotype.json'))
+}
+
+/** A genotype by its published name, of a run, or from a file. */
+function readGenotype(text: string): Genotype {
+  if (isPublished(text)) return publishedGenotype(text)
+  if (!isFolder(text)) return readGenotypeFile(text)
+  const found = readRunGenotype(RunFolder.open(text))
+  if (found) return found
+  throw new DdsasError('input', `${text} has no genotype.json yet; wait until its search has derived one`)
+}
+
+/** Everything about the network: from the command line, else from the weights, else as the published network is. */
+function describe(target: string, found: Found, options: ExportOptions): TrainedNetwork {
+  const genotype = options.genotype === undefined ? found.genotype : readGenotype(options.genotype)
+  if (genotype === undefined)
+    throw new DdsasError('input', `${target} does not tell its genotype; give --genotype NAME, RUN or FILE`)
+  const shape = shapeOfWeights(found.tensors, genotype, target)
+  const { imageSide, normalisation, classNames } = {
+    ...found,
+    ...(options.dataset === undefined ? {} : datasets[options.dataset]),
+  }
+  return {
+    shape,
+    source: target,
+    tensors: found.tensors,
+    imageSide: options.imageSide ?? imageSide ?? networkKinds[shape.kind].imageSide,
+    normalisation,
+    classNames,
+  }
+}
+
+/** The content of each file to write, by its path; the weights before the Python file that reads them. */
+function filesOf(
+  trained: TrainedNetwork,
+  options: ExportOptions,
+  out: string,
+): Record<string, string | Uint8Array> {
+  if (options.to === 'onnx') return { [out]: exportOnnx(trained, options.input) }
+  if (options.to === 'safetensors') return { [out]: exportSafetensors(trained) }
+  if (!out.endsWith(extensions.pytorch))
+    throw new DdsasError(
+      'input',
+      `--out ${out}: give a name that ends in .py; the weights go beside it, in .pt`,
+    )
+  const { module, weights } = exportPytorch(trained)
+  return { [`${out.slice(0, -extensions.pytorch.length)}.pt`]: weights, [out]: module }
+}

@@ -1,0 +1,129 @@
+/** Weight files: safetensors (with a network's description in the metadata) and PyTorch's, told apart by their bytes. */
+import { readFileSync, statSync } from 'node:fs'
+import { z } from 'zod'
+import { DdsasError } from '../errors.ts'
+import type { Genotype } from '../spaces/genotype.ts'
+import { parseGenotype } from '../spaces/genotype-file.ts'
+import type { NetworkShape } from '../spaces/network.ts'
+import type { NetworkKind } from '../spaces/stem.ts'
+import { decodeSafetensors, encodeSafetensors, type Tensor } from '../torch/index.ts'
+import { isPytorchFile, readPytorchFile } from './pytorch-file.ts'
+import { withoutBatchCounters } from './pytorch-writer.ts'
+import { checkTrained, type Normalisation, type TrainedNetwork } from './trained.ts'
+
+/** What the metadata of a safetensors file of ours tell beside the weights; nothing for files of others. */
+export interface WeightNotes {
+  readonly genotype?: Genotype
+  readonly imageSide?: number
+  readonly normalisation?: Normalisation
+  readonly classNames?: readonly string[]
+}
+
+export interface WeightFile extends WeightNotes {
+  /** On the CPU, by PyTorch's names, without `num_batches_tracked`. */
+  readonly tensors: Map<string, Tensor>
+}
+
+/** Node reads no more into one buffer. */
+const maxBytes = 2 ** 31 - 1
+
+const triple = z.array(z.number()).length(3)
+const notesSchema = z.object({
+  genotype: z.unknown(),
+  imageSide: z.int().positive(),
+  normalisation: z.object({ mean: triple, std: triple }).optional(),
+  classNames: z.array(z.string()).optional(),
+})
+
+/** The one key of the metadata, so that other programs' keys are never taken for ours. */
+const notesKey = 'ddsas.network'
+
+/**
+ * Reads a file of weights, whichever of the formats it has; of a PyTorch checkpoint its state dict.
+ * @throws {DdsasError} `input` when there is no such file; `data` when it is neither format, damaged or hostile.
+ */
+export function readWeightFile(path: string): WeightFile {
+  return decodeWeightFile(readBytes(path), path)
+}
+
+/**
+ * The same for bytes that are already here, such as a file of a checkpoint; `source` names them in errors.
+ * @throws {DdsasError} `data` when they are neither format, damaged or hostile.
+ */
+export function decodeWeightFile(data: Uint8Array, source: string): WeightFile {
+  if (isPytorchFile(data)) return { tensors: withoutBatchCounters(readPytorchFile(data, source).tensors) }
+  const { tensors, metadata } = decodeWeights(data, source)
+  return { tensors: withoutBatchCounters(tensors), ...readNotes(metadata[notesKey], source) }
+}
+
+function readBytes(path: string): Uint8Array {
+  try {
+    const status = statSync(path)
+    if (status.isFile() && status.size <= maxBytes) return readFileSync(path)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? ` (${error.code})` : ''
+    throw new DdsasError('input', `weights ${path} cannot be read${code}; name a file`, { cause: error })
+  }
+  throw new DdsasError('input', `weights ${path} is not a file of less than 2 GiB; name a file of weights`)
+}
+
+/** A file that is neither format is told so, rather than that it is a bad safetensors file. */
+function decodeWeights(data: Uint8Array, path: string) {
+  const looksRight = data[8] === '{'.charCodeAt(0)
+  if (looksRight) return decodeSafetensors(data, path)
+  throw new DdsasError('data', `${path} holds no weights: it is neither a safetensors nor a PyTorch file`)
+}
+
+function readNotes(text: string | undefined, path: string): WeightNotes {
+  if (text === undefined) return {}
+  try {
+    const { genotype, ...notes } = notesSchema.parse(JSON.parse(text))
+    return { ...notes, genotype: parseGenotype(genotype, path) }
+  } catch (cause) {
+    throw new DdsasError('data', `${path} has a damaged description in its metadata; export it again`, {
+      cause,
+    })
+  }
+}
+
+/**
+ * The bytes of a safetensors file with all weights and the description of the network, which `readWeightFile` reads back.
+ * @throws {DdsasError} `checkpoint` for weights of another network; `input` for anything else that does not fit.
+ */
+export function exportSafetensors(trained: TrainedNetwork): Uint8Array {
+  checkTrained(trained)
+  const { shape, imageSide, normalisation, classNames, tensors } = trained
+  const how = normalisation && { mean: normalisation.mean, std: normalisation.std }
+  const notes = { genotype: shape.genotype, imageSide, normalisation: how, classNames }
+  return encodeSafetensors(tensors, { format: 'pt', [notesKey]: JSON.stringify(notes) })
+}
+
+/** Where each kind of network has the convolution that tells its channels, and how many times C those are. */
+const stems: readonly { kind: NetworkKind; weight: string; times: number }[] = [
+  { kind: 'cifar', weight: 'stem.0.weight', times: 3 },
+  { kind: 'imagenet', weight: 'stem1.1.weight', times: 1 },
+]
+
+/**
+ * The shape of the network that weights are of: all but its genotype can be told from their names and sizes.
+ * @throws {DdsasError} `input` where they are of no discrete network of cells.
+ */
+export function shapeOfWeights(
+  tensors: ReadonlyMap<string, Tensor>,
+  genotype: Genotype,
+  source: string,
+): NetworkShape {
+  const names = [...tensors.keys()]
+  const stem = stems.find(({ weight }) => tensors.has(weight))
+  const channels = stem && (tensors.get(stem.weight)?.shape[0] ?? 0) / stem.times
+  const classes = tensors.get('classifier.weight')?.shape[0]
+  const numbers = names.map((name) => Number(/^cells\.(\d{1,4})\./.exec(name)?.[1] ?? -1))
+  const cells = numbers.reduce((most, number) => Math.max(most, number + 1), 0)
+  if (!stem || !channels || !Number.isInteger(channels) || !classes || cells === 0)
+    throw new DdsasError(
+      'input',
+      `${source} holds no weights of a CIFAR or ImageNet network of cells; its first are ${names.slice(0, 3).join(', ') || 'none'}`,
+    )
+  const auxiliary = names.some((name) => name.startsWith('auxiliary_head.'))
+  return { kind: stem.kind, genotype, channels, cells, classes, auxiliary }
+}
