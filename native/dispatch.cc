@@ -16,7 +16,13 @@ namespace {
 
 // a deque: calls under way on other threads refer to its elements
 std::deque<c10::OperatorHandle> operators;
-std::map<int32_t, std::pair<int32_t, std::future<torch::jit::Stack>>> pending;
+
+/// A call on another thread, with what an error message says of it.
+struct Pending {
+  std::string description;
+  std::future<torch::jit::Stack> result;
+};
+std::map<int32_t, Pending> pending;
 int32_t next_ticket = 0;
 
 const c10::OperatorHandle& operator_of(const Napi::CallbackInfo& info) {
@@ -93,12 +99,12 @@ Napi::Value CallLater(const Napi::CallbackInfo& info) {
   const auto& op = operator_of(info);
   return guarded(info.Env(), [&] { return name_of(op); }, [&]() -> Napi::Value {
     auto stack = stack_of(op, info[1].As<Napi::Array>());
+    auto description = describe_call(op, stack);
     auto work = std::async(std::launch::async, [&op, stack = std::move(stack)]() mutable {
       op.callBoxed(&stack);
       return std::move(stack);
     });
-    const int32_t id = info[0].As<Napi::Number>().Int32Value();
-    pending.emplace(next_ticket, std::make_pair(id, std::move(work)));
+    pending.emplace(next_ticket, Pending{std::move(description), std::move(work)});
     return Napi::Number::New(info.Env(), next_ticket++);
   });
 }
@@ -106,11 +112,9 @@ Napi::Value CallLater(const Napi::CallbackInfo& info) {
 Napi::Value Finish(const Napi::CallbackInfo& info) {
   auto found = pending.find(info[0].As<Napi::Number>().Int32Value());
   if (found == pending.end()) throw Napi::Error::New(info.Env(), "this call was finished before");
-  auto [id, work] = std::move(found->second);
+  auto call = std::move(found->second);
   pending.erase(found);
-  const auto& op = operators.at(id);
-  return guarded(info.Env(), [&op = op] { return name_of(op); },
-                 [&, &work = work] { return result_of(info.Env(), work.get()); });
+  return guarded(info.Env(), [&] { return call.description; }, [&] { return result_of(info.Env(), call.result.get()); });
 }
 
 }  // namespace ddsas

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "errors.h"
@@ -14,11 +15,17 @@ namespace {
 
 int32_t slot_of(const Napi::Value& value) { return value.As<Napi::Number>().Int32Value(); }
 
+int64_t whole(const Napi::Value& value) {
+  const double number = value.As<Napi::Number>().DoubleValue();
+  TORCH_CHECK(number == std::floor(number) && std::abs(number) < 9e15, "a length should be a whole number, not ", number);
+  return static_cast<int64_t>(number);
+}
+
 std::vector<int64_t> shape_of(const Napi::Value& value) {
   const auto array = value.As<Napi::Array>();
   std::vector<int64_t> shape;
   for (uint32_t i = 0; i < array.Length(); ++i)
-    shape.push_back(Napi::Value(array[i]).As<Napi::Number>().Int64Value());
+    shape.push_back(whole(array[i]));
   return shape;
 }
 

@@ -64,7 +64,8 @@ at::Tensor augment(const at::Tensor& images, const at::Tensor& indices, const at
   const int64_t size = channels * g.height * g.width;
   auto result = at::empty({batch, channels, g.height, g.width},
                           at::TensorOptions().dtype(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
-  const auto* index = indices.data_ptr<int64_t>();
+  const auto positions = indices.contiguous();
+  const auto* index = positions.data_ptr<int64_t>();
   const auto* draw = reinterpret_cast<const Draw*>(draws.data_ptr<int32_t>());
   for (int64_t i = 0; i < batch; ++i) {
     TORCH_CHECK(index[i] >= 0 && index[i] < images.size(0), "index ", index[i], " of ", images.size(0), " images");

@@ -199,6 +199,8 @@ at::Tensor mix(at::TensorList xs, const at::Tensor& weights, const OptionalTenso
               "mix needs a weight, moments, a mean and a variance (or null) for each of ", xs.size(),
               " terms, not weights ", weights.sizes(), ", ", moments.size(), " moments, ", means.size(), " means, ",
               variances.size(), " variances");
+  for (const auto& x : xs)
+    TORCH_CHECK(x.sizes() == xs[0].sizes(), "mix needs terms of one shape, not ", xs[0].sizes(), " and ", x.sizes());
   const Norms norms{moments, means, variances, training, momentum, eps};
   if (!fits(xs, weights, norms)) return compose(xs, weights, norms);
   std::vector<at::Tensor> images;

@@ -26,14 +26,19 @@ export function clipGradNorm(gradients: Gradients, limit: number): number {
   })
 }
 
+/** The parameter that a saved state tensor belongs to. Throws DdsasError 'checkpoint' when there is none of its shape. */
+function checkLike(saved: Tensor, parameter: Tensor | undefined, name: string): Tensor {
+  if (parameter !== undefined && parameter.shape.join() === saved.shape.join()) return parameter
+  throw new DdsasError(
+    'checkpoint',
+    `the optimizer state holds '${name}' [${saved.shape}], which is no parameter here`,
+  )
+}
+
 /** A kept copy of a saved state tensor, on the device and in the memory format of its parameter. */
 function copyLike(saved: Tensor, parameter: Tensor | undefined, name: string): Tensor {
-  if (parameter === undefined || parameter.shape.join() !== saved.shape.join())
-    throw new DdsasError(
-      'checkpoint',
-      `the optimizer state holds '${name}' [${saved.shape}], which is no parameter here`,
-    )
-  const own = noGrad(() => keep(zerosLike(parameter)))
+  const like = checkLike(saved, parameter, name)
+  const own = noGrad(() => keep(zerosLike(like)))
   copy(own, saved)
   return own
 }
@@ -64,6 +69,7 @@ export class Sgd {
     noGrad(() =>
       tidy(() => {
         const moving = this.#moving(gradients)
+        if (moving.weights.length === 0) return
         foreach('mul_.Scalar', moving.velocities, momentum)
         foreach('add_.List', moving.velocities, moving.weights, weightDecay)
         if (moving.gradients.length > 0) foreach('add_.List', moving.withGradient, moving.gradients, 1)
@@ -98,6 +104,7 @@ export class Sgd {
 
   /** Takes over velocities saved by `state`; the tensors given stay the caller's. */
   load(state: ReadonlyMap<string, Tensor>): void {
+    for (const [name, saved] of state) checkLike(saved, this.#parameters.get(name), name)
     this.dispose()
     for (const [name, saved] of state)
       this.#momentum.set(name, copyLike(saved, this.#parameters.get(name), name))

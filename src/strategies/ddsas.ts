@@ -244,12 +244,25 @@ export class Ddsas implements Strategy {
         `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
       )
     const { total, adamSteps, memory } = parsed.data
+    this.#checkMemory(memory)
     const adam = [...state.tensors].filter(([name]) => name.startsWith('adam.'))
     const parameters = [...state.tensors].filter(([name]) => !name.startsWith('adam.'))
     loadTensors(this.parameters(), new Map(parameters), 'the state of the strategy')
     this.#adam.load(new Map(adam.map(([name, tensor]) => [name.slice('adam.'.length), tensor])), adamSteps)
     this.#memory = memory
     this.#total = total
+  }
+
+  /** Every matrix of a saved memory must be [edges, operations]. */
+  #checkMemory(saved: Record<CellType, SpaceMemory>): void {
+    const sizes = (matrix: readonly (readonly unknown[])[]) => matrix.map((row) => row.length).join()
+    for (const cell of cellTypes)
+      for (const [name, matrix] of Object.entries(saved[cell]))
+        if (sizes(matrix) !== sizes(this.#memory[cell].mask))
+          throw new DdsasError(
+            'checkpoint',
+            `${name} of the ${cell} cell is that of another space; resume with its own`,
+          )
   }
 
   dispose(): void {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { uniformInt } from 'pure-rand/distribution/uniformInt'
 import { xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus'
+import { DdsasError } from '../errors.ts'
 
 export type GeneratorState = readonly number[]
 
@@ -24,12 +25,20 @@ export class Generator {
     return this.#source.getState()
   }
 
+  /** Throws DdsasError 'checkpoint' for anything but four 32-bit integers. */
   load(state: GeneratorState): void {
+    if (state.length !== 4 || state.some((word) => (word | 0) !== word))
+      throw new DdsasError('checkpoint', `the state of a generator is four 32-bit integers, not [${state}]`)
     this.#source = xoroshiro128plusFromState(state)
   }
 
   /** A whole number, 0 <= n < bound, unbiased. */
   below(bound: number): number {
+    if (!Number.isSafeInteger(bound) || bound < 1)
+      throw new DdsasError(
+        'input',
+        `there is no whole number below ${bound} to draw; ask for a bound of 1 or more`,
+      )
     return uniformInt(this.#source, 0, bound - 1)
   }
 

@@ -44,17 +44,22 @@ export function encodeSafetensors(
   tensors: Iterable<readonly [string, Tensor]>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {}
+  const entries: [string, unknown][] = Object.keys(metadata).length > 0 ? [['__metadata__', metadata]] : []
   const parts: Uint8Array[] = []
   let offset = 0
   for (const [name, tensor] of tensors) {
     const bytes = tensor.bytes()
     const end = offset + bytes.byteLength
-    header[name] = { dtype: nameOfDtype.get(tensor.dtype), shape: tensor.shape, data_offsets: [offset, end] }
+    if (name === '__metadata__')
+      throw new DdsasError('input', `a tensor cannot be called '${name}' in a safetensors file; rename it`)
+    entries.push([
+      name,
+      { dtype: nameOfDtype.get(tensor.dtype), shape: tensor.shape, data_offsets: [offset, end] },
+    ])
     parts.push(bytes)
     offset = end
   }
-  const json = Buffer.from(JSON.stringify(header))
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(entries)))
   // the tensors begin at a multiple of eight bytes, as the format's own writer does
   const padded = Buffer.concat([json, Buffer.alloc((8 - (json.length % 8)) % 8, ' ')])
   const length = Buffer.alloc(8)
@@ -69,39 +74,76 @@ function malformed(source: string, what: string): DdsasError {
   )
 }
 
-function readHeader(data: Uint8Array, source: string): { header: Record<string, unknown>; start: number } {
+type Header = readonly (readonly [name: string, value: unknown])[]
+
+/** The header's entries; as a list, since a name such as __proto__ would be lost in an object. */
+function readHeader(data: Uint8Array, source: string): { header: Header; start: number } {
   if (data.byteLength < 8) throw malformed(source, `${data.byteLength} bytes are too few`)
   const length = Number(Buffer.from(data.buffer, data.byteOffset, 8).readBigUInt64LE())
   if (length > maximalHeader || length > data.byteLength - 8)
     throw malformed(source, `a header of ${length} bytes`)
-  try {
-    const header: unknown = JSON.parse(Buffer.from(data.buffer, data.byteOffset + 8, length).toString('utf8'))
-    return { header: z.record(z.string(), z.unknown()).parse(header), start: 8 + length }
-  } catch {
+  const header = parseJson(Buffer.from(data.buffer, data.byteOffset + 8, length).toString('utf8'))
+  if (typeof header !== 'object' || header === null || Array.isArray(header))
     throw malformed(source, 'its header is not a JSON object')
+  return { header: Object.entries(header), start: 8 + length }
+}
+
+/** Undefined for text that is no JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 
-function readEntry(name: string, value: unknown, body: Uint8Array, source: string): Tensor {
-  const entry = entrySchema.safeParse(value)
-  if (!entry.success) throw malformed(source, `the entry of '${name}' is malformed`)
-  const { dtype, shape, data_offsets: range } = entry.data
-  const known = formatNames[dtype]
-  if (known === undefined) throw malformed(source, `'${name}' has the unknown dtype '${dtype}'`)
-  const wanted = shape.reduce((product, length) => product * length, bytesOf[known])
-  if (range[1] > body.byteLength || range[1] - range[0] !== wanted)
-    throw malformed(source, `'${name}' has bytes ${range[0]} to ${range[1]} for shape [${shape}]`)
-  return Tensor.from(body.subarray(range[0], range[1]), shape, known)
+interface Entry {
+  readonly name: string
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  readonly range: readonly [start: number, end: number]
 }
 
-/** Reads a safetensors file; every size is checked. Throws DdsasError 'data' naming `source` and what is wrong. */
+function checkEntry(name: string, value: unknown, source: string): Entry {
+  const entry = entrySchema.safeParse(value)
+  if (!entry.success) throw malformed(source, `the entry of '${name}' is malformed`)
+  const { dtype: format, shape, data_offsets: range } = entry.data
+  const dtype = Object.hasOwn(formatNames, format) ? formatNames[format] : undefined
+  if (dtype === undefined) throw malformed(source, `'${name}' has the unknown dtype '${format}'`)
+  const wanted = shape.reduce((product, length) => product * length, bytesOf[dtype])
+  if (range[1] - range[0] !== wanted || shape.reduce((product, n) => product * Math.max(n, 1), 1) > 2 ** 50)
+    throw malformed(source, `'${name}' has bytes ${range[0]} to ${range[1]} for shape [${shape}]`)
+  return { name, dtype, shape, range }
+}
+
+/** The tensors must cover the file from end to end without sharing a byte, as the format asks. */
+function checkCover(entries: readonly Entry[], length: number, source: string): void {
+  let covered = 0
+  for (const { name, range } of entries.toSorted(
+    (a, b) => a.range[0] - b.range[0] || a.range[1] - b.range[1],
+  )) {
+    if (range[0] !== covered)
+      throw malformed(source, `'${name}' begins at byte ${range[0]} instead of ${covered}`)
+    covered = range[1]
+  }
+  if (covered !== length)
+    throw malformed(source, `it has ${length} bytes of tensors where its header says ${covered}`)
+}
+
+/**
+ * Reads a safetensors file; everything is checked before a tensor is made. Throws DdsasError 'data' naming `source` and
+ * what is wrong.
+ */
 export function decodeSafetensors(data: Uint8Array, source: string): TensorFile {
   const { header, start } = readHeader(data, source)
   const body = data.subarray(start)
-  const tensors = new Map<string, Tensor>()
-  for (const [name, value] of Object.entries(header))
-    if (name !== '__metadata__') tensors.set(name, readEntry(name, value, body, source))
-  const metadata = metadataSchema.safeParse(header.__metadata__ ?? {})
+  const given = header.find(([name]) => name === '__metadata__')?.[1] ?? {}
+  const metadata = metadataSchema.safeParse(given)
   if (!metadata.success) throw malformed(source, 'its metadata are not text')
-  return { tensors, metadata: metadata.data }
+  const tensors = header.filter(([name]) => name !== '__metadata__')
+  const entries = tensors.map(([name, value]) => checkEntry(name, value, source))
+  checkCover(entries, body.byteLength, source)
+  const read = ({ dtype, shape, range }: Entry) =>
+    Tensor.from(body.subarray(range[0], range[1]), shape, dtype)
+  return { tensors: new Map(entries.map((entry) => [entry.name, read(entry)])), metadata: metadata.data }
 }

@@ -53,6 +53,7 @@ export class Tensor {
   }
 
   #describe() {
+    if (this.slot < 0) this.#about = undefined
     this.#about ??= guard(() => native().describe(this.slot))
     return this.#about
   }

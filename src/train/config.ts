@@ -7,6 +7,8 @@ import { deviceNames } from '../torch/index.ts'
 const positive = z.number().int().positive()
 const natural = z.number().int().nonnegative()
 const rate = z.number().nonnegative()
+/** Pixels around or within an image. */
+const pixels = natural.max(1024)
 
 const spaceChange = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('shrink'), count: positive }),
@@ -32,15 +34,15 @@ export const searchConfigSchema = z.strictObject({
     images: natural,
     batch: positive,
     /** Zeros around an image before it is cropped. */
-    padding: natural,
+    padding: pixels,
     flip: z.boolean(),
     /** Side of the square cut out; 0: none. */
-    cutout: natural,
+    cutout: pixels,
   }),
   network: z.strictObject({
     /** C: channels of a node in the first cells; even, as reductions split it in halves. */
-    channels: positive.multipleOf(2),
-    cells: z.number().int().min(3),
+    channels: positive.multipleOf(2).max(1024),
+    cells: z.number().int().min(3).max(200),
   }),
   strategy: z.literal('ddsas'),
   ddsas: ddsasSchema,
@@ -72,8 +74,8 @@ export const searchConfigSchema = z.strictObject({
     steps: natural,
   }),
   seed: natural,
-  /** Threads for one operator. */
-  threads: positive,
+  /** Threads for one operator; far more than there are processors, and the process ends for want of memory. */
+  threads: positive.max(512),
   device: z.enum(deviceNames),
 })
 

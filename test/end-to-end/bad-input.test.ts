@@ -50,6 +50,8 @@ const refused: readonly (readonly [name: string, args: readonly string[], ...pat
   ['a fraction of channels', set('network.channels=4.5'), /network\.channels: /],
   ['odd channels', set('network.channels=5'), /network\.channels: .*multiple of 2/],
   ['too few cells', set('network.cells=2'), /network\.cells: .*>=3/],
+  ['a network that fits no memory', set('network.channels=100000'), /network\.channels: .*<=1024/],
+  ['threads without end', [...good, '--threads', '100000'], /threads: .*<=512/],
   ['an infinite rate', set('weights.rate=1e999'), /weights\.rate: /],
   ['a setting without a value', set('weights.rate'), /--set weights\.rate: write it as key=value/],
   ['a value without a setting', set('=1'), /--set =1: write it as key=value/],

@@ -227,7 +227,7 @@ test("hostile names pollute nothing: an entry's or the metadata's __proto__ is n
   })
 })
 
-test('a tensor named __proto__ is written and read, or refused', { todo: 'it is lost silently' }, () => {
+test('a tensor named __proto__ is written and read, or refused', () => {
   tidy(() => {
     const x = Tensor.from(Uint8Array.of(9), [1])
     const read = decodeSafetensors(encodeSafetensors([['__proto__', x]]), 'x').tensors
@@ -242,31 +242,25 @@ test('a tensor named __proto__ is written and read, or refused', { todo: 'it is 
   })
 })
 
-test('a tensor named __metadata__ is refused when written', {
-  todo: 'it makes a file nobody can read',
-}, () => {
+test('a tensor named __metadata__ is refused when written', () => {
   tidy(() => {
     const x = Tensor.from(Uint8Array.of(9), [1])
     assertRefuses(() => encodeSafetensors([['__metadata__', x]]), 'input', /__metadata__/)
   })
 })
 
-test('an empty tensor of an impossible shape is refused', {
-  todo: "libtorch's error passes as kind torch",
-}, () => {
+test('an empty tensor of an impossible shape is refused', () => {
   refuses(file({ x: entry('F32', [2 ** 52, 2 ** 52, 0], [0, 0]) }), /'x'/)
 })
 
-test('a refused file leaves no tensor behind', { todo: 'entries before the malformed one leak' }, () => {
+test('a refused file leaves no tensor behind', () => {
   const before = liveSlots()
   const header = { good: entry('U8', [1], [0, 1]), bad: 7 }
   assertRefuses(() => decodeSafetensors(file(header, new Uint8Array(1)), 'x'), 'data', /'bad'/)
   assert.equal(liveSlots(), before)
 })
 
-test('tensors that share bytes, and bytes of no tensor, are refused as the format asks', {
-  todo: 'accepted',
-}, () => {
+test('tensors that share bytes, and bytes of no tensor, are refused as the format asks', () => {
   const shared = { a: entry('U8', [2], [0, 2]), b: entry('U8', [2], [1, 3]) }
   refuses(file(shared, new Uint8Array(3)), /'b'/)
   refuses(file({ a: entry('U8', [2], [0, 2]) }, new Uint8Array(3)))

@@ -243,13 +243,11 @@ test('to changes element types', () => {
   })
 })
 
-test('a shape of fractions is refused', { todo: 'fromBytes truncates' }, () => {
+test('a shape of fractions is refused', () => {
   assertRefuses(() => Tensor.from(new Float32Array(2), [2.5]), 'torch', /2\.5/)
 })
 
-test('an error on another thread names the shapes', {
-  todo: 'native callLater names the operator only',
-}, () => {
+test('an error on another thread names the shapes', () => {
   tidy(() =>
     assertRefuses(() => callLater('aten::mm', floats([1]), floats([1])).finish(), 'torch', /Float\[1\]/),
   )
