@@ -1,4 +1,5 @@
-// ddsas::relu_pointwise: a 1x1 convolution of relu(x), with x given in parts that are not concatenated in memory.
+// ddsas::relu_pointwise and ddsas::factorized_reduce: 1x1 convolutions of relu(x), with x given in parts that are not
+// concatenated in memory.
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -11,109 +12,162 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-bool fits(at::TensorList xs, const at::Tensor& weight) {
-  if (xs.empty() || weight.scalar_type() != at::kFloat || !weight.device().is_cpu() || weight.dim() != 4) return false;
+/// One weight [outputs, all channels, 1, 1] and which pixels it reads.
+struct Reading {
+  at::Tensor weight, transposed;
+  int64_t step, offset;
+  int64_t first;  // of its outputs among the channels of y
+};
+
+/// Every pixel by one weight, or every second pixel by the first weight and those one further by the second.
+std::vector<Reading> readings_of(const std::vector<at::Tensor>& weights) {
+  std::vector<Reading> readings;
+  int64_t first = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const auto transposed = weights[i].flatten(1).t().contiguous();
+    readings.push_back({weights[i], transposed, static_cast<int64_t>(weights.size()), static_cast<int64_t>(i), first});
+    first += weights[i].size(0);
+  }
+  return readings;
+}
+
+int64_t outputs_of(const std::vector<Reading>& readings) {
+  return readings.back().first + readings.back().weight.size(0);
+}
+
+/// The kernel call for the part of x whose channels begin at `channel`.
+Pointwise call_of(const Reading& reading, const at::Tensor& x, int64_t channel, int64_t y_stride) {
+  const int64_t outputs = reading.weight.size(0), step = reading.step;
+  return {x.size(1),        outputs,        x.size(3),
+          x.size(2) / step, x.size(3) / step, step,
+          reading.offset,   reading.weight.data_ptr<float>() + channel,
+          reading.weight.size(1), reading.transposed.data_ptr<float>() + channel * outputs, y_stride};
+}
+
+int64_t scratch_of(at::TensorList xs) {
+  int64_t largest = 0;
+  for (const auto& x : xs) largest = std::max(largest, x.numel() / x.size(0));
+  return largest;
+}
+
+bool fits(at::TensorList xs, const std::vector<at::Tensor>& weights) {
+  if (xs.empty()) return false;
   int64_t channels = 0;
+  const auto step = static_cast<int64_t>(weights.size());
   for (const auto& x : xs) {
     if (!are_cpu_images(x) || x.size(0) != xs[0].size(0) || x.size(2) != xs[0].size(2) || x.size(3) != xs[0].size(3))
       return false;
     channels += x.size(1);
   }
-  return weight.size(1) == channels && weight.size(2) == 1 && weight.size(3) == 1;
+  for (const auto& w : weights)
+    if (w.scalar_type() != at::kFloat || !w.device().is_cpu() || w.dim() != 4 || w.size(1) != channels ||
+        w.size(2) != 1 || w.size(3) != 1)
+      return false;
+  return xs[0].size(2) % step == 0 && xs[0].size(3) % step == 0;
 }
 
-/// One kernel call for each part: its channels are a range of the weight's columns.
-std::vector<Pointwise> parts_of(at::TensorList xs, const at::Tensor& weight, const at::Tensor& transposed) {
-  std::vector<Pointwise> parts;
-  int64_t first = 0;
-  const int64_t outputs = weight.size(0);
-  for (const auto& x : xs) {
-    const auto extent = extent_of(x);
-    parts.push_back({extent.channels, extent.pixels, outputs, weight.data_ptr<float>() + first, weight.size(1),
-                     transposed.data_ptr<float>() + first * outputs});
-    first += extent.channels;
+at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& readings, at::Tensor& moments) {
+  const int64_t outputs = outputs_of(readings), step = readings[0].step;
+  auto y = empty_images(xs[0], outputs, xs[0].size(2) / step, xs[0].size(3) / step);
+  const auto extent = extent_of(y);
+  MomentParts parts(extent);
+  for_each_image(extent.images, scratch_of(xs), [&](int64_t image, float* scratch) {
+    float* to = y.data_ptr<float>() + image * extent.channels * extent.pixels;
+    for (const auto& reading : readings) {
+      int64_t channel = 0;
+      for (const auto& x : xs) {
+        const float* from = x.data_ptr<float>() + image * (x.numel() / x.size(0));
+        kernels().pointwise_forward(call_of(reading, x, channel, outputs), from, channel > 0, to + reading.first, scratch);
+        channel += x.size(1);
+      }
+    }
+    parts.add(image, to);
+  });
+  moments = parts.combine(y.data_ptr<float>());
+  return y;
+}
+
+/// The gradient of one part of x, and adds that of its columns of each weight to `dweights` (empty: not wanted).
+at::Tensor backward_part(const at::Tensor& x, int64_t channel, const std::vector<Reading>& readings, const at::Tensor& dy,
+                         bool wants_x, std::vector<variable_list>& dweights) {
+  const int64_t images = x.size(0), size = x.numel() / images, out_size = dy.numel() / images;
+  auto dx = wants_x ? empty_images(x, x.size(1), x.size(2), x.size(3)) : at::Tensor();
+  if (wants_x && readings[0].step > 1) dx.zero_();
+  for (size_t i = 0; i < readings.size(); ++i) {
+    const auto call = call_of(readings[i], x, channel, dy.size(1));
+    const int64_t weights = call.outputs * call.channels;
+    auto parts = dweights.empty() ? at::Tensor() : at::empty({images, call.outputs, call.channels}, x.options());
+    for_each_image(images, kernels().pointwise_scratch(call), [&](int64_t image, float* scratch) {
+      float* to = wants_x ? dx.data_ptr<float>() + image * size : nullptr;
+      float* own = parts.defined() ? parts.data_ptr<float>() + image * weights : nullptr;
+      const float* upstream = dy.data_ptr<float>() + image * out_size + readings[i].first;
+      kernels().pointwise_backward(call, x.data_ptr<float>() + image * size, upstream, to, own, scratch);
+    });
+    if (parts.defined()) dweights[i].push_back(parts.sum(0));
   }
-  return parts;
-}
-
-int64_t scratch_of(const std::vector<Pointwise>& parts) {
-  int64_t largest = 0;
-  for (const auto& part : parts) largest = std::max(largest, kernels().pointwise_scratch(part));
-  return largest;
+  return dx;
 }
 
 struct ReluPointwise : torch::autograd::Function<ReluPointwise> {
-  static variable_list forward(AutogradContext* context, at::TensorList xs, const at::Tensor& weight) {
-    const auto transposed = weight.flatten(1).t().contiguous();
-    const auto parts = parts_of(xs, weight, transposed);
-    auto y = empty_images(xs[0], weight.size(0), xs[0].size(2), xs[0].size(3));
-    const auto extent = extent_of(y);
-    MomentParts moments(extent);
-    for_each_image(extent.images, scratch_of(parts), [&](int64_t image, float* scratch) {
-      float* to = y.data_ptr<float>() + image * extent.channels * extent.pixels;
-      for (size_t i = 0; i < parts.size(); ++i) {
-        const float* from = xs[i].data_ptr<float>() + image * parts[i].channels * parts[i].pixels;
-        kernels().pointwise_forward(parts[i], from, i > 0, to, scratch);
-      }
-      moments.add(image, to);
-    });
+  static variable_list forward(AutogradContext* context, at::TensorList xs, at::TensorList weights) {
+    at::Tensor moments;
+    const auto y = forward_images(xs, readings_of(weights.vec()), moments);
     variable_list saved(xs.begin(), xs.end());
-    saved.push_back(weight);
+    saved.insert(saved.end(), weights.begin(), weights.end());
     context->save_for_backward(saved);
-    auto found = moments.combine(y.data_ptr<float>());
-    context->mark_non_differentiable({found});
-    return {y, found};
+    context->saved_data["parts"] = static_cast<int64_t>(xs.size());
+    context->mark_non_differentiable({moments});
+    return {y, moments};
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     auto xs = context->get_saved_variables();
-    const auto weight = xs.back();
-    xs.pop_back();
+    const auto parts = static_cast<size_t>(context->saved_data["parts"].toInt());
+    const std::vector<at::Tensor> weights(xs.begin() + static_cast<int64_t>(parts), xs.end());
+    xs.resize(parts);
+    const auto readings = readings_of(weights);
     const auto dy = channels_last(gradients[0]);
-    const auto transposed = weight.flatten(1).t().contiguous();
-    const auto parts = parts_of(xs, weight, transposed);
-    const bool wants_weight = context->needs_input_grad(xs.size());
-    variable_list result, dweights;
-    for (size_t i = 0; i < xs.size(); ++i) {
-      const auto [dx, dweight] = backward_part(parts[i], xs[i], dy, context->needs_input_grad(i), wants_weight);
-      result.push_back(dx);
-      dweights.push_back(dweight);
+    std::vector<variable_list> dweights(context->needs_input_grad(parts) ? weights.size() : 0);
+    variable_list result;
+    int64_t channel = 0;
+    for (size_t i = 0; i < parts; ++i) {
+      result.push_back(backward_part(xs[i], channel, readings, dy, context->needs_input_grad(i), dweights));
+      channel += xs[i].size(1);
     }
-    result.push_back(wants_weight ? at::cat(dweights, 1).view(weight.sizes()) : at::Tensor());
+    for (size_t i = 0; i < weights.size(); ++i)
+      result.push_back(dweights.empty() ? at::Tensor() : at::cat(dweights[i], 1).view(weights[i].sizes()));
     return result;
-  }
-
-  static std::pair<at::Tensor, at::Tensor> backward_part(const Pointwise& part, const at::Tensor& x, const at::Tensor& dy,
-                                                         bool wants_x, bool wants_weight) {
-    const int64_t images = x.size(0), size = part.channels * part.pixels, out_size = part.outputs * part.pixels;
-    const int64_t weights = part.outputs * part.channels;
-    auto dx = wants_x ? empty_images(x, x.size(1), x.size(2), x.size(3)) : at::Tensor();
-    auto dweight = wants_weight ? at::empty({images, part.outputs, part.channels}, x.options()) : at::Tensor();
-    for_each_image(images, kernels().pointwise_scratch(part), [&](int64_t image, float* scratch) {
-      float* to = wants_x ? dx.data_ptr<float>() + image * size : nullptr;
-      float* own = wants_weight ? dweight.data_ptr<float>() + image * weights : nullptr;
-      kernels().pointwise_backward(part, x.data_ptr<float>() + image * size, dy.data_ptr<float>() + image * out_size, to,
-                                   own, scratch);
-    });
-    return {dx, wants_weight ? dweight.sum(0) : dweight};
   }
 };
 
-std::tuple<at::Tensor, at::Tensor> relu_pointwise(at::TensorList xs, const at::Tensor& weight) {
-  if (!fits(xs, weight)) {
-    const auto x = xs.size() == 1 ? xs[0] : at::cat(xs, 1);
-    return {at::conv2d(at::relu(x), weight), at::empty({0}, weight.options())};
-  }
-  std::vector<at::Tensor> images;
+std::tuple<at::Tensor, at::Tensor> run(at::TensorList xs, const std::vector<at::Tensor>& weights) {
+  std::vector<at::Tensor> images, contiguous;
   for (const auto& x : xs) images.push_back(channels_last(x));
-  const auto result = ReluPointwise::apply(at::TensorList(images), weight.contiguous());
+  for (const auto& weight : weights) contiguous.push_back(weight.contiguous());
+  const auto result = ReluPointwise::apply(at::TensorList(images), at::TensorList(contiguous));
   return {result[0], result[1]};
+}
+
+at::Tensor relu_of(at::TensorList xs) { return at::relu(xs.size() == 1 ? xs[0] : at::cat(xs, 1)); }
+
+std::tuple<at::Tensor, at::Tensor> relu_pointwise(at::TensorList xs, const at::Tensor& weight) {
+  if (fits(xs, {weight})) return run(xs, {weight});
+  return {at::conv2d(relu_of(xs), weight), at::empty({0}, weight.options())};
+}
+
+std::tuple<at::Tensor, at::Tensor> factorized_reduce(at::TensorList xs, const at::Tensor& first,
+                                                     const at::Tensor& second) {
+  if (fits(xs, {first, second})) return run(xs, {first, second});
+  const auto x = relu_of(xs);
+  const auto shifted = x.slice(2, 1).slice(3, 1);
+  return {at::cat({at::conv2d(x, first, {}, 2), at::conv2d(shifted, second, {}, 2)}, 1), at::empty({0}, first.options())};
 }
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(ddsas, library) {
   library.def("relu_pointwise(Tensor[] xs, Tensor weight) -> (Tensor, Tensor)", relu_pointwise);
+  library.def("factorized_reduce(Tensor[] xs, Tensor first, Tensor second) -> (Tensor, Tensor)", factorized_reduce);
 }
 
 }  // namespace ddsas

@@ -1,5 +1,3 @@
-/** `ddsas export`: a trained network as an ONNX model, as a Python file with its weights, or as safetensors. */
-import { statSync } from 'node:fs'
 import { dirname, join, parse, resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { z } from 'zod'
@@ -17,13 +15,11 @@ import {
   type WeightFile,
   type WeightNotes,
 } from '../export/weights.ts'
-import { makeFolder, reportRead, writeFileAtomic } from '../runs/files.ts'
+import { makeFolder, writeFileAtomic } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
-import type { Genotype } from '../spaces/genotype.ts'
-import { parseGenotype, readGenotypeFile } from '../spaces/genotype-file.ts'
-import { isPublished, publishedGenotype } from '../spaces/published-genotypes.ts'
 import { networkKinds } from '../spaces/stem.ts'
 import { tidy } from '../torch/index.ts'
+import { isFolder, readGenotype, readRunGenotype } from './genotype.ts'
 
 /** What `--to` takes, and how the files are called. */
 const extensions = { onnx: '.onnx', pytorch: '.py', safetensors: '.safetensors' } as const
@@ -79,7 +75,7 @@ function wholeNumber(text: string): number {
 }
 
 function runExport(target: string, options: ExportOptions, print: (text: string) => void): void {
-  const found = isFolder(target) ? findInRun(target) : { ...readWeightFile(target), out: parse(target).name }
+  const found = isRun(target) ? findInRun(target) : { ...readWeightFile(target), out: parse(target).name }
   const trained = describe(target, found, options)
   const out = resolve(options.out ?? `${found.out}${extensions[options.to]}`)
   const files = filesOf(trained, options, out)
@@ -96,9 +92,9 @@ function runExport(target: string, options: ExportOptions, print: (text: string)
   )
 }
 
-function isFolder(path: string): boolean {
-  const status = reportRead(path, () => statSync(path, { throwIfNoEntry: false }))
-  if (status) return status.isDirectory()
+function isRun(path: string): boolean {
+  const folder = isFolder(path)
+  if (folder !== undefined) return folder
   throw new DdsasError('input', `${path} does not exist; name the folder of a run or a file of weights`)
 }
 
@@ -121,20 +117,6 @@ function findInRun(folder: string): Found {
   const known =
     config.success && Object.hasOwn(datasets, config.data.dataset) ? datasets[config.data.dataset] : {}
   return { ...known, ...(genotype ? { genotype } : {}), ...file, out: join(run.path, 'export', 'network') }
-}
-
-function readRunGenotype(run: RunFolder): Genotype | undefined {
-  const value = run.readGenotype()
-  return value === undefined ? undefined : parseGenotype(value, join(run.path, 'genotype.json'))
-}
-
-/** A genotype by its published name, of a run, or from a file. */
-function readGenotype(text: string): Genotype {
-  if (isPublished(text)) return publishedGenotype(text)
-  if (!isFolder(text)) return readGenotypeFile(text)
-  const found = readRunGenotype(RunFolder.open(text))
-  if (found) return found
-  throw new DdsasError('input', `${text} has no genotype.json yet; wait until its search has derived one`)
 }
 
 /** Everything about the network: from the command line, else from the weights, else as the published network is. */

@@ -5,7 +5,9 @@ import { Command, CommanderError } from 'commander'
 import { z } from 'zod'
 import { DdsasError, exitCodes } from '../errors.ts'
 import { dataCommand } from './data.ts'
+import { describeCommand } from './describe.ts'
 import { doctorCommand } from './doctor.ts'
+import { exportCommand } from './export.ts'
 import { searchCommand } from './search.ts'
 import { showCommand } from './show.ts'
 
@@ -14,8 +16,15 @@ export function createProgram(): Command {
   const program = new Command('ddsas')
     .description('search, train and export small accurate networks')
     .version(packageVersion())
-  for (const command of [searchCommand(), showCommand(), dataCommand(), doctorCommand()])
-    program.addCommand(command)
+  const commands = [
+    searchCommand(),
+    showCommand(),
+    describeCommand(),
+    exportCommand(),
+    dataCommand(),
+    doctorCommand(),
+  ]
+  for (const command of commands) program.addCommand(command)
   throwErrors(program)
   return program
 }

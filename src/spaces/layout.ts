@@ -62,7 +62,7 @@ export function cellSides(shapes: readonly CellShape[], sides: readonly [number,
 }
 
 function checkEven(side: number): void {
-  if (side % 2 === 0) return
+  if (side > 0 && side % 2 === 0) return
   throw new DdsasError(
     'input',
     `images come to ${side} px where a cell has to halve them: use a multiple of 4 px for a cifar network, of 32 for imagenet`,

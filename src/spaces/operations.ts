@@ -2,13 +2,12 @@
 import { BatchNorm2d, Conv2d, type Maker, type Module } from '../nn/index.ts'
 import {
   avgPool3,
-  cat,
   type Images,
   maxPool3,
   mix,
   mul,
   type NormStatistics,
-  relu,
+  factorizedReduce as reduceImages,
   reluPointwise,
   separable,
   slice,
@@ -71,13 +70,10 @@ export function factorizedReduce(inputs: number, outputs: number, affine: boolea
     conv_2: new Conv2d(inputs, outputs - half, 1, { stride: 2 }, maker),
     bn: new BatchNorm2d(outputs, affine, maker),
   }
-  const shifted = (x: Tensor) => slice(slice(x, 2, 1, x.shape[2]), 3, 1, x.shape[3])
+  const { conv_1: first, conv_2: second, bn: norm } = children
   const read = (parts: readonly Tensor[]) =>
-    tidy(() => {
-      const x = relu(parts.length === 1 ? parts[0] : cat(parts, 1))
-      return { x: cat([children.conv_1.forward(x), children.conv_2.forward(shifted(x))], 1) }
-    })
-  return { read, norm: children.bn, children }
+    reduceImages(parts, first.parameters.weight, second.parameters.weight)
+  return { read, norm, children }
 }
 
 function skip({ channels, stride, affine }: OperationOptions, maker: Maker): Operation {

@@ -119,6 +119,14 @@ export function reluPointwise(parts: readonly Tensor[], weight: Tensor): Images 
   return withMoments('ddsas::relu_pointwise', parts, weight)
 }
 
+/**
+ * Halves images after a ReLU: a 1x1 convolution of every second pixel, and one of those one further in both directions,
+ * side by side. Parts as in `reluPointwise`; weights [o, sum c_i, 1, 1].
+ */
+export function factorizedReduce(parts: readonly Tensor[], first: Tensor, second: Tensor): Images {
+  return withMoments('ddsas::factorized_reduce', parts, first, second)
+}
+
 function withMoments(name: string, ...args: Argument[]): Images {
   const [x, moments] = callMany(name, ...args)
   if (x === null) throw new DdsasError('torch', `${name} returned nothing`)

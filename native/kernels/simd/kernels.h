@@ -49,12 +49,16 @@ struct SeparableGradient {
   float* dpointwise;  // [outputs, channels]
 };
 
-/// A 1x1 convolution of relu(x).
+/// A 1x1 convolution of relu(x), of every `step`-th pixel from `offset` on in both directions.
 struct Pointwise {
-  int64_t channels, pixels, outputs;
-  const float* weight;      // row o begins at o * stride: [outputs, channels]
-  int64_t stride;
+  int64_t channels, outputs;
+  int64_t width;          // of the input
+  int64_t rows, columns;  // of the output
+  int64_t step, offset;
+  const float* weight;  // row o begins at o * weight_stride: [outputs, channels]
+  int64_t weight_stride;
   const float* transposed;  // [channels, outputs]
+  int64_t y_stride;         // floats from one pixel of y to the next
 };
 
 struct Kernels {
@@ -71,9 +75,10 @@ struct Kernels {
   void (*separable_backward)(const Separable&, const float* x, const float* dy, const SeparableGradient&,
                              float* scratch);
 
-  /// y [pixels, outputs] = the sum over parts of relu(part) x weight, plus y where `add`.
+  /// y [pixels, outputs] = relu(x) x weight, plus y where `add`.
   void (*pointwise_forward)(const Pointwise&, const float* x, bool add, float* y, float* scratch);
-  /// dx = gradient through the ReLU; dweight [outputs, channels] = this image's part. Null: left out.
+  /// dx = gradient through the ReLU of the pixels that are read, others are left as they are; dweight [outputs, channels]
+  /// = this image's part. Null: left out.
   void (*pointwise_backward)(const Pointwise&, const float* x, const float* dy, float* dx, float* dweight,
                              float* scratch);
 

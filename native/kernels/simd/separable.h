@@ -150,7 +150,8 @@ inline int64_t separable_scratch(const Separable& s) {
 inline void separable_forward(const Separable& s, const float* x, float* y, float* scratch) {
   float* a = scratch + window_scratch(s.window);
   spatial(s, x, a, scratch);
-  multiply(a, out_pixels(s.window), s.window.channels, s.transposed, s.outputs, s.outputs, false, y);
+  multiply({a, s.window.channels}, out_pixels(s.window), s.window.channels, {s.transposed, s.outputs}, s.outputs, false,
+           {y, s.outputs});
 }
 
 inline void separable_backward(const Separable& s, const float* x, const float* dy, const SeparableGradient& to,
@@ -161,42 +162,16 @@ inline void separable_backward(const Separable& s, const float* x, const float* 
   float* da = a + pixels * channels;
   if (to.dpointwise != nullptr) {
     spatial(s, x, a, scratch);
-    outer(dy, s.outputs, a, channels, pixels, to.dpointwise);
+    outer({dy, s.outputs}, s.outputs, {a, channels}, channels, pixels, to.dpointwise);
   }
   if (to.dz == nullptr && to.dspatial == nullptr) return;
-  multiply(dy, pixels, s.outputs, s.pointwise, channels, channels, false, da);
+  multiply({dy, s.outputs}, pixels, s.outputs, {s.pointwise, channels}, channels, false, {da, channels});
   with_window(window, [&](auto size, auto dilation, auto stride) {
     for_channel_blocks(channels, [&](auto width, int64_t c) {
       constexpr int W = width(), K = size(), D = dilation(), S = stride();
       if (to.dspatial != nullptr) weight_block<W, K, D, S>(s, c, x, da, to.dspatial, scratch);
       if (to.dz != nullptr) input_block<W, K, D, S>(s, c, x, da, to.dz, to.sums, scratch);
     });
-  });
-}
-
-inline int64_t pointwise_scratch(const Pointwise& p) { return p.channels * p.pixels; }
-
-inline void rectify_image(const Pointwise& p, const float* x, float* to) {
-  for_channel_blocks(p.channels * p.pixels,
-                     [&](auto width, int64_t i) { store<width()>(to + i, rectify<width()>(load<width()>(x + i))); });
-}
-
-inline void pointwise_forward(const Pointwise& p, const float* x, bool add, float* y, float* scratch) {
-  rectify_image(p, x, scratch);
-  multiply(scratch, p.pixels, p.channels, p.transposed, p.outputs, p.outputs, add, y);
-}
-
-inline void pointwise_backward(const Pointwise& p, const float* x, const float* dy, float* dx, float* dweight,
-                               float* scratch) {
-  if (dweight != nullptr) {
-    rectify_image(p, x, scratch);
-    outer(dy, p.outputs, scratch, p.channels, p.pixels, dweight);
-  }
-  if (dx == nullptr) return;
-  multiply(dy, p.pixels, p.outputs, p.weight, p.stride, p.channels, false, dx);
-  for_channel_blocks(p.channels * p.pixels, [&](auto width, int64_t i) {
-    constexpr int W = width();
-    store<W>(dx + i, load<W>(x + i) <= 0 ? Pack<W>{} : load<W>(dx + i));
   });
 }
 

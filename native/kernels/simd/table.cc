@@ -3,6 +3,7 @@
 // DDSAS_INSTRUCTIONS names the set and its namespace, DDSAS_WIDTH floats fit a register, DDSAS_REGISTERS there are.
 #include "kernels.h"
 #include "mix.h"
+#include "pointwise.h"
 #include "pool.h"
 #include "separable.h"
 

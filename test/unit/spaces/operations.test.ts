@@ -1,6 +1,8 @@
 /** Every operation: gradients by central differences, and compositions of ATen's operators over many shapes. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { type Maker, type Module, namedBuffers, namedParameters } from '../../../src/nn/index.ts'
 import {
   applyOperation,
@@ -32,7 +34,7 @@ import {
 import { assertNear, checkGradients, randomTensor, weighed } from './numerical.ts'
 
 // threads that wait should not keep others from computing; read when the engine is loaded
-process.env.OMP_WAIT_POLICY ??= 'passive'
+process.env.GOMP_SPINCOUNT ??= '0'
 const names = Object.keys(operations) as OperationName[]
 const makerOf = (dtype: Dtype): Maker => ({ device: 'cpu', generator: new Generator(0, 'weights'), dtype })
 
@@ -233,4 +235,18 @@ test("weights have PyTorch's names and shapes", () => {
     const wanted = [['conv_1.weight', [2, 6, 1, 1]], ['conv_2.weight', [3, 6, 1, 1]], ...norm]
     assert.deepEqual(shapesOf(halves), wanted)
   })
+})
+
+const overrun =
+  "libtorch 1.13's oneDNN overruns its scratch: 1x1, stride 2, below 16 channels, from 48 x 48 pixels"
+
+test('reducing large images of few channels leaves the heap whole', { todo: overrun }, () => {
+  const env: NodeJS.ProcessEnv = { ...process.env }
+  delete env.NODE_TEST_CONTEXT
+  const script = fileURLToPath(new URL('large-reduction.ts', import.meta.url))
+  const { status, signal, stdout } = spawnSync(process.execPath, ['--import', 'tsx', script], {
+    env,
+    encoding: 'utf8',
+  })
+  assert.deepEqual([status, signal, stdout], [0, null, 'done\n'])
 })

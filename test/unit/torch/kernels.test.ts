@@ -36,7 +36,7 @@ import { assertRefuses } from '../runs/temporary.ts'
 import { assertNear, randomTensor, weighed } from '../spaces/numerical.ts'
 
 // threads that wait should not keep others from computing; read when the engine is loaded
-process.env.OMP_WAIT_POLICY ??= 'passive'
+process.env.GOMP_SPINCOUNT ??= '0'
 
 type Operator = (...inputs: Tensor[]) => Tensor
 

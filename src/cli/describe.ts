@@ -1,0 +1,92 @@
+/** `ddsas describe`: size, cost and depth of the network that is built from a genotype. */
+import { Command, Option } from 'commander'
+import { DdsasError } from '../errors.ts'
+import { describeNetwork, type NetworkDescription } from '../spaces/describe.ts'
+import type { NetworkShape } from '../spaces/network.ts'
+import { type NetworkKind, networkKinds } from '../spaces/stem.ts'
+import { genotypeHelp, readGenotype } from './genotype.ts'
+import { wholeNumber } from './options.ts'
+
+/** What the papers retrain for each kind of images. */
+const usual = {
+  cifar: { channels: 36, cells: 20, classes: 10 },
+  imagenet: { channels: 48, cells: 14, classes: 1000 },
+} as const satisfies Record<NetworkKind, object>
+
+interface DescribeOptions {
+  readonly network: NetworkKind
+  readonly channels?: number
+  readonly cells?: number
+  readonly classes?: number
+  readonly imageSide?: number
+  readonly json?: boolean
+}
+
+/** The command. `print` receives what goes to standard output. */
+export function describeCommand(
+  print: (text: string) => void = (text) => process.stdout.write(text),
+): Command {
+  const kinds = Object.keys(networkKinds)
+  return new Command('describe')
+    .description('parameters, multiply-adds, depth and cells of the network built from a genotype')
+    .argument('<genotype>', genotypeHelp)
+    .addOption(new Option('--network <kind>', 'stem and auxiliary head').choices(kinds).default('cifar'))
+    .option('--channels <C>', 'channels of a node in the first cells (default: 36, imagenet 48)', wholeNumber)
+    .option('--cells <N>', 'how many cells (default: 20, imagenet 14)', wholeNumber)
+    .option('--classes <K>', 'how many classes (default: 10, imagenet 1000)', wholeNumber)
+    .option('--image-side <px>', 'height and width of the images (default: 32, imagenet 224)', wholeNumber)
+    .option('--json', 'print the result as JSON')
+    .action((text: string, options: DescribeOptions) => {
+      const genotype = readGenotype(text)
+      const { network: kind, imageSide, json } = options
+      const shape = { kind, genotype, ...usual[kind], ...sizesOf(options), auxiliary: true }
+      const description = describeNetwork(shape, imageSide)
+      print(json ? `${JSON.stringify(description)}\n` : describeText(text, shape, description))
+    })
+}
+
+/** Bounds keep a slip of the keyboard from asking for a network without end. */
+const most = { channels: 4096, cells: 1000, classes: 1_000_000 } as const
+
+/** The sizes that were given. */
+function sizesOf(options: DescribeOptions): Partial<Record<keyof typeof most, number>> {
+  const given: Partial<Record<keyof typeof most, number>> = {}
+  for (const key of ['channels', 'cells', 'classes'] as const) {
+    const value = options[key]
+    if (value === undefined) continue
+    if (value < 1 || value > most[key] || (key === 'channels' && value % 2 === 1)) {
+      const even = key === 'channels' ? ', even' : ''
+      throw new DdsasError('input', `--${key} ${value}: give 1 to ${most[key]}${even}`)
+    }
+    given[key] = value
+  }
+  return given
+}
+
+/** "3,600,334". */
+function grouped(value: number): string {
+  return value.toLocaleString('en-US')
+}
+
+function describeText(name: string, shape: NetworkShape, description: NetworkDescription): string {
+  const { kind, channels, cells, classes } = shape
+  const { parameters, parametersWithAuxiliary, multiplyAdds, depth, imageSide } = description
+  const rows = description.cells.map(({ type, output, parameters: own, multiplyAdds: cost }, index) =>
+    [
+      String(index).padStart(4),
+      type.padEnd(6),
+      output.join(' x ').padStart(16),
+      grouped(own).padStart(13),
+      grouped(cost).padStart(15),
+    ].join('  '),
+  )
+  return `${[
+    `${name}: ${kind} network, C = ${channels}, ${cells} cells, ${classes} classes, ${imageSide} px`,
+    `parameters:    ${grouped(parameters)} (${grouped(parametersWithAuxiliary)} with the auxiliary head)`,
+    `multiply-adds: ${grouped(multiplyAdds)} for an image: convolutions and linear layers, as DARTS counts`,
+    `depth:         ${depth} convolutions and linear layers on the longest way`,
+    '',
+    `${'cell'.padStart(4)}  ${'type'.padEnd(6)}  ${'output'.padStart(16)}  ${'parameters'.padStart(13)}  ${'multiply-adds'.padStart(15)}`,
+    ...rows,
+  ].join('\n')}\n`
+}

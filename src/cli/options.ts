@@ -1,0 +1,59 @@
+/** Options that several commands take. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Command, InvalidArgumentError } from 'commander'
+import { deviceNames } from '../torch/device.ts'
+
+/** The options of a command that begins a run or goes on with one. */
+export interface RunOptions {
+  readonly data?: string
+  readonly out?: string
+  readonly set: readonly string[]
+  readonly seed?: number
+  readonly epochs?: number
+  readonly device?: string
+  readonly threads?: number
+  readonly resume?: string
+  readonly checkpoint?: number
+  readonly json?: boolean
+}
+
+/** For an option that takes 0, 1, 2, … */
+export function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('a whole number is wanted')
+  return Number(text)
+}
+
+/** Gives a command the options of `RunOptions`. */
+export function addRunOptions(command: Command): Command {
+  return command
+    .option('--data <dir>', 'folder with the data set (default: data, or what the resumed run used)')
+    .option('--out <dir>', 'folder of the run (default: runs/<preset>, numbered when it exists)')
+    .option(
+      '--set <key=value>',
+      'change a setting; may be repeated',
+      (value, all: string[]) => [...all, value],
+      [],
+    )
+    .option('--seed <n>', 'the same seed on the same machine gives the same run', wholeNumber)
+    .option('--epochs <n>', 'how many epochs', wholeNumber)
+    .option('--device <name>', deviceNames.join(', '))
+    .option('--threads <n>', 'threads for one operator (default: all cores)', wholeNumber)
+    .option('--resume <run>', 'go on with a run, from its latest checkpoint')
+    .option('--checkpoint <step>', 'with --resume: go on from this checkpoint', wholeNumber)
+    .option('--json', 'print one JSON object a line instead of progress')
+}
+
+/** The named options are short for `--set`. */
+export function settingsOf({ set, seed, epochs, device, threads }: RunOptions): string[] {
+  const short = Object.entries({ seed, epochs, device, threads })
+  return [...set, ...short.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]))]
+}
+
+/** runs/demo, runs/demo-2, …: the first that does not exist. */
+export function freeFolder(name: string): string {
+  for (let number = 1; ; number++) {
+    const path = join('runs', number === 1 ? name : `${name}-${number}`)
+    if (!existsSync(path)) return path
+  }
+}
