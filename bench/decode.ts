@@ -14,7 +14,7 @@ import { imagePath } from '../src/data/folder.ts'
 import { readImageSize } from '../src/data/image-decode.ts'
 import { type Box, drawImage, randomBox } from '../src/data/image-transform.ts'
 import { FolderStream, type ImageFolder, imagenetTraining, readImageFolder } from '../src/data/index.ts'
-import { Generator } from '../src/torch/index.ts'
+import { adopt, Generator } from '../src/torch/index.ts'
 import { machine, median } from './measure.ts'
 
 const { values } = parseArgs({
@@ -86,8 +86,7 @@ function stream(folder: ImageFolder) {
     const source = new FolderStream(folder, options, new Generator(seed++))
     const take = async () => {
       const { images, labels } = await source.next()
-      images.dispose()
-      labels.dispose()
+      for (const tensor of [images, labels]) adopt(tensor).dispose()
     }
     for (let warm = 0; warm < ahead + 1; warm++) await take()
     const batches = source.batchesPerPass

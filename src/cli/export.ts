@@ -1,3 +1,4 @@
+/** `ddsas export`: the network of a run or of a weight file for ONNX Runtime, PyTorch, or as safetensors. */
 import { dirname, join, parse, resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { z } from 'zod'

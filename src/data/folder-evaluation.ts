@@ -17,7 +17,7 @@ export interface FolderEvaluationOptions {
   readonly onSkip?: OnSkip | undefined
 }
 
-/** While one is used, the next is decoded; the files of the one after are read before. */
+/** While one is used: the pixels of the next, the sizes of the one after. */
 const batchesAhead = 2
 
 interface DecodedBatch {
@@ -62,10 +62,7 @@ async function decodeBatch(
   const boxOf = (image: ImageSize) => centreBox(image, transform)
   const reading = { size: transform.size, margin: true, boxOf }
   const decoded = await Promise.all(
-    positions.map(async (position) => {
-      const file = await images.read(position)
-      return { position, image: file && (await images.decode(position, file, reading)) }
-    }),
+    positions.map(async (position) => ({ position, image: await images.decode(position, reading) })),
   )
   const sound = decoded.flatMap(({ position, image }) => (image ? [{ position, image }] : []))
   return {

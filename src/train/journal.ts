@@ -1,8 +1,8 @@
 /** What a run writes of its progress: a line in metrics.jsonl and scalars for TensorBoard at each step and epoch. */
 import { EventWriter } from '../runs/events.ts'
 import type { RunFolder } from '../runs/folder.ts'
+import { flatten } from './config.ts'
 import type { EpochReport, StepReport } from './report.ts'
-import { flatten } from './settings.ts'
 
 type Line = Readonly<Record<string, unknown>>
 

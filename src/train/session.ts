@@ -11,7 +11,7 @@ import { Ddsas } from '../strategies/ddsas.ts'
 import type { Strategy } from '../strategies/strategy.ts'
 import { decodeSafetensors, encodeSafetensors, Generator, type Tensor, tidy } from '../torch/index.ts'
 import { type Average, emptyAverage } from './averages.ts'
-import { type SearchConfig, searchConfigSchema } from './config.ts'
+import { describeDifferences, type SearchConfig, searchConfigSchema } from './config.ts'
 import { splitInHalves, toTensors } from './parts.ts'
 
 /** Where a search stands, as plain data. */
