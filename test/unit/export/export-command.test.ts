@@ -114,7 +114,7 @@ test('what cannot be exported is refused, and nothing is written', async (t) => 
   const out = join(folder, 'network.onnx')
   const to = (...args: string[]) => [weights, '--to', 'onnx', '--out', out, ...args]
   await refused(to(), 'input', /weights\.pt does not tell its genotype/)
-  await refused(to('--genotype', 'DDSAS_cifar11'), 'input', /DDSAS_cifar11 does not exist/)
+  await refused(to('--genotype', 'DDSAS_cifar11'), 'input', /'DDSAS_cifar11' is no genotype/)
   await refused(
     to('--genotype', 'DDSAS_cifar10'),
     'checkpoint',
