@@ -237,16 +237,18 @@ test("weights have PyTorch's names and shapes", () => {
   })
 })
 
-const overrun =
-  "libtorch 1.13's oneDNN overruns its scratch: 1x1, stride 2, below 16 channels, from 48 x 48 pixels"
+// libtorch 1.13's oneDNN overruns its scratch: 1x1 of stride 2 in channels last, below 16 channels, from 48 x 48 pixels
+const manners = {
+  kernels: {},
+  'ATen alone': { todo: "factorized_reduce's composition has a 1x1 of stride 2" },
+}
 
-test('reducing large images of few channels leaves the heap whole', { todo: overrun }, () => {
-  const env: NodeJS.ProcessEnv = { ...process.env }
-  delete env.NODE_TEST_CONTEXT
-  const script = fileURLToPath(new URL('large-reduction.ts', import.meta.url))
-  const { status, signal, stdout } = spawnSync(process.execPath, ['--import', 'tsx', script], {
-    env,
-    encoding: 'utf8',
+for (const [manner, options] of Object.entries(manners))
+  test(`reducing large images of few channels leaves the heap whole: ${manner}`, options, () => {
+    const env: NodeJS.ProcessEnv = { ...process.env }
+    delete env.NODE_TEST_CONTEXT
+    const script = fileURLToPath(new URL('large-reduction.ts', import.meta.url))
+    const args = ['--import', 'tsx', script, manner]
+    const { status, signal, stdout } = spawnSync(process.execPath, args, { env, encoding: 'utf8' })
+    assert.deepEqual([status, signal, stdout], [0, null, 'done\n'])
   })
-  assert.deepEqual([status, signal, stdout], [0, null, 'done\n'])
-})
