@@ -238,13 +238,8 @@ test("weights have PyTorch's names and shapes", () => {
 })
 
 // libtorch 1.13's oneDNN overruns its scratch: 1x1 of stride 2 in channels last, below 16 channels, from 48 x 48 pixels
-const manners = {
-  kernels: {},
-  'ATen alone': { todo: "factorized_reduce's composition has a 1x1 of stride 2" },
-}
-
-for (const [manner, options] of Object.entries(manners))
-  test(`reducing large images of few channels leaves the heap whole: ${manner}`, options, () => {
+for (const manner of ['kernels', 'ATen alone'])
+  test(`reducing large images of few channels leaves the heap whole: ${manner}`, () => {
     const env: NodeJS.ProcessEnv = { ...process.env }
     delete env.NODE_TEST_CONTEXT
     const script = fileURLToPath(new URL('large-reduction.ts', import.meta.url))
