@@ -63,13 +63,6 @@ export const publishedGenotypes = {
     `sep_conv_3x3 0, skip_connect 1, dil_conv_5x5 2, max_pool_3x3 1,
      sep_conv_3x3 2, sep_conv_3x3 1, sep_conv_5x5 0, sep_conv_3x3 3`,
   ),
-  /** P-DARTS, found on CIFAR-10. */
-  PDARTS: genotype(
-    `skip_connect 0, dil_conv_3x3 1, skip_connect 0, sep_conv_3x3 1,
-     sep_conv_3x3 1, sep_conv_3x3 3, sep_conv_3x3 0, dil_conv_5x5 4`,
-    `avg_pool_3x3 0, sep_conv_5x5 1, sep_conv_3x3 0, dil_conv_5x5 2,
-     max_pool_3x3 0, dil_conv_3x3 1, dil_conv_3x3 1, dil_conv_5x5 3`,
-  ),
   /** GDAS. */
   GDAS_V1: genotype(
     `skip_connect 0, skip_connect 1, skip_connect 0, sep_conv_5x5 2,
