@@ -11,10 +11,10 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import sharp from 'sharp'
 import { imagePath } from '../src/data/folder.ts'
-import { readImageSize } from '../src/data/image-decode.ts'
+import { imageSize, readImageFile } from '../src/data/image-decode.ts'
 import { type Box, drawImage, randomBox } from '../src/data/image-transform.ts'
 import { FolderStream, type ImageFolder, imagenetTraining, readImageFolder } from '../src/data/index.ts'
-import { adopt, Generator } from '../src/torch/index.ts'
+import { Generator } from '../src/torch/index.ts'
 import { machine, median } from './measure.ts'
 
 const { values } = parseArgs({
@@ -86,7 +86,8 @@ function stream(folder: ImageFolder) {
     const source = new FolderStream(folder, options, new Generator(seed++))
     const take = async () => {
       const { images, labels } = await source.next()
-      for (const tensor of [images, labels]) adopt(tensor).dispose()
+      images.dispose()
+      labels.dispose()
     }
     for (let warm = 0; warm < ahead + 1; warm++) await take()
     const batches = source.batchesPerPass
@@ -100,9 +101,9 @@ function stream(folder: ImageFolder) {
 
 async function randomBoxes(folder: ImageFolder): Promise<Box[]> {
   const generator = new Generator(2)
-  const sizes = Array.from({ length: folder.count }, (_, index) => readImageSize(imagePath(folder, index)))
-  return (await Promise.all(sizes)).map((size) =>
-    randomBox(size, drawImage(imagenetTraining, generator), imagenetTraining),
+  const files = folder.files.map((_, index) => readImageFile(imagePath(folder, index)))
+  return (await Promise.all(files)).map((file) =>
+    randomBox(imageSize(file), drawImage(imagenetTraining, generator), imagenetTraining),
   )
 }
 

@@ -32,7 +32,7 @@ struct Box {
   double left, top, width, height;
 };
 
-/// Mirrored or not, then the jitter's operations in their order (-1: none).
+/// Mirrored or not, then the jitter's operations in their order, each at most once (-1: no more).
 struct Draw {
   int32_t flip, order[4];
 };
@@ -47,11 +47,12 @@ struct Taps {
   std::vector<float> weights;
 };
 
-/// Weights of the triangle filter that maps `length` pixels from `start` on to `out`, among `in` pixels.
-Taps make_taps(double start, double length, int64_t in, int64_t out) {
+/// Weights, times `unit`, of the triangle filter that maps `length` pixels from `start` on to `out`, among `in` pixels.
+Taps make_taps(double start, double length, int64_t in, int64_t out, double unit) {
   const double scale = length / static_cast<double>(out), radius = std::max(scale, 1.0);
   Taps taps;
-  taps.width = std::min<int64_t>(in, static_cast<int64_t>(std::ceil(radius)) * 2 + 1);
+  // the whole numbers between two that lie 2 radius apart
+  taps.width = std::min<int64_t>(in, static_cast<int64_t>(std::ceil(2 * radius)));
   taps.first.resize(out);
   taps.weights.assign(out * taps.width, 0.0f);
   std::vector<double> row(taps.width);
@@ -68,7 +69,7 @@ Taps make_taps(double start, double length, int64_t in, int64_t out) {
       sum += row[k];
     }
     taps.first[i] = first;
-    for (int64_t k = 0; k < taps.width; ++k) taps.weights[i * taps.width + k] = static_cast<float>(row[k] / sum);
+    for (int64_t k = 0; k < taps.width; ++k) taps.weights[i * taps.width + k] = static_cast<float>(row[k] / sum * unit);
   }
   return taps;
 }
@@ -82,24 +83,39 @@ DDSAS_VECTORS void blend_rows(const uint8_t* rows, int64_t values, const float* 
   }
 }
 
-/// Four floats as one register: a pixel's channels and one value more, which is not used.
-typedef float Pixel __attribute__((vector_size(16)));
+/// Two pixels as one register: channels and a value that is not used, of the same column in two rows.
+typedef float PixelPair __attribute__((vector_size(32)));
+constexpr int64_t pair_floats = 8;
 
-/// One row of pixels -> `size` values in each of three planes, scaled to 0..1.
-void resize_row(const float* row, const Taps& taps, int64_t size, bool flip, float* red, float* green, float* blue) {
-  for (int64_t i = 0; i < size; ++i) {
-    const int64_t from = flip ? size - 1 - i : i;
-    const float* weights = taps.weights.data() + from * taps.width;
-    const float* pixels = row + channels * taps.first[from];
-    Pixel sum = {0, 0, 0, 0};
-    for (int64_t k = 0; k < taps.width; ++k) {
-      Pixel pixel;
-      std::memcpy(&pixel, pixels + channels * k, sizeof pixel);
-      sum += weights[k] * pixel;
+/// Lays two rows of pixels side by side. Each is read one value beyond its end.
+void pair_up(const float* upper, const float* lower, int64_t width, float* pairs) {
+  for (int64_t x = 0; x < width; ++x, pairs += pair_floats) {
+    std::memcpy(pairs, upper + channels * x, pair_floats / 2 * sizeof(float));
+    std::memcpy(pairs + pair_floats / 2, lower + channels * x, pair_floats / 2 * sizeof(float));
+  }
+}
+
+/// Two rows laid side by side -> `size` values each in three planes, whose rows follow each other.
+DDSAS_VECTORS void resize_rows(const float* pairs, const Taps& taps, int64_t size, bool flip, float* red, float* green,
+                               float* blue) {
+  const int64_t* first = taps.first.data();
+  const float* weights = taps.weights.data();
+  const int64_t count = taps.width;
+  for (int64_t i = 0; i < size; ++i, weights += count) {
+    const float* from = pairs + pair_floats * first[i];
+    PixelPair sum = {0, 0, 0, 0, 0, 0, 0, 0};
+    for (int64_t k = 0; k < count; ++k) {
+      PixelPair pixels;
+      std::memcpy(&pixels, from + pair_floats * k, sizeof pixels);
+      sum += weights[k] * pixels;
     }
-    red[i] = sum[0] * (1.0f / 255);
-    green[i] = sum[1] * (1.0f / 255);
-    blue[i] = sum[2] * (1.0f / 255);
+    const int64_t to = flip ? size - 1 - i : i;
+    red[to] = sum[0];
+    green[to] = sum[1];
+    blue[to] = sum[2];
+    red[to + size] = sum[4];
+    green[to + size] = sum[5];
+    blue[to + size] = sum[6];
   }
 }
 
@@ -114,7 +130,7 @@ DDSAS_VECTORS void adjust_brightness(float* values, int64_t count, float factor)
   for (int64_t i = 0; i < count; ++i) values[i] = clamp01(values[i] * factor);
 }
 
-DDSAS_VECTORS double mean_grey(const float* red, const float* green, const float* blue, int64_t count) {
+DDSAS_VECTORS double sum_grey(const float* red, const float* green, const float* blue, int64_t count) {
   double sums[lanes] = {};
   int64_t i = 0;
   for (; i + lanes <= count; i += lanes)
@@ -122,7 +138,7 @@ DDSAS_VECTORS double mean_grey(const float* red, const float* green, const float
   for (; i < count; ++i) sums[0] += grey_of(red[i], green[i], blue[i]);
   double sum = 0;
   for (const double part : sums) sum += part;
-  return sum / static_cast<double>(count);
+  return sum;
 }
 
 DDSAS_VECTORS void blend_with(float* values, int64_t count, float factor, float other) {
@@ -175,40 +191,81 @@ DDSAS_VECTORS void normalise(const float* __restrict red, const float* __restric
   }
 }
 
-/// Three planes of one image, and the row under work with room for the value beyond its end that a Pixel reads.
+/// Three planes of one image, 0..1, each with a row to spare, and the rows under work.
 struct Scratch {
-  int64_t count;
-  std::vector<float> planes, row;
+  int64_t count, stride;
+  std::vector<float> planes, upper, lower, pairs;
 
-  explicit Scratch(int64_t size) : count(size * size), planes(channels * size * size) {}
+  explicit Scratch(int64_t size) : count(size * size), stride(count + size), planes(channels * stride) {}
   float* red() { return planes.data(); }
-  float* green() { return planes.data() + count; }
-  float* blue() { return planes.data() + 2 * count; }
+  float* green() { return planes.data() + stride; }
+  float* blue() { return planes.data() + 2 * stride; }
 };
 
+/// Two rows at a time; with an odd size, the last one goes a second time to the spare row.
 void resize(const at::Tensor& image, const Box& box, bool flip, int64_t size, Scratch& scratch) {
   const int64_t height = image.size(0), width = image.size(1), values = channels * width;
-  const Taps down = make_taps(box.top, box.height, height, size);
-  const Taps across = make_taps(box.left, box.width, width, size);
-  scratch.row.resize(values + 1);
+  const Taps down = make_taps(box.top, box.height, height, size, 1.0 / 255);
+  const Taps across = make_taps(box.left, box.width, width, size, 1);
+  scratch.upper.resize(values + 1);
+  scratch.lower.resize(values + 1);
+  scratch.pairs.resize(pair_floats * width);
   const auto* pixels = image.data_ptr<uint8_t>();
-  for (int64_t y = 0; y < size; ++y) {
-    const auto* rows = pixels + down.first[y] * values;
-    blend_rows(rows, values, down.weights.data() + y * down.width, down.width, scratch.row.data());
+  const auto blend = [&](int64_t y, std::vector<float>& row) {
+    blend_rows(pixels + down.first[y] * values, values, down.weights.data() + y * down.width, down.width, row.data());
+  };
+  for (int64_t y = 0; y < size; y += 2) {
+    blend(y, scratch.upper);
+    blend(std::min(y + 1, size - 1), scratch.lower);
+    pair_up(scratch.upper.data(), scratch.lower.data(), width, scratch.pairs.data());
     const int64_t at = y * size;
-    resize_row(scratch.row.data(), across, size, flip, scratch.red() + at, scratch.green() + at, scratch.blue() + at);
+    resize_rows(scratch.pairs.data(), across, size, flip, scratch.red() + at, scratch.green() + at,
+                scratch.blue() + at);
   }
 }
 
-void jitter(int32_t operation, const float* factors, Scratch& scratch) {
+/// Part of the three planes of an image.
+struct Colours {
+  float *red, *green, *blue;
+  int64_t count;
+};
+
+/// The image in parts small enough to stay in the nearest cache over several operations.
+template <typename Body>
+void for_each_part(Scratch& scratch, Body body) {
+  constexpr int64_t pixels = 1024;
+  for (int64_t at = 0; at < scratch.count; at += pixels) {
+    const int64_t count = std::min(pixels, scratch.count - at);
+    body(at, Colours{scratch.red() + at, scratch.green() + at, scratch.blue() + at, count});
+  }
+}
+
+/// mean: the image's mean grey, for the contrast.
+void apply(int32_t operation, const float* factors, double mean, const Colours& part) {
   const float factor = factors[operation];
-  const int64_t count = scratch.count;
-  float *red = scratch.red(), *green = scratch.green(), *blue = scratch.blue();
-  if (operation == brightness) adjust_brightness(red, channels * count, factor);
-  if (operation == contrast)
-    blend_with(red, channels * count, factor, (1.0f - factor) * static_cast<float>(mean_grey(red, green, blue, count)));
-  if (operation == saturation) adjust_saturation(red, green, blue, count, factor);
-  if (operation == hue) adjust_hue(red, green, blue, count, 6.0f * factor);
+  if (operation == saturation) adjust_saturation(part.red, part.green, part.blue, part.count, factor);
+  if (operation == hue) adjust_hue(part.red, part.green, part.blue, part.count, 6.0f * factor);
+  for (float* plane : {part.red, part.green, part.blue}) {
+    if (operation == brightness) adjust_brightness(plane, part.count, factor);
+    if (operation == contrast) blend_with(plane, part.count, factor, (1.0f - factor) * static_cast<float>(mean));
+  }
+}
+
+/// Jitters and normalises: once over the image up to the contrast, which needs the mean of all, and once from there.
+void jitter(const Draw& draw, const float* factors, const float* scale, const float* shift, Scratch& scratch,
+            float* to) {
+  const auto* end = std::find(draw.order, draw.order + jitters, -1);
+  const auto* turn = std::find(draw.order, end, contrast);
+  double sum = 0;
+  for_each_part(scratch, [&](int64_t, const Colours& part) {
+    for (const auto* operation = draw.order; operation != turn; ++operation) apply(*operation, factors, 0, part);
+    if (turn != end) sum += sum_grey(part.red, part.green, part.blue, part.count);
+  });
+  const double mean = sum / static_cast<double>(scratch.count);
+  for_each_part(scratch, [&](int64_t at, const Colours& part) {
+    for (const auto* operation = turn; operation != end; ++operation) apply(*operation, factors, mean, part);
+    normalise(part.red, part.green, part.blue, part.count, scale, shift, to + channels * at);
+  });
 }
 
 void check_image(const at::Tensor& image, const Box& box) {
@@ -224,8 +281,11 @@ void check_image(const at::Tensor& image, const Box& box) {
 }
 
 void check_draw(const Draw& draw, const float* factors) {
-  for (const int32_t operation : draw.order)
+  for (const int32_t operation : draw.order) {
     TORCH_CHECK(operation >= -1 && operation < jitters, "operation ", operation, " of the jitter's ", int{jitters});
+    TORCH_CHECK(operation < 0 || std::count(draw.order, draw.order + jitters, operation) == 1, "operation ", operation,
+                " is drawn twice");
+  }
   TORCH_CHECK(std::abs(factors[hue]) <= 0.5f, "a hue is turned by -0.5 to 0.5, not ", factors[hue]);
 }
 
@@ -263,10 +323,7 @@ at::Tensor image_augment(at::TensorList images, const at::Tensor& boxes, const a
     check_image(images[i], box);
     check_draw(draw, factor);
     resize(images[i], box, draw.flip != 0, size, scratch);
-    for (const int32_t operation : draw.order)
-      if (operation >= 0) jitter(operation, factor, scratch);
-    normalise(scratch.red(), scratch.green(), scratch.blue(), scratch.count, scale, shift,
-              result.data_ptr<float>() + i * channels * scratch.count);
+    jitter(draw, factor, scale, shift, scratch, result.data_ptr<float>() + i * channels * scratch.count);
   }
   return result;
 }

@@ -1,9 +1,11 @@
-/** The commands `ddsas data fetch` and `ddsas data info`. */
+/** The commands `ddsas data fetch` and `ddsas data info`; `check` and `stats` are in data-folder.ts. */
 import { SingleBar } from 'cli-progress'
 import { Command } from 'commander'
-import { type CifarInfo, cifarInfo } from '../data/cifar-info.ts'
+import { type CifarInfo, cifarInfo, type SplitInfo } from '../data/cifar-info.ts'
 import { parseCifarName } from '../data/cifar-layout.ts'
 import { type FetchProgress, type FetchResult, type FetchStage, fetchDataset } from '../data/fetch.ts'
+import { type FolderInfo, folderInfo } from '../data/folder-info.ts'
+import { checkCommand, guessDataset, statsCommand } from './data-folder.ts'
 
 const defaultDirectory = 'data'
 
@@ -23,9 +25,11 @@ export function dataCommand(): Command {
     .command('info')
     .description('count images and classes and print fingerprints')
     .argument('[dir]', 'data folder', defaultDirectory)
-    .option('--dataset <name>', 'cifar10 or cifar100', 'cifar10')
+    .option('--dataset <name>', 'folder, cifar10 or cifar100 (default: folder where DIR/train is one)')
     .option('--json', 'print the result as JSON')
     .action(infoAction)
+  data.addCommand(checkCommand())
+  data.addCommand(statsCommand())
   return data
 }
 
@@ -64,22 +68,43 @@ function fetchText({ dataset, folder, fetched }: FetchResult): string {
   return fetched ? `${dataset} is ready in ${folder}` : `${dataset} is already in ${folder}, checksums agree`
 }
 
-function infoAction(directory: string, { dataset, json }: { dataset: string; json?: boolean }): void {
-  const info = cifarInfo(directory, parseCifarName(dataset))
+interface InfoFlags {
+  readonly dataset?: string
+  readonly json?: boolean
+}
+
+function infoAction(directory: string, { dataset = guessDataset(directory), json }: InfoFlags): void {
+  const info = dataset === 'folder' ? folderInfo(directory) : cifarInfo(directory, parseCifarName(dataset))
   console.log(json ? JSON.stringify(info) : infoText(info))
 }
 
-function infoText({ dataset, directory, classes, train, test }: CifarInfo): string {
+function infoText(info: CifarInfo | FolderInfo): string {
+  const { dataset, directory, classes, train } = info
+  const others: Readonly<Record<string, SplitInfo | undefined>> =
+    info.dataset === 'folder' ? { val: info.val } : { test: info.test }
+  const splits = Object.entries({ train, ...others }).flatMap(([name, split]) =>
+    split ? [{ name, ...split }] : [],
+  )
   const width = Math.max(...classes.map((name) => name.length), 'class'.length)
-  const row = (name: string, a: unknown, b: unknown) =>
-    `${name.padEnd(width)} ${String(a).padStart(8)} ${String(b).padStart(8)}`
+  const row = (first: string, cells: readonly unknown[]) =>
+    [first.padEnd(width), ...cells.map((cell) => String(cell).padStart(8))].join(' ')
   return [
     `${dataset} in ${directory}: ${classes.length} classes`,
-    row('class', 'train', 'test'),
-    ...classes.map((name, label) => row(name, train.perClass[label], test.perClass[label])),
-    row('all', train.count, test.count),
-    `train sha256 ${train.fingerprint}`,
-    `test  sha256 ${test.fingerprint}`,
+    row(
+      'class',
+      splits.map(({ name }) => name),
+    ),
+    ...classes.map((name, label) =>
+      row(
+        name,
+        splits.map(({ perClass }) => perClass[label]),
+      ),
+    ),
+    row(
+      'all',
+      splits.map(({ count }) => count),
+    ),
+    ...splits.map(({ name, fingerprint }) => `${name.padEnd(5)} sha256 ${fingerprint}`),
   ].join('\n')
 }
 

@@ -102,7 +102,7 @@ function isRun(path: string): boolean {
 /** Weights with what is known beside them, and where their export goes unless told otherwise, without the extension. */
 type Found = WeightFile & { readonly out: string }
 
-const runConfigSchema = z.object({ dataset: z.string() })
+const runConfigSchema = z.object({ config: z.object({ dataset: z.string() }) })
 
 /** The weights of a training run's last checkpoint. */
 function findInRun(folder: string): Found {
@@ -115,8 +115,8 @@ function findInRun(folder: string): Found {
     throw new DdsasError('input', `${run.path} is a search; train its cell first: ddsas train ${folder}`)
   const config = runConfigSchema.safeParse(run.config)
   const genotype = readRunGenotype(run)
-  const known =
-    config.success && Object.hasOwn(datasets, config.data.dataset) ? datasets[config.data.dataset] : {}
+  const dataset = config.success ? config.data.config.dataset : ''
+  const known = Object.hasOwn(datasets, dataset) ? datasets[dataset] : {}
   return { ...known, ...(genotype ? { genotype } : {}), ...file, out: join(run.path, 'export', 'network') }
 }
 

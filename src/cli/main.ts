@@ -7,9 +7,11 @@ import { DdsasError, exitCodes } from '../errors.ts'
 import { dataCommand } from './data.ts'
 import { describeCommand } from './describe.ts'
 import { doctorCommand } from './doctor.ts'
+import { evaluateCommand } from './evaluate.ts'
 import { exportCommand } from './export.ts'
 import { searchCommand } from './search.ts'
 import { showCommand } from './show.ts'
+import { trainCommand } from './train.ts'
 
 /** The program with all its commands; it throws instead of ending the process. */
 export function createProgram(): Command {
@@ -18,6 +20,8 @@ export function createProgram(): Command {
     .version(packageVersion())
   const commands = [
     searchCommand(),
+    trainCommand(),
+    evaluateCommand(),
     showCommand(),
     describeCommand(),
     exportCommand(),

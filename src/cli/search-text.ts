@@ -29,7 +29,8 @@ export function formatDuration(seconds: number): string {
   return hours < 47.95 ? `${hours.toFixed(1)} h` : `${(hours / 24).toFixed(1)} d`
 }
 
-const percent = (part: number) => `${(100 * part).toFixed(1)} %`
+/** "12.3 %". */
+export const percent = (part: number) => `${(100 * part).toFixed(1)} %`
 
 function describeStanding(at: Standing): string {
   const { step, steps, loss, accuracy, secondsPerStep, memory, secondsLeft } = at

@@ -26,7 +26,7 @@ async function searchAction(preset: string | undefined, options: RunOptions): Pr
   try {
     const { run, genotype } = await runSearch(request, display)
     const drawings = await drawCells(run, genotype)
-    display.result(genotype, run.path, drawings)
+    display.result({ run: run.path, genotype, drawings })
   } finally {
     display.stop()
   }

@@ -41,7 +41,8 @@ export async function checkImageFolder(
     await forEachInFlight(folder.count, tasksInFlight, async (position) => {
       const reason = await whyCorrupt(imagePath(folder, position))
       if (reason !== undefined) found.set(position, reason)
-      onProgress?.(++checked, total)
+      checked++
+      onProgress?.(checked, total)
     })
     const positions = [...found.keys()].sort((a, b) => a - b)
     for (const position of positions)

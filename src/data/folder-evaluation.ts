@@ -17,12 +17,18 @@ export interface FolderEvaluationOptions {
   readonly onSkip?: OnSkip | undefined
 }
 
-/** While one is used: the pixels of the next, the sizes of the one after. */
+/** How many batches are prepared while one is used. */
 const batchesAhead = 2
 
 interface DecodedBatch {
   readonly images: readonly DrawnImage[]
   readonly labels: readonly number[]
+}
+
+interface ComingBatch {
+  /** All files are read, so that their decoding is with the thread pool. */
+  readonly reading: Promise<unknown>
+  readonly decoded: Promise<DecodedBatch>
 }
 
 /**
@@ -37,37 +43,51 @@ export async function forEachFolderBatch(
   use: (batch: ImageBatch) => void,
 ): Promise<SkippedImage[]> {
   const images = new FolderImages(folder, onSkip)
-  const decode = (start: number) => {
-    const decoded = decodeBatch(images, positions.slice(start, start + batch), transform)
-    // a failure is met when the batch is waited for, not before
-    decoded.catch(() => {})
-    return decoded
-  }
+  const prepare = (start: number) => prepareBatch(images, positions.slice(start, start + batch), transform)
   const starts = Array.from({ length: Math.ceil(positions.length / batch) }, (_, index) => index * batch)
-  const coming = starts.slice(0, batchesAhead).map(decode)
+  const coming = starts.slice(0, batchesAhead).map(prepare)
   for (const start of starts) {
-    coming.push(decode(start + batchesAhead * batch))
-    const decoded = await coming.shift()
+    coming.push(prepare(start + batchesAhead * batch))
+    const decoded = await coming.shift()?.decoded
+    // `use` computes on this thread: what is not with the pool by then waits until it ends
+    await Promise.all(coming.map(({ reading }) => reading))
     await takeResults()
     if (decoded && decoded.images.length > 0) useBatch(decoded, transform, device, use)
   }
   return images.skipped()
 }
 
-async function decodeBatch(
+function prepareBatch(
   images: FolderImages,
   positions: readonly number[],
   transform: EvaluationTransform,
+): ComingBatch {
+  const reading = Promise.all(positions.map((position) => images.read(position)))
+  const decoded = reading.then((files) => decodeBatch(images, positions, files, transform))
+  // a failure is met when the batch is waited for, not before
+  decoded.catch(() => {})
+  return { reading, decoded }
+}
+
+async function decodeBatch(
+  images: FolderImages,
+  positions: readonly number[],
+  files: readonly (Uint8Array | undefined)[],
+  transform: EvaluationTransform,
 ): Promise<DecodedBatch> {
   const boxOf = (image: ImageSize) => centreBox(image, transform)
-  const reading = { size: transform.size, margin: true, boxOf }
+  const how = { size: transform.size, margin: true, boxOf }
   const decoded = await Promise.all(
-    positions.map(async (position) => ({ position, image: await images.decode(position, reading) })),
+    positions.map(async (position, index) => {
+      const file = files[index]
+      const image = file && (await images.decode(position, file, how))
+      return image ? [{ image, label: images.label(position) }] : []
+    }),
   )
-  const sound = decoded.flatMap(({ position, image }) => (image ? [{ position, image }] : []))
+  const sound = decoded.flat()
   return {
     images: sound.map(({ image }) => ({ image, draw: noDraw })),
-    labels: sound.map(({ position }) => images.label(position)),
+    labels: sound.map(({ label }) => label),
   }
 }
 

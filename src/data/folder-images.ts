@@ -1,7 +1,8 @@
-/** The images of a folder as a stream or an evaluation reads them: sizes are remembered, corrupt files told of once. */
+/** The images of a folder as a stream or an evaluation reads them; files that cannot be decoded are told of once. */
 import { DdsasError } from '../errors.ts'
 import { type ImageFolder, imagePath } from './folder.ts'
-import { type DecodedImage, decodePlanned, planDecoding, readImageSize } from './image-decode.ts'
+import { filesOpen, limiter } from './folder-tasks.ts'
+import { type DecodedImage, decodePlanned, imageSize, planDecoding, readImageFile } from './image-decode.ts'
 import type { Box, ImageSize } from './image-transform.ts'
 
 /** An image file that could not be decoded. */
@@ -22,28 +23,15 @@ export interface BoxReading {
   boxOf(image: ImageSize): Box
 }
 
-/**
- * Width and height by position, 0 while unknown, shared by all that reads a folder: after the first pass over it no
- * header is read again.
- */
-const knownSizes = new WeakMap<ImageFolder, Int32Array>()
-
-function sizesOf(folder: ImageFolder): Int32Array {
-  const sizes = knownSizes.get(folder) ?? new Int32Array(2 * folder.count)
-  knownSizes.set(folder, sizes)
-  return sizes
-}
-
 export class FolderImages {
   readonly #folder: ImageFolder
   readonly #onSkip: OnSkip | undefined
-  readonly #sizes: Int32Array
   readonly #skipped = new Map<number, SkippedImage>()
+  readonly #limited = limiter(filesOpen)
 
   constructor(folder: ImageFolder, onSkip?: OnSkip) {
     this.#folder = folder
     this.#onSkip = onSkip
-    this.#sizes = sizesOf(folder)
   }
 
   label(position: number): number {
@@ -55,32 +43,35 @@ export class FolderImages {
     return [...this.#skipped.values()]
   }
 
+  /** The bytes of a file; undefined where it cannot be read. A few at a time, as a process may open only so many. */
+  read(position: number): Promise<Uint8Array | undefined> {
+    const path = imagePath(this.#folder, position)
+    return this.#limited(() => this.#orSkip(position, () => readImageFile(path)))
+  }
+
   /**
-   * Decodes what `reading` needs of an image; undefined where the file cannot be decoded. One task of the thread pool,
-   * and one before it for the size where that is not known. Whether a file was skipped before makes no difference, as
-   * a resumed run would not know it.
+   * Decodes what `reading` needs of a file, in one task of the thread pool; undefined where that cannot be done. Whether
+   * the file was skipped before makes no difference, as a resumed run would not know it.
    */
-  async decode(position: number, { size, margin, boxOf }: BoxReading): Promise<DecodedImage | undefined> {
+  decode(
+    position: number,
+    file: Uint8Array,
+    { size, margin, boxOf }: BoxReading,
+  ): Promise<DecodedImage | undefined> {
+    return this.#orSkip(position, () => {
+      const image = imageSize(file)
+      return decodePlanned(file, planDecoding(image, boxOf(image), size, margin))
+    })
+  }
+
+  async #orSkip<Result>(position: number, work: () => Promise<Result>): Promise<Result | undefined> {
     try {
-      const image = await this.#size(position)
-      const plan = planDecoding(image, boxOf(image), size, margin)
-      return await decodePlanned(imagePath(this.#folder, position), plan)
+      return await work()
     } catch (error) {
       if (error instanceof DdsasError) throw error
       this.#skip(position, error instanceof Error ? error.message : String(error))
       return undefined
     }
-  }
-
-  #size(position: number): ImageSize | Promise<ImageSize> {
-    const [width, height] = this.#sizes.subarray(2 * position)
-    return width > 0 ? { width, height } : this.#readSize(position)
-  }
-
-  async #readSize(position: number): Promise<ImageSize> {
-    const size = await readImageSize(imagePath(this.#folder, position))
-    this.#sizes.set([size.width, size.height], 2 * position)
-    return size
   }
 
   #skip(position: number, reason: string): void {

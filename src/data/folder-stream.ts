@@ -5,7 +5,13 @@ import type { ImageFolder } from './folder.ts'
 import { FolderImages, type OnSkip, type SkippedImage } from './folder-images.ts'
 import { takeResults } from './folder-tasks.ts'
 import { augmentImages, type DrawnImage } from './image-augment.ts'
-import { drawImage, type ImageDraw, randomBox, type TrainingTransform } from './image-transform.ts'
+import {
+  drawImage,
+  type ImageDraw,
+  type ImageSize,
+  randomBox,
+  type TrainingTransform,
+} from './image-transform.ts'
 import type { ImageBatch, ImageSource, StreamState } from './source.ts'
 
 export interface FolderStreamOptions {
@@ -20,13 +26,23 @@ export interface FolderStreamOptions {
   readonly onSkip?: OnSkip | undefined
 }
 
-/** A batch on its way: sizes are read, pixels decoded, then `work` makes it on a thread of its own. */
+/** A batch on its way: files are read, pixels decoded, then `work` makes it on a thread of its own. */
 interface Pending {
   readonly before: StreamState
+  readonly labels: BigInt64Array
+  /** All files are read, so that their decoding is with the thread pool. */
+  readonly reading: Promise<unknown>
   ready: Promise<void>
   work?: { finish(): Tensor }
-  labels: BigInt64Array
   dropped: boolean
+}
+
+/** What a batch is made from: places from `start` in the order of the pass, a draw and a file for each. */
+interface Drawn {
+  readonly order: readonly number[]
+  readonly start: number
+  readonly draws: readonly ImageDraw[]
+  readonly files: Promise<readonly (Uint8Array | undefined)[]>
 }
 
 /** How many files in a row may be corrupt before that is an error. */
@@ -68,6 +84,8 @@ export class FolderStream implements ImageSource {
     const { ahead = 2 } = this.#options
     while (this.#pending.length < ahead) this.#pending.push(this.#prepare())
     await batch.ready
+    // A loop that computes on this thread would leave files half read until the next call, and the pool idle.
+    await Promise.all(this.#pending.map(({ reading }) => reading))
     await takeResults()
     return this.#finish(batch)
   }
@@ -96,18 +114,21 @@ export class FolderStream implements ImageSource {
     const start = this.#used
     this.#used = Math.min(start + batch, order.length)
     const draws = Array.from({ length: this.#used - start }, () => drawImage(transform, this.#generator))
-    const ready = Promise.resolve()
-    const pending: Pending = { before, ready, labels: new BigInt64Array(draws.length), dropped: false }
-    pending.ready = this.#make(pending, order, start, draws)
+    const files = Promise.all(order.slice(start, this.#used).map((position) => this.#images.read(position)))
+    const labels = new BigInt64Array(draws.length)
+    const pending: Pending = { before, labels, reading: files, ready: Promise.resolve(), dropped: false }
+    pending.ready = this.#make(pending, { order, start, draws, files })
     // it may fail long before anyone waits for it
     pending.ready.catch(() => {})
     return pending
   }
 
-  async #make(pending: Pending, order: readonly number[], start: number, draws: readonly ImageDraw[]) {
+  async #make(pending: Pending, { order, start, draws, files }: Drawn): Promise<void> {
+    // Decoding begins when all are read: in the pool's queue, the short tasks of reading would wait behind it.
+    const first = await files
     const images = await Promise.all(
       draws.map(async (draw, row): Promise<DrawnImage> => {
-        const { image, label } = await this.#decode(order, start + row, draw)
+        const { image, label } = await this.#decode(order, start + row, draw, first[row])
         pending.labels[row] = BigInt(label)
         return { image, draw }
       }),
@@ -116,16 +137,14 @@ export class FolderStream implements ImageSource {
   }
 
   /** The image at a place of the order, or the first after it that can be decoded. */
-  async #decode(order: readonly number[], place: number, draw: ImageDraw) {
+  async #decode(order: readonly number[], place: number, draw: ImageDraw, first: Uint8Array | undefined) {
     const { transform } = this.#options
-    const reading = {
-      size: transform.size,
-      margin: false,
-      boxOf: (size: { width: number; height: number }) => randomBox(size, draw, transform),
-    }
+    const boxOf = (image: ImageSize) => randomBox(image, draw, transform)
+    const reading = { size: transform.size, margin: false, boxOf }
     for (let tries = 0; tries < Math.min(order.length, maxReplacements); tries++) {
       const position = order[(place + tries) % order.length]
-      const image = await this.#images.decode(position, reading)
+      const file = tries === 0 ? first : await this.#images.read(position)
+      const image = file && (await this.#images.decode(position, file, reading))
       if (image) return { image, label: this.#images.label(position) }
     }
     throw this.#allCorrupt()

@@ -4,6 +4,9 @@ import { setImmediate as turn } from 'node:timers/promises'
 /** Enough to keep the four threads of Node's pool busy while the results of others are looked at. */
 export const tasksInFlight = 8
 
+/** Files read at a time: reading one takes the pool several short tasks. */
+export const filesOpen = 16
+
 /** Calls task(0) … task(count - 1), at most `limit` at a time; stops starting at the first that fails, and throws that. */
 export async function forEachInFlight(
   count: number,
@@ -23,6 +26,23 @@ export async function forEachInFlight(
     }
   }
   await Promise.all(Array.from({ length: limit }, work))
+}
+
+/** A gate that lets at most `limit` of the tasks given to it run at a time, in the order in which they came. */
+export function limiter(limit: number): <Result>(task: () => Promise<Result>) => Promise<Result> {
+  const waiting: (() => void)[] = []
+  let free = limit
+  return async (task) => {
+    if (free > 0) free--
+    else await new Promise<void>((resolve) => waiting.push(resolve))
+    try {
+      return await task()
+    } finally {
+      const next = waiting.shift()
+      if (next) next()
+      else free++
+    }
+  }
 }
 
 /**

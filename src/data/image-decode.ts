@@ -1,5 +1,8 @@
 /** Decodes image files to RGB with sharp: one task of Node's thread pool each, only the part that is needed. */
+import { readFile as readWithCallback } from 'node:fs'
+import { promisify } from 'node:util'
 import sharp, { type Sharp } from 'sharp'
+import { readImageHeader } from './image-header.ts'
 import type { Box, ImageSize } from './image-transform.ts'
 
 /** Rows of RGB pixels, uint8 [height, width, 3], and the box of interest in them. */
@@ -11,33 +14,39 @@ export interface DecodedImage extends ImageSize {
 /** Largest image accepted, in pixels: what a file's header claims costs memory before anything shows it wrong. */
 const maxPixels = 100_000_000
 
-const formats = new Set(['jpeg', 'png', 'webp'])
+/** The form of node:fs/promises takes twice the processor time for files of this size. */
+const readFile = promisify(readWithCallback)
 
 /**
- * As PIL does it: a truncated file is an error but a mere warning is not, the stored orientation counts, and an embedded
- * colour profile does not.
+ * The bytes of an image file. They are read here rather than by the decoder, which maps files into memory: one that is
+ * cut short or cannot be read any more would end the process.
+ * @throws Error with one line of reason
  */
-function open(path: string): Sharp {
-  return sharp(path, { failOn: 'error', limitInputPixels: maxPixels, ignoreIcc: true })
+export async function readImageFile(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : error
+    throw new Error(`cannot be read (${code})`, { cause: error })
+  }
 }
 
 /**
- * Reads an image's size from its header.
- * @throws Error with one line of reason: not an image, of another format, too large
+ * Size of an image by its header.
+ * @throws Error with one line of reason: not a JPEG, PNG or WebP, no size, over 100 million pixels
  */
-export async function readImageSize(path: string): Promise<ImageSize> {
-  const { format, width, height } = await open(path).metadata().catch(rethrow)
-  if (!formats.has(format)) throw new Error(`is ${format}, not JPEG, PNG or WebP`)
-  if (width * height > maxPixels)
-    throw new Error(`has ${width} x ${height} pixels, over the limit of ${maxPixels}`)
-  return { width, height }
+export function imageSize(file: Uint8Array): ImageSize {
+  const { width, height } = readImageHeader(file)
+  if (width * height <= maxPixels) return { width, height }
+  throw new Error(`has ${width} x ${height} pixels, over the limit of ${maxPixels}`)
 }
 
-/** All pixels of an image, uint8 [height, width, 3]; for errors see {@link readImageSize}. */
+/** All pixels of a file, uint8 [height, width, 3]. Throws as {@link readImageFile}, {@link imageSize} and {@link decodePlanned}. */
 export async function decodeWhole(path: string): Promise<DecodedImage> {
-  const { width, height } = await readImageSize(path)
-  const pixels = await rawPixels(open(path), { width, height })
-  return { width, height, pixels, box: { left: 0, top: 0, width, height } }
+  const file = await readImageFile(path)
+  const { width, height } = imageSize(file)
+  const whole = { left: 0, top: 0, width, height }
+  return decodePlanned(file, { region: whole, box: whole })
 }
 
 /** What of an image is decoded for a box of it. */
@@ -76,12 +85,17 @@ function axisPlan(from: number, extent: number, whole: number, reduced: number, 
   return { first, count: end - first, start: start - first, length: Math.min(length, end - start) }
 }
 
-/** Decodes what the plan names; for errors see {@link readImageSize}. */
+/**
+ * Decodes what the plan names, as PIL does it: a truncated file is an error but a mere warning is not, the stored
+ * orientation counts, and an embedded colour profile does not. Call {@link imageSize} first, which keeps other formats
+ * away from their decoders.
+ * @throws Error with one line of reason
+ */
 export async function decodePlanned(
-  path: string,
+  file: Uint8Array,
   { reduced, region, box }: DecodingPlan,
 ): Promise<DecodedImage> {
-  const image = open(path)
+  const image = sharp(file, { failOn: 'error', limitInputPixels: maxPixels, ignoreIcc: true })
   if (reduced) image.resize(reduced.width, reduced.height, { fit: 'fill', kernel: 'linear' })
   const pixels = await rawPixels(image.extract(region), region)
   return { width: region.width, height: region.height, pixels, box }

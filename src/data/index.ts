@@ -5,6 +5,7 @@ export { type FolderSplit, folderSplits, hasSplit, type ImageFolder, readImageFo
 export * from './folder-check.ts'
 export * from './folder-evaluation.ts'
 export type { OnSkip, SkippedImage } from './folder-images.ts'
+export { type FolderInfo, folderInfo } from './folder-info.ts'
 export * from './folder-stream.ts'
 export {
   type ColorJitter,

@@ -92,7 +92,8 @@ export async function folderStatistics(
       const reason = error instanceof Error ? error.message : String(error)
       skipped.push({ file: folder.files[position], reason })
     }
-    onProgress?.(++done, folder.count)
+    done++
+    onProgress?.(done, folder.count)
   })
   if (skipped.length === folder.count) {
     const problem = `no image of ${folder.split} in ${folder.directory} can be decoded`

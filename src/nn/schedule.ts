@@ -7,3 +7,18 @@
 export function cosineRate(epoch: number, epochs: number, from: number, to: number): number {
   return to + ((from - to) * (1 + Math.cos((Math.PI * epoch) / epochs))) / 2
 }
+
+/**
+ * Falls in a line from `from` at epoch 0. The last five epochs fall five times slower: a step of 1 / `epochs` would be
+ * large beside what is left (the published ImageNet recipe). Shorter trainings have fewer such epochs.
+ */
+export function linearRate(epoch: number, epochs: number, from: number): number {
+  const tail = Math.min(5, Math.floor((epochs - 1) / 2))
+  const steep = epochs - tail
+  return epochs - epoch > tail ? (from * (steep - epoch)) / steep : (from * (epochs - epoch)) / (steep * tail)
+}
+
+/** Factor on the rate: rises in a line to 1 over the first `epochs` epochs, from 1 / `epochs` in the first. */
+export function warmUp(epoch: number, epochs: number): number {
+  return epoch < epochs ? (epoch + 1) / epochs : 1
+}

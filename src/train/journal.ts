@@ -1,8 +1,7 @@
 /** What a run writes of its progress: a line in metrics.jsonl and scalars for TensorBoard at each step and epoch. */
 import { EventWriter } from '../runs/events.ts'
 import type { RunFolder } from '../runs/folder.ts'
-import { flatten } from './config.ts'
-import type { EpochReport, StepReport } from './report.ts'
+import { flatten } from './settings.ts'
 
 type Line = Readonly<Record<string, unknown>>
 
@@ -40,18 +39,11 @@ export class Journal {
       if (line.total === total) this.#events.scalars(total, scalarsOf(line))
   }
 
-  step(report: StepReport): void {
-    this.#write({ kind: 'step', ...report })
-  }
-
-  epoch(report: EpochReport): void {
-    this.#write({ kind: 'epoch', ...report })
-    this.#run.writeGenotype(report.genotype)
-  }
-
-  #write(line: { readonly kind: string; readonly total: number }): void {
-    this.#run.appendMetrics({ ...line })
-    this.#events.scalars(line.total, scalarsOf({ ...line }))
+  /** Adds a line; its place among the scalars is the number of steps done, `total`. */
+  write(kind: string, report: object & { readonly total: number }): void {
+    const line = { kind, ...report }
+    this.#run.appendMetrics(line)
+    this.#events.scalars(report.total, scalarsOf(line))
   }
 
   close(): void {

@@ -28,11 +28,7 @@ export interface Halves {
  * DdsasError 'input' when there are fewer images than asked for, or too few for two batches.
  */
 export function splitInHalves(count: number, { data, seed }: SearchConfig): Halves {
-  if (data.images > count)
-    throw new DdsasError(
-      'input',
-      `data.images = ${data.images}, the training set has ${count}; ask for at most that`,
-    )
+  checkEnough(count, data)
   const used =
     data.images === 0 ? Array.from({ length: count }, (_, i) => i) : subset(count, data.images, seed)
   if (used.length < 2) throw new DdsasError('input', `${used.length} images cannot be split in two halves`)
@@ -42,4 +38,13 @@ export function splitInHalves(count: number, { data, seed }: SearchConfig): Halv
 
 function subset(count: number, size: number, seed: number): number[] {
   return new Generator(seed, 'subset').permutation(count).slice(0, size)
+}
+
+/** Throws DdsasError 'input' when there are fewer training images than asked for. */
+export function checkEnough(count: number, { images }: { readonly images: number }): void {
+  if (images <= count) return
+  throw new DdsasError(
+    'input',
+    `data.images = ${images}, the training set has ${count}; ask for at most that`,
+  )
 }

@@ -1,7 +1,7 @@
 /** The named searches: each a whole configuration, with the reason beside a number that needs one. */
 import { availableParallelism } from 'node:os'
-import { DdsasError } from '../errors.ts'
 import type { SearchConfig } from './config.ts'
+import { findPreset } from './settings.ts'
 
 /** The published search on CIFAR-10: section 4.2 of the paper, settings of the published code. */
 const cifar10: SearchConfig = {
@@ -43,9 +43,5 @@ export type SearchPresetName = keyof typeof searchPresets
 
 /** A preset by its name. Throws DdsasError 'input' listing the known ones. */
 export function searchPreset(name: string): SearchConfig {
-  if (Object.hasOwn(searchPresets, name)) return searchPresets[name as SearchPresetName]
-  throw new DdsasError(
-    'input',
-    `there is no preset '${name}'; known are ${Object.keys(searchPresets).join(', ')}`,
-  )
+  return findPreset(searchPresets, name)
 }

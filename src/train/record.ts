@@ -1,13 +1,11 @@
-/** What config.json of a search says: the settings, the data and the machine; and what a resume may change of it. */
+/** What config.json of a run says: the settings, the data and the machine; and what a resume may change of it. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import type { ImageDataset } from '../data/index.ts'
 import { DdsasError } from '../errors.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { describeEngine } from '../torch/index.ts'
-import { applySettings, describeDifferences, parseSearchConfig, type SearchConfig } from './config.ts'
-import { searchPreset } from './presets.ts'
+import { assignSettings, type CommonConfig, describeDifferences, parseSettings } from './settings.ts'
 
 const environmentSchema = z.object({
   ddsas: z.string(),
@@ -18,7 +16,7 @@ const environmentSchema = z.object({
 })
 
 const recordSchema = z.object({
-  kind: z.literal('search'),
+  kind: z.string(),
   preset: z.string(),
   config: z.unknown(),
   data: z.object({ directory: z.string(), fingerprint: z.string() }),
@@ -26,47 +24,62 @@ const recordSchema = z.object({
 })
 
 export type Environment = z.infer<typeof environmentSchema>
-export type SearchRecord = Omit<z.infer<typeof recordSchema>, 'config'> & { readonly config: SearchConfig }
+export type RunRecord<Config> = Omit<z.infer<typeof recordSchema>, 'config'> & { readonly config: Config }
+
+/** What tells one kind of run from another. */
+export interface RunKind<Config extends CommonConfig> {
+  readonly kind: 'search' | 'train'
+  /** As people say: "search", "training". */
+  readonly name: string
+  readonly schema: z.ZodType<Config>
+  /** Settings by the name of a preset. Throws DdsasError 'input' for an unknown one. */
+  preset(name: string): Config
+}
 
 /** What a new run writes to its config.json. */
-export function searchRecord(
+export function newRecord<Config extends CommonConfig>(
+  { kind }: RunKind<Config>,
   preset: string,
-  config: SearchConfig,
+  config: Config,
   device: string,
-  data: { readonly directory: string; readonly dataset: ImageDataset },
-): SearchRecord {
-  const { fingerprint } = data.dataset
+  data: { readonly directory: string; readonly fingerprint: string },
+): RunRecord<Config> {
+  const { directory, fingerprint } = data
   return {
-    kind: 'search',
+    kind,
     preset,
     config,
-    data: { directory: resolve(data.directory), fingerprint },
+    data: { directory: resolve(directory), fingerprint },
     environment: environment(device),
   }
 }
 
-/** Throws DdsasError 'input' where config.json is not of a search, or was changed to something that cannot be. */
-export function readRecord(run: RunFolder): SearchRecord {
+/** Throws DdsasError 'input' where config.json is of no such run, or was changed to something that cannot be. */
+export function readRecord<Config extends CommonConfig>(
+  run: RunFolder,
+  { kind, name, schema }: RunKind<Config>,
+): RunRecord<Config> {
   const parsed = recordSchema.safeParse(run.config)
-  if (parsed.success)
-    return { ...parsed.data, config: parseSearchConfig(parsed.data.config, `config.json of ${run.path}`) }
-  const where = z.core.toDotPath(parsed.error.issues[0].path)
+  if (parsed.success && parsed.data.kind === kind)
+    return { ...parsed.data, config: parseSettings(schema, parsed.data.config, `config.json of ${run.path}`) }
+  const where = parsed.success ? 'kind' : z.core.toDotPath(parsed.error.issues[0].path)
   throw new DdsasError(
     'input',
-    `${run.path} is not the run of a search: '${where}' of its config.json is not what a search writes; ` +
+    `${run.path} is not the run of a ${name}: '${where}' of its config.json is not what a ${name} writes; ` +
       'name another run',
   )
 }
 
 /** The run's settings with those of `asked` that may change; throws DdsasError 'input' naming one that may not. */
-export function resumedConfig(
-  { config: own }: SearchRecord,
-  asked: { readonly preset?: string; readonly settings: readonly string[] },
-): SearchConfig {
+export function resumedConfig<Config extends CommonConfig>(
+  { schema, preset: presetOf }: RunKind<Config>,
+  { config: own }: RunRecord<Config>,
+  asked: { readonly preset?: string | undefined; readonly settings: readonly string[] },
+): Config {
   const { preset, settings } = asked
   const { threads, device, checkpoint } = own
-  const base = preset === undefined ? own : { ...searchPreset(preset), threads, device, checkpoint }
-  const config = applySettings(base, settings)
+  const base = preset === undefined ? own : { ...presetOf(preset), threads, device, checkpoint }
+  const config = assignSettings(schema, base, settings)
   const [difference] = describeDifferences(own, config, 'the run')
   if (difference !== undefined)
     throw new DdsasError('input', `${difference}; resume without it, or begin a new run with another --out`)
@@ -84,7 +97,11 @@ function packageVersion(): string {
 }
 
 /** "libtorch is 2.4.0, the run began with 1.13.1" for each thing that may round otherwise than it did. */
-export function describeChanges(record: SearchRecord, config: SearchConfig, device: string): string[] {
+export function describeChanges(
+  record: RunRecord<CommonConfig>,
+  config: CommonConfig,
+  device: string,
+): string[] {
   const before = { ...record.environment, threads: record.config.threads }
   const now = { ...environment(device), threads: config.threads }
   return (Object.keys(before) as (keyof typeof before)[]).flatMap((key) =>

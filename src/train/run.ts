@@ -1,15 +1,21 @@
 /** A search as one run folder: begins a new one or resumes one, and sees that both are what was asked for. */
-import { statfsSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { type ImageDataset, readCifar } from '../data/index.ts'
 import { DdsasError } from '../errors.ts'
-import { stateDict } from '../nn/index.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { Genotype } from '../spaces/genotype.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
-import { applySettings, type SearchConfig } from './config.ts'
+import { applySettings, type SearchConfig, searchConfigSchema } from './config.ts'
+import { checkSpace, takeUp, withLock } from './opening.ts'
 import { searchPreset, searchPresets } from './presets.ts'
-import { describeChanges, readRecord, resumedConfig, type SearchRecord, searchRecord } from './record.ts'
+import {
+  describeChanges,
+  newRecord,
+  type RunKind,
+  type RunRecord,
+  readRecord,
+  resumedConfig,
+} from './record.ts'
 import type { SearchObserver } from './report.ts'
 import { search } from './search.ts'
 import { createSession, disposeSession, restoreSession, type Session, sessionFiles } from './session.ts'
@@ -28,6 +34,13 @@ export interface SearchRequest {
   readonly resume?: string
   /** Checkpoint to go on from; the latest unless given. */
   readonly checkpoint?: number
+}
+
+const searchKind: RunKind<SearchConfig> = {
+  kind: 'search',
+  name: 'search',
+  schema: searchConfigSchema,
+  preset: searchPreset,
 }
 
 export interface SearchResult {
@@ -93,8 +106,9 @@ async function beginSearch(request: SearchRequest, observer: Partial<RunObserver
   setThreads(config.threads)
   const dataset = readCifar(directory, config.dataset, 'train')
   return withSession(createSession(config, dataset, device), async (session) => {
-    checkSpace(out, session)
-    const run = RunFolder.create(out, searchRecord(preset, config, device, { directory, dataset }))
+    checkSpace(out, session.supernet)
+    const data = { directory, fingerprint: dataset.fingerprint }
+    const run = RunFolder.create(out, newRecord(searchKind, preset, config, device, data))
     const about = { run, config, device, dataset, done: 0, notes: [] }
     return withLock(run, () => conduct(about, session, observer))
   })
@@ -109,22 +123,20 @@ async function resumeSearch(
   if (out !== undefined)
     throw new DdsasError('input', `--out ${out} cannot be used with --resume: leave it out`)
   const run = RunFolder.open(path)
-  const record = readRecord(run)
-  const config = resumedConfig(record, { preset, settings })
+  const record = readRecord(run, searchKind)
+  const config = resumedConfig(searchKind, record, { preset, settings })
   const device = resolveDevice(config.device)
   setThreads(config.threads)
   return withLock(run, () => {
-    const checkpoint = run.loadCheckpoint(request.checkpoint)
     const dataset = readSameImages(record, request.data)
     return withSession(createSession(config, dataset, device), async (session) => {
-      const metricsBytes = checkpoint ? restoreSession(session, checkpoint.files) : 0
-      const { total } = session.progress
-      // The course after an earlier checkpoint is given up now: killed before the next one, a resume must not find it.
-      if (run.checkpointSteps().some((step) => step > total))
-        run.saveCheckpoint(total, sessionFiles(session, metricsBytes))
-      run.truncateMetrics(metricsBytes)
+      const done = takeUp(run, request.checkpoint, {
+        total: () => session.progress.total,
+        restore: (files) => restoreSession(session, files),
+        files: (metricsBytes) => sessionFiles(session, metricsBytes),
+      })
       const notes = describeChanges(record, config, device)
-      return conduct({ run, config, device, dataset, done: total, notes }, session, observer)
+      return conduct({ run, config, device, dataset, done, notes }, session, observer)
     })
   })
 }
@@ -138,15 +150,6 @@ async function conduct(
   return { run: about.run, genotype: await search(session, about.run, observer) }
 }
 
-async function withLock<T>(run: RunFolder, body: () => Promise<T>): Promise<T> {
-  const unlock = run.lock()
-  try {
-    return await body()
-  } finally {
-    unlock()
-  }
-}
-
 async function withSession<T>(session: Session, body: (session: Session) => Promise<T>): Promise<T> {
   try {
     return await body(session)
@@ -156,35 +159,11 @@ async function withSession<T>(session: Session, body: (session: Session) => Prom
 }
 
 /** The training images of a run; throws DdsasError 'input' when they are not those it began with. */
-function readSameImages({ config, data }: SearchRecord, directory = data.directory): ImageDataset {
+function readSameImages({ config, data }: RunRecord<SearchConfig>, directory = data.directory): ImageDataset {
   const dataset = readCifar(directory, config.dataset, 'train')
   if (dataset.fingerprint === data.fingerprint) return dataset
   throw new DdsasError(
     'input',
     `the images in ${directory} are not those of the run, read from ${data.directory}: name those with --data`,
   )
-}
-
-/** Throws DdsasError 'disk' when three checkpoints (two kept, one being written) and the metrics will not fit. */
-function checkSpace(out: string, session: Session): void {
-  const weights = [...stateDict(session.supernet).values()].reduce((sum, tensor) => sum + 4 * tensor.size, 0)
-  const needed = 3 * 2 * weights + 50e6
-  const { folder, free } = freeSpace(out)
-  if (free >= needed) return
-  const [there, wanted] = [free, needed].map((bytes) => `${Math.ceil(bytes / 1e6)} MB`)
-  throw new DdsasError(
-    'disk',
-    `${folder} has ${there} free, a run needs ${wanted}: free some or choose another --out`,
-  )
-}
-
-/** Free bytes where a folder is or would be made. */
-function freeSpace(path: string): { readonly folder: string; readonly free: number } {
-  try {
-    const { bavail, bsize } = statfsSync(path)
-    return { folder: path, free: bavail * bsize }
-  } catch (error) {
-    if (path === dirname(path)) throw error
-    return freeSpace(dirname(path))
-  }
 }

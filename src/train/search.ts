@@ -2,19 +2,16 @@
  * The search (Algorithm 1 of DDSAS, the bilevel loop of DARTS): at every step the strategy updates the architecture on a
  * batch of the validation half, then SGD updates the supernet's weights on a batch of the training half.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DdsasError } from '../errors.ts'
 import { cosineRate } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { cosineDistance, type Genotype, skipConnections } from '../spaces/genotype.ts'
 import type { Batch, Outcome } from '../strategies/strategy.ts'
-import { tidy, watchInterrupts } from '../torch/index.ts'
+import { tidy } from '../torch/index.ts'
 import { emptyAverage, include, means } from './averages.ts'
-import { Checkpoints } from './checkpoints.ts'
+import { checkFinite, runCourse } from './course.ts'
 import { evaluateSupernet } from './evaluate.ts'
-import { Journal } from './journal.ts'
 import type { EpochReport, SearchObserver, StepReport } from './report.ts'
-import type { Session } from './session.ts'
+import { type Session, sessionFiles } from './session.ts'
 import { weightStep } from './weight-step.ts'
 
 /**
@@ -28,37 +25,32 @@ export async function search(
   observer: Partial<SearchObserver>,
 ): Promise<Genotype> {
   const { config, strategy, streams } = session
-  const stepsPerEpoch = streams.weights.batchesPerPass
-  const journal = new Journal(run, session.progress.total)
-  const interrupts = watchInterrupts()
-  const checkpoints = new Checkpoints(session, run, interrupts)
-  try {
-    while (session.progress.epoch < config.epochs) {
-      const { epoch, step } = session.progress
-      const rate = cosineRate(epoch, config.epochs, config.weights.rate, config.weights.finalRate)
-      const began = performance.now()
-      if (step === 0) strategy.beginEpoch(epoch)
-      while (session.progress.step < stepsPerEpoch) {
-        const report = searchStep(session, rate)
-        journal.step(report)
-        observer.step?.(report, stepsPerEpoch)
-        checkpoints.saveIfDue()
-        await nextTurn()
-        checkpoints.stopIfAsked()
-      }
-      const report = endEpoch(session, rate, began, () => checkpoints.stopIfAsked())
-      journal.epoch(report)
-      checkpoints.save()
-      observer.epoch?.(report)
-    }
-    strategy.finish()
-    const genotype = strategy.genotype()
-    run.writeGenotype(genotype)
-    return genotype
-  } finally {
-    interrupts.stop()
-    journal.close()
-  }
+  const rate = () =>
+    cosineRate(session.progress.epoch, config.epochs, config.weights.rate, config.weights.finalRate)
+  return runCourse(
+    {
+      config,
+      stepsPerEpoch: streams.weights.batchesPerPass,
+      command: 'ddsas search',
+      place: () => session.progress,
+      beginEpoch: (epoch) => strategy.beginEpoch(epoch),
+      step: () => searchStep(session, rate()),
+      endEpoch: (began, pause) => {
+        const report = endEpoch(session, rate(), began, pause)
+        run.writeGenotype(report.genotype)
+        return report
+      },
+      finish: () => {
+        strategy.finish()
+        const genotype = strategy.genotype()
+        run.writeGenotype(genotype)
+        return genotype
+      },
+      files: (metricsBytes) => sessionFiles(session, metricsBytes),
+    },
+    run,
+    observer,
+  )
 }
 
 /** One architecture step and one weight step; moves the session's progress by a step. */
@@ -87,11 +79,15 @@ export function searchStep(session: Session, rate: number): StepReport {
     rate,
     seconds: (performance.now() - began) / 1000,
   }
-  checkFinite(`at step ${report.total} (epoch ${report.epoch + 1}, step ${report.step})`, {
-    'training loss': report.train.loss,
-    'validation loss': report.valid.loss,
-    'gradient norm': report.gradNorm,
-  })
+  checkFinite(
+    `at step ${report.total} (epoch ${report.epoch + 1}, step ${report.step})`,
+    {
+      'training loss': report.train.loss,
+      'validation loss': report.valid.loss,
+      'gradient norm': report.gradNorm,
+    },
+    'search',
+  )
   session.progress = {
     ...done,
     train: include(progress.train, weights),
@@ -105,16 +101,6 @@ function measure({ loss, correct }: Outcome, { labels }: Batch) {
   return { loss: loss.item(), correct: correct.item(), images: labels.size }
 }
 
-function checkFinite(when: string, values: Readonly<Record<string, number>>): void {
-  for (const [name, value] of Object.entries(values))
-    if (!Number.isFinite(value))
-      throw new DdsasError(
-        'nonfinite',
-        `the ${name} is ${value} ${when}; the checkpoint before is kept: ` +
-          'search again with a smaller weights.rate or weights.clip',
-      )
-}
-
 /**
  * Measures accuracy, compares the cell with the last epoch's, and moves the session to the next epoch. `pause` is called
  * between batches and may throw: the session then stands after the epoch's last step.
@@ -123,7 +109,7 @@ function endEpoch(session: Session, rate: number, began: number, pause: () => vo
   const { supernet, strategy, data, evaluated, config, device, progress } = session
   const { batch } = config.evaluation
   const valid = evaluateSupernet(supernet, strategy, data, evaluated, { batch, device, pause })
-  checkFinite(`after epoch ${progress.epoch + 1}`, { 'validation loss': valid.loss })
+  checkFinite(`after epoch ${progress.epoch + 1}`, { 'validation loss': valid.loss }, 'search')
   const genotype = strategy.genotype()
   const { lastGenotype } = progress
   const report: EpochReport = {

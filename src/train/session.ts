@@ -1,7 +1,6 @@
 /** All that a search holds while it runs, and how it is saved and restored: the state behind exact resume. */
 import { z } from 'zod'
 import { BatchStream, type ImageDataset, type ImageTensors } from '../data/index.ts'
-import { DdsasError } from '../errors.ts'
 import { disposeModule, loadTensors, type Maker, namedParameters, Sgd, stateDict } from '../nn/index.ts'
 import { darts } from '../spaces/darts.ts'
 import type { Genotype } from '../spaces/genotype.ts'
@@ -9,19 +8,24 @@ import { parseGenotype } from '../spaces/genotype-file.ts'
 import { Supernet } from '../spaces/supernet.ts'
 import { Ddsas } from '../strategies/ddsas.ts'
 import type { Strategy } from '../strategies/strategy.ts'
-import { decodeSafetensors, encodeSafetensors, Generator, type Tensor, tidy } from '../torch/index.ts'
+import { encodeSafetensors, Generator, tidy } from '../torch/index.ts'
 import { type Average, emptyAverage } from './averages.ts'
-import { describeDifferences, type SearchConfig, searchConfigSchema } from './config.ts'
+import { type SearchConfig, searchConfigSchema } from './config.ts'
+import type { Place } from './course.ts'
 import { splitInHalves, toTensors } from './parts.ts'
+import {
+  averageSchema,
+  countSchema,
+  placeSchema,
+  type ReadFiles,
+  readState,
+  readTensors,
+  streamSchema,
+  streamState,
+} from './state-file.ts'
 
 /** Where a search stands, as plain data. */
-export interface Progress {
-  /** From 0; `epochs` when all are done. */
-  readonly epoch: number
-  /** Steps done in this epoch. */
-  readonly step: number
-  /** Steps done since the search began. */
-  readonly total: number
+export interface Progress extends Place {
   /** Over this epoch's weight steps. */
   readonly train: Average
   /** Over this epoch's architecture steps. */
@@ -85,22 +89,12 @@ export function disposeSession({ data, supernet, strategy, optimizer, streams }:
   data.labels.dispose()
 }
 
-const count = z.number().int().nonnegative()
-const average = z.object({ loss: z.number(), correct: z.number(), images: count })
-const stream = z.object({ order: z.array(count), used: count, generator: z.array(z.number().int()) })
 const stateSchema = z.object({
   config: searchConfigSchema,
-  progress: z.object({
-    epoch: count,
-    step: count,
-    total: count,
-    train: average,
-    valid: average,
-    lastGenotype: z.unknown(),
-  }),
-  streams: z.object({ weights: stream, architecture: stream }),
+  progress: placeSchema.extend({ train: averageSchema, valid: averageSchema, lastGenotype: z.unknown() }),
+  streams: z.object({ weights: streamSchema, architecture: streamSchema }),
   strategy: z.record(z.string(), z.unknown()),
-  metricsBytes: count,
+  metricsBytes: countSchema,
 })
 
 /** The files of a checkpoint. Weights have PyTorch's names, so that other programs can read them. */
@@ -110,7 +104,7 @@ export function sessionFiles(session: Session, metricsBytes: number): Record<str
   const state: z.infer<typeof stateSchema> = {
     config,
     progress,
-    streams: { weights: copyState(streams.weights), architecture: copyState(streams.architecture) },
+    streams: { weights: streamState(streams.weights), architecture: streamState(streams.architecture) },
     strategy: data,
     metricsBytes,
   }
@@ -122,49 +116,12 @@ export function sessionFiles(session: Session, metricsBytes: number): Record<str
   }
 }
 
-function copyState(stream: BatchStream) {
-  const { order, used, generator } = stream.state()
-  return { order: [...order], used, generator: [...generator] }
-}
-
-function fileOf(files: ReadonlyMap<string, Buffer>, name: string): Buffer {
-  const found = files.get(name)
-  if (found === undefined)
-    throw new DdsasError('checkpoint', `the checkpoint has no ${name}; resume from another one`)
-  return found
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-function readState(files: ReadonlyMap<string, Buffer>): z.infer<typeof stateSchema> {
-  const parsed = stateSchema.safeParse(parseJson(fileOf(files, 'state.json').toString('utf8')))
-  if (parsed.success) return parsed.data
-  const where = z.core.toDotPath(parsed.error.issues[0].path)
-  throw new DdsasError(
-    'checkpoint',
-    `state.json of the checkpoint is malformed${where && ` at ${where}`}; resume from another one`,
-  )
-}
-
 /** Puts a new session where a checkpoint's stood; returns how long the metrics were. */
-export function restoreSession(session: Session, files: ReadonlyMap<string, Buffer>): number {
-  const state = readState(files)
+export function restoreSession(session: Session, files: ReadFiles): number {
+  const state = readState(files, stateSchema, session.config, 'search')
   const { streams, progress } = state
-  const [difference] = describeDifferences(state.config, session.config, 'the checkpoint')
-  if (difference !== undefined)
-    throw new DdsasError(
-      'checkpoint',
-      `the checkpoint is of another search: ${difference}; put config.json back as it was`,
-    )
   tidy(() => {
-    const tensors = (name: string): Map<string, Tensor> =>
-      decodeSafetensors(fileOf(files, name), name).tensors
+    const tensors = (name: string) => readTensors(files, name)
     loadTensors(stateDict(session.supernet), tensors('weights.safetensors'), 'weights.safetensors')
     session.optimizer.load(tensors('momentum.safetensors'))
     session.strategy.load({ tensors: tensors('strategy.safetensors'), data: state.strategy })

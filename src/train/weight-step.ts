@@ -1,8 +1,16 @@
 /** The weight step: one SGD update of the supernet's weights on a batch of the training half; alpha and zeta constant. */
-import { clipGradNorm, namedParameters, type Sgd } from '../nn/index.ts'
+import { clipGradNorm, type Module, namedParameters, type Sgd } from '../nn/index.ts'
 import type { Supernet } from '../spaces/supernet.ts'
 import type { Batch, Outcome, Strategy } from '../strategies/strategy.ts'
-import { countCorrect, crossEntropy, detach, grad, setRequiresGrad, tidy } from '../torch/index.ts'
+import {
+  countCorrect,
+  crossEntropy,
+  detach,
+  grad,
+  setRequiresGrad,
+  type Tensor,
+  tidy,
+} from '../torch/index.ts'
 
 export interface WeightStepOptions {
   readonly rate: number
@@ -23,15 +31,28 @@ export function weightStep(
   optimizer: Sgd,
   options: WeightStepOptions,
 ): WeightOutcome {
-  const weights = [...namedParameters(supernet).values()]
+  return sgdStep(supernet, batch.labels, optimizer, options, () => {
+    const logits = supernet.forward(batch.images, (cell) => strategy.mixing(cell), true)
+    return { logits, loss: crossEntropy(logits, batch.labels) }
+  })
+}
+
+/** One clipped SGD update of a module on the loss that `forward` computes; none where a gradient is not finite. */
+export function sgdStep(
+  module: Module,
+  labels: Tensor,
+  optimizer: Sgd,
+  options: WeightStepOptions,
+  forward: () => { readonly logits: Tensor; readonly loss: Tensor },
+): WeightOutcome {
+  const weights = [...namedParameters(module).values()]
   return tidy(() => {
     setRequiresGrad(weights, true)
-    const logits = supernet.forward(batch.images, (cell) => strategy.mixing(cell), true)
-    const loss = crossEntropy(logits, batch.labels)
+    const { logits, loss } = forward()
     const gradients = grad(loss, weights)
     setRequiresGrad(weights, false)
     const gradNorm = clipGradNorm(gradients, options.clip)
     if (Number.isFinite(gradNorm)) optimizer.step(gradients, options.rate)
-    return { loss: detach(loss), correct: countCorrect(logits, batch.labels), gradNorm }
+    return { loss: detach(loss), correct: countCorrect(logits, labels), gradNorm }
   })
 }

@@ -37,24 +37,22 @@ test('resizes as the antialiased bilinear filter does, shrinking, growing, from 
   ]
   for (const [width, height, box] of cases) {
     const image = { ...randomImage(width, height, generator), box }
-    for (const flip of [false, true])
-      tidy(() => {
-        const result = augmentImages([{ image, draw: { ...noDraw, flip } }], {
-          ...statistics,
-          size: 12,
-        }).finish()
-        const expected = augmented({ ...image, ...noDraw, flip }, 12, statistics)
-        assert.deepEqual(result.shape, [1, 3, 12, 12])
-        const worst = worstDifference(result.floats(), expected)
-        assert.ok(worst < 2e-5, `${width} x ${height}: ${worst}`)
-      })
+    for (const size of [12, 7, 1])
+      for (const flip of [false, true])
+        tidy(() => {
+          const draw = { ...noDraw, flip }
+          const result = augmentImages([{ image, draw }], { ...statistics, size }).finish()
+          assert.deepEqual(result.shape, [1, 3, size, size])
+          const worst = worstDifference(result.floats(), augmented({ ...image, ...draw }, size, statistics))
+          assert.ok(worst < 2e-5, `${width} x ${height} to ${size}: ${worst}`)
+        })
   }
 })
 
 test('jitters as torchvision does on float images, in any order, with other draws for each image', () => {
   const generator = new Generator(2)
-  const size = 17
-  const images = Array.from({ length: 24 }, (_, index) => {
+  const size = 47
+  const images = Array.from({ length: 12 }, (_, index) => {
     const [width, height] = [20 + generator.below(20), 20 + generator.below(20)]
     const image = { ...randomImage(width, height, generator), box: whole(width, height) }
     const factors = [0.6, 0.6, 0.6].map((low) => low + 0.8 * generator.uniform())
@@ -120,6 +118,7 @@ test('arguments that do not fit are refused', () => {
     [{ images: [Tensor.from(new Float32Array(27), [3, 3, 3])] }, /uint8 \[h, w, 3\]/],
     [{ images: [...good.images, ...good.images] }, /float64 \[2, 4\]/],
     [{ draws: Tensor.from(Int32Array.of(0, 4, 0, 0, 0), [1, 5]) }, /operation 4/],
+    [{ draws: Tensor.from(Int32Array.of(0, 1, 2, 1, -1), [1, 5]) }, /operation 1 is drawn twice/],
     [{ factors: Tensor.from(Float32Array.of(1, 1, 1, 0.6), [1, 4]) }, /turned by/],
     [{ factors: Tensor.from(Float32Array.of(1, 1, 1), [1, 3]) }, /float32 \[1, 4\]/],
     [{ size: 0 }, /size should be positive/],

@@ -84,7 +84,7 @@ test('a PyTorch file becomes safetensors that need no further word, and these be
 
 test('a run: the weights of its last checkpoint, its genotype and data set, into its export folder', async (t) => {
   const { folder, content } = saved(t)
-  const run = RunFolder.create(join(folder, 'run'), { dataset: 'cifar10' })
+  const run = RunFolder.create(join(folder, 'run'), { config: { dataset: 'cifar10' } })
   await refused([run.path, '--to', 'onnx'], 'input', /no trained weights yet/)
   run.saveCheckpoint(1, { 'weights.safetensors': content })
   await refused([run.path, '--to', 'onnx'], 'input', /does not tell its genotype; give --genotype/)
@@ -97,7 +97,7 @@ test('a run: the weights of its last checkpoint, its genotype and data set, into
 
 test('another run can tell the genotype; a search has no network to export', async (t) => {
   const { folder, weights } = saved(t)
-  const search = RunFolder.create(join(folder, 'search'), { dataset: 'cifar10' })
+  const search = RunFolder.create(join(folder, 'search'), { config: { dataset: 'cifar10' } })
   const out = join(folder, 'network.onnx')
   await refused([weights, '--to', 'onnx', '--genotype', search.path], 'input', /no genotype\.json yet/)
   search.writeGenotype(everyOperation)

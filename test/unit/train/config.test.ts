@@ -3,14 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DdsasError } from '../../../src/errors.ts'
-import {
-  applySettings,
-  describeDifferences,
-  flatten,
-  parseSearchConfig,
-  type SearchConfig,
-} from '../../../src/train/config.ts'
+import { applySettings, parseSearchConfig, type SearchConfig } from '../../../src/train/config.ts'
 import { searchPreset, searchPresets } from '../../../src/train/presets.ts'
+import { describeDifferences, flatten } from '../../../src/train/settings.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
 const preset = searchPreset('cifar10')

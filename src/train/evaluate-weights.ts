@@ -1,0 +1,54 @@
+/** The test error of given weights: builds their network, takes them over, evaluates. */
+import { DdsasError } from '../errors.ts'
+import { disposeModule, loadTensors, stateDict } from '../nn/index.ts'
+import { checkImageSide } from '../spaces/describe.ts'
+import { Network, type NetworkShape } from '../spaces/network.ts'
+import { Generator, type Tensor } from '../torch/index.ts'
+import { evaluateNetwork, type NetworkEvaluation } from './evaluate-network.ts'
+import { openTestImages } from './images.ts'
+import type { TrainConfig } from './train-config.ts'
+
+export interface WeightsToEvaluate {
+  readonly shape: NetworkShape
+  readonly tensors: ReadonlyMap<string, Tensor>
+  /** Where the weights are from, for errors. */
+  readonly source: string
+  /** Names the data set, the size of its images and of a batch. */
+  readonly config: TrainConfig
+  /** Folder with the data set. */
+  readonly data: string
+  readonly device: string
+}
+
+export interface WeightsEvaluation extends NetworkEvaluation {
+  readonly classes: readonly string[]
+}
+
+/**
+ * Evaluates weights on a test set.
+ * @throws {DdsasError} `checkpoint` naming the first three mismatches where they are of another network; `input` where
+ * the data set has another number of classes; `data` where it cannot be used.
+ */
+export async function evaluateWeights(request: WeightsToEvaluate): Promise<WeightsEvaluation> {
+  const { shape, tensors, source, config, data, device } = request
+  const images = openTestImages(config, data, device)
+  try {
+    const { classes } = images
+    if (classes.length !== shape.classes)
+      throw new DdsasError(
+        'input',
+        `${source} tells ${shape.classes} classes apart, the images in ${data} have ${classes.length}: name others with --data or --dataset`,
+      )
+    checkImageSide({ ...shape, auxiliary: false }, config.data.side)
+    const network = new Network(shape, { device, generator: new Generator(0) })
+    try {
+      loadTensors(stateDict(network), tensors, source)
+      const evaluation = await evaluateNetwork(network, (use) => images.each(config.evaluation.batch, use))
+      return { ...evaluation, classes }
+    } finally {
+      disposeModule(network)
+    }
+  } finally {
+    images.dispose()
+  }
+}

@@ -1,0 +1,180 @@
+/** The images of a training, wherever they are from: batches to train on, a part to choose the epoch by, the test set. */
+import {
+  BatchStream,
+  type CifarName,
+  type EvaluationTransform,
+  FolderStream,
+  forEachFolderBatch,
+  forEachPlainBatch,
+  type ImageDataset,
+  type ImageFolder,
+  type ImageTensors,
+  imagenetEvaluation,
+  imagenetTraining,
+  readCifar,
+  readImageFolder,
+  type TrainingTransform,
+} from '../data/index.ts'
+import type { ImageBatch, ImageSource } from '../data/source.ts'
+import { DdsasError } from '../errors.ts'
+import { Generator } from '../torch/index.ts'
+import { checkEnough, toTensors } from './parts.ts'
+import type { TrainConfig } from './train-config.ts'
+
+/** `test` is looked at for the final report alone. */
+export type EvaluatedPart = 'validation' | 'test'
+
+export interface TrainingImages {
+  readonly classes: readonly string[]
+  /** How many images there are to train on, and in the parts to evaluate. */
+  readonly counts: Readonly<Record<'train' | EvaluatedPart, number>>
+  /** Changes with the training images. */
+  readonly fingerprint: string
+  /** Normalised, augmented batches, without end. */
+  readonly source: ImageSource
+  /** Gives all images of a part to `use`, in order and without chance; tensors live in the scope of `use`. */
+  evaluate(part: EvaluatedPart, batch: number, use: (batch: ImageBatch) => void): Promise<void>
+  dispose(): void
+}
+
+/** Opens the images of a training. Throws DdsasError 'data' or 'input' where they cannot be used. */
+export function openImages(config: TrainConfig, directory: string, device: string): TrainingImages {
+  const { dataset } = config
+  return dataset === 'folder'
+    ? openFolder(config, directory, device)
+    : openCifar(config, dataset, directory, device)
+}
+
+/**
+ * Positions of the images to train on and to choose the epoch by: a random part of the training set, by the seed. Throws
+ * DdsasError 'input' where more are asked for than there are, or none is left to train on.
+ */
+export function splitForTraining(
+  count: number,
+  { data, seed }: Pick<TrainConfig, 'data' | 'seed'>,
+): { readonly train: readonly number[]; readonly validation: readonly number[] } {
+  checkEnough(count, data)
+  const used = new Generator(seed, 'validation').permutation(count).slice(0, data.images || count)
+  const held = Math.round(data.validation * used.length)
+  if (held === used.length || (data.validation > 0 && held === 0))
+    throw new DdsasError(
+      'input',
+      `data.validation = ${data.validation} of ${used.length} images leaves ${held === 0 ? 'none to choose the epoch by' : 'none to train on'}; use another part, or 0`,
+    )
+  return { train: used.slice(held), validation: used.slice(0, held) }
+}
+
+/** Images in a fixed order, as they are but for the normalisation (and, from a folder, the crop to one size). */
+export interface PlainImages {
+  readonly classes: readonly string[]
+  readonly count: number
+  /** Gives all of them to `use`; tensors live in its scope. */
+  each(batch: number, use: (batch: ImageBatch) => void): Promise<void>
+  dispose(): void
+}
+
+/** Opens the test set alone. Throws DdsasError 'data' where it cannot be used. */
+export function openTestImages(config: TrainConfig, directory: string, device: string): PlainImages {
+  const { dataset } = config
+  if (dataset !== 'folder') return plainCifar(readCifar(directory, dataset, 'test'), device)
+  const folder = readImageFolder(directory, 'val')
+  return plainFolder(folder, allOf(folder), config, device)
+}
+
+function allOf({ count }: { readonly count: number }): number[] {
+  return Array.from({ length: count }, (_, position) => position)
+}
+
+function plainCifar(dataset: ImageDataset, device: string): PlainImages {
+  const tensors = toTensors(dataset)
+  return {
+    classes: dataset.classes,
+    count: dataset.count,
+    each: async (batch, use) => forEachPlainBatch(tensors, allOf(dataset), batch, device, use),
+    dispose: () => disposeImages(tensors),
+  }
+}
+
+function plainFolder(
+  folder: ImageFolder,
+  positions: readonly number[],
+  config: TrainConfig,
+  device: string,
+): PlainImages {
+  const transform = evaluationTransform(config)
+  return {
+    classes: folder.classes,
+    count: positions.length,
+    each: async (batch, use) => {
+      await forEachFolderBatch(folder, { positions, batch, transform, device }, use)
+    },
+    dispose: () => {},
+  }
+}
+
+function disposeImages({ images, labels }: ImageTensors): void {
+  images.dispose()
+  labels.dispose()
+}
+
+function openCifar(config: TrainConfig, name: CifarName, directory: string, device: string): TrainingImages {
+  const { data: how, seed } = config
+  const dataset = readCifar(directory, name, 'train')
+  if (how.side !== dataset.size)
+    throw new DdsasError('input', `data.side = ${how.side}, images of ${name} have ${dataset.size} px`)
+  const { train, validation } = splitForTraining(dataset.count, config)
+  const test = openTestImages(config, directory, device)
+  const tensors = toTensors(dataset)
+  const options = { part: train, batch: how.batch, augmentation: how.augmentation, device }
+  const source = new BatchStream(tensors, options, new Generator(seed, 'batches'))
+  return {
+    classes: dataset.classes,
+    counts: { train: train.length, validation: validation.length, test: test.count },
+    fingerprint: dataset.fingerprint,
+    source,
+    evaluate: async (part, batch, use) =>
+      part === 'test' ? test.each(batch, use) : forEachPlainBatch(tensors, validation, batch, device, use),
+    dispose: () => {
+      source.dispose()
+      test.dispose()
+      disposeImages(tensors)
+    },
+  }
+}
+
+function openFolder(config: TrainConfig, directory: string, device: string): TrainingImages {
+  const { data: how, seed } = config
+  const folder = readImageFolder(directory, 'train')
+  const { train, validation } = splitForTraining(folder.count, config)
+  const parts = {
+    validation: plainFolder(folder, validation, config, device),
+    test: openTestImages(config, directory, device),
+  }
+  const options = { part: train, batch: how.batch, transform: trainingTransform(config), device }
+  const source = new FolderStream(folder, options, new Generator(seed, 'batches'))
+  return {
+    classes: folder.classes,
+    counts: { train: train.length, validation: validation.length, test: parts.test.count },
+    fingerprint: folder.fingerprint,
+    source,
+    evaluate: (part, batch, use) => parts[part].each(batch, use),
+    dispose: () => source.dispose(),
+  }
+}
+
+function trainingTransform({ data }: TrainConfig): TrainingTransform {
+  const { flip, crop, jitter } = data.augmentation
+  const [brightness, contrast, saturation, hue] = jitter
+  const still = jitter.every((most) => most === 0)
+  return {
+    ...imagenetTraining,
+    size: data.side,
+    scale: [crop, 1],
+    flip,
+    jitter: still ? undefined : { brightness, contrast, saturation, hue },
+  }
+}
+
+function evaluationTransform({ data }: TrainConfig): EvaluationTransform {
+  return { ...imagenetEvaluation, size: data.side, resize: Math.max(data.side, data.resize) }
+}

@@ -1,0 +1,63 @@
+/** What every run does before its first step: sees that there is space, takes the lock, takes up a checkpoint. */
+import { statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DdsasError } from '../errors.ts'
+import { type Module, stateDict } from '../nn/index.ts'
+import type { CheckpointFiles } from '../runs/checkpoint.ts'
+import type { RunFolder } from '../runs/folder.ts'
+import type { ReadFiles } from './state-file.ts'
+
+/** Runs `body` while no other process can write to the run. */
+export async function withLock<T>(run: RunFolder, body: () => Promise<T>): Promise<T> {
+  const unlock = run.lock()
+  try {
+    return await body()
+  } finally {
+    unlock()
+  }
+}
+
+/** What can be put where a checkpoint stood. */
+export interface Resumable {
+  /** Steps done. */
+  total(): number
+  /** Returns how long the metrics were. */
+  restore(files: ReadFiles): number
+  files(metricsBytes: number): CheckpointFiles
+}
+
+/** Goes back to a checkpoint, or to the beginning where there is none; returns the steps done. */
+export function takeUp(run: RunFolder, checkpoint: number | undefined, session: Resumable): number {
+  const saved = run.loadCheckpoint(checkpoint)
+  const metricsBytes = saved ? session.restore(saved.files) : 0
+  const total = session.total()
+  // The course after an earlier checkpoint is given up now: killed before the next one, a resume must not find it.
+  if (run.checkpointSteps().some((step) => step > total))
+    run.saveCheckpoint(total, session.files(metricsBytes))
+  run.truncateMetrics(metricsBytes)
+  return total
+}
+
+/** Throws DdsasError 'disk' when three checkpoints (two kept, one being written) and the metrics will not fit. */
+export function checkSpace(out: string, module: Module): void {
+  const weights = [...stateDict(module).values()].reduce((sum, tensor) => sum + 4 * tensor.size, 0)
+  const needed = 3 * 2 * weights + 50e6
+  const { folder, free } = freeSpace(out)
+  if (free >= needed) return
+  const [there, wanted] = [free, needed].map((bytes) => `${Math.ceil(bytes / 1e6)} MB`)
+  throw new DdsasError(
+    'disk',
+    `${folder} has ${there} free, a run needs ${wanted}: free some or choose another --out`,
+  )
+}
+
+/** Free bytes where a folder is or would be made. */
+function freeSpace(path: string): { readonly folder: string; readonly free: number } {
+  try {
+    const { bavail, bsize } = statfsSync(path)
+    return { folder: path, free: bavail * bsize }
+  } catch (error) {
+    if (path === dirname(path)) throw error
+    return freeSpace(dirname(path))
+  }
+}

@@ -1,0 +1,162 @@
+/** A training as one run folder: begins a new one or resumes one, and sees that both are what was asked for. */
+import { join, resolve } from 'node:path'
+import { DdsasError } from '../errors.ts'
+import { RunFolder } from '../runs/folder.ts'
+import { cosineDistance, type Genotype } from '../spaces/genotype.ts'
+import { parseGenotype } from '../spaces/genotype-file.ts'
+import { resolveDevice, setThreads } from '../torch/index.ts'
+import { checkSpace, takeUp, withLock } from './opening.ts'
+import {
+  describeChanges,
+  newRecord,
+  type RunKind,
+  type RunRecord,
+  readRecord,
+  resumedConfig,
+} from './record.ts'
+import { type TrainObserver, type TrainReport, train } from './train.ts'
+import { applyTrainSettings, type TrainConfig, trainConfigSchema } from './train-config.ts'
+import { trainPreset } from './train-presets.ts'
+import { createTraining, disposeTraining, restoreTraining, type Training, trainingFiles } from './training.ts'
+
+/** What a user asks for: a cell and a preset with changes, or a run to go on with. */
+export interface TrainRequest {
+  /** Required for a new training. */
+  readonly genotype?: Genotype | undefined
+  /** `cifar10` unless given. */
+  readonly preset?: string | undefined
+  /** `key=value` assignments on top of the preset. */
+  readonly settings?: readonly string[] | undefined
+  /** Folder with the images; when resuming, the one the run used unless given. */
+  readonly data?: string | undefined
+  /** Folder of a new run; `runs/train-<preset>` unless given. */
+  readonly out?: string | undefined
+  /** Folder of a run to go on with. */
+  readonly resume?: string | undefined
+  /** Checkpoint to go on from; the latest unless given. */
+  readonly checkpoint?: number | undefined
+}
+
+export interface TrainStart {
+  readonly run: RunFolder
+  readonly config: TrainConfig
+  readonly device: string
+  readonly training: Training
+  /** Steps already done by the run that is resumed; 0 for a new one. */
+  readonly done: number
+  /** What may make a resumed run differ from an uninterrupted one, such as another libtorch. */
+  readonly notes: readonly string[]
+}
+
+/** Who is told what a run is before it starts, and of its progress. */
+export interface TrainRunObserver extends TrainObserver {
+  start?(about: TrainStart): void
+}
+
+export interface TrainResult {
+  readonly run: RunFolder
+  readonly report: TrainReport
+}
+
+const trainKind: RunKind<TrainConfig> = {
+  kind: 'train',
+  name: 'training',
+  schema: trainConfigSchema,
+  preset: trainPreset,
+}
+
+/**
+ * Begins a new training or resumes one, and runs it to the end; whatever can be refused is refused before anything is
+ * written. Throws DdsasError: 'input', 'data', 'checkpoint' or 'device' for what cannot be used; what `train` throws.
+ */
+export async function runTrain(request: TrainRequest, observer: TrainRunObserver = {}): Promise<TrainResult> {
+  return request.resume === undefined
+    ? beginTrain(request, observer)
+    : resumeTrain(request, request.resume, observer)
+}
+
+async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Promise<TrainResult> {
+  const { genotype, preset = 'cifar10', settings = [], data: directory = 'data', checkpoint } = request
+  if (checkpoint !== undefined)
+    throw new DdsasError('input', `--checkpoint ${checkpoint} is of a run: name the run with --resume`)
+  if (genotype === undefined)
+    throw new DdsasError(
+      'input',
+      'name the genotype to train: a name, a run or a file; or a run with --resume',
+    )
+  const config = applyTrainSettings(trainPreset(preset), settings)
+  const out = resolve(request.out ?? join('runs', `train-${preset}`))
+  RunFolder.refuseUnlessNew(out)
+  const device = resolveDevice(config.device)
+  setThreads(config.threads)
+  return withTraining(createTraining(config, genotype, directory, device), async (training) => {
+    checkSpace(out, training.network)
+    const data = { directory, fingerprint: training.images.fingerprint }
+    const run = RunFolder.create(out, newRecord(trainKind, preset, config, device, data))
+    return withLock(run, () => {
+      run.writeGenotype(genotype)
+      return conduct({ run, config, device, training, done: 0, notes: [] }, observer)
+    })
+  })
+}
+
+async function resumeTrain(
+  request: TrainRequest,
+  path: string,
+  observer: TrainRunObserver,
+): Promise<TrainResult> {
+  const { preset, settings = [], out, data } = request
+  if (out !== undefined)
+    throw new DdsasError('input', `--out ${out} cannot be used with --resume: leave it out`)
+  const run = RunFolder.open(path)
+  const record = readRecord(run, trainKind)
+  const config = resumedConfig(trainKind, record, { preset, settings })
+  const genotype = genotypeOf(run, request.genotype)
+  const device = resolveDevice(config.device)
+  setThreads(config.threads)
+  const directory = data ?? record.data.directory
+  return withLock(run, () =>
+    withTraining(createTraining(config, genotype, directory, device), (training) => {
+      checkSameImages(training, record, directory)
+      const done = takeUp(run, request.checkpoint, {
+        total: () => training.progress.total,
+        restore: (files) => restoreTraining(training, files),
+        files: (metricsBytes) => trainingFiles(training, metricsBytes),
+      })
+      const notes = describeChanges(record, config, device)
+      return conduct({ run, config, device, training, done, notes }, observer)
+    }),
+  )
+}
+
+async function conduct(about: TrainStart, observer: TrainRunObserver): Promise<TrainResult> {
+  observer.start?.(about)
+  return { run: about.run, report: await train(about.training, about.run, observer) }
+}
+
+async function withTraining<T>(training: Training, body: (training: Training) => Promise<T>): Promise<T> {
+  try {
+    return await body(training)
+  } finally {
+    disposeTraining(training)
+  }
+}
+
+/** The cell of a run; throws DdsasError 'input' where another one is asked for. */
+function genotypeOf(run: RunFolder, asked: Genotype | undefined): Genotype {
+  const own = parseGenotype(run.readGenotype(), join(run.path, 'genotype.json'))
+  if (asked === undefined || cosineDistance(own, asked) < 1e-9) return own
+  throw new DdsasError(
+    'input',
+    'the run trains another genotype than the one given; resume without it, or begin a new run with another --out',
+  )
+}
+
+/** Throws DdsasError 'input' where the training images are not those the run began with. */
+function checkSameImages({ images }: Training, { data }: RunRecord<TrainConfig>, directory: string): void {
+  if (images.fingerprint === data.fingerprint) return
+  throw new DdsasError(
+    'input',
+    `the images in ${directory} are not those of the run, read from ${data.directory}: name those with --data`,
+  )
+}

@@ -1,0 +1,138 @@
+/** Discrete networks: drop-path, the auxiliary head, memory, odd image sizes, and what cannot be built. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { disposeModule, namedParameters, stateDict } from '../../../src/nn/index.ts'
+import { checkImageSide, describeNetwork } from '../../../src/spaces/describe.ts'
+import { drawDrops } from '../../../src/spaces/drop-path.ts'
+import { Network, type NetworkShape } from '../../../src/spaces/network.ts'
+import { publishedGenotype, publishedGenotypes } from '../../../src/spaces/published-genotypes.ts'
+import {
+  channelsLast,
+  Generator,
+  grad,
+  liveSlots,
+  noGrad,
+  setRequiresGrad,
+  Tensor,
+  tidy,
+} from '../../../src/torch/index.ts'
+import { networkLoss } from '../../../src/train/network-step.ts'
+import { assertRefuses } from '../runs/temporary.ts'
+
+const shape: NetworkShape = {
+  kind: 'cifar',
+  genotype: publishedGenotypes.DARTS_V2,
+  channels: 4,
+  cells: 4,
+  classes: 5,
+  auxiliary: true,
+}
+
+function build(of: NetworkShape = shape): Network {
+  return new Network(of, { device: 'cpu', generator: new Generator(0) })
+}
+
+function images(count = 3, side = 32): Tensor {
+  const generator = new Generator(1)
+  const pixels = Float32Array.from({ length: count * 3 * side * side }, () => generator.normal())
+  return channelsLast(Tensor.from(pixels, [count, 3, side, side]))
+}
+
+test('drop-path leaves out whole images and scales what is kept', () => {
+  tidy(() => {
+    const x = Tensor.from(new Float32Array(400 * 2).fill(1), [400, 2, 1, 1])
+    const drop = drawDrops({ rate: 0.25, generator: new Generator(3) }, 2, x)
+    const [first, second] = [drop(x), drop(x)].map((y) => [...y.floats()])
+    for (const y of [first, second]) {
+      const kept = y.filter((value) => value > 0)
+      assert.ok(kept.every((value) => Math.abs(value - 4 / 3) < 1e-6))
+      assert.ok(Math.abs(kept.length / y.length - 0.75) < 0.08)
+      for (let i = 0; i < y.length; i += 2) assert.equal(y[i], y[i + 1])
+    }
+    assert.notDeepEqual(first, second)
+  })
+})
+
+test('drop-path draws from its generator in training alone, and only above rate 0', () => {
+  tidy(() => {
+    const network = build()
+    const generator = new Generator(2)
+    const before = generator.state()
+    const run = (training: boolean, rate: number) =>
+      noGrad(() => network.forward(images(), { training, dropPath: { rate, generator } }))
+    run(true, 0)
+    run(false, 0.5)
+    assert.deepEqual(generator.state(), before)
+    const dropped = [...run(true, 0.5).logits.floats()]
+    assert.notDeepEqual(generator.state(), before)
+    generator.load(before)
+    assert.deepEqual([...run(true, 0.5).logits.floats()], dropped)
+  })
+})
+
+test('the auxiliary head computes in training alone, and its weight 0 switches it off', () => {
+  tidy(() => {
+    const network = build()
+    assert.equal(noGrad(() => network.forward(images(), { training: false })).auxiliary, undefined)
+    const output = noGrad(() => network.forward(images(), { training: true }))
+    assert.deepEqual(output.auxiliary?.shape, [3, 5])
+    const labels = Tensor.from(BigInt64Array.of(0n, 1n, 4n), [3])
+    const loss = (auxiliary: number) => networkLoss(output, labels, { smoothing: 0.1, auxiliary }).item()
+    assert.ok(loss(0.4) > loss(0))
+    const none = build({ ...shape, auxiliary: false })
+    assert.ok(![...stateDict(none).keys()].some((name) => name.startsWith('auxiliary_head')))
+  })
+})
+
+test('a pass leaves no tensor behind, with gradients and without', () => {
+  const network = build()
+  const parameters = [...namedParameters(network).values()]
+  const pass = () =>
+    tidy(() => {
+      setRequiresGrad(parameters, true)
+      const output = network.forward(images(), {
+        training: true,
+        dropPath: { rate: 0.2, generator: new Generator(0) },
+      })
+      const labels = Tensor.from(BigInt64Array.of(0n, 1n, 2n), [3])
+      grad(networkLoss(output, labels, { smoothing: 0, auxiliary: 0.4 }), parameters)
+      setRequiresGrad(parameters, false)
+      noGrad(() => network.forward(images(), { training: false }))
+    })
+  pass()
+  const slots = liveSlots()
+  for (let i = 0; i < 5; i++) pass()
+  assert.equal(liveSlots(), slots)
+  disposeModule(network)
+  assert.equal(liveSlots(), slots - stateDict(network).size)
+})
+
+test('other image sizes, as long as the reductions can halve them and the head has room', () => {
+  const large = { ...shape, kind: 'imagenet' } as const
+  tidy(() => {
+    for (const [of, side] of [
+      [shape, 64],
+      [large, 256],
+    ] as const) {
+      const { logits } = noGrad(() => build(of).forward(images(2, side), { training: true }))
+      assert.deepEqual(logits.shape, [2, 5])
+      const { cells } = describeNetwork(of, side)
+      assert.deepEqual(cells.at(-1)?.output, [64, side === 64 ? 16 : 8, side === 64 ? 16 : 8])
+    }
+  })
+  assertRefuses(() => describeNetwork(shape, 30), 'input', /come to 15 px .* multiple of 4/)
+  assertRefuses(() => describeNetwork(large, 100), 'input', /halve them: use a multiple/)
+  assertRefuses(() => checkImageSide(shape, 24), 'input', /come to 6 px at the auxiliary head, which needs 8/)
+  checkImageSide({ ...shape, auxiliary: false }, 24)
+})
+
+test('what is no operation, and no name, is refused', () => {
+  const normal = [['none', 0], ...publishedGenotypes.DARTS_V2.normal.slice(1)] as const
+  const odd = { ...shape, genotype: { ...shape.genotype, normal } }
+  assertRefuses(() => build(odd), 'input', /cannot be built with the operation 'none'/)
+  assertRefuses(
+    () => publishedGenotype('toString'),
+    'input',
+    /no published genotype 'toString'; known are DDSAS/,
+  )
+})
