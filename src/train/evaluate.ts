@@ -1,8 +1,9 @@
-/** Accuracy of the supernet under its current mixing, by running statistics and on images as they are. */
-import { forEachPlainBatch, type ImageTensors } from '../data/index.ts'
+/** Accuracy of the supernet under its current mixing, by the statistics of each batch and on images as they are. */
+import { forEachPlainBatch, type ImageBatch, type ImageTensors } from '../data/index.ts'
+import { loadTensors, namedBuffers } from '../nn/index.ts'
 import type { Supernet } from '../spaces/supernet.ts'
 import type { Strategy } from '../strategies/strategy.ts'
-import { countCorrect, crossEntropy, noGrad } from '../torch/index.ts'
+import { clone, countCorrect, crossEntropy, noGrad, tidy } from '../torch/index.ts'
 
 export interface Evaluation {
   /** Mean cross entropy. */
@@ -18,7 +19,23 @@ export interface EvaluationOptions {
   readonly pause?: () => void
 }
 
-/** Evaluates on the images at `positions` of a data set. */
+/** Runs `body` and puts the running statistics back as they were. */
+function keepingStatistics<Result>(supernet: Supernet, body: () => Result): Result {
+  return tidy(() => {
+    const buffers = namedBuffers(supernet)
+    const before = new Map([...buffers].map(([name, tensor]) => [name, clone(tensor)]))
+    try {
+      return body()
+    } finally {
+      loadTensors(buffers, before, 'the running statistics')
+    }
+  })
+}
+
+/**
+ * Evaluates on the images at `positions` of a data set; changes nothing. Batch norms go by the batch: an epoch may end
+ * just after a subspace was sampled, and operations that ran a step or two have no running statistics to go by.
+ */
 export function evaluateSupernet(
   supernet: Supernet,
   strategy: Pick<Strategy, 'mixing'>,
@@ -28,13 +45,12 @@ export function evaluateSupernet(
 ): Evaluation {
   let loss = 0
   let correct = 0
-  noGrad(() =>
-    forEachPlainBatch(data, positions, batch, device, ({ images, labels }) => {
-      pause?.()
-      const logits = supernet.forward(images, (cell) => strategy.mixing(cell), false)
-      loss += crossEntropy(logits, labels).item() * labels.size
-      correct += countCorrect(logits, labels).item()
-    }),
-  )
+  const measure = ({ images, labels }: ImageBatch) => {
+    pause?.()
+    const logits = supernet.forward(images, (cell) => strategy.mixing(cell), true)
+    loss += crossEntropy(logits, labels).item() * labels.size
+    correct += countCorrect(logits, labels).item()
+  }
+  noGrad(() => keepingStatistics(supernet, () => forEachPlainBatch(data, positions, batch, device, measure)))
   return { loss: loss / positions.length, accuracy: correct / positions.length }
 }
