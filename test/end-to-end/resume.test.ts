@@ -112,7 +112,7 @@ test('stopped while accuracy is measured, it does not wait, and measures again',
 
 test('a second Ctrl-C ends at once and leaves a run that can go on', async () => {
   const path = join(place.path, 'twice')
-  const slow = ['network.channels=16', 'network.cells=3', 'data.batch=20', 'threads=1', 'epochs=1']
+  const slow = ['network.channels=16', 'network.cells=8', 'data.batch=20', 'threads=1', 'epochs=1']
   const sets = slow.flatMap((setting) => ['--set', setting])
   const { child, ended, line } = start([
     'search',
@@ -125,7 +125,7 @@ test('a second Ctrl-C ends at once and leaves a run that can go on', async () =>
     '--json',
   ])
   await line(/"kind":"step"/)
-  // Within the second step; and two signals sent at once would be taken for one.
+  // Within the second step, which takes several times as long; and two signals sent at once would be taken for one.
   await setTimeout(100)
   child.kill('SIGINT')
   await setTimeout(50)
