@@ -25,7 +25,7 @@ export function withData(
   batch: number,
 ): Contestant & { waited(): number; reset(): void } {
   const part = Array.from({ length: images }, (_, index) => index)
-  const options = { part, batch, augmentation: searchPresets.cifar10.data, device: 'cpu' }
+  const options = { part, batch, augmentation: searchPresets.cifar10.data }
   const data = randomImages()
   const streams = [3, 4].map((seed) => new BatchStream(data, options, new Generator(seed)))
   let waited = 0

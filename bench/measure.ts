@@ -1,10 +1,12 @@
 /** Fair timing: contestants take turns in one process, warm, and medians of many turns are compared. */
 import { cpus, totalmem } from 'node:os'
-import { describeEngine, resetPeakMemory, tensorMemory } from '../src/torch/index.ts'
+import { describeEngine, resetPeakMemory, synchronize, tensorMemory } from '../src/torch/index.ts'
 
 /** Something whose steps are timed. */
 export interface Contestant {
   readonly name: string
+  /** `cpu` where not said; what is timed is waited for. */
+  readonly device?: string
   step(): void
 }
 
@@ -33,13 +35,15 @@ export function takeTurns(contestants: readonly Contestant[], turns: number, war
   const records = contestants.map(({ name }) => ({ name, seconds: [] as number[], peak: 0 }))
   for (let round = 0; round < warm + turns; round++)
     for (const [index, contestant] of contestants.entries()) {
-      resetPeakMemory()
-      const before = tensorMemory().live
+      const { device = 'cpu' } = contestant
+      resetPeakMemory(device)
+      const before = tensorMemory(device).live
       const began = performance.now()
       contestant.step()
+      if (device !== 'cpu') synchronize()
       const seconds = (performance.now() - began) / 1000
       if (round >= warm) records[index].seconds.push(seconds)
-      records[index].peak = Math.max(records[index].peak, tensorMemory().peak - before)
+      records[index].peak = Math.max(records[index].peak, tensorMemory(device).peak - before)
     }
   return records.map(({ name, seconds, peak }) => ({
     name,

@@ -1,8 +1,8 @@
 /** One search step, ours and plain, built for comparison: the same shape, subspace, data and optimizers. */
-import { Adam, clipGradNorm, type Maker, namedParameters, Sgd, stateDict } from '../src/nn/index.ts'
+import { Adam, type Maker, namedParameters, Sgd, stateDict } from '../src/nn/index.ts'
 import { darts } from '../src/spaces/darts.ts'
 import type { CellType } from '../src/spaces/genotype.ts'
-import { Supernet } from '../src/spaces/supernet.ts'
+import { type Precision, Supernet } from '../src/spaces/supernet.ts'
 import { Ddsas, type DdsasOptions } from '../src/strategies/ddsas.ts'
 import type { Batch } from '../src/strategies/strategy.ts'
 import {
@@ -13,10 +13,13 @@ import {
   grad,
   keep,
   setRequiresGrad,
+  stackScalars,
   Tensor,
   tidy,
+  to,
 } from '../src/torch/index.ts'
 import { searchPresets } from '../src/train/presets.ts'
+import { ReplayedStep } from '../src/train/replay.ts'
 import { weightStep } from '../src/train/weight-step.ts'
 import type { Contestant } from './measure.ts'
 import { plainForward } from './plain.ts'
@@ -27,6 +30,9 @@ export interface StepShape {
   readonly batch: number
   /** L. */
   readonly subspace: number
+  /** `cpu` where not said. */
+  readonly device?: string
+  readonly precision?: Precision
 }
 
 const { weights: sgdSettings, architecture } = searchPresets.cifar10
@@ -35,43 +41,50 @@ function ddsasOptions(subspace: number): DdsasOptions {
   return { ...searchPresets.cifar10.ddsas, subspace, optimizer: architecture }
 }
 
-function randomBatch(batch: number, arrange: (x: Tensor) => Tensor, generator: Generator): Batch {
+type Arrange = (x: Tensor) => Tensor
+
+function randomBatch({ batch, device = 'cpu' }: StepShape, arrange: Arrange, generator: Generator): Batch {
   const pixels = Float32Array.from({ length: batch * 3 * 32 * 32 }, () => generator.normal())
   const labels = BigInt64Array.from({ length: batch }, () => BigInt(generator.below(10)))
   return tidy(() => ({
-    images: keep(arrange(Tensor.from(pixels, [batch, 3, 32, 32]))),
-    labels: keep(Tensor.from(labels, [batch])),
+    images: keep(arrange(to(Tensor.from(pixels, [batch, 3, 32, 32]), { device }))),
+    labels: keep(to(Tensor.from(labels, [batch]), { device })),
   }))
 }
 
-function makeBatches({ batch }: StepShape, arrange: (x: Tensor) => Tensor): Record<'train' | 'valid', Batch> {
+function makeBatches(shape: StepShape, arrange: Arrange): Record<'train' | 'valid', Batch> {
   const generator = new Generator(1)
-  return { train: randomBatch(batch, arrange, generator), valid: randomBatch(batch, arrange, generator) }
+  return { train: randomBatch(shape, arrange, generator), valid: randomBatch(shape, arrange, generator) }
 }
 
-function makeSupernet({ channels, cells, subspace }: StepShape) {
-  const maker: Maker = { device: 'cpu', generator: new Generator(0) }
-  const supernet = new Supernet({ space: darts, channels, cells, classes: 10 }, maker)
+function makeSupernet({ channels, cells, subspace, device = 'cpu', precision }: StepShape) {
+  const maker: Maker = { device, generator: new Generator(0) }
+  const supernet = new Supernet({ space: darts, channels, cells, classes: 10, precision }, maker)
   return { supernet, strategy: new Ddsas(supernet, ddsasOptions(subspace), maker) }
 }
 
-/** Our step: the strategy's update, then the weight step. */
-export function ourStep(shape: StepShape): Contestant {
+/**
+ * Our step: the strategy's update, then the weight step, in one subspace throughout, so that all contestants compute the
+ * same operations. `replay`: how it is repeated; by default as a search does on that device.
+ */
+export function ourStep(shape: StepShape, replay = ReplayedStep.on(shape.device ?? 'cpu'), name = 'ours') {
   const { supernet, strategy } = makeSupernet(shape)
   const { train, valid } = makeBatches(shape, channelsLast)
   const optimizer = new Sgd(namedParameters(supernet), sgdSettings)
-  let step = 0
+  strategy.openWindow()
   return {
-    name: 'ours',
+    name,
+    device: shape.device,
     step() {
-      tidy(() => {
-        strategy.update(train, valid, { epoch: 0, step, total: step })
-        weightStep(supernet, strategy, train, optimizer, sgdSettings)
-      })
-      // the subspace of the first step throughout, so that all contestants compute the same operations
-      step = 1
+      return tidy(() =>
+        replay.run('step', [train, valid], (batches) => {
+          const first = strategy.update(batches[0], batches[1])
+          const second = weightStep(supernet, strategy, batches[0], optimizer, sgdSettings)
+          return stackScalars([first.loss, second.loss, second.gradNorm])
+        }),
+      )
     },
-  }
+  } satisfies Contestant
 }
 
 /** The published way: all gradients in both steps, with `layout` NCHW or channels last. */
@@ -82,12 +95,12 @@ export function plainStep(shape: StepShape, layout: 'NCHW' | 'channels last'): C
   const split = plain.alphas.size
   return {
     name: `plain, ${layout}`,
+    device: shape.device,
     step() {
       tidy(() => adam.step(plain.gradients('valid').slice(0, split)))
       tidy(() => {
         const gradients = plain.gradients('train').slice(split)
-        clipGradNorm(gradients, sgdSettings.clip)
-        sgd.step(gradients, sgdSettings.rate)
+        sgd.step(gradients, sgdSettings.rate, sgdSettings.clip)
       })
     },
   }

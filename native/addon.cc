@@ -4,6 +4,7 @@
 #include "autograd.h"
 #include "dispatch.h"
 #include "engine.h"
+#include "graph.h"
 #include "interrupt.h"
 #include "memory.h"
 #include "tensor.h"
@@ -31,6 +32,13 @@ Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   add("grad", ddsas::Grad);
   add("setRequiresGrad", ddsas::SetRequiresGrad);
   add("setGradMode", ddsas::SetGradMode);
+  // CUDA: its stream, and graphs
+  add("prepareDevice", ddsas::PrepareDevice);
+  add("beginGraph", ddsas::BeginGraph);
+  add("endGraph", ddsas::EndGraph);
+  add("replayGraph", ddsas::ReplayGraph);
+  add("freeGraph", ddsas::FreeGraph);
+  add("synchronize", ddsas::Synchronize);
   // the machine
   add("engine", ddsas::Engine);
   add("setThreads", ddsas::SetThreads);

@@ -1,4 +1,5 @@
-// Memory of CPU tensors: an allocator that counts bytes exactly, and a C library told to keep large buffers.
+// Memory of tensors: on the CPU an allocator that counts bytes exactly, and a C library told to keep large buffers; on
+// CUDA what libtorch's caching allocator counts.
 #include "memory.h"
 
 #include <c10/core/Allocator.h>
@@ -10,6 +11,10 @@
 
 #ifdef __GLIBC__
 #include <malloc.h>
+#endif
+#ifdef DDSAS_CUDA
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <cuda_runtime_api.h>
 #endif
 
 namespace ddsas {
@@ -79,13 +84,35 @@ void keep_and_count_memory() {
 
 Napi::Value Memory(const Napi::CallbackInfo& info) {
   auto result = Napi::Object::New(info.Env());
-  result["live"] = Napi::Number::New(info.Env(), static_cast<double>(live.load()));
-  result["peak"] = Napi::Number::New(info.Env(), static_cast<double>(peak.load()));
+  const c10::Device device(info[0].As<Napi::String>().Utf8Value());
+  double now = 0, most = 0, reserved = 0, left = 0;
+  if (device.is_cpu()) {
+    now = static_cast<double>(live.load());
+    most = static_cast<double>(peak.load());
+  }
+#ifdef DDSAS_CUDA
+  if (device.is_cuda()) {
+    const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
+    size_t free_bytes = 0, all = 0;
+    if (cudaMemGetInfo(&free_bytes, &all) == cudaSuccess) left = static_cast<double>(free_bytes);
+    now = static_cast<double>(stats.allocated_bytes[0].current);
+    most = static_cast<double>(stats.allocated_bytes[0].peak);
+    reserved = static_cast<double>(stats.reserved_bytes[0].peak);
+  }
+#endif
+  result["live"] = now;
+  result["peak"] = most;
+  result["reserved"] = reserved;
+  result["free"] = left;
   return result;
 }
 
 Napi::Value ResetPeakMemory(const Napi::CallbackInfo& info) {
-  peak.store(live.load());
+  const c10::Device device(info[0].As<Napi::String>().Utf8Value());
+  if (device.is_cpu()) peak.store(live.load());
+#ifdef DDSAS_CUDA
+  if (device.is_cuda()) c10::cuda::CUDACachingAllocator::resetPeakStats(device.index());
+#endif
   return info.Env().Undefined();
 }
 

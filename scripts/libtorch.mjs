@@ -17,6 +17,7 @@ import { dirname, join, resolve } from 'node:path'
  * @property {17 | 20} cxxStandard oldest C++ standard that the headers accept, at least 17
  * @property {boolean} cuda whether the CUDA half is there
  * @property {string[]} cudaInclude folders with the CUDA run-time's headers, empty where none were found
+ * @property {string[]} cudaHomes folders whose bin may hold CUDA's compiler
  * @property {'LIBTORCH' | 'python3' | 'debian' | 'homebrew'} source
  */
 
@@ -94,6 +95,7 @@ function describe(root, source, cudaRoots) {
     cxxStandard: standardIn(join(include, 'ATen/ATen.h')),
     cuda,
     cudaInclude: cuda ? cudaHeaders(root, cudaRoots) : [],
+    cudaHomes: cuda ? [...cudaRoots, ...wheelsOf(root)] : [],
     source,
   }
 }
@@ -149,10 +151,15 @@ function cudaHomes(env, where) {
   return [env.CUDA_HOME, env.CUDA_PATH, where.cuda].filter((path) => path)
 }
 
+/** Folders of NVIDIA's packages beside an installed torch package. */
+function wheelsOf(root) {
+  const wheels = join(dirname(root), 'nvidia')
+  return existsSync(wheels) ? readdirSync(wheels).map((name) => join(wheels, name)) : []
+}
+
 /** ATen's CUDA headers include those of the CUDA run-time: a tool kit's, or the ones that wheels bring along. */
 function cudaHeaders(root, homes) {
-  const wheels = join(dirname(root), 'nvidia')
-  const packaged = existsSync(wheels) ? readdirSync(wheels).map((name) => join(wheels, name, 'include')) : []
+  const packaged = wheelsOf(root).map((wheel) => join(wheel, 'include'))
   const hasRuntime = (folder) => existsSync(join(folder, 'cuda_runtime_api.h'))
   if (packaged.some(hasRuntime)) return packaged.filter((folder) => existsSync(folder))
   const home = homes.map((path) => join(path, 'include')).find(hasRuntime)

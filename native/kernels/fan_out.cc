@@ -2,6 +2,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "grid/functions.h"
 #include "statistics.h"
 
 namespace ddsas {
@@ -12,6 +13,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 at::Tensor add_images(const variable_list& terms) {
+  if (grid::are_images(terms[0])) return grid::add_images(terms);
   const auto [images, channels, pixels] = extent_of(terms[0]);
   const std::vector<float> one(channels, 1.0f), zero(channels, 0.0f);
   auto sum = empty_images(terms[0], channels, terms[0].size(2), terms[0].size(3));
@@ -41,7 +43,7 @@ struct FanOut : torch::autograd::Function<FanOut> {
 };
 
 std::vector<at::Tensor> fan_out(const at::Tensor& x, int64_t count) {
-  if (count > 1 && are_cpu_images(x) && x.requires_grad()) return FanOut::apply(x, count);
+  if (count > 1 && (are_cpu_images(x) || grid::are_images(x)) && x.requires_grad()) return FanOut::apply(x, count);
   return std::vector<at::Tensor>(count, x);
 }
 

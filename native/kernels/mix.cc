@@ -5,6 +5,7 @@
 
 #include <numeric>
 
+#include "grid/functions.h"
 #include "statistics.h"
 
 namespace ddsas {
@@ -167,7 +168,7 @@ struct Mix : torch::autograd::Function<Mix> {
 };
 
 bool fits(at::TensorList xs, const at::Tensor& weights, const Norms& norms) {
-  if (weights.scalar_type() != at::kFloat || !weights.device().is_cpu()) return false;
+  if (weights.defined() && (weights.scalar_type() != at::kFloat || !weights.device().is_cpu())) return false;
   for (const auto& x : xs)
     if (!are_cpu_images(x) || x.sizes() != xs[0].sizes()) return false;
   const auto [images, channels, pixels] = extent_of(xs[0]);
@@ -185,24 +186,29 @@ at::Tensor compose(at::TensorList xs, const at::Tensor& weights, const Norms& no
       const auto n = norms.of(k);
       value = at::batch_norm(value, {}, {}, n.running_mean, n.running_var, n.training, n.momentum, n.eps, true);
     }
-    const auto term = value * weights[k];
+    const auto term = weights.defined() ? value * weights[k] : value;
     sum = k == 0 ? term : sum + term;
   }
   return sum;
 }
 
-at::Tensor mix(at::TensorList xs, const at::Tensor& weights, const OptionalTensors& moments,
+at::Tensor mix(at::TensorList xs, const optional<at::Tensor>& given, const OptionalTensors& moments,
                const OptionalTensors& means, const OptionalTensors& variances, bool training, double momentum,
                double eps) {
-  TORCH_CHECK(!xs.empty() && weights.dim() == 1 && weights.size(0) == static_cast<int64_t>(xs.size()) &&
-                  moments.size() == xs.size() && means.size() == xs.size() && variances.size() == xs.size(),
-              "mix needs a weight, moments, a mean and a variance (or null) for each of ", xs.size(),
-              " terms, not weights ", weights.sizes(), ", ", moments.size(), " moments, ", means.size(), " means, ",
-              variances.size(), " variances");
+  auto weights = given ? *given : at::Tensor();
+  const size_t terms = xs.size();
+  TORCH_CHECK(terms > 0 && moments.size() == terms && means.size() == terms && variances.size() == terms,
+              "mix needs moments, a mean and a variance (or null) for each of ", terms, " terms, not ", moments.size(),
+              " moments, ", means.size(), " means, ", variances.size(), " variances");
+  TORCH_CHECK(!weights.defined() || (weights.dim() == 1 && weights.size(0) == static_cast<int64_t>(terms)),
+              "mix needs a weight for each of ", terms, " terms, not weights ", weights.sizes());
   for (const auto& x : xs)
     TORCH_CHECK(x.sizes() == xs[0].sizes(), "mix needs terms of one shape, not ", xs[0].sizes(), " and ", x.sizes());
+  const grid::TermNorms on_grid{moments, means, variances, training, momentum, eps};
+  if (grid::fits_mix(xs, weights, on_grid)) return grid::mix(xs, weights, on_grid);
   const Norms norms{moments, means, variances, training, momentum, eps};
   if (!fits(xs, weights, norms)) return compose(xs, weights, norms);
+  if (!weights.defined()) weights = at::ones({static_cast<int64_t>(terms)}, at::TensorOptions().dtype(at::kFloat));
   std::vector<at::Tensor> images;
   for (const auto& x : xs) images.push_back(channels_last(x));
   return Mix::apply(at::TensorList(images), weights.contiguous(), norms);
@@ -212,7 +218,7 @@ at::Tensor mix(at::TensorList xs, const at::Tensor& weights, const OptionalTenso
 
 TORCH_LIBRARY_FRAGMENT(ddsas, library) {
   library.def(
-      "mix(Tensor[] xs, Tensor weights, Tensor?[] moments, Tensor?[] means, Tensor?[] variances, bool training, "
+      "mix(Tensor[] xs, Tensor? weights, Tensor?[] moments, Tensor?[] means, Tensor?[] variances, bool training, "
       "float momentum, float eps) -> Tensor",
       mix);
 }

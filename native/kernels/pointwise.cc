@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "grid/functions.h"
 #include "statistics.h"
 
 namespace ddsas {
@@ -148,11 +149,18 @@ std::tuple<at::Tensor, at::Tensor> run(at::TensorList xs, const std::vector<at::
   return {result[0], result[1]};
 }
 
+/// With the moments where the tail of a node takes them.
+std::tuple<at::Tensor, at::Tensor> with_moments(const at::Tensor& y) {
+  if (grid::are_images(y)) return {y, grid::moments_of(channels_last(y.detach()))};
+  return {y, at::empty({0}, y.options())};
+}
+
 at::Tensor relu_of(at::TensorList xs) { return at::relu(xs.size() == 1 ? xs[0] : at::cat(xs, 1)); }
 
 std::tuple<at::Tensor, at::Tensor> relu_pointwise(at::TensorList xs, const at::Tensor& weight) {
   if (fits(xs, {weight})) return run(xs, {weight});
-  return {at::conv2d(relu_of(xs), weight), at::empty({0}, weight.options())};
+  const auto x = relu_of(xs);
+  return with_moments(at::conv2d(x, weight.to(x.scalar_type())));
 }
 
 std::tuple<at::Tensor, at::Tensor> factorized_reduce(at::TensorList xs, const at::Tensor& first,
@@ -162,8 +170,10 @@ std::tuple<at::Tensor, at::Tensor> factorized_reduce(at::TensorList xs, const at
   // of stride 2 with few channels in channels last
   const auto x = relu_of(xs);
   const auto every_second = [&](int64_t from) { return x.slice(2, from, c10::nullopt, 2).slice(3, from, c10::nullopt, 2); };
-  return {at::cat({at::conv2d(every_second(0), first), at::conv2d(every_second(1), second)}, 1),
-          at::empty({0}, first.options())};
+  const auto half = [&](int64_t from, const at::Tensor& weight) {
+    return at::conv2d(every_second(from), weight.to(x.scalar_type()));
+  };
+  return with_moments(at::cat({half(0, first), half(1, second)}, 1));
 }
 
 }  // namespace

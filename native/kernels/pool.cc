@@ -2,6 +2,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "grid/functions.h"
 #include "images.h"
 #include "simd/kernels.h"
 
@@ -83,11 +84,13 @@ struct AvgPool3 : torch::autograd::Function<AvgPool3> {
 };
 
 at::Tensor max_pool3(const at::Tensor& x, int64_t stride) {
+  if (grid::fits_pool(x, stride)) return grid::max_pool3(x, stride);
   if (fits(x, stride)) return MaxPool3::apply(channels_last(x), stride);
   return at::max_pool2d(x, 3, stride, 1);
 }
 
 at::Tensor avg_pool3(const at::Tensor& x, int64_t stride) {
+  if (grid::fits_pool(x, stride)) return grid::avg_pool3(x, stride);
   if (fits(x, stride)) return AvgPool3::apply(channels_last(x), stride);
   return at::avg_pool2d(x, 3, stride, 1, /*ceil_mode=*/false, /*count_include_pad=*/false);
 }

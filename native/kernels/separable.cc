@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "grid/functions.h"
 #include "statistics.h"
 
 namespace ddsas {
@@ -165,7 +166,9 @@ at::Tensor compose(const at::Tensor& x, const at::Tensor& spatial, const at::Ten
     z = at::batch_norm(x, {}, {}, n.running_mean, n.running_var, n.training, n.momentum, n.eps, true);
   }
   const int64_t padding = (spatial.size(-1) - 1) / 2 * shape.dilation;
-  return at::conv2d(at::conv2d(at::relu(z), spatial, {}, shape.stride, padding, shape.dilation, x.size(1)), pointwise);
+  const auto type = x.scalar_type();
+  const auto y = at::conv2d(at::relu(z), spatial.to(type), {}, shape.stride, padding, shape.dilation, x.size(1));
+  return at::conv2d(y, pointwise.to(type));
 }
 
 std::tuple<at::Tensor, at::Tensor> separable(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise,
@@ -176,6 +179,8 @@ std::tuple<at::Tensor, at::Tensor> separable(const at::Tensor& x, const at::Tens
   Before before;
   if (running_mean && running_var) before.norm = Norm{*running_mean, *running_var, training, momentum, eps};
   const bool alone = before.norm && training && x.dim() == 4 && x.size(0) * x.size(2) * x.size(3) == 1;
+  const grid::SeparableOptions on_grid{stride, dilation, before.norm, moments};
+  if (grid::fits_separable(x, spatial, pointwise, on_grid)) return grid::separable(x, spatial, pointwise, on_grid);
   if (alone || !fits(x, spatial, pointwise, {stride, dilation}))
     return {compose(x, spatial, pointwise, {stride, dilation}, before), at::empty({0}, x.options())};
   const auto images = channels_last(x);

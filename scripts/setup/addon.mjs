@@ -89,20 +89,26 @@ function startAfresh(folder, wanted) {
   writeWhole(file, text)
 }
 
+/** What native/CMakeLists.txt has to know. */
+export function cmakeSettings(libtorch) {
+  return {
+    DDSAS_TORCH_INCLUDE: libtorch.include.join(';'),
+    DDSAS_TORCH_LIB: libtorch.lib,
+    DDSAS_TORCH_ABI: libtorch.cxx11Abi,
+    DDSAS_CXX_STANDARD: libtorch.cxxStandard,
+    DDSAS_CUDA_INCLUDE: libtorch.cudaInclude.join(';'),
+    DDSAS_CUDA_HOMES: libtorch.cudaHomes.join(';'),
+    DDSAS_SANITIZE: process.env.DDSAS_SANITIZE ? 'ON' : 'OFF',
+  }
+}
+
 /**
  * native/package.json declares a Node-API version: that is what makes cmake-js take the headers of the node-api-headers
  * package and download none. Make rather than Ninja, as one generator must serve every machine.
  */
 function cmakeJs(root, folder, libtorch, jobs) {
   const program = createRequire(join(root, 'package.json')).resolve('cmake-js/bin/cmake-js')
-  const settings = {
-    DDSAS_TORCH_INCLUDE: libtorch.include.join(';'),
-    DDSAS_TORCH_LIB: libtorch.lib,
-    DDSAS_TORCH_ABI: libtorch.cxx11Abi,
-    DDSAS_CXX_STANDARD: libtorch.cxxStandard,
-    DDSAS_CUDA_INCLUDE: libtorch.cudaInclude.join(';'),
-    DDSAS_SANITIZE: process.env.DDSAS_SANITIZE ? 'ON' : 'OFF',
-  }
+  const settings = cmakeSettings(libtorch)
   const defined = Object.entries(settings).filter(([, value]) => value !== undefined && value !== '')
   const args = ['build', '-d', join(root, 'native'), '-O', folder, '-B', 'Release', '-m', '-p', String(jobs)]
   return run(

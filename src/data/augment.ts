@@ -1,5 +1,5 @@
-/** Random crop, flip and cutout of a batch: drawn here, applied to all images in one native call (native/kernels/augment.cc). */
-import { callLater, type Generator, Tensor } from '../torch/index.ts'
+/** Random crop, flip and cutout of a batch: drawn here, applied to all images in one native call (ddsas::augment). */
+import { adopt, call, callLater, type Generator, keep, Tensor, tidy, to } from '../torch/index.ts'
 
 export interface Augmentation {
   /** Pixels of zeros added on each side before a crop of the image's own size; 0: no crop. */
@@ -13,7 +13,7 @@ export interface Augmentation {
 /** No change but the normalisation: for evaluation. */
 export const plain: Augmentation = { padding: 0, flip: false, cutout: 0 }
 
-/** Images as a data set holds them, on the CPU, and how they are normalised. */
+/** Images as a data set holds them, all on one device, and how they are normalised. */
 export interface ImageTensors {
   /** uint8 [count, 3, size, size]. */
   readonly images: Tensor
@@ -43,19 +43,22 @@ export function drawAugmentation(
 }
 
 /**
- * Starts preparing the images of `indices` on a thread of its own; `finish` gives float32 [indices, 3, size, size],
- * channels last.
+ * Starts preparing the images of `indices`, int64 on the CPU: on a thread of its own, or on the GPU that holds the data set.
+ * `finish` gives float32 [indices, 3, size, size], channels last.
  */
-export function prepareImages(data: ImageTensors, indices: Tensor, draws: Int32Array, how: Augmentation) {
+export function prepareImages(
+  data: ImageTensors,
+  indices: Tensor,
+  draws: Int32Array,
+  how: Augmentation,
+): { finish(): Tensor } {
+  const { device } = data.images
+  const settings = [data.mean, data.std, how.padding, how.cutout] as const
   const drawn = Tensor.from(draws, [draws.length / 5, 5])
-  return callLater(
-    'ddsas::augment',
-    data.images,
-    indices,
-    drawn,
-    data.mean,
-    data.std,
-    how.padding,
-    how.cutout,
-  )
+  if (device === 'cpu') return callLater('ddsas::augment', data.images, indices, drawn, ...settings)
+  const images = tidy(() => {
+    const there = [to(indices, { device }), to(drawn, { device })] as const
+    return keep(call('ddsas::augment', data.images, ...there, ...settings))
+  })
+  return { finish: () => adopt(images) }
 }

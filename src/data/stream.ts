@@ -10,7 +10,6 @@ export interface StreamOptions {
   readonly part: readonly number[]
   readonly batch: number
   readonly augmentation: Augmentation
-  readonly device: string
 }
 
 interface Pending {
@@ -22,6 +21,10 @@ interface Pending {
 
 function indexTensor(positions: readonly number[]): Tensor {
   return Tensor.from(BigInt64Array.from(positions, BigInt), [positions.length])
+}
+
+function labelsOf({ labels }: ImageTensors, index: Tensor): Tensor {
+  return tidy(() => indexSelect(labels, 0, to(index, { device: labels.device })))
 }
 
 export class BatchStream implements ImageSource {
@@ -45,15 +48,12 @@ export class BatchStream implements ImageSource {
 
   /** The next batch. Its tensors belong to the current `tidy` scope. */
   next(): ImageBatch {
-    const { device } = this.#options
     const { work, labels } = this.#pending ?? this.#prepare()
     this.#pending = undefined
     const images = work.finish()
     adopt(labels)
     this.#pending = this.#prepare()
-    return device === 'cpu'
-      ? { images, labels }
-      : { images: to(images, { device }), labels: to(labels, { device }) }
+    return { images, labels }
   }
 
   /** Draws the next batch and starts making it. */
@@ -70,7 +70,7 @@ export class BatchStream implements ImageSource {
     return tidy(() => {
       const index = indexTensor(positions)
       const work = prepareImages(this.#data, index, draws, augmentation)
-      return { work, labels: keep(indexSelect(this.#data.labels, 0, index)), before }
+      return { work, labels: keep(labelsOf(this.#data, index)), before }
     })
   }
 
@@ -103,7 +103,6 @@ export function forEachPlainBatch(
   data: ImageTensors,
   positions: readonly number[],
   batch: number,
-  device: string,
   use: (batch: ImageBatch) => void,
 ): void {
   for (let start = 0; start < positions.length; start += batch)
@@ -112,6 +111,6 @@ export function forEachPlainBatch(
       const index = indexTensor(part)
       const draws = Int32Array.from(part.flatMap(() => [0, 0, 0, -1, -1]))
       const images = prepareImages(data, index, draws, plain).finish()
-      use({ images: to(images, { device }), labels: to(indexSelect(data.labels, 0, index), { device }) })
+      use({ images, labels: labelsOf(data, index) })
     })
 }

@@ -1,8 +1,8 @@
 /** Convolution, batch norm, linear and sequential layers with torch.nn's names, defaults and initialisation. */
-import { batchNorm, type ConvOptions, conv2d, linear, type Tensor, tidy } from '../torch/index.ts'
+import { batchNorm, type ConvOptions, conv2d, linear, type Tensor, tidy, typeAs } from '../torch/index.ts'
 import { filled, type Layer, type Maker, uniformByFanIn } from './module.ts'
 
-/** torch.nn.Conv2d without bias: weight [outputs, inputs / groups, kernel, kernel]. */
+/** torch.nn.Conv2d without bias: weight [outputs, inputs / groups, kernel, kernel]; computes in the type of its images. */
 export class Conv2d implements Layer {
   readonly parameters: { readonly weight: Tensor }
   readonly #options: ConvOptions
@@ -21,7 +21,7 @@ export class Conv2d implements Layer {
   }
 
   forward(x: Tensor): Tensor {
-    return conv2d(x, this.parameters.weight, this.#options)
+    return tidy(() => conv2d(x, typeAs(this.parameters.weight, x), this.#options))
   }
 }
 
@@ -45,7 +45,7 @@ export class BatchNorm2d implements Layer {
   }
 }
 
-/** torch.nn.Linear: x [n, inputs] -> [n, outputs]. */
+/** torch.nn.Linear: x [n, inputs] -> [n, outputs], in the type of its weights. */
 export class Linear implements Layer {
   readonly parameters: { readonly weight: Tensor; readonly bias: Tensor }
 
@@ -55,7 +55,8 @@ export class Linear implements Layer {
   }
 
   forward(x: Tensor): Tensor {
-    return linear(x, this.parameters.weight, this.parameters.bias)
+    const { weight, bias } = this.parameters
+    return tidy(() => linear(typeAs(x, weight), weight, bias))
   }
 }
 

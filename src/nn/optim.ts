@@ -1,30 +1,10 @@
-/** SGD and Adam after torch.optim, over `_foreach_` operators; clipping by global norm; the cosine schedule. */
+/** SGD with clipping by global norm, and Adam, after torch.optim; each step is one operator (native/kernels/update.cc). */
 import { DdsasError } from '../errors.ts'
-import { copy, foreach, foreachNew, keep, noGrad, type Tensor, tidy, zerosLike } from '../torch/index.ts'
+import { call, copy, fillWith, keep, noGrad, run, Tensor, tidy, to, zerosLike } from '../torch/index.ts'
 import { loadTensors } from './module.ts'
 
 /** Gradients in the order of the parameters; null: the loss did not depend on the parameter. */
 export type Gradients = readonly (Tensor | null)[]
-
-function present(gradients: Gradients): Tensor[] {
-  return gradients.filter((gradient) => gradient !== null)
-}
-
-/**
- * torch.nn.utils.clip_grad_norm_: scales the gradients in place so that their joint 2-norm is at most `limit`. Returns
- * the norm before, which is not finite when any gradient is not.
- */
-export function clipGradNorm(gradients: Gradients, limit: number): number {
-  const list = present(gradients)
-  if (list.length === 0) return 0
-  return tidy(() => {
-    const squares = foreachNew('norm.Scalar', list, 2).map((norm) => norm.item() ** 2)
-    const total = Math.sqrt(squares.reduce((sum, square) => sum + square, 0))
-    const scale = limit / (total + 1e-6)
-    if (scale < 1) foreach('mul_.Scalar', list, scale)
-    return total
-  })
-}
 
 /** The parameter that a saved state tensor belongs to. Throws DdsasError 'checkpoint' when there is none of its shape. */
 function checkLike(saved: Tensor, parameter: Tensor | undefined, name: string): Tensor {
@@ -63,24 +43,25 @@ export class Sgd {
     this.#options = options
   }
 
-  /** v <- momentum v + gradient + L2 w; w <- w - rate v. */
-  step(gradients: Gradients, rate: number): void {
+  /**
+   * v <- momentum v + gradient + L2 w; w <- w - rate v. As torch.nn.utils.clip_grad_norm_ does, the gradients are scaled so
+   * that their joint 2-norm is at most `clip`. Returns the norm before, a scalar; where it is not finite nothing moves.
+   */
+  step(gradients: Gradients, rate: number, clip = Number.POSITIVE_INFINITY): Tensor {
     const { momentum, weightDecay } = this.#options
-    noGrad(() =>
+    return noGrad(() =>
       tidy(() => {
         const moving = this.#moving(gradients)
-        if (moving.weights.length === 0) return
-        foreach('mul_.Scalar', moving.velocities, momentum)
-        foreach('add_.List', moving.velocities, moving.weights, weightDecay)
-        if (moving.gradients.length > 0) foreach('add_.List', moving.withGradient, moving.gradients, 1)
-        foreach('add_.List', moving.weights, moving.velocities, -rate)
+        if (moving.weights.length === 0) return Tensor.from(Float32Array.of(0), [])
+        const { weights, velocities } = moving
+        return call('ddsas::sgd_', weights, moving.gradients, velocities, rate, momentum, weightDecay, clip)
       }),
     )
   }
 
-  /** The parameters this step moves with their velocities; a new velocity is zero. */
+  /** The parameters this step moves with their velocities and gradients; a new velocity is zero. */
   #moving(gradients: Gradients) {
-    const moving = { weights: [] as Tensor[], velocities: [] as Tensor[], withGradient: [] as Tensor[] }
+    const moving = { weights: [] as Tensor[], velocities: [] as Tensor[], gradients: [] as (Tensor | null)[] }
     let index = 0
     for (const [name, weight] of this.#parameters) {
       const gradient = gradients[index++]
@@ -92,9 +73,9 @@ export class Sgd {
       }
       moving.weights.push(weight)
       moving.velocities.push(velocity)
-      if (gradient !== null) moving.withGradient.push(velocity)
+      moving.gradients.push(gradient)
     }
-    return { ...moving, gradients: present(gradients) }
+    return moving
   }
 
   /** Velocities by the parameter's name, of the parameters that ever had a gradient. */
@@ -130,7 +111,8 @@ export class Adam {
   readonly #options: AdamOptions
   readonly #mean: Map<string, Tensor>
   readonly #square: Map<string, Tensor>
-  #steps = 0
+  /** float64 [], where the parameters are: a recorded step counts on. */
+  readonly #steps: Tensor
 
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamOptions) {
     this.#parameters = parameters
@@ -138,36 +120,24 @@ export class Adam {
     const zeros = () => noGrad(() => new Map([...parameters].map(([name, p]) => [name, keep(zerosLike(p))])))
     this.#mean = zeros()
     this.#square = zeros()
+    const [first] = parameters.values()
+    const device = first?.device ?? 'cpu'
+    this.#steps = tidy(() => keep(to(Tensor.from(Float64Array.of(0), []), { device })))
   }
 
   /** m and v are running means of g and g^2 with g = gradient + L2 w; w <- w - rate m^ / (sqrt(v^) + eps). */
   step(gradients: Gradients): void {
     const { rate, betas, eps = 1e-8, weightDecay } = this.#options
-    const [beta1, beta2] = betas
-    const weights = [...this.#parameters.values()]
-    const mean = [...this.#mean.values()]
-    const square = [...this.#square.values()]
-    this.#steps += 1
-    const correction1 = 1 - beta1 ** this.#steps
-    const correction2 = Math.sqrt(1 - beta2 ** this.#steps)
+    const state = [this.#parameters, this.#mean, this.#square].map((map) => [...map.values()])
+    const [weights, means, squares] = state
     noGrad(() =>
-      tidy(() => {
-        const full = gradients.map((gradient, i) => gradient ?? zerosLike(weights[i]))
-        const g = foreachNew('add.List', full, weights, weightDecay)
-        foreach('mul_.Scalar', mean, beta1)
-        foreach('add_.List', mean, g, 1 - beta1)
-        foreach('mul_.Scalar', square, beta2)
-        foreach('addcmul_.Scalar', square, g, g, 1 - beta2)
-        const root = foreachNew('sqrt', square)
-        foreach('div_.Scalar', root, correction2)
-        foreach('add_.Scalar', root, eps)
-        foreach('addcdiv_.Scalar', weights, mean, root, -rate / correction1)
-      }),
+      run('ddsas::adam_', weights, gradients, means, squares, this.#steps, rate, ...betas, eps, weightDecay),
     )
   }
 
+  /** How many there were; waits for the device. */
   get steps(): number {
-    return this.#steps
+    return this.#steps.item()
   }
 
   /** Both running means, named `mean.<parameter>` and `square.<parameter>`. */
@@ -180,10 +150,11 @@ export class Adam {
   /** Takes over what `state` and `steps` gave; the tensors given stay the caller's. */
   load(state: ReadonlyMap<string, Tensor>, steps: number): void {
     loadTensors(this.state(), state, 'the optimizer state')
-    this.#steps = steps
+    fillWith(this.#steps, steps)
   }
 
   dispose(): void {
     for (const tensor of this.state().values()) tensor.dispose()
+    this.#steps.dispose()
   }
 }

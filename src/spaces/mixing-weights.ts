@@ -19,9 +19,10 @@ type Mask = readonly (readonly boolean[])[]
 /** `simple`: p_k q_k, the weight of Eq. (7). `joint`: Eq. (9), the probability of the whole sampled edge times q_k. */
 export type Mixture = 'simple' | 'joint'
 
-function maskTensor(mask: Mask, device: string): Tensor {
+/** bool [edges, operations] on a device. */
+export function maskTensor(mask: Mask, device: string): Tensor {
   const flat = Uint8Array.from(mask.flat(), Number)
-  return to(Tensor.from(flat, [mask.length, mask[0].length], 'bool'), { device })
+  return tidy(() => to(Tensor.from(flat, [mask.length, mask[0].length], 'bool'), { device }))
 }
 
 /** Product over an edge of p where sampled and 1 - p elsewhere [edges, 1]: Eq. (9) without q. */
@@ -31,19 +32,18 @@ function edgeProbability(p: Tensor, mask: Tensor): Tensor {
 }
 
 /** p_k q_k, or Eq. (9), before it is normalised over the edge: float32 [edges, operations], 0 where not sampled. */
-export function unnormalisedWeights(alpha: Tensor, zeta: Tensor, mask: Mask, mixture: Mixture): Tensor {
+export function unnormalisedWeights(alpha: Tensor, zeta: Tensor, sampled: Tensor, mixture: Mixture): Tensor {
   return tidy(() => {
-    const sampled = maskTensor(mask, alpha.device)
     const q = softmax(maskedFill(alpha, logicalNot(sampled), Number.NEGATIVE_INFINITY), 1)
     const p = sigmoid(zeta)
     return mul(q, mixture === 'joint' ? edgeProbability(p, sampled) : p)
   })
 }
 
-/** The weights of Eq. (7): each edge's sum to one over its sampled operations. */
-export function mixingWeights(alpha: Tensor, zeta: Tensor, mask: Mask, mixture: Mixture): Tensor {
+/** The weights of Eq. (7): each edge's sum to one over its sampled operations, bool [edges, operations]. */
+export function mixingWeights(alpha: Tensor, zeta: Tensor, sampled: Tensor, mixture: Mixture): Tensor {
   return tidy(() => {
-    const weights = unnormalisedWeights(alpha, zeta, mask, mixture)
+    const weights = unnormalisedWeights(alpha, zeta, sampled, mixture)
     return div(weights, sum(weights, [1], true))
   })
 }

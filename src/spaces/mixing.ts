@@ -7,6 +7,14 @@ export interface Mixing {
   readonly weights: Tensor
   /** For each edge the columns of the operations that run: sampled, and not `none`. */
   readonly active: readonly (readonly number[])[]
+  /** `activeIndex` of `active`, where one keeps it from pass to pass: a recorded step cannot bring it to the device. */
+  readonly index?: Tensor
+}
+
+/** Positions of the active operations among all weights of a matrix with so many columns: int64 [active], on a device. */
+export function activeIndex(active: Mixing['active'], columns: number, device: string): Tensor {
+  const positions = active.flatMap((row, edge) => row.map((k) => BigInt(edge * columns + k)))
+  return tidy(() => to(Tensor.from(BigInt64Array.from(positions), [positions.length]), { device }))
 }
 
 /** The active operations of a mixing with their weights, node by node. */
@@ -28,14 +36,11 @@ function termsOf(active: Mixing['active'], nodes: number): NodeTerms['terms'][] 
 
 /** Splits a mixing into the terms of each node's sum; done once a forward pass, for all cells of a type. */
 export function nodeTerms(mixing: Mixing, nodes: number): NodeTerms[] {
-  const operations = mixing.weights.shape[1]
-  const columns = mixing.active.flatMap((row, edge) => row.map((k) => BigInt(edge * operations + k)))
-  const terms = termsOf(mixing.active, nodes)
+  const { weights: matrix, active } = mixing
+  const terms = termsOf(active, nodes)
   return tidy(() => {
-    const index = to(Tensor.from(BigInt64Array.from(columns), [columns.length]), {
-      device: mixing.weights.device,
-    })
-    const flat = indexSelect(reshape(mixing.weights, [-1]), 0, index)
+    const index = mixing.index ?? activeIndex(active, matrix.shape[1], matrix.device)
+    const flat = indexSelect(reshape(matrix, [-1]), 0, index)
     let start = 0
     return terms.map((list) => {
       const weights = slice(flat, 0, start, start + list.length)

@@ -11,7 +11,7 @@ import {
   reluPointwise,
   separable,
   slice,
-  Tensor,
+  type Tensor,
   tidy,
 } from '../torch/index.ts'
 
@@ -41,7 +41,7 @@ export function applyOperation(operation: Operation, x: Tensor, training: boolea
 function finish(images: Images, norm: BatchNorm2d | undefined, training: boolean): Tensor {
   if (norm === undefined) return images.x
   if (norm.affine) return norm.forward(images.x, training)
-  return mix([images], Tensor.from(Float32Array.of(1), [1]), [norm.buffers], training)
+  return mix([images], null, [norm.buffers], training)
 }
 
 /** Zero; a supernet never runs it. */

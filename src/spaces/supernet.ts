@@ -9,7 +9,7 @@ import {
   moduleList,
   Sequential,
 } from '../nn/index.ts'
-import { cat, globalAvgPool, type Tensor, tidy } from '../torch/index.ts'
+import { cat, globalAvgPool, type Tensor, tidy, to } from '../torch/index.ts'
 import { Cell } from './cell.ts'
 import type { CellSpace } from './darts.ts'
 import type { CellType } from './genotype.ts'
@@ -22,7 +22,12 @@ export interface SupernetShape {
   /** How many cells; those at a third and at two thirds are reduction cells. */
   readonly cells: number
   readonly classes: number
+  /** Element type of images between the layers; weights and statistics are float32. */
+  readonly precision?: Precision
 }
+
+export const precisions = ['float32', 'bfloat16'] as const
+export type Precision = (typeof precisions)[number]
 
 /** The weights of a forward pass, by cell type. */
 export type MixingOf = (cell: CellType) => Mixing
@@ -72,13 +77,15 @@ export class Supernet implements Module {
 
   /** Images [n, 3, h, w], channels last for speed -> logits [n, classes]. */
   forward(images: Tensor, mixingOf: MixingOf, training: boolean): Tensor {
-    const { nodes } = this.shape.space
+    const { space, precision } = this.shape
+    const { nodes } = space
     return tidy(() => {
       const terms = {
         normal: nodeTerms(mixingOf('normal'), nodes),
         reduce: nodeTerms(mixingOf('reduce'), nodes),
       }
-      let s1: readonly Tensor[] = [this.#stem.forward(images, training)]
+      const x = precision === 'bfloat16' ? to(images, { dtype: precision }) : images
+      let s1: readonly Tensor[] = [this.#stem.forward(x, training)]
       let s0 = s1
       for (const { cell, type } of this.#cells) {
         const out = cell.forward(s0, s1, terms[type], training)

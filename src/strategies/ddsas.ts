@@ -12,14 +12,15 @@ import { sampleSubspace, subspaceSizeRange } from '../search/subspace.ts'
 import { ucbScores } from '../search/ucb.ts'
 import { edgeCount } from '../spaces/darts.ts'
 import { type CellType, cellTypes, type Genotype } from '../spaces/genotype.ts'
-import type { Mixing } from '../spaces/mixing.ts'
-import { mixingWeights } from '../spaces/mixing-weights.ts'
+import { activeIndex, type Mixing } from '../spaces/mixing.ts'
+import { maskTensor, mixingWeights } from '../spaces/mixing-weights.ts'
 import type { Supernet } from '../spaces/supernet.ts'
 import {
   countCorrect,
   crossEntropy,
   detach,
   grad,
+  keep,
   setRequiresGrad,
   type Tensor,
   tidy,
@@ -70,6 +71,20 @@ interface CellParameters {
   readonly zeta: Tensor
 }
 
+/** What runs in a window, on the device. */
+interface Subspace {
+  readonly mask: EdgeMask
+  readonly active: readonly (readonly number[])[]
+  /** The mask, bool [edges, operations]. */
+  readonly sampled: Tensor
+  readonly index: Tensor
+}
+
+function disposeSubspace({ sampled, index }: Subspace): void {
+  sampled.dispose()
+  index.dispose()
+}
+
 const edgeNumbers = z.array(z.array(z.number()))
 const edgeMask = z.array(z.array(z.boolean()))
 const memorySchema = z.object({
@@ -101,8 +116,10 @@ export class Ddsas implements Strategy {
   readonly #parameters: Record<CellType, CellParameters>
   readonly #adam: Adam
   #memory: Record<CellType, SpaceMemory>
+  readonly #subspaces = new Map<CellType, Subspace>()
   /** T: how many samplings there were, plus the profile's prior. */
   #total: number
+  #revision = 0
 
   constructor(supernet: Supernet, options: DdsasOptions, maker: Maker) {
     const { space } = supernet.shape
@@ -151,9 +168,8 @@ export class Ddsas implements Strategy {
     }))
   }
 
-  update(_train: Batch, valid: Batch, at: Position): Outcome {
+  beginStep(at: Position): void {
     if (this.#opensWindow(at)) this.openWindow()
-    return this.#architectureStep(valid)
   }
 
   #opensWindow(at: Position): boolean {
@@ -172,6 +188,11 @@ export class Ddsas implements Strategy {
       return { ...memory, mask: sampleSubspace(scores, zeta, memory.available, rule) }
     })
     this.#total += 1
+    this.#revision += 1
+  }
+
+  get revision(): number {
+    return this.#revision
   }
 
   #closeWindow(): void {
@@ -193,7 +214,7 @@ export class Ddsas implements Strategy {
   }
 
   /** One step of Adam on alpha and zeta; the weights take part as constants. */
-  #architectureStep(valid: Batch): Outcome {
+  update(_train: Batch, valid: Batch): Outcome {
     const parameters = [...this.parameters().values()]
     return tidy(() => {
       setRequiresGrad(parameters, true)
@@ -207,13 +228,23 @@ export class Ddsas implements Strategy {
   }
 
   mixing(cell: CellType): Mixing {
-    const { mask } = this.#memory[cell]
     const { alpha, zeta } = this.#parameters[cell]
-    return { weights: mixingWeights(alpha, zeta, mask, this.#options.mixture), active: this.#active(mask) }
+    const { sampled, active, index } = this.#subspaceOf(cell)
+    return { weights: mixingWeights(alpha, zeta, sampled, this.#options.mixture), active, index }
   }
 
-  #active(mask: EdgeMask): number[][] {
-    return mask.map((row) => row.flatMap((sampled, k) => (sampled && k !== this.#none ? [k] : [])))
+  /** The mask of a cell type as tensors; made once for a window. */
+  #subspaceOf(cell: CellType): Subspace {
+    const { mask } = this.#memory[cell]
+    const known = this.#subspaces.get(cell)
+    if (known?.mask === mask) return known
+    if (known) disposeSubspace(known)
+    const { device } = this.#parameters[cell].alpha
+    const active = mask.map((row) => row.flatMap((sampled, k) => (sampled && k !== this.#none ? [k] : [])))
+    const index = keep(activeIndex(active, mask[0].length, device))
+    const made = { mask, active, sampled: keep(maskTensor(mask, device)), index }
+    this.#subspaces.set(cell, made)
+    return made
   }
 
   genotype(): Genotype {
@@ -251,6 +282,7 @@ export class Ddsas implements Strategy {
     this.#adam.load(new Map(adam.map(([name, tensor]) => [name.slice('adam.'.length), tensor])), adamSteps)
     this.#memory = memory
     this.#total = total
+    this.#revision += 1
   }
 
   /** Every matrix of a saved memory must be [edges, operations]. */
@@ -266,6 +298,8 @@ export class Ddsas implements Strategy {
   }
 
   dispose(): void {
+    for (const subspace of this.#subspaces.values()) disposeSubspace(subspace)
+    this.#subspaces.clear()
     for (const tensor of this.parameters().values()) tensor.dispose()
     this.#adam.dispose()
   }

@@ -37,8 +37,15 @@ export interface StateDict {
 export interface Strategy {
   /** Called before the first step of an epoch: spaces may shrink or grow. */
   beginEpoch(epoch: number): void
-  /** Update the architecture parameters with a batch of the validation half; says how that batch fared. */
-  update(train: Batch, valid: Batch, at: Position): Outcome
+  /** Called before each step: what the host does for it, such as to sample which operations run. */
+  beginStep(at: Position): void
+  /** Changes when other operations run than before: a step recorded earlier cannot be replayed then. */
+  readonly revision: number
+  /**
+   * Update the architecture parameters with a batch of the validation half; says how that batch fared. On a GPU this is
+   * recorded and replayed: it computes on tensors alone, and looks at none of their values.
+   */
+  update(train: Batch, valid: Batch): Outcome
   /** Weights and active operations of a cell type for the next forward pass. */
   mixing(cell: CellType): Mixing
   /** The architecture this search would pick now. */

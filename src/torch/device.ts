@@ -1,7 +1,7 @@
 /** Devices, threads and memory of the engine, and interrupts that arrive while it computes. */
 import { DdsasError } from '../errors.ts'
 import { describeEngine, native } from './native.ts'
-import { run } from './tensor.ts'
+import { guard, run } from './tensor.ts'
 
 export const deviceNames = ['auto', 'cpu', 'cuda'] as const
 export type DeviceName = (typeof deviceNames)[number]
@@ -14,8 +14,19 @@ export function resolveDevice(wanted: DeviceName): string {
       'device',
       `libtorch ${libtorch} sees no CUDA device; use --device cpu, or see: ddsas doctor`,
     )
-  return wanted !== 'cpu' && cuda.length > 0 ? cuda[0] : 'cpu'
+  if (wanted === 'cpu' || cuda.length === 0) return 'cpu'
+  prepareDevice(cuda[0])
+  return cuda[0]
 }
+
+/** Once, before the first tensor on a CUDA device: work goes to a stream of its own, in full float32. */
+function prepareDevice(device: string): void {
+  if (prepared.has(device)) return
+  guard(() => native().prepareDevice(device))
+  prepared.add(device)
+}
+
+const prepared = new Set<string>()
 
 /** How many threads compute one operator. */
 export function setThreads(count: number): void {
@@ -32,13 +43,28 @@ export function withoutKernels<Result>(body: () => Result): Result {
   }
 }
 
-/** Bytes of CPU tensors: now, and the most since `resetPeakMemory`. */
-export function tensorMemory(): { live: number; peak: number } {
-  return native().memory()
+export interface TensorMemory {
+  /** Bytes of tensors now. */
+  readonly live: number
+  /** The most since `resetPeakMemory`. */
+  readonly peak: number
+  /** On CUDA the most that was taken from the device, graphs and spare blocks included; else 0. */
+  readonly reserved: number
+  /** On CUDA what the device has left; else 0. */
+  readonly free: number
 }
 
-export function resetPeakMemory(): void {
-  native().resetPeakMemory()
+export function tensorMemory(device = 'cpu'): TensorMemory {
+  return guard(() => native().memory(device))
+}
+
+export function resetPeakMemory(device = 'cpu'): void {
+  guard(() => native().resetPeakMemory(device))
+}
+
+/** Waits until a device has done all that was asked of it. */
+export function synchronize(): void {
+  guard(() => native().synchronize())
 }
 
 /**

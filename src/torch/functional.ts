@@ -149,12 +149,12 @@ export function avgPool3(x: Tensor, stride: number): Tensor {
 }
 
 /**
- * The sum over k of weights[k] norm_k(xs[k]): images of one shape, weights [k]; a term without statistics enters as it
- * is. Updates the running statistics in training.
+ * The sum over k of weights[k] norm_k(xs[k]): images of one shape, weights [k] or null for ones; a term without statistics
+ * enters as it is. Updates the running statistics in training.
  */
 export function mix(
   terms: readonly Images[],
-  weights: Tensor,
+  weights: Tensor | null,
   norms: readonly (NormStatistics | undefined)[],
   training: boolean,
 ): Tensor {
@@ -270,10 +270,16 @@ export function emptyMeta(shape: readonly number[], dtype: Dtype): Tensor {
   return call('aten::empty.memory_format', shape, dtypes[dtype], null, 'meta')
 }
 
-/** `to` another device or element type; the same tensor where nothing changes. */
+/** A copy on another device or of another element type. One to a GPU is not waited for. */
 export function to(x: Tensor, target: { device?: string; dtype?: Dtype }): Tensor {
   const dtype = target.dtype === undefined ? null : dtypes[target.dtype]
-  return call('aten::_to_copy', x, dtype, null, target.device ?? null)
+  const { device = null } = target
+  return call('aten::_to_copy', x, dtype, null, device, null, device !== null && device !== 'cpu')
+}
+
+/** x, or a copy of it with the element type of `like`. */
+export function typeAs(x: Tensor, like: Tensor): Tensor {
+  return x.dtype === like.dtype ? x : to(x, { dtype: like.dtype })
 }
 
 /** The same elements with channels innermost in memory (NHWC). */
@@ -285,17 +291,21 @@ export function contiguous(x: Tensor): Tensor {
   return call('aten::contiguous', x, memoryFormats.contiguous)
 }
 
+/** Sets every element. */
+export function fillWith(target: Tensor, value: number): void {
+  run('aten::fill_.Scalar', target, value)
+}
+
+/** Scalars as one vector, float64 [count]: one transfer for all of them. */
+export function stackScalars(values: readonly Tensor[]): Tensor {
+  return call(
+    'aten::stack',
+    values.map((value) => to(value, { dtype: 'float64' })),
+    0,
+  )
+}
+
 /** Overwrites `target` with the elements of `source`. */
 export function copy(target: Tensor, source: Tensor): void {
   run('aten::copy_', target, source)
-}
-
-/** A `_foreach_` operator over lists, in place: `foreach('mul_.Scalar', weights, 0.9)`. */
-export function foreach(name: string, ...args: Argument[]): void {
-  run(`aten::_foreach_${name}`, ...args)
-}
-
-/** A `_foreach_` operator over lists that returns a list. */
-export function foreachNew(name: string, ...args: Argument[]): Tensor[] {
-  return callMany(`aten::_foreach_${name}`, ...args).filter((tensor) => tensor !== null)
 }

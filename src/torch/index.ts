@@ -2,6 +2,7 @@
 export * from './autograd.ts'
 export * from './device.ts'
 export * from './functional.ts'
+export { type Graph, recordGraph } from './graph.ts'
 export { describeEngine, type EngineInfo } from './native.ts'
 export { Generator, type GeneratorState } from './random.ts'
 export * from './safetensors.ts'

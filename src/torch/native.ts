@@ -23,8 +23,14 @@ export interface Native {
   setGradMode(flag: boolean): boolean
   engine(): { version: string; path: string; config: string; threads: number; cuda: number }
   setThreads(count: number): void
-  memory(): { live: number; peak: number }
-  resetPeakMemory(): void
+  prepareDevice(device: string): boolean
+  beginGraph(): void
+  endGraph(): { graph: number; launches: number }
+  replayGraph(graph: number): void
+  freeGraph(graph: number): void
+  synchronize(): void
+  memory(device: string): { live: number; peak: number; reserved: number; free: number }
+  resetPeakMemory(device: string): void
   watchInterrupts(flag: boolean): void
   interrupts(): number
 }

@@ -1,5 +1,6 @@
 /** The settings of a search: one typed object, checked once; `--set key=value` changes a value by its dotted key. */
 import { z } from 'zod'
+import { precisions } from '../spaces/supernet.ts'
 import { profiles } from '../strategies/ddsas.ts'
 import { assignSettings, commonSettings, parseSettings } from './settings.ts'
 
@@ -60,6 +61,8 @@ export const searchConfigSchema = z.strictObject({
     betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]),
     weightDecay: rate,
   }),
+  /** Element type of images between the layers: `bfloat16` is faster on GPUs; weights and statistics stay float32. */
+  precision: z.enum(precisions).default('float32'),
   evaluation: z.strictObject({
     /** How many images of the validation half to measure accuracy on after each epoch; 0: all. */
     images: natural,

@@ -3,7 +3,8 @@ import { forEachPlainBatch, type ImageBatch, type ImageTensors } from '../data/i
 import { loadTensors, namedBuffers } from '../nn/index.ts'
 import type { Supernet } from '../spaces/supernet.ts'
 import type { Strategy } from '../strategies/strategy.ts'
-import { clone, countCorrect, crossEntropy, noGrad, tidy } from '../torch/index.ts'
+import { clone, countCorrect, crossEntropy, noGrad, stackScalars, tidy } from '../torch/index.ts'
+import { ReplayedStep } from './replay.ts'
 
 export interface Evaluation {
   /** Mean cross entropy. */
@@ -45,12 +46,23 @@ export function evaluateSupernet(
 ): Evaluation {
   let loss = 0
   let correct = 0
-  const measure = ({ images, labels }: ImageBatch) => {
+  const replay = ReplayedStep.on(device)
+  const measure = (given: ImageBatch) => {
     pause?.()
-    const logits = supernet.forward(images, (cell) => strategy.mixing(cell), true)
-    loss += crossEntropy(logits, labels).item() * labels.size
-    correct += countCorrect(logits, labels).item()
+    const found = replay.run('evaluation', [given], ([{ images, labels }]) =>
+      tidy(() => {
+        const logits = supernet.forward(images, (cell) => strategy.mixing(cell), true)
+        return stackScalars([crossEntropy(logits, labels), countCorrect(logits, labels)])
+      }),
+    )
+    const [mean, right] = found.floats()
+    loss += mean * given.labels.size
+    correct += right
   }
-  noGrad(() => keepingStatistics(supernet, () => forEachPlainBatch(data, positions, batch, device, measure)))
+  try {
+    noGrad(() => keepingStatistics(supernet, () => forEachPlainBatch(data, positions, batch, measure)))
+  } finally {
+    replay.dispose()
+  }
   return { loss: loss / positions.length, accuracy: correct / positions.length }
 }

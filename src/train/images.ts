@@ -86,11 +86,11 @@ function allOf({ count }: { readonly count: number }): number[] {
 }
 
 function plainCifar(dataset: ImageDataset, device: string): PlainImages {
-  const tensors = toTensors(dataset)
+  const tensors = toTensors(dataset, device)
   return {
     classes: dataset.classes,
     count: dataset.count,
-    each: async (batch, use) => forEachPlainBatch(tensors, allOf(dataset), batch, device, use),
+    each: async (batch, use) => forEachPlainBatch(tensors, allOf(dataset), batch, use),
     dispose: () => disposeImages(tensors),
   }
 }
@@ -124,8 +124,8 @@ function openCifar(config: TrainConfig, name: CifarName, directory: string, devi
     throw new DdsasError('input', `data.side = ${how.side}, images of ${name} have ${dataset.size} px`)
   const { train, validation } = splitForTraining(dataset.count, config)
   const test = openTestImages(config, directory, device)
-  const tensors = toTensors(dataset)
-  const options = { part: train, batch: how.batch, augmentation: how.augmentation, device }
+  const tensors = toTensors(dataset, device)
+  const options = { part: train, batch: how.batch, augmentation: how.augmentation }
   const source = new BatchStream(tensors, options, new Generator(seed, 'batches'))
   return {
     classes: dataset.classes,
@@ -133,7 +133,7 @@ function openCifar(config: TrainConfig, name: CifarName, directory: string, devi
     fingerprint: dataset.fingerprint,
     source,
     evaluate: async (part, batch, use) =>
-      part === 'test' ? test.each(batch, use) : forEachPlainBatch(tensors, validation, batch, device, use),
+      part === 'test' ? test.each(batch, use) : forEachPlainBatch(tensors, validation, batch, use),
     dispose: () => {
       source.dispose()
       test.dispose()

@@ -12,6 +12,7 @@ const cifar10: SearchConfig = {
   ddsas: { profile: 'reference', subspace: 28, window: 30, mixture: 'simple', changes: [] },
   weights: { rate: 0.025, finalRate: 0.001, momentum: 0.9, weightDecay: 3e-4, clip: 5 },
   architecture: { rate: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
+  precision: 'float32',
   epochs: 50,
   evaluation: { images: 0, batch: 250 },
   checkpoint: { seconds: 300, steps: 0 },

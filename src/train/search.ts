@@ -5,8 +5,8 @@
 import { cosineRate } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { cosineDistance, type Genotype, skipConnections } from '../spaces/genotype.ts'
-import type { Batch, Outcome } from '../strategies/strategy.ts'
-import { tidy } from '../torch/index.ts'
+import type { Batch } from '../strategies/strategy.ts'
+import { stackScalars, type Tensor, tidy } from '../torch/index.ts'
 import { emptyAverage, include, means } from './averages.ts'
 import { checkFinite, runCourse } from './course.ts'
 import { evaluateSupernet } from './evaluate.ts'
@@ -55,16 +55,19 @@ export async function search(
 
 /** One architecture step and one weight step; moves the session's progress by a step. */
 export function searchStep(session: Session, rate: number): StepReport {
-  const { supernet, strategy, optimizer, streams, progress, config } = session
+  const { strategy, streams, progress } = session
   const began = performance.now()
+  strategy.beginStep(progress)
   const { architecture, weights } = tidy(() => {
     const train = streams.weights.next()
     const valid = streams.architecture.next()
-    const first = strategy.update(train, valid, progress)
-    const second = weightStep(supernet, strategy, train, optimizer, { rate, clip: config.weights.clip })
+    // one look at the device, after all of the step was asked of it
+    const [firstLoss, firstCorrect, loss, correct, gradNorm] = session.replay
+      .run(`${strategy.revision} ${rate}`, [train, valid], (batches) => bothUpdates(session, rate, batches))
+      .floats()
     return {
-      architecture: measure(first, valid),
-      weights: { ...measure(second, train), gradNorm: second.gradNorm },
+      architecture: { loss: firstLoss, correct: firstCorrect, images: valid.labels.size },
+      weights: { loss, correct, gradNorm, images: train.labels.size },
     }
   })
   const done = { ...progress, step: progress.step + 1, total: progress.total + 1 }
@@ -96,9 +99,17 @@ export function searchStep(session: Session, rate: number): StepReport {
   return report
 }
 
-/** The numbers of a batch; waits for the device. */
-function measure({ loss, correct }: Outcome, { labels }: Batch) {
-  return { loss: loss.item(), correct: correct.item(), images: labels.size }
+/** Loss and correct predictions of the architecture step, the same of the weight step, its gradients' norm: float64 [5]. */
+function bothUpdates(
+  { supernet, strategy, optimizer, config }: Session,
+  rate: number,
+  [train, valid]: readonly Batch[],
+): Tensor {
+  return tidy(() => {
+    const first = strategy.update(train, valid)
+    const second = weightStep(supernet, strategy, train, optimizer, { rate, clip: config.weights.clip })
+    return stackScalars([first.loss, first.correct, second.loss, second.correct, second.gradNorm])
+  })
 }
 
 /**

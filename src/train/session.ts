@@ -13,6 +13,7 @@ import { type Average, emptyAverage } from './averages.ts'
 import { type SearchConfig, searchConfigSchema } from './config.ts'
 import type { Place } from './course.ts'
 import { splitInHalves, toTensors } from './parts.ts'
+import { ReplayedStep } from './replay.ts'
 import {
   averageSchema,
   countSchema,
@@ -42,6 +43,7 @@ export interface Session {
   readonly supernet: Supernet
   readonly strategy: Strategy
   readonly optimizer: Sgd
+  readonly replay: ReplayedStep
   readonly streams: { readonly weights: BatchStream; readonly architecture: BatchStream }
   /** Positions of the images that accuracy is measured on. */
   readonly evaluated: readonly number[]
@@ -61,13 +63,13 @@ const start: Progress = {
 export function createSession(config: SearchConfig, dataset: ImageDataset, device: string): Session {
   const { network, weights, architecture, data: how, seed } = config
   const maker: Maker = { device, generator: new Generator(seed, 'weights') }
-  const shape = { space: darts, ...network, classes: dataset.classes.length }
+  const shape = { space: darts, ...network, classes: dataset.classes.length, precision: config.precision }
   const halves = splitInHalves(dataset.count, config)
   const supernet = new Supernet(shape, maker)
   const strategy = new Ddsas(supernet, { ...config.ddsas, optimizer: architecture }, maker)
-  const data = toTensors(dataset)
+  const data = toTensors(dataset, device)
   const stream = (part: readonly number[], name: string) =>
-    new BatchStream(data, { part, batch: how.batch, augmentation: how, device }, new Generator(seed, name))
+    new BatchStream(data, { part, batch: how.batch, augmentation: how }, new Generator(seed, name))
   const streams = {
     weights: stream(halves.weights, 'weight batches'),
     architecture: stream(halves.architecture, 'architecture batches'),
@@ -75,11 +77,14 @@ export function createSession(config: SearchConfig, dataset: ImageDataset, devic
   const { images } = config.evaluation
   const evaluated = halves.architecture.slice(0, images === 0 ? undefined : images)
   const optimizer = new Sgd(namedParameters(supernet), weights)
-  return { config, device, data, supernet, strategy, optimizer, streams, evaluated, progress: start }
+  const replay = ReplayedStep.on(device)
+  return { config, device, data, supernet, strategy, optimizer, replay, streams, evaluated, progress: start }
 }
 
 /** Frees every tensor of a session. */
-export function disposeSession({ data, supernet, strategy, optimizer, streams }: Session): void {
+export function disposeSession(session: Session): void {
+  const { data, supernet, strategy, optimizer, replay, streams } = session
+  replay.dispose()
   streams.weights.dispose()
   streams.architecture.dispose()
   optimizer.dispose()

@@ -110,7 +110,7 @@ export async function trainStep(training: Training): Promise<TrainStepReport> {
     const dropPath = { rate: dropPathOf(epoch, config), generator: training.dropPath }
     const options = { rate, clip: config.weights.clip, loss: config.loss, dropPath }
     const { loss, correct, gradNorm } = networkStep(network, { images: x, labels }, optimizer, options)
-    return { loss: loss.item(), correct: correct.item(), images: labels.size, gradNorm }
+    return { loss: loss.item(), correct: correct.item(), images: labels.size, gradNorm: gradNorm.item() }
   })
   const report: TrainStepReport = {
     epoch,

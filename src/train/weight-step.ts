@@ -1,5 +1,5 @@
 /** The weight step: one SGD update of the supernet's weights on a batch of the training half; alpha and zeta constant. */
-import { clipGradNorm, type Module, namedParameters, type Sgd } from '../nn/index.ts'
+import { type Module, namedParameters, type Sgd } from '../nn/index.ts'
 import type { Supernet } from '../spaces/supernet.ts'
 import type { Batch, Outcome, Strategy } from '../strategies/strategy.ts'
 import {
@@ -19,8 +19,8 @@ export interface WeightStepOptions {
 }
 
 export interface WeightOutcome extends Outcome {
-  /** Joint 2-norm of the gradients before clipping. */
-  readonly gradNorm: number
+  /** Joint 2-norm of the gradients before clipping, a scalar. */
+  readonly gradNorm: Tensor
 }
 
 /** Weights need gradients during this step alone: the architecture step records nothing for them. */
@@ -51,8 +51,7 @@ export function sgdStep(
     const { logits, loss } = forward()
     const gradients = grad(loss, weights)
     setRequiresGrad(weights, false)
-    const gradNorm = clipGradNorm(gradients, options.clip)
-    if (Number.isFinite(gradNorm)) optimizer.step(gradients, options.rate)
+    const gradNorm = optimizer.step(gradients, options.rate, options.clip)
     return { loss: detach(loss), correct: countCorrect(logits, labels), gradNorm }
   })
 }

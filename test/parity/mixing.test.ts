@@ -18,15 +18,13 @@ for (const type of cases)
     test(`${type}, ${form}`, () => {
       const golden = readTensors(file)
       const get = (name: string) => tensorOf(golden, `${type}.${form}/${name}`)
-      const [alpha, zeta, maskTensor] = [get('alpha'), get('zeta'), get('mask')]
+      const [alpha, zeta, sampled] = [get('alpha'), get('zeta'), get('mask')]
       const columns = alpha.shape[1]
-      const bits = [...maskTensor.bytes()].map(Boolean)
-      const mask = Array.from({ length: alpha.shape[0] }, (_, e) =>
-        bits.slice(e * columns, (e + 1) * columns),
-      )
+      const bits = [...sampled.bytes()].map(Boolean)
+      const mask = alpha.matrix().map((_, edge) => bits.slice(edge * columns, (edge + 1) * columns))
       const mixture = type === 'all' ? 'joint' : 'simple'
       setRequiresGrad([alpha, zeta], true)
-      const weights = (form === 'raw' ? unnormalisedWeights : mixingWeights)(alpha, zeta, mask, mixture)
+      const weights = (form === 'raw' ? unnormalisedWeights : mixingWeights)(alpha, zeta, sampled, mixture)
       const [dalpha, dzeta] = grad(sum(mul(weights, get('upstream'))), [alpha, zeta])
       assertClose(weights, get('weights'), 'weights')
       assertClose(dalpha, get('dalpha'), 'dalpha', { floor: 1e-6 })

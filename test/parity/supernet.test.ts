@@ -12,9 +12,11 @@ import {
   channelsLast,
   crossEntropy,
   type Dtype,
+  describeEngine,
   Generator,
   grad,
   noGrad,
+  resolveDevice,
   setRequiresGrad,
   setThreads,
   Tensor,
@@ -46,6 +48,8 @@ type Golden = Map<string, Tensor>
 /** How a trajectory is computed. */
 interface Manner {
   readonly dtype: Dtype
+  /** `cpu` where not said. */
+  readonly device?: string
   readonly layout: (x: Tensor) => Tensor
   readonly run: (body: () => void) => void
   /** Whether the whole trajectory is compared, or the first step's losses and subspaces alone. */
@@ -67,11 +71,20 @@ const manners: Readonly<Record<string, Manner>> = {
     everything: true,
   },
   'float32, kernels': { dtype: 'float32', layout: channelsLast, run: (body) => body(), everything: false },
+  ...(describeEngine().cuda.length > 0 && {
+    'float32, CUDA': {
+      dtype: 'float32',
+      device: resolveDevice('cuda'),
+      layout: channelsLast,
+      run: (body) => body(),
+      everything: false,
+    },
+  }),
 }
 setThreads(1)
 
-function build(recorded: Recorded, { dtype }: Manner) {
-  const maker: Maker = { device: 'cpu', generator: new Generator(0), dtype }
+function build(recorded: Recorded, { dtype, device = 'cpu' }: Manner) {
+  const maker: Maker = { device, generator: new Generator(0), dtype }
   const space: CellSpace = { ...darts, operations: recorded.primitives as OperationName[] }
   const { C: channels, layers: cells, classes } = recorded
   const supernet = new Supernet({ space, channels, cells, classes }, maker)
@@ -101,9 +114,14 @@ function load(supernet: Supernet, strategy: Ddsas, golden: Golden): void {
   loadTensors(strategy.parameters(), below(golden, 'init/', isStrategy), 'golden alpha and zeta')
 }
 
-function batchOf(golden: Golden, step: number, half: 'train' | 'valid', { dtype, layout }: Manner) {
-  const images = layout(to(tensorOf(golden, `step${step}/${half}.x`), { dtype }))
-  return { images, labels: tensorOf(golden, `step${step}/${half}.y`) }
+function batchOf(
+  golden: Golden,
+  step: number,
+  half: 'train' | 'valid',
+  { dtype, device = 'cpu', layout }: Manner,
+) {
+  const images = layout(to(tensorOf(golden, `step${step}/${half}.x`), { dtype, device }))
+  return { images, labels: to(tensorOf(golden, `step${step}/${half}.y`), { device }) }
 }
 
 function checkMasks(strategy: Ddsas, golden: Golden, step: number): void {
@@ -207,16 +225,13 @@ function replay(name: string, manner: Manner): void {
   const log = manner.everything ? recorded.log : recorded.log.slice(0, 1)
   log.forEach((wanted, step) => {
     const train = batchOf(golden, step, 'train', manner)
-    const architecture = strategy.update(train, batchOf(golden, step, 'valid', manner), {
-      epoch: 0,
-      step,
-      total: step,
-    })
+    strategy.beginStep({ epoch: 0, step, total: step })
+    const architecture = strategy.update(train, batchOf(golden, step, 'valid', manner))
     near(architecture.loss.item(), wanted.valid_loss, `validation loss of step ${step}`)
     checkMasks(strategy, golden, step)
     const outcome = weightStep(supernet, strategy, train, sgd, { rate: weights.lr, clip: weights.grad_clip })
     near(outcome.loss.item(), wanted.train_loss, `training loss of step ${step}`)
-    if (manner.everything) near(outcome.gradNorm, wanted.grad_norm, `gradient norm of step ${step}`)
+    if (manner.everything) near(outcome.gradNorm.item(), wanted.grad_norm, `gradient norm of step ${step}`)
   })
   if (!manner.everything) return
   checkMemory(strategy, golden)

@@ -49,11 +49,7 @@ function withStream<Result>(
 ): Result {
   return tidy(() => {
     const { part = whole, batch, augmentation = strong, seed = 1 } = options
-    const stream = new BatchStream(
-      dataset(),
-      { part, batch, augmentation, device: 'cpu' },
-      new Generator(seed),
-    )
+    const stream = new BatchStream(dataset(), { part, batch, augmentation }, new Generator(seed))
     const result = use(stream)
     stream.dispose()
     return result
@@ -145,11 +141,7 @@ test('batches are float32 images and int64 labels, which outlive the stream and 
   tidy(() => {
     const data = dataset()
     const before = liveSlots()
-    const stream = new BatchStream(
-      data,
-      { part: whole, batch: 4, augmentation: strong, device: 'cpu' },
-      new Generator(1),
-    )
+    const stream = new BatchStream(data, { part: whole, batch: 4, augmentation: strong }, new Generator(1))
     assert.equal(liveSlots(), before)
     tidy(() => {
       const { images, labels } = stream.next()
@@ -177,7 +169,7 @@ test('plain batches: the positions in order, unchanged but for the normalisation
     const before = liveSlots()
     const seen: number[] = []
     const sizes: number[] = []
-    forEachPlainBatch(data, [3, 19, 0, 3, 7], 2, 'cpu', (batch) => {
+    forEachPlainBatch(data, [3, 19, 0, 3, 7], 2, (batch) => {
       const { labels, pixels } = read(batch)
       sizes.push(labels.length)
       seen.push(...labels.map((label) => label - 100))

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Adam, clipGradNorm, cosineRate, Sgd } from '../../../src/nn/index.ts'
+import { Adam, cosineRate, Sgd } from '../../../src/nn/index.ts'
 import { channelsLast, liveSlots, setRequiresGrad, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
@@ -100,9 +100,9 @@ test('gradients are not changed by a step, and a step leaves no slot but new vel
     const adam = new Adam(parameters, { rate: 0.01, betas: [0.5, 0.9], weightDecay: 0.1 })
     const gradients = gradientsOf(2)
     const before = liveSlots()
-    sgd.step(gradients, 0.1)
+    sgd.step(gradients, 0.1).dispose()
     assert.equal(liveSlots(), before + 2)
-    sgd.step(gradients, 0.1)
+    sgd.step(gradients, 0.1).dispose()
     adam.step(gradients)
     assert.equal(liveSlots(), before + 2)
     for (const [i, name] of Object.keys(start).entries())
@@ -189,31 +189,38 @@ test('clipping scales by limit / (norm + 1e-6) above the limit and changes nothi
     fc.property(vectors, fc.double({ min: 0.01, max: 20, noNaN: true }), (lists, limit) => {
       tidy(() => {
         const norm = Math.hypot(...lists.flat())
-        const gradients = lists.map(tensor)
-        close([clipGradNorm([null, ...gradients, null], limit)], [norm], 'norm')
+        const weights = new Map(lists.map((list, i) => [`${i}`, tensor(list.map(() => 0))]))
+        const sgd = new Sgd(weights, { momentum: 0, weightDecay: 0 })
+        close([sgd.step(lists.map(tensor), -1, limit).item()], [norm], 'norm')
         const scale = limit / (norm + 1e-6)
         lists.forEach((list, i) => {
-          if (scale >= 1) assert.deepEqual([...gradients[i].floats()], list)
+          const moved = weights.get(`${i}`)?.floats() ?? []
+          if (scale >= 1) assert.deepEqual([...moved], list)
           else
             close(
-              gradients[i].floats(),
+              moved,
               list.map((value) => scale * value),
               'clipped',
             )
         })
+        sgd.dispose()
       })
     }),
   )
 })
 
-test('a norm that is not finite is returned so', () => {
+test('a norm that is not finite is returned so, and nothing moves', () => {
   tidy(() => {
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
-      const norm = clipGradNorm([tensor([1, value]), tensor([2])], 5)
+      const parameters = makeParameters()
+      const sgd = new Sgd(parameters, { momentum: 0.9, weightDecay: 0.1 })
+      const norm = sgd.step([tensor([1, value]), tensor([2]), null], 0.1, 5).item()
       assert.equal(norm, Number.isNaN(value) ? value : Number.POSITIVE_INFINITY)
+      for (const [name, weight] of parameters) close(weight.floats(), start[name], name)
+      sgd.dispose()
     }
-    assert.equal(clipGradNorm([null], 5), 0)
-    assert.equal(clipGradNorm([], 5), 0)
+    const none = new Sgd(makeParameters(), { momentum: 0.9, weightDecay: 0.1 })
+    assert.equal(none.step([null, null, null], 0.1, 5).item(), 0)
   })
 })
 

@@ -6,7 +6,7 @@ import type { Mixture } from '../../../src/search/mixture.ts'
 import { rawWeights } from '../../../src/search/mixture.ts'
 import { edgeCount, edgeIndex } from '../../../src/spaces/darts.ts'
 import { nodeTerms } from '../../../src/spaces/mixing.ts'
-import { mixingWeights, unnormalisedWeights } from '../../../src/spaces/mixing-weights.ts'
+import { maskTensor, mixingWeights, unnormalisedWeights } from '../../../src/spaces/mixing-weights.ts'
 import {
   Generator,
   grad,
@@ -43,8 +43,13 @@ test('weights are the plain ones, and normalised they sum to one on each edge; z
     fc.property(given, ({ alpha, zeta, mask, mixture }) => {
       tidy(() => {
         const plain = rawWeights(alpha, zeta, mask, mixture)
-        const raw = unnormalisedWeights(tensor(alpha), tensor(zeta), mask, mixture).matrix()
-        const normal = mixingWeights(tensor(alpha), tensor(zeta), mask, mixture).matrix()
+        const raw = unnormalisedWeights(
+          tensor(alpha),
+          tensor(zeta),
+          maskTensor(mask, 'cpu'),
+          mixture,
+        ).matrix()
+        const normal = mixingWeights(tensor(alpha), tensor(zeta), maskTensor(mask, 'cpu'), mixture).matrix()
         for (const [edge, row] of plain.entries()) {
           const total = row.reduce((all, weight) => all + weight, 0)
           for (const [k, weight] of row.entries()) {
@@ -76,7 +81,8 @@ for (const mixture of ['simple', 'joint'] as const)
         const upstream = randomTensor([4, 4], generator)
         // normalised, the probability of the whole edge cancels
         const mayVanish = (name: string) => name === 'zeta' && mixture === 'joint' && form === 'mixingWeights'
-        const body = () => tidy(() => weighed(weights(alpha, zeta, mask, mixture), upstream))
+        const body = () =>
+          tidy(() => weighed(weights(alpha, zeta, maskTensor(mask, 'cpu'), mixture), upstream))
         checkGradients(body, new Map(Object.entries({ alpha, zeta })), generator, { mayVanish })
       })
     })
@@ -88,9 +94,10 @@ test('what is not sampled gets no gradient, and zeta none from normalised Eq. (9
     const upstream = randomTensor([4, 4], generator)
     setRequiresGrad([alpha, zeta], true)
     const gradients = (mixture: Mixture) =>
-      grad(weighed(mixingWeights(alpha, zeta, mask, mixture), upstream), [alpha, zeta]).map(
-        (gradient) => gradient?.matrix() ?? [],
-      )
+      grad(weighed(mixingWeights(alpha, zeta, maskTensor(mask, 'cpu'), mixture), upstream), [
+        alpha,
+        zeta,
+      ]).map((gradient) => gradient?.matrix() ?? [])
     for (const matrix of gradients('simple'))
       for (const [edge, row] of matrix.entries())
         for (const [k, value] of row.entries()) {

@@ -6,7 +6,7 @@ import { disposeModule, type Maker, namedBuffers, namedParameters, stateDict } f
 import { sampleSubspace } from '../../../src/search/subspace.ts'
 import { darts } from '../../../src/spaces/darts.ts'
 import { type CellType, cellTypes } from '../../../src/spaces/genotype.ts'
-import { mixingWeights } from '../../../src/spaces/mixing-weights.ts'
+import { maskTensor, mixingWeights } from '../../../src/spaces/mixing-weights.ts'
 import { reductionCells, Supernet } from '../../../src/spaces/supernet.ts'
 import {
   channelsLast,
@@ -64,7 +64,12 @@ function make(channels: number, cells: number, size: number, subspace: number, d
 }
 
 const weightsOf = ({ architecture, masks }: Made, cell: CellType) =>
-  mixingWeights(get(architecture, `alpha.${cell}`), get(architecture, `zeta.${cell}`), masks[cell], 'simple')
+  mixingWeights(
+    get(architecture, `alpha.${cell}`),
+    get(architecture, `zeta.${cell}`),
+    maskTensor(masks[cell], 'cpu'),
+    'simple',
+  )
 
 const columns = (mask: boolean[][]) =>
   mask.map((row) => row.flatMap((here, k) => (here && k !== 0 ? [k] : [])))

@@ -29,7 +29,8 @@ function update({ strategy, train, valid }: Tiny, total: number): void {
   tidy(() => {
     const at = positionOf(total, perEpoch)
     if (at.step === 0) strategy.beginEpoch(at.epoch)
-    strategy.update(train, valid, at)
+    strategy.beginStep(at)
+    strategy.update(train, valid)
   })
 }
 
@@ -203,7 +204,7 @@ test('an update reports the loss and the hits of the batch it was given, before 
       const logits = noGrad(() => supernet.forward(valid.images, (cell) => strategy.mixing(cell), true))
       const wanted = crossEntropy(logits, valid.labels).item()
       const hits = logits.matrix().filter((row, i) => row.indexOf(Math.max(...row)) === [3, 8][i]).length
-      const outcome = strategy.update(train, valid, { epoch: 0, step: 1, total: 1 })
+      const outcome = strategy.update(train, valid)
       assert.ok(Math.abs(outcome.loss.item() - wanted) < 1e-5)
       assert.equal(outcome.correct.item(), hits)
     })

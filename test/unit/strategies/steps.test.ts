@@ -54,7 +54,8 @@ test('the architecture step moves alpha and zeta, records nothing for weights an
   withTiny({}, (tiny) => {
     const { supernet, strategy, train, valid } = tiny
     const [weights, architecture] = [bytesOf(namedParameters(supernet)), bytesOf(strategy.parameters())]
-    const recorded = recordedBy(tiny, () => strategy.update(train, valid, positionOf(0, 9)))
+    strategy.beginStep(positionOf(0, 9))
+    const recorded = recordedBy(tiny, () => strategy.update(train, valid))
     assert.deepEqual(recorded, new Set(strategy.parameters().keys()))
     assert.deepEqual(bytesOf(namedParameters(supernet)), weights)
     for (const [name, bytes] of bytesOf(strategy.parameters()))
@@ -66,7 +67,8 @@ test('the architecture step moves alpha and zeta, records nothing for weights an
 test('the weight step moves the weights that take part, and leaves alpha, zeta and all others as they are', () => {
   withTiny({}, (tiny) => {
     const { supernet, strategy, train, valid, optimizer } = tiny
-    tidy(() => strategy.update(train, valid, positionOf(0, 9)))
+    strategy.beginStep(positionOf(0, 9))
+    tidy(() => strategy.update(train, valid))
     const [weights, architecture] = [bytesOf(namedParameters(supernet)), bytesOf(strategy.parameters())]
     const recorded = recordedBy(tiny, () => weightStep(supernet, strategy, train, optimizer, stepOptions))
     const names = watched(tiny).map(([name]) => name)
@@ -88,7 +90,8 @@ test('the weight step moves the weights that take part, and leaves alpha, zeta a
 test('the step is SGD on the clipped gradient of the loss it reports', () => {
   withTiny({}, ({ supernet, strategy, train, optimizer, valid }) => {
     tidy(() => {
-      strategy.update(train, valid, positionOf(0, 9))
+      strategy.beginStep(positionOf(0, 9))
+      strategy.update(train, valid)
       const bias = namedParameters(supernet).get('classifier.bias')
       assert.ok(bias)
       const before = bias.floats()
@@ -97,7 +100,8 @@ test('the step is SGD on the clipped gradient of the loss it reports', () => {
       const clip = 0.5
       const outcome = weightStep(supernet, strategy, train, optimizer, { rate: 0.1, clip })
       assert.ok(Math.abs(outcome.loss.item() - wanted) < 1e-5)
-      assert.ok(outcome.gradNorm > clip, `the gradient's norm is ${outcome.gradNorm}: nothing is clipped`)
+      const norm = outcome.gradNorm.item()
+      assert.ok(norm > clip, `the gradient's norm is ${norm}: nothing is clipped`)
       // d loss / d bias = mean over the batch of softmax - one-hot
       const labels = [3, 8]
       const gradient = [...before.keys()].map((c) => {
@@ -108,7 +112,7 @@ test('the step is SGD on the clipped gradient of the loss it reports', () => {
         return (parts[0] + parts[1]) / 2
       })
       for (const [c, value] of bias.floats().entries()) {
-        const clipped = gradient[c] * (clip / (outcome.gradNorm + 1e-6))
+        const clipped = gradient[c] * (clip / (norm + 1e-6))
         const expected = before[c] - 0.1 * (clipped + 3e-4 * before[c])
         assert.ok(Math.abs(value - expected) < 1e-6, `bias[${c}]: ${value}, expected ${expected}`)
       }
@@ -118,14 +122,15 @@ test('the step is SGD on the clipped gradient of the loss it reports', () => {
 
 test('a loss that is not finite changes no weight', () => {
   withTiny({}, ({ supernet, strategy, train, valid, optimizer }) => {
-    tidy(() => strategy.update(train, valid, positionOf(0, 9)))
+    strategy.beginStep(positionOf(0, 9))
+    tidy(() => strategy.update(train, valid))
     const weights = bytesOf(namedParameters(supernet))
     tidy(() => {
       const images = train.images.floats()
       images[5] = Number.NaN
       const broken = { ...train, images: Tensor.from(images, train.images.shape) }
       const outcome = weightStep(supernet, strategy, broken, optimizer, stepOptions)
-      assert.equal(Number.isFinite(outcome.gradNorm), false)
+      assert.equal(Number.isFinite(outcome.gradNorm.item()), false)
     })
     assert.deepEqual(bytesOf(namedParameters(supernet)), weights)
   })
@@ -139,7 +144,8 @@ test('a hundred steps hold no more tensors and bytes than after the first, but f
       const at = positionOf(total, 30)
       tidy(() => {
         if (at.step === 0) strategy.beginEpoch(at.epoch)
-        strategy.update(train, valid, at)
+        strategy.beginStep(at)
+        strategy.update(train, valid)
         weightStep(supernet, strategy, train, optimizer, stepOptions)
       })
       const velocities = [...optimizer.state().values()]

@@ -113,10 +113,10 @@ export function statistics(channels: number, generator: Generator): Norm {
   }
 }
 
-/** Runs a test file once more in a process of its own for each instruction set other than the widest. */
+/** Runs a test file once more in a process of its own for each instruction set other than the widest, and for GPUs' code. */
 export function testOtherInstructions(url: string): void {
   if (process.env.DDSAS_SIMD !== undefined) return
-  for (const instructions of ['portable', 'avx2'])
+  for (const instructions of ['portable', 'avx2', 'grid'])
     test(`the same with the kernels for ${instructions}`, () => {
       const env: NodeJS.ProcessEnv = { ...process.env, DDSAS_SIMD: instructions }
       // or the runner inside would report to the one around

@@ -1,0 +1,71 @@
+/** The search step on a GPU: the plain supernet, ours step by step, ours as a graph, in float32 and bfloat16. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { recordGraph, resetPeakMemory, tensorMemory, tidy, withoutKernels } from '../../src/torch/index.ts'
+import { ReplayedStep } from '../../src/train/replay.ts'
+import { machine, median, type Timing, takeTurns } from '../measure.ts'
+import { ourStep, plainStep, type StepShape } from '../step.ts'
+
+const turns = 15
+
+/** Each alone in memory, so that what it reserves is its own; the timing alternates all of them below. */
+function launchesOf(step: () => void): number {
+  step()
+  const { graph } = recordGraph(() => tidy(step))
+  const { launches } = graph
+  graph.dispose()
+  return launches
+}
+
+export function measureSteps(device: string, out: string): string[] {
+  const shape: StepShape = { channels: 16, cells: 8, batch: 64, subspace: 28, device }
+  const half: StepShape = { ...shape, precision: 'bfloat16' }
+  const eager = () => new ReplayedStep(undefined)
+  const aten = ourStep(shape, eager(), 'ours without kernels')
+  const contestants = [
+    plainStep(shape, 'NCHW'),
+    plainStep(shape, 'channels last'),
+    { ...aten, step: () => withoutKernels(() => tidy(() => void aten.step())) },
+    ...[shape, half].flatMap((one) => {
+      const name = one.precision ?? 'float32'
+      return [ourStep(one, eager(), `ours, ${name}`), ourStep(one, undefined, `ours, ${name}, graph`)]
+    }),
+  ]
+  const launches = contestants.map((one) => (one.name.includes('graph') ? 1 : launchesOf(() => one.step())))
+  const timings = takeTurns(
+    contestants.map((one) => ({ ...one, step: () => tidy(() => void one.step()) })),
+    turns,
+    4,
+  )
+  const lengths = [14, 28, 56, 98].map((subspace) => {
+    const contestant = ourStep({ ...shape, subspace })
+    const step = () => tidy(() => void contestant.step())
+    for (let i = 0; i < 3; i++) step()
+    resetPeakMemory(device)
+    const [{ median: seconds }] = takeTurns([{ name: `L ${subspace}`, device, step }], 9, 2)
+    return { subspace, seconds, reserved: tensorMemory(device).reserved }
+  })
+  writeFileSync(
+    join(out, 'gpu.json'),
+    JSON.stringify({ machine: machine(), shape, turns, timings, launches, lengths }, null, 2),
+  )
+  return table(timings, launches, lengths)
+}
+
+function table(
+  timings: readonly Timing[],
+  launches: readonly number[],
+  lengths: readonly { subspace: number; seconds: number }[],
+): string[] {
+  const base = Math.min(timings[0].median, timings[1].median)
+  const rows = timings.map(({ name, median: own, quartiles, peak }, i) => {
+    const [low, high] = quartiles.map((value) => (1000 * value).toFixed(1))
+    const times = `${(1000 * own).toFixed(2)} ms (${low} … ${high})`
+    return `${name.padEnd(24)} ${times.padEnd(28)} ${(base / own).toFixed(2)}x  ${(peak / 2 ** 20).toFixed(0)} MiB  ${launches[i]} launches`
+  })
+  const byLength = lengths.map(({ subspace, seconds }) => `L=${subspace} ${(1000 * seconds).toFixed(2)} ms`)
+  return [
+    ...rows,
+    `by length, float32 graph: ${byLength.join(', ')}; middle ${median(lengths.map((l) => l.seconds)).toFixed(4)} s`,
+  ]
+}

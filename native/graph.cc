@@ -1,0 +1,138 @@
+// CUDA graphs on at::cuda::CUDAGraph: recorded on the stream that all work runs on, all from one pool of memory.
+#include "graph.h"
+
+#include <ATen/Context.h>
+
+#include <map>
+#include <memory>
+
+#include "errors.h"
+
+#ifdef DDSAS_CUDA
+#include <ATen/cuda/CUDAContext.h>
+#include <ATen/cuda/CUDAGraph.h>
+#include <cuda_runtime_api.h>
+#endif
+
+namespace ddsas {
+
+namespace {
+
+template <typename Body>
+Napi::Value without_result(const Napi::CallbackInfo& info, const char* what, Body body) {
+  return guarded(info.Env(), [&] { return std::string(what); }, [&]() -> Napi::Value {
+    body();
+    return info.Env().Undefined();
+  });
+}
+
+#ifdef DDSAS_CUDA
+
+std::map<int32_t, std::unique_ptr<at::cuda::CUDAGraph>> graphs;
+std::unique_ptr<at::cuda::CUDAGraph> recording;
+// The pool of memory that all graphs share ends with the last of them and cannot be taken up again: the last one stays
+// until there is another.
+std::unique_ptr<at::cuda::CUDAGraph> retired;
+int32_t next_graph = 0;
+
+at::cuda::MempoolId_t shared_pool() {
+  static const auto pool = at::cuda::graph_pool_handle();
+  return pool;
+}
+
+at::cuda::CUDAGraph& graph_at(const Napi::Value& number) {
+  const auto found = graphs.find(number.As<Napi::Number>().Int32Value());
+  if (found == graphs.end()) throw std::invalid_argument("there is no such graph");
+  return *found->second;
+}
+
+/// Nodes of the graph under way.
+size_t count_nodes() {
+  const auto stream = at::cuda::getCurrentCUDAStream().stream();
+  cudaStreamCaptureStatus status;
+  cudaGraph_t graph = nullptr;
+#if CUDART_VERSION >= 13000
+  const auto found = cudaStreamGetCaptureInfo(stream, &status, nullptr, &graph, nullptr, nullptr, nullptr);
+#else
+  const auto found = cudaStreamGetCaptureInfo_v2(stream, &status, nullptr, &graph, nullptr, nullptr);
+#endif
+  size_t count = 0;
+  if (found != cudaSuccess || graph == nullptr || cudaGraphGetNodes(graph, nullptr, &count) != cudaSuccess) return 0;
+  return count;
+}
+
+#else
+
+[[noreturn]] void refuse() { throw std::runtime_error("this build has no CUDA: build it on a libtorch with CUDA"); }
+
+#endif
+
+}  // namespace
+
+#ifdef DDSAS_CUDA
+
+Napi::Value PrepareDevice(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [] { return std::string("prepareDevice"); }, [&]() -> Napi::Value {
+    const c10::Device device(info[0].As<Napi::String>().Utf8Value());
+    if (!device.is_cuda()) return Napi::Boolean::New(info.Env(), false);
+    // the default stream cannot be recorded
+    at::cuda::setCurrentCUDAStream(at::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index()));
+    // what is called float32 is float32, and the same from run to run
+    at::globalContext().setAllowTF32CuDNN(false);
+    at::globalContext().setDeterministicCuDNN(true);
+    return Napi::Boolean::New(info.Env(), true);
+  });
+}
+
+Napi::Value BeginGraph(const Napi::CallbackInfo& info) {
+  return without_result(info, "beginGraph", [] {
+    recording = std::make_unique<at::cuda::CUDAGraph>();
+    recording->capture_begin(shared_pool());
+  });
+}
+
+Napi::Value EndGraph(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [] { return std::string("endGraph"); }, [&]() -> Napi::Value {
+    if (recording == nullptr) throw std::invalid_argument("no graph is being recorded");
+    auto graph = std::move(recording);
+    auto result = Napi::Object::New(info.Env());
+    result["launches"] = static_cast<double>(count_nodes());
+    graph->capture_end();
+    graphs.emplace(next_graph, std::move(graph));
+    retired.reset();
+    result["graph"] = next_graph++;
+    return result;
+  });
+}
+
+Napi::Value ReplayGraph(const Napi::CallbackInfo& info) {
+  return without_result(info, "replayGraph", [&] { graph_at(info[0]).replay(); });
+}
+
+Napi::Value FreeGraph(const Napi::CallbackInfo& info) {
+  return without_result(info, "freeGraph", [&] {
+    // a replay may still be under way
+    at::cuda::getCurrentCUDAStream().synchronize();
+    const auto found = graphs.find(info[0].As<Napi::Number>().Int32Value());
+    if (found == graphs.end()) return;
+    if (graphs.size() == 1) retired = std::move(found->second);
+    graphs.erase(found);
+  });
+}
+
+Napi::Value Synchronize(const Napi::CallbackInfo& info) {
+  return without_result(info, "synchronize", [] { at::cuda::getCurrentCUDAStream().synchronize(); });
+}
+
+#else
+
+Napi::Value PrepareDevice(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), false); }
+Napi::Value BeginGraph(const Napi::CallbackInfo& info) { return without_result(info, "beginGraph", refuse); }
+Napi::Value EndGraph(const Napi::CallbackInfo& info) { return without_result(info, "endGraph", refuse); }
+Napi::Value ReplayGraph(const Napi::CallbackInfo& info) { return without_result(info, "replayGraph", refuse); }
+Napi::Value FreeGraph(const Napi::CallbackInfo& info) { return without_result(info, "freeGraph", refuse); }
+Napi::Value Synchronize(const Napi::CallbackInfo& info) { return info.Env().Undefined(); }
+
+#endif
+
+}  // namespace ddsas
