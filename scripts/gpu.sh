@@ -10,8 +10,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 pack=build/gpu
-packages=(zod commander pure-rand cli-progress protobufjs long @protobufjs tsx esbuild get-tsconfig resolve-pkg-maps
-  node-addon-api node-api-headers)
+packages=(zod commander pure-rand cli-progress protobufjs long @protobufjs tsx esbuild @esbuild get-tsconfig resolve-pkg-maps
+  sharp @img detect-libc semver tar minipass minizlib chownr yallist @isaacs node-addon-api node-api-headers)
 
 pack_all() {
   local data=${1:-data} shared=${DDSAS_SHARED:-../shared}
@@ -23,7 +23,7 @@ pack_all() {
   for name in "${packages[@]}"; do [ -e "node_modules/$name" ] && found+=("node_modules/$name"); done
   tar --exclude='*.map' --exclude='*.d.ts' --exclude='*.d.cts' --exclude='*.md' -cJf "$pack/packages.tar.xz" "${found[@]}"
   if [ -d "$shared/fixtures/official" ]; then tar -C "$shared" -cJf "$pack/golden.tar.xz" fixtures/official; fi
-  node scripts/gpu/part-of-cifar.mjs "$data" "$pack/cifar" 9000 1000
+  node scripts/gpu/part-of-cifar.mjs "$data" "$pack/cifar" 6400 500
   tar -C "$pack" -cJf "$pack/cifar.tar.xz" cifar && rm -r "$pack/cifar"
   local bytes
   bytes=$(du -sb "$pack" | cut -f1)
