@@ -147,8 +147,12 @@ function standardIn(header) {
   return match && Number(match[1]) >= 20 ? 20 : 17
 }
 
+/** Where a CUDA tool kit may lie: named by the environment, the one whose compiler is on the path, the usual place. */
 function cudaHomes(env, where) {
-  return [env.CUDA_HOME, env.CUDA_PATH, where.cuda].filter((path) => path)
+  const onPath = (env.PATH ?? '').split(':').find((folder) => folder && existsSync(join(folder, 'nvcc')))
+  return [env.CUDA_HOME, env.CUDA_PATH, onPath && dirname(realpathSync(onPath)), where.cuda].filter(
+    (path) => path,
+  )
 }
 
 /** Folders of NVIDIA's packages beside an installed torch package. */
@@ -157,11 +161,17 @@ function wheelsOf(root) {
   return existsSync(wheels) ? readdirSync(wheels).map((name) => join(wheels, name)) : []
 }
 
-/** ATen's CUDA headers include those of the CUDA run-time: a tool kit's, or the ones that wheels bring along. */
+/**
+ * ATen's CUDA headers include those of the CUDA run-time: the ones that wheels bring along, where those are whole, or a tool
+ * kit's.
+ */
 function cudaHeaders(root, homes) {
-  const packaged = wheelsOf(root).map((wheel) => join(wheel, 'include'))
-  const hasRuntime = (folder) => existsSync(join(folder, 'cuda_runtime_api.h'))
-  if (packaged.some(hasRuntime)) return packaged.filter((folder) => existsSync(folder))
-  const home = homes.map((path) => join(path, 'include')).find(hasRuntime)
-  return home ? [home] : []
+  const packaged = wheelsOf(root)
+    .map((wheel) => join(wheel, 'include'))
+    .filter((folder) => existsSync(folder))
+  const isWhole = (folder) =>
+    ['cuda_runtime_api.h', 'crt/host_defines.h'].every((name) => existsSync(join(folder, name)))
+  if (packaged.some(isWhole)) return packaged
+  const home = homes.map((path) => join(path, 'include')).find(isWhole)
+  return home ? [home, ...packaged] : []
 }

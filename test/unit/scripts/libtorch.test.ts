@@ -101,7 +101,12 @@ test('a new wheel: version in another header, C++20, CUDA with its headers besid
     'include/ATen/ATen.h': '#error C++20 or later compatible compiler is required to use ATen.\n',
     'lib/libtorch_cuda.so': '',
   }
-  const headers = { 'site/nvidia/cu13/include/cuda_runtime_api.h': '', 'site/nvidia/nccl/include/nccl.h': '' }
+  const cuda = 'site/nvidia/cu13/include'
+  const headers = {
+    [`${cuda}/cuda_runtime_api.h`]: '',
+    [`${cuda}/crt/host_defines.h`]: '',
+    'site/nvidia/nccl/include/nccl.h': '',
+  }
   const root = tree(t, { ...libtorchFiles('site/torch/', '', 'lib', newer), ...headers })
   const PATH = fakePython(root, join(root, 'site/torch'))
   const found = findLibtorch({ PATH }, nowhere)
