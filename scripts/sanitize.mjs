@@ -16,6 +16,8 @@ const root = resolve(import.meta.dirname, '..')
 const tests = [
   'test/unit/torch/kernels.test.ts',
   'test/unit/torch/kernels-norm.test.ts',
+  'test/unit/torch/kernels-refused.test.ts',
+  'test/unit/torch/kernels-replaced.test.ts',
   'test/unit/data/augment.test.ts',
   'test/unit/data/image-augment.test.ts',
 ]

@@ -169,7 +169,9 @@ struct Mix : torch::autograd::Function<Mix> {
 bool fits(at::TensorList xs, const at::Tensor& weights, const Norms& norms) {
   if (weights.scalar_type() != at::kFloat || !weights.device().is_cpu()) return false;
   for (const auto& x : xs)
-    if (!are_cpu_images(x) || x.sizes() != xs[0].sizes()) return false;
+    if (!are_cpu_images(x)) return false;
+  for (int64_t k = 0; k < static_cast<int64_t>(xs.size()); ++k)
+    if (norms.has(k) && !are_plain(norms.of(k))) return false;
   const auto [images, channels, pixels] = extent_of(xs[0]);
   (void)channels;
   // in evaluation mode the statistics are constants: only a forward pass is written for that
@@ -202,6 +204,11 @@ at::Tensor mix(at::TensorList xs, const at::Tensor& weights, const OptionalTenso
   for (const auto& x : xs)
     TORCH_CHECK(x.sizes() == xs[0].sizes(), "mix needs terms of one shape, not ", xs[0].sizes(), " and ", x.sizes());
   const Norms norms{moments, means, variances, training, momentum, eps};
+  for (int64_t k = 0; k < static_cast<int64_t>(xs.size()); ++k) {
+    const optional<at::Tensor> own = moments.get(k), variance = variances.get(k);
+    TORCH_CHECK(norms.has(k) == variance.has_value(), "term ", k, " has a mean or a variance, but not both");
+    if (norms.has(k)) check_norm(norms.of(k), own.value_or(at::Tensor()), xs[k].size(1));
+  }
   if (!fits(xs, weights, norms)) return compose(xs, weights, norms);
   std::vector<at::Tensor> images;
   for (const auto& x : xs) images.push_back(channels_last(x));
