@@ -6,8 +6,8 @@
  * float32 parts from float64 no later than the kernels do, so neither can be held to the other. Here the kernels choose,
  * and float64 and ATen's float32 follow their branches (branches.ts). What is left is rounding and how the search
  * amplifies it, the same for all three: at every step the kernels' distance from float64 may be three times the largest
- * that ATen's float32 has had, and 1e-4, in losses and in alpha and zeta; subspaces and genotype must be equal. (Seen: a
- * few millionths over all steps.) Alpha and zeta of an operation alone on its edge are left out once they were that: its
+ * that ATen's float32 has had, and 1e-3, in losses and in alpha and zeta; subspaces and genotype must be equal. (Seen: at
+ * most 4e-6 to 5e-5, and 1.7 times ATen's, by instruction set; a search on other branches is off by 0.1 and more.) Alpha and zeta of an operation alone on its edge are left out once they were that: its
  * weight is 1 whatever they are, so their gradient is rounding, which Adam scales up to a part of its step.
  */
 import assert from 'node:assert/strict'
@@ -155,7 +155,7 @@ test('200 steps with the kernels, float32 with ATen and float64 along the same b
       largest[what] = Math.max(largest[what], measure[what](plain))
       const own = measure[what](kernels)
       assert.ok(own <= 3 * largest[what], `${what} of step ${step}: ${own}, ATen's float32 ${largest[what]}`)
-      assert.ok(own <= 1e-4, `${what} of step ${step}: ${own}`)
+      assert.ok(own <= 1e-3, `${what} of step ${step}: ${own}`)
     }
     for (const search of [plain, precise])
       assert.deepEqual(search.masks(), kernels.masks(), `subspaces of step ${step}`)
