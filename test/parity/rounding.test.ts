@@ -2,13 +2,15 @@
  * A search of 200 steps with the kernels goes the way that float64 goes, as closely as float32 with ATen's operators does.
  *
  * Left to themselves, searches in different arithmetic part for good: sooner or later an activation lies within rounding
- * of a ReLU's kink, or two within rounding of each other under a maximum, and one of them takes the other branch. ATen's
- * float32 parts from float64 no later than the kernels do, so neither can be held to the other. Here the kernels choose,
- * and float64 and ATen's float32 follow their branches (branches.ts). What is left is rounding and how the search
- * amplifies it, the same for all three: at every step the kernels' distance from float64 may be three times the largest
- * that ATen's float32 has had, and 1e-3, in losses and in alpha and zeta; subspaces and genotype must be equal. (Seen: at
- * most 4e-6 to 5e-5, and 1.7 times ATen's, by instruction set; a search on other branches is off by 0.1 and more.) Alpha and zeta of an operation alone on its edge are left out once they were that: its
- * weight is 1 whatever they are, so their gradient is rounding, which Adam scales up to a part of its step.
+ * of a ReLU's kink, or two within rounding of each other under a maximum, and one of them takes the other branch. That
+ * happens to ATen's float32 as to the kernels, to either first, so that neither can be held to the other. Here the
+ * kernels choose, and float64 and ATen's float32 follow their branches (branches.ts). What is left is rounding and how the
+ * search amplifies it, the same for all three: at every step the kernels' distance from float64 may be three times the
+ * largest that ATen's float32 has had, and 1e-3, in losses and in alpha and zeta; subspaces and genotype must be equal.
+ * Seen, by instruction set: at most 5e-5, and 1.7 times ATen's; a search on other branches is off by 0.1 and more.
+ *
+ * Alpha and zeta of an operation alone on its edge are left out once they were that: its weight is 1 whatever they are, so
+ * their gradient is rounding, which Adam scales up to a part of its step.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
