@@ -1,6 +1,7 @@
 // Conversion between JavaScript values and libtorch's IValues, driven by an operator's schema.
 #include "convert.h"
 
+#include <algorithm>
 #include <sstream>
 #include <stdexcept>
 
@@ -131,13 +132,19 @@ Napi::Value from_ivalue(Napi::Env env, const IValue& value) {
 }
 
 std::string describe(const IValue& value) {
+  constexpr size_t shown = 8;  // an optimizer's calls list hundreds of tensors
   std::ostringstream text;
-  if (value.isTensor() && value.toTensor().defined())
+  if (value.isTensor() && value.toTensor().defined()) {
     text << value.toTensor().scalar_type() << value.toTensor().sizes();
-  else if (value.isTensorList())
-    text << value.toTensorVector().size() << " tensors";
-  else
+  } else if (value.isList()) {
+    const auto elements = value.toListRef();
+    for (size_t i = 0; i < std::min(elements.size(), shown); ++i) text << (i ? ", " : "[") << describe(elements[i]);
+    if (elements.empty()) text << "[";
+    if (elements.size() > shown) text << ", ... " << elements.size() << " in all";
+    text << "]";
+  } else {
     text << value;
+  }
   return text.str();
 }
 

@@ -16,7 +16,7 @@ c10::IValue to_ivalue(const Napi::Value& value, const c10::TypePtr& type);
 /// What an operator returned: slots for tensors (null for an undefined one), arrays for lists and tuples.
 Napi::Value from_ivalue(Napi::Env env, const c10::IValue& value);
 
-/// "float32[2, 3]" for a tensor, its value for anything else: what an error message shows of an argument.
+/// "float32[2, 3]" for a tensor, also in a list, its value for anything else: what an error message shows of an argument.
 std::string describe(const c10::IValue& value);
 
 }  // namespace ddsas

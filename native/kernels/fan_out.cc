@@ -43,6 +43,7 @@ struct FanOut : torch::autograd::Function<FanOut> {
 };
 
 std::vector<at::Tensor> fan_out(const at::Tensor& x, int64_t count) {
+  TORCH_CHECK(count >= 0, "fan_out needs a count of at least 0, not ", count);
   if (count > 1 && (are_cpu_images(x) || grid::are_images(x)) && x.requires_grad()) return FanOut::apply(x, count);
   return std::vector<at::Tensor>(count, x);
 }

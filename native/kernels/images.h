@@ -17,6 +17,11 @@ inline bool are_cpu_images(const at::Tensor& x) {
 
 inline at::Tensor channels_last(const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
 
+/// A float32 weight as a composition takes it for images x: in bfloat16 where they are, else as it is.
+inline at::Tensor weight_for(const at::Tensor& x, const at::Tensor& weight) {
+  return x.scalar_type() == at::kBFloat16 ? weight.to(at::kBFloat16) : weight;
+}
+
 /// Images of x's type and number, channels last, not initialised.
 inline at::Tensor empty_images(const at::Tensor& x, int64_t channels, int64_t height, int64_t width) {
   return at::empty({x.size(0), channels, height, width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));

@@ -168,9 +168,11 @@ struct Mix : torch::autograd::Function<Mix> {
 };
 
 bool fits(at::TensorList xs, const at::Tensor& weights, const Norms& norms) {
-  if (weights.defined() && (weights.scalar_type() != at::kFloat || !weights.device().is_cpu())) return false;
+  if (weights.scalar_type() != at::kFloat || !weights.device().is_cpu()) return false;
   for (const auto& x : xs)
-    if (!are_cpu_images(x) || x.sizes() != xs[0].sizes()) return false;
+    if (!are_cpu_images(x)) return false;
+  for (int64_t k = 0; k < static_cast<int64_t>(xs.size()); ++k)
+    if (norms.has(k) && !are_plain(norms.of(k), at::kCPU)) return false;
   const auto [images, channels, pixels] = extent_of(xs[0]);
   (void)channels;
   // in evaluation mode the statistics are constants: only a forward pass is written for that
@@ -186,7 +188,7 @@ at::Tensor compose(at::TensorList xs, const at::Tensor& weights, const Norms& no
       const auto n = norms.of(k);
       value = at::batch_norm(value, {}, {}, n.running_mean, n.running_var, n.training, n.momentum, n.eps, true);
     }
-    const auto term = weights.defined() ? value * weights[k] : value;
+    const auto term = value * weights[k];
     sum = k == 0 ? term : sum + term;
   }
   return sum;
@@ -195,20 +197,25 @@ at::Tensor compose(at::TensorList xs, const at::Tensor& weights, const Norms& no
 at::Tensor mix(at::TensorList xs, const optional<at::Tensor>& given, const OptionalTensors& moments,
                const OptionalTensors& means, const OptionalTensors& variances, bool training, double momentum,
                double eps) {
-  auto weights = given ? *given : at::Tensor();
   const size_t terms = xs.size();
   TORCH_CHECK(terms > 0 && moments.size() == terms && means.size() == terms && variances.size() == terms,
               "mix needs moments, a mean and a variance (or null) for each of ", terms, " terms, not ", moments.size(),
               " moments, ", means.size(), " means, ", variances.size(), " variances");
-  TORCH_CHECK(!weights.defined() || (weights.dim() == 1 && weights.size(0) == static_cast<int64_t>(terms)),
-              "mix needs a weight for each of ", terms, " terms, not weights ", weights.sizes());
   for (const auto& x : xs)
     TORCH_CHECK(x.sizes() == xs[0].sizes(), "mix needs terms of one shape, not ", xs[0].sizes(), " and ", x.sizes());
+  const auto plain = at::TensorOptions().dtype(at::kFloat).device(xs[0].device());
+  const auto weights = given ? *given : at::ones({static_cast<int64_t>(terms)}, plain);
+  TORCH_CHECK(weights.dim() == 1 && weights.size(0) == static_cast<int64_t>(terms), "mix needs a weight for each of ",
+              terms, " terms, not weights ", weights.sizes());
+  const Norms norms{moments, means, variances, training, momentum, eps};
+  for (int64_t k = 0; k < static_cast<int64_t>(terms); ++k) {
+    const optional<at::Tensor> own = moments.get(k), variance = variances.get(k);
+    TORCH_CHECK(norms.has(k) == variance.has_value(), "term ", k, " has a mean or a variance, but not both");
+    if (norms.has(k)) check_norm(norms.of(k), own.value_or(at::Tensor()), xs[k].size(1));
+  }
   const grid::TermNorms on_grid{moments, means, variances, training, momentum, eps};
   if (grid::fits_mix(xs, weights, on_grid)) return grid::mix(xs, weights, on_grid);
-  const Norms norms{moments, means, variances, training, momentum, eps};
   if (!fits(xs, weights, norms)) return compose(xs, weights, norms);
-  if (!weights.defined()) weights = at::ones({static_cast<int64_t>(terms)}, at::TensorOptions().dtype(at::kFloat));
   std::vector<at::Tensor> images;
   for (const auto& x : xs) images.push_back(channels_last(x));
   return Mix::apply(at::TensorList(images), weights.contiguous(), norms);

@@ -51,20 +51,30 @@ int64_t scratch_of(at::TensorList xs) {
   return largest;
 }
 
-bool fits(at::TensorList xs, const std::vector<at::Tensor>& weights) {
-  if (xs.empty()) return false;
+/// Throws where parts are not images of one size, or weights not [o, all their channels, 1, 1].
+void check(at::TensorList xs, const std::vector<at::Tensor>& weights) {
+  TORCH_CHECK(!xs.empty(), "a pointwise convolution needs at least one part");
   int64_t channels = 0;
-  const auto step = static_cast<int64_t>(weights.size());
   for (const auto& x : xs) {
-    if (!are_cpu_images(x) || x.size(0) != xs[0].size(0) || x.size(2) != xs[0].size(2) || x.size(3) != xs[0].size(3))
-      return false;
+    TORCH_CHECK(x.dim() == 4 && xs[0].dim() == 4 && x.size(0) == xs[0].size(0) && x.size(2) == xs[0].size(2) &&
+                    x.size(3) == xs[0].size(3),
+                "parts should be images [n, c, h, w] of one size, not ", xs[0].sizes(), " and ", x.sizes());
     channels += x.size(1);
   }
+  const auto step = static_cast<int64_t>(weights.size());
+  TORCH_CHECK(xs[0].size(2) % step == 0 && xs[0].size(3) % step == 0, "images of odd height or width are not halved: ",
+              xs[0].sizes());
   for (const auto& w : weights)
-    if (w.scalar_type() != at::kFloat || !w.device().is_cpu() || w.dim() != 4 || w.size(1) != channels ||
-        w.size(2) != 1 || w.size(3) != 1)
-      return false;
-  return xs[0].size(2) % step == 0 && xs[0].size(3) % step == 0;
+    TORCH_CHECK(w.dim() == 4 && w.size(1) == channels && channels > 0 && w.size(2) == 1 && w.size(3) == 1,
+                "pointwise weights should be [o, ", channels, ", 1, 1] and read at least one channel, not ", w.sizes());
+}
+
+bool fits(at::TensorList xs, const std::vector<at::Tensor>& weights) {
+  for (const auto& x : xs)
+    if (!are_cpu_images(x)) return false;
+  for (const auto& w : weights)
+    if (w.scalar_type() != at::kFloat || !w.device().is_cpu() || w.size(0) == 0) return false;
+  return true;
 }
 
 at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& readings, at::Tensor& moments) {
@@ -158,20 +168,22 @@ std::tuple<at::Tensor, at::Tensor> with_moments(const at::Tensor& y) {
 at::Tensor relu_of(at::TensorList xs) { return at::relu(xs.size() == 1 ? xs[0] : at::cat(xs, 1)); }
 
 std::tuple<at::Tensor, at::Tensor> relu_pointwise(at::TensorList xs, const at::Tensor& weight) {
+  check(xs, {weight});
   if (fits(xs, {weight})) return run(xs, {weight});
   const auto x = relu_of(xs);
-  return with_moments(at::conv2d(x, weight.to(x.scalar_type())));
+  return with_moments(at::conv2d(x, weight_for(x, weight)));
 }
 
 std::tuple<at::Tensor, at::Tensor> factorized_reduce(at::TensorList xs, const at::Tensor& first,
                                                      const at::Tensor& second) {
+  check(xs, {first, second});
   if (fits(xs, {first, second})) return run(xs, {first, second});
   // thinned first, then convolved at stride 1: oneDNN 2 overruns its buffer in the weight's gradient of a 1x1 convolution
   // of stride 2 with few channels in channels last
   const auto x = relu_of(xs);
   const auto every_second = [&](int64_t from) { return x.slice(2, from, c10::nullopt, 2).slice(3, from, c10::nullopt, 2); };
   const auto half = [&](int64_t from, const at::Tensor& weight) {
-    return at::conv2d(every_second(from), weight.to(x.scalar_type()));
+    return at::conv2d(every_second(from), weight_for(x, weight));
   };
   return with_moments(at::cat({half(0, first), half(1, second)}, 1));
 }

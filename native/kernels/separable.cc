@@ -24,16 +24,27 @@ struct Before {
   at::Tensor moments;
 };
 
+void check(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise, Shape shape) {
+  TORCH_CHECK(x.dim() == 4 && x.size(1) > 0, "separable needs images [n, c, h, w] with channels, not ", x.sizes());
+  const int64_t c = x.size(1);
+  TORCH_CHECK(spatial.dim() == 4 && spatial.size(0) == c && spatial.size(1) == 1 && spatial.size(2) % 2 == 1 &&
+                  spatial.size(3) % 2 == 1,
+              "separable needs depthwise weights [", c, ", 1, k, k] with odd k, not ", spatial.sizes());
+  TORCH_CHECK(pointwise.dim() == 4 && pointwise.size(1) == c && pointwise.size(2) == 1 && pointwise.size(3) == 1,
+              "separable needs pointwise weights [o, ", c, ", 1, 1], not ", pointwise.sizes());
+  TORCH_CHECK(shape.stride > 0 && shape.dilation > 0, "separable needs a stride and a dilation of at least 1, not ",
+              shape.stride, " and ", shape.dilation);
+}
+
 bool one_or_two(int64_t n) { return n == 1 || n == 2; }
 
 bool fits(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise, Shape shape) {
   const auto is_weight = [](const at::Tensor& w) {
     return w.scalar_type() == at::kFloat && w.device().is_cpu() && w.dim() == 4;
   };
-  return are_cpu_images(x) && is_weight(spatial) && is_weight(pointwise) && spatial.size(0) == x.size(1) &&
-         spatial.size(1) == 1 && spatial.size(2) == spatial.size(3) && (spatial.size(2) == 3 || spatial.size(2) == 5) &&
-         pointwise.size(1) == x.size(1) && pointwise.size(2) == 1 && pointwise.size(3) == 1 && one_or_two(shape.stride) &&
-         one_or_two(shape.dilation);
+  return are_cpu_images(x) && is_weight(spatial) && is_weight(pointwise) && pointwise.size(0) > 0 &&
+         spatial.size(2) == spatial.size(3) && (spatial.size(2) == 3 || spatial.size(2) == 5) &&
+         one_or_two(shape.stride) && one_or_two(shape.dilation);
 }
 
 /// Everything one call needs, kept alive together with the pointers into it.
@@ -165,10 +176,10 @@ at::Tensor compose(const at::Tensor& x, const at::Tensor& spatial, const at::Ten
     const auto& n = *before.norm;
     z = at::batch_norm(x, {}, {}, n.running_mean, n.running_var, n.training, n.momentum, n.eps, true);
   }
-  const int64_t padding = (spatial.size(-1) - 1) / 2 * shape.dilation;
-  const auto type = x.scalar_type();
-  const auto y = at::conv2d(at::relu(z), spatial.to(type), {}, shape.stride, padding, shape.dilation, x.size(1));
-  return at::conv2d(y, pointwise.to(type));
+  const auto padding = [&](int64_t dim) { return (spatial.size(dim) - 1) / 2 * shape.dilation; };
+  const auto across = at::conv2d(at::relu(z), weight_for(x, spatial), {}, shape.stride,
+                                 at::IntArrayRef({padding(2), padding(3)}), shape.dilation, x.size(1));
+  return at::conv2d(across, weight_for(x, pointwise));
 }
 
 std::tuple<at::Tensor, at::Tensor> separable(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise,
@@ -176,12 +187,15 @@ std::tuple<at::Tensor, at::Tensor> separable(const at::Tensor& x, const at::Tens
                                              const optional<at::Tensor>& running_mean,
                                              const optional<at::Tensor>& running_var, bool training, double momentum,
                                              double eps) {
+  check(x, spatial, pointwise, {stride, dilation});
+  TORCH_CHECK(running_mean.has_value() == running_var.has_value(), "separable needs a mean and a variance, or neither");
   Before before;
   if (running_mean && running_var) before.norm = Norm{*running_mean, *running_var, training, momentum, eps};
-  const bool alone = before.norm && training && x.dim() == 4 && x.size(0) * x.size(2) * x.size(3) == 1;
+  if (before.norm) check_norm(*before.norm, moments.value_or(at::Tensor()), x.size(1));
   const grid::SeparableOptions on_grid{stride, dilation, before.norm, moments};
   if (grid::fits_separable(x, spatial, pointwise, on_grid)) return grid::separable(x, spatial, pointwise, on_grid);
-  if (alone || !fits(x, spatial, pointwise, {stride, dilation}))
+  const bool alone = before.norm && training && x.size(0) * x.size(2) * x.size(3) == 1;
+  if (alone || (before.norm && !are_plain(*before.norm, x.device())) || !fits(x, spatial, pointwise, {stride, dilation}))
     return {compose(x, spatial, pointwise, {stride, dilation}, before), at::empty({0}, x.options())};
   const auto images = channels_last(x);
   const bool known = moments && moments->numel() > 0;

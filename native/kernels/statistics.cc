@@ -42,6 +42,23 @@ at::Tensor moments_of(const at::Tensor& x) {
   return parts.combine(data);
 }
 
+void check_norm(const Norm& norm, const at::Tensor& moments, int64_t channels) {
+  for (const auto& statistic : {norm.running_mean, norm.running_var})
+    TORCH_CHECK(statistic.sizes() == at::IntArrayRef({channels}), "a norm of ", channels,
+                " channels has running statistics of as many, not ", statistic.sizes());
+  if (!moments.defined() || moments.numel() == 0) return;
+  TORCH_CHECK(moments.sizes() == at::IntArrayRef({2, channels}) && moments.scalar_type() == at::kFloat &&
+                  moments.is_contiguous() && moments.device() == norm.running_mean.device(),
+              "moments should be contiguous float32 [2, ", channels, "], not ", moments.scalar_type(), moments.sizes());
+}
+
+bool are_plain(const Norm& norm, const at::Device& device) {
+  const auto plain = [&](const at::Tensor& x) {
+    return x.scalar_type() == at::kFloat && x.is_contiguous() && x.device() == device;
+  };
+  return plain(norm.running_mean) && plain(norm.running_var);
+}
+
 namespace {
 
 void update_running(const Norm& norm, const at::Tensor& moments, int64_t count) {

@@ -40,6 +40,12 @@ struct Norm {
   double momentum, eps;
 };
 
+/// Throws where the statistics are not [channels] each, or the moments, if there are any, not float32 [2, channels].
+void check_norm(const Norm& norm, const at::Tensor& moments, int64_t channels);
+
+/// Whether the kernels of a device can read and write the statistics; ATen's batch norm takes all others.
+bool are_plain(const Norm& norm, const at::Device& device);
+
 /// y = scale x + shift normalises; both float32 [channels].
 struct Normaliser {
   at::Tensor scale, shift;

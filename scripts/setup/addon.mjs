@@ -2,7 +2,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism, freemem } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { findLibtorch } from '../libtorch.mjs'
 import { digest, excerpt, filesBelow, readStamp, run, SetupError, writeWhole } from './run.mjs'
 
@@ -12,34 +12,34 @@ const oldestLibtorch = [1, 13]
 /** Memory that one compiler needs at its peak for a file with libtorch's headers. */
 const bytesPerJob = 2 * 2 ** 30
 
-export function addonStep(root) {
-  const addon = join(root, 'build/Release/ddsas.node')
-  const stamp = join(root, 'build/addon.stamp')
+/** `sanitize`: with the address and undefined-behaviour sanitizers, into the folder given rather than build/. */
+export function addonStep(root, { folder = join(root, 'build'), sanitize = false } = {}) {
+  const addon = join(folder, 'Release/ddsas.node')
+  const stamp = join(folder, 'addon.stamp')
+  const wantedDigest = () =>
+    digest(filesBelow(join(root, 'native')), configuration(root, findLibtorch(), sanitize))
   return {
-    pending: () => readStamp(stamp) !== wantedDigest(root) || !existsSync(addon),
+    addon,
+    pending: () => readStamp(stamp) !== wantedDigest() || !existsSync(addon),
     run: async (say) => {
       const libtorch = checkedLibtorch()
-      const wanted = wantedDigest(root)
+      const wanted = wantedDigest()
       rmSync(stamp, { force: true })
-      await build(root, libtorch, say)
-      install(root, addon)
-      writeWhole(join(root, 'build/libtorch.json'), JSON.stringify(libtorch, null, 2))
+      await build({ root, folder, sanitize }, libtorch, say)
+      install(folder, addon)
+      writeWhole(join(folder, 'libtorch.json'), JSON.stringify(libtorch, null, 2))
       writeWhole(stamp, wanted)
     },
   }
 }
 
-function wantedDigest(root) {
-  return digest(filesBelow(join(root, 'native')), configuration(root, findLibtorch()))
-}
-
 /** Everything besides the sources that the binary depends on. Replaced libraries show in their size and time. */
-function configuration(root, libtorch) {
+function configuration(root, libtorch, sanitize) {
   const names = ['libtorch_cpu.so', 'libtorch_cpu.dylib']
   const library = libtorch && names.map((name) => join(libtorch.lib, name)).find((file) => existsSync(file))
   const { size, mtimeMs } = library ? statSync(library) : {}
-  const { CXX, DDSAS_SANITIZE } = process.env
-  return { root, libtorch, size, mtimeMs, arch: process.arch, CXX, DDSAS_SANITIZE }
+  const { CXX } = process.env
+  return { root, libtorch, size, mtimeMs, arch: process.arch, CXX, sanitize }
 }
 
 function checkedLibtorch() {
@@ -64,20 +64,21 @@ export function jobCount(cores = availableParallelism(), memory = process.availa
   return Math.max(1, Math.min(cores, Math.floor(memory / bytesPerJob)))
 }
 
-async function build(root, libtorch, say) {
+async function build({ root, folder, sanitize }, libtorch, say) {
   const jobs = jobCount()
   say(
     `building the addon on libtorch ${libtorch.version} (${libtorch.lib}), ${jobs} at a time; this can take minutes`,
   )
   const began = Date.now()
-  const folder = join(root, 'build/cmake')
-  startAfresh(folder, configuration(root, libtorch))
-  const { code, output } = await cmakeJs(root, folder, libtorch, jobs)
-  writeWhole(join(root, 'build/addon.log'), output)
-  if (code !== 0) throw new SetupError(`the addon did not compile (build/addon.log)\n${excerpt(output)}`, 1)
+  startAfresh(join(folder, 'cmake'), configuration(root, libtorch, sanitize))
+  const { code, output } = await cmakeJs({ root, folder, sanitize }, libtorch, jobs)
+  const log = join(folder, 'addon.log')
+  const shown = relative(root, log)
+  writeWhole(log, output)
+  if (code !== 0) throw new SetupError(`the addon did not compile (${shown})\n${excerpt(output)}`, 1)
   const warnings = output.split('\n').filter((line) => line.includes('warning:')).length
   const seconds = Math.round((Date.now() - began) / 1000)
-  say(`built the addon in ${seconds} s${warnings ? `, ${warnings} warnings (build/addon.log)` : ''}`)
+  say(`built the addon in ${seconds} s${warnings ? `, ${warnings} warnings (${shown})` : ''}`)
 }
 
 /** cmake-js configures only once, so a folder configured for another libtorch, compiler or place must go. */
@@ -90,7 +91,7 @@ function startAfresh(folder, wanted) {
 }
 
 /** What native/CMakeLists.txt has to know. */
-export function cmakeSettings(libtorch) {
+export function cmakeSettings(libtorch, sanitize = false) {
   return {
     DDSAS_TORCH_INCLUDE: libtorch.include.join(';'),
     DDSAS_TORCH_LIB: libtorch.lib,
@@ -98,7 +99,7 @@ export function cmakeSettings(libtorch) {
     DDSAS_CXX_STANDARD: libtorch.cxxStandard,
     DDSAS_CUDA_INCLUDE: libtorch.cudaInclude.join(';'),
     DDSAS_CUDA_HOMES: libtorch.cudaHomes.join(';'),
-    DDSAS_SANITIZE: process.env.DDSAS_SANITIZE ? 'ON' : 'OFF',
+    DDSAS_SANITIZE: sanitize ? 'ON' : 'OFF',
   }
 }
 
@@ -106,11 +107,22 @@ export function cmakeSettings(libtorch) {
  * native/package.json declares a Node-API version: that is what makes cmake-js take the headers of the node-api-headers
  * package and download none. Make rather than Ninja, as one generator must serve every machine.
  */
-function cmakeJs(root, folder, libtorch, jobs) {
+function cmakeJs({ root, folder, sanitize }, libtorch, jobs) {
   const program = createRequire(join(root, 'package.json')).resolve('cmake-js/bin/cmake-js')
-  const settings = cmakeSettings(libtorch)
+  const settings = cmakeSettings(libtorch, sanitize)
   const defined = Object.entries(settings).filter(([, value]) => value !== undefined && value !== '')
-  const args = ['build', '-d', join(root, 'native'), '-O', folder, '-B', 'Release', '-m', '-p', String(jobs)]
+  const args = [
+    'build',
+    '-d',
+    join(root, 'native'),
+    '-O',
+    join(folder, 'cmake'),
+    '-B',
+    'Release',
+    '-m',
+    '-p',
+    String(jobs),
+  ]
   return run(
     process.execPath,
     [program, ...args, ...defined.map(([name, value]) => `--CD${name}=${value}`)],
@@ -121,9 +133,9 @@ function cmakeJs(root, folder, libtorch, jobs) {
 }
 
 /** Renamed into place: a running search keeps the file it loaded, a starting one finds a whole file. */
-function install(root, addon) {
-  mkdirSync(join(root, 'build/Release'), { recursive: true })
+function install(folder, addon) {
+  mkdirSync(join(folder, 'Release'), { recursive: true })
   const aside = `${addon}.${process.pid}`
-  copyFileSync(join(root, 'build/cmake/Release/ddsas.node'), aside)
+  copyFileSync(join(folder, 'cmake/Release/ddsas.node'), aside)
   renameSync(aside, addon)
 }

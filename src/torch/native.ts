@@ -43,7 +43,9 @@ export function native(): Native {
   // GNU OpenMP's threads spin for milliseconds after each operator before they sleep; where other programs compute too
   // that takes their processor and ours. Must be set before the library is loaded.
   process.env.GOMP_SPINCOUNT ??= '10000'
-  const path = fileURLToPath(new URL('../../build/Release/ddsas.node', import.meta.url))
+  const built = new URL('../../build/Release/ddsas.node', import.meta.url)
+  // another build of the addon: scripts/sanitize.mjs tests one with sanitizers
+  const path = process.env.DDSAS_ADDON ?? fileURLToPath(built)
   try {
     loaded = createRequire(import.meta.url)(path) as Native
   } catch (cause) {

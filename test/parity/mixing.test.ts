@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { rawWeights } from '../../src/search/mixture.ts'
 import { mixingWeights, unnormalisedWeights } from '../../src/spaces/mixing-weights.ts'
-import { grad, mul, setRequiresGrad, sum } from '../../src/torch/index.ts'
+import { grad, mul, setRequiresGrad, sum, type Tensor } from '../../src/torch/index.ts'
 import { absent, assertClose, fixtureNames, readTensors, tensorOf } from './fixtures.ts'
 
 const file = 'mixing-weights.safetensors'
@@ -12,6 +12,10 @@ const cases = fixtureNames(/^mixing-weights/).length > 0 ? ['simple', 'all'] : [
 test('golden values of mixing weights', { skip: absent }, () => {
   assert.ok(cases.length > 0, `${file} is not in the folder`)
 })
+
+function assertVanishes(gradient: Tensor | null): void {
+  for (const value of gradient?.floats() ?? [Number.NaN]) assert.ok(Math.abs(value) < 1e-6, `${value}`)
+}
 
 for (const type of cases)
   for (const form of ['normalized', 'raw'])
@@ -28,7 +32,9 @@ for (const type of cases)
       const [dalpha, dzeta] = grad(sum(mul(weights, get('upstream'))), [alpha, zeta])
       assertClose(weights, get('weights'), 'weights')
       assertClose(dalpha, get('dalpha'), 'dalpha', { floor: 1e-6 })
-      assertClose(dzeta, get('dzeta'), 'dzeta', { floor: 1e-6 })
+      // normalised, the probability of the whole edge cancels: what is left of that gradient is rounding, in any order
+      if (type === 'all' && form === 'normalized') assertVanishes(dzeta)
+      else assertClose(dzeta, get('dzeta'), 'dzeta', { floor: 1e-6 })
       if (form === 'raw') {
         const plain = rawWeights(alpha.matrix(), zeta.matrix(), mask, mixture).flat()
         const golden = get('weights').floats()

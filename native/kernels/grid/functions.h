@@ -26,7 +26,6 @@ struct TermNorms {
   double momentum, eps;
 };
 
-/// `weights` may be undefined: 1 for each.
 bool fits_mix(at::TensorList xs, const at::Tensor& weights, const TermNorms&);
 at::Tensor mix(at::TensorList xs, const at::Tensor& weights, const TermNorms&);
 

@@ -50,7 +50,7 @@ struct GridMix : torch::autograd::Function<GridMix> {
     }
     const auto on = launcher_of(dy);
     on.table.mix_backward(terms, dy.data_ptr(), sums.data_ptr<float>(), to, on.stream);
-    if (weights.defined() && context->needs_input_grad(xs.size())) result[xs.size()] = sums.slice(0, 1).sum(1);
+    if (context->needs_input_grad(xs.size())) result[xs.size()] = sums.slice(0, 1).sum(1);
     return result;
   }
 };
@@ -93,10 +93,14 @@ struct GridPool : torch::autograd::Function<GridPool<kMax>> {
 
 bool fits_mix(at::TensorList xs, const at::Tensor& weights, const TermNorms& norms) {
   if (xs.empty() || xs.size() > static_cast<size_t>(kMostTerms)) return false;
-  if (weights.defined() && !is_parameter_for(weights, xs[0])) return false;
+  if (!is_parameter_for(weights, xs[0])) return false;
   for (const auto& x : xs)
     if (!are_images(x) || x.sizes() != xs[0].sizes() || x.scalar_type() != xs[0].scalar_type() || x.device() != xs[0].device())
       return false;
+  for (size_t k = 0; k < xs.size(); ++k) {
+    const c10::optional<at::Tensor> mean = norms.means.get(k), variance = norms.variances.get(k);
+    if (mean && !are_plain({*mean, *variance, norms.training, norms.momentum, norms.eps}, xs[0].device())) return false;
+  }
   if (!can_sum(static_cast<int64_t>(xs.size() + 1) * xs[0].size(1))) return false;
   // in evaluation mode the statistics are constants: only a forward pass is written for that
   return norms.training ? xs[0].numel() > xs[0].size(1) : !at::GradMode::is_enabled();
@@ -105,7 +109,7 @@ bool fits_mix(at::TensorList xs, const at::Tensor& weights, const TermNorms& nor
 at::Tensor mix(at::TensorList xs, const at::Tensor& weights, const TermNorms& norms) {
   std::vector<at::Tensor> images;
   for (const auto& x : xs) images.push_back(channels_last(x));
-  return GridMix::apply(at::TensorList(images), weights.defined() ? weights.contiguous() : weights, norms);
+  return GridMix::apply(at::TensorList(images), weights.contiguous(), norms);
 }
 
 bool fits_pool(const at::Tensor& x, int64_t stride) { return are_images(x) && (stride == 1 || stride == 2); }

@@ -106,6 +106,7 @@ bool fits_separable(const at::Tensor& x, const at::Tensor& spatial, const at::Te
   const int64_t channels = x.size(1);
   // in evaluation mode the statistics are constants: only a forward pass is written for that
   if (how.norm && (how.norm->training ? x.numel() == channels : at::GradMode::is_enabled())) return false;
+  if (how.norm && !are_plain(*how.norm, x.device())) return false;
   return spatial.size(0) == channels && spatial.size(1) == 1 && (spatial.size(2) == 3 || spatial.size(2) == 5) &&
          pointwise.size(1) == channels && pointwise.size(2) == 1 && pointwise.size(3) == 1 && one_or_two(how.stride) &&
          one_or_two(how.dilation) && can_sum(spatial.size(2) * channels) && can_sum(pointwise.size(0));

@@ -114,9 +114,9 @@ export function statistics(channels: number, generator: Generator): Norm {
 }
 
 /** Runs a test file once more in a process of its own for each instruction set other than the widest, and for GPUs' code. */
-export function testOtherInstructions(url: string): void {
+export function testOtherInstructions(url: string, others = ['portable', 'avx2', 'grid']): void {
   if (process.env.DDSAS_SIMD !== undefined) return
-  for (const instructions of ['portable', 'avx2', 'grid'])
+  for (const instructions of others)
     test(`the same with the kernels for ${instructions}`, () => {
       const env: NodeJS.ProcessEnv = { ...process.env, DDSAS_SIMD: instructions }
       // or the runner inside would report to the one around

@@ -14,7 +14,6 @@ import {
   tidy,
   to,
 } from '../../../src/torch/index.ts'
-import { assertRefuses } from '../runs/temporary.ts'
 import { assertNear, randomTensor } from '../spaces/numerical.ts'
 import {
   coarse,
@@ -132,18 +131,6 @@ test('a weighted sum for which no gradient is recorded is the same, in training 
       )
       assertNear(mix([{ x }], weights, [norm], training), wanted, 1e-5, 'value')
     }
-  })
-})
-
-test('a weighted sum of images of different sizes is refused', () => {
-  tidy(() => {
-    const [x, small] = [
-      [2, 4, 2, 2],
-      [2, 4, 1, 1],
-    ].map((shape) => coarse(shape, new Generator(9)))
-    const use = () =>
-      mix([{ x }, { x: small }], Tensor.from(new Float32Array(2), [2]), [undefined, undefined], true)
-    assertRefuses(use, 'torch', /ddsas::mix/)
   })
 })
 

@@ -13,18 +13,15 @@ import {
   grad,
   maxPool2d,
   maxPool3,
-  mix,
   mul,
   relu,
   reluPointwise,
   separable,
   setRequiresGrad,
-  setThreads,
   slice,
   Tensor,
   tidy,
 } from '../../../src/torch/index.ts'
-import { assertRefuses } from '../runs/temporary.ts'
 import { randomTensor, weighed } from '../spaces/numerical.ts'
 import {
   checkMoments,
@@ -178,52 +175,6 @@ test('gradients asked for one at a time are those asked for together', () => {
     }
     const together = gradients(inputs)
     for (const [i, input] of inputs.entries()) assert.deepEqual(gradients([input]), [together[i]])
-  })
-})
-
-test('results do not depend on the number of threads, to the bit', () => {
-  const results = [1, 2].map((threads) => {
-    setThreads(threads)
-    return tidy(() => {
-      const generator = new Generator(8)
-      const x = randomTensor([5, 24, 6, 6], generator, 'float32')
-      const spatial = randomTensor([24, 1, 3, 3], generator, 'float32')
-      const pointwise = randomTensor([24, 24, 1, 1], generator, 'float32')
-      const weights = randomTensor([4], generator, 'float32')
-      const leaves = [x, spatial, pointwise, weights]
-      setRequiresGrad(leaves, true)
-      const [first, second, third, fourth] = fanOut(x, 4)
-      const norm = statistics(24, generator)
-      const options = { stride: 1, dilation: 2, training: true, norm }
-      const terms = [separable({ x: first }, spatial, pointwise, options), { x: maxPool3(second, 1) }]
-      terms.push({ x: avgPool3(third, 1) }, reluPointwise([fourth], pointwise))
-      const norms = terms.map(() => statistics(24, generator))
-      const y = mix(terms, weights, norms, true)
-      const gradients = grad(weighed(y, randomTensor(y.shape, generator, 'float32')), leaves)
-      return [y, ...gradients, ...norms.map((norm) => norm.running_var)].map((tensor) => tensor?.bytes())
-    })
-  })
-  assert.deepEqual(results[0], results[1])
-})
-
-test('inputs that do not fit are refused, naming the operator', () => {
-  tidy(() => {
-    const zeros = (...shape: number[]) =>
-      Tensor.from(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
-    const x = zeros(2, 4, 1, 1)
-    const [spatial, pointwise] = [zeros(4, 1, 3, 3), zeros(4, 4, 1, 1)]
-    const options = { stride: 1, dilation: 1, training: true }
-    const refused: [RegExp, () => unknown][] = [
-      [/ddsas::mix/, () => mix([{ x }, { x }], zeros(1), [undefined, undefined], true)],
-      [/ddsas::mix/, () => mix([{ x }], zeros(1), [], true)],
-      [/ddsas::mix/, () => mix([], zeros(0), [], true)],
-      [/ddsas::separable/, () => separable({ x }, zeros(5, 1, 3, 3), pointwise, options)],
-      [/ddsas::separable/, () => separable({ x }, spatial, zeros(4, 5, 1, 1), options)],
-      [/ddsas::relu_pointwise/, () => reluPointwise([x, x], pointwise)],
-      [/ddsas::relu_pointwise/, () => reluPointwise([], pointwise)],
-      [/ddsas::max_pool3/, () => maxPool3(zeros(4), 1)],
-    ]
-    for (const [pattern, use] of refused) assertRefuses(use, 'torch', pattern)
   })
 })
 

@@ -1,0 +1,167 @@
+/**
+ * Records which way each kink of a search went, and makes another search go the same way: what each ReLU let through and
+ * which pixel each maximum took. Between kinks a search is smooth, so that two of them differ by rounding alone.
+ *
+ * It stands between the kernels' operators and the addon, as nothing else sees all of them.
+ */
+import assert from 'node:assert/strict'
+import {
+  batchNorm,
+  call,
+  callMany,
+  cat,
+  conv2d,
+  keep,
+  mul,
+  noGrad,
+  reshape,
+  slice,
+  Tensor,
+  tidy,
+  to,
+} from '../../src/torch/index.ts'
+import { type NativeValue, native } from '../../src/torch/native.ts'
+
+/** For a ReLU a mask for each part of its input, for a maximum the pixel of each window. */
+export interface Branch {
+  readonly operator: string
+  readonly taken: readonly Tensor[]
+}
+
+type Arguments = readonly NativeValue[]
+/** Stands in for an operator; undefined: it shall run as ever. */
+type Handler = (operator: string, args: Arguments) => NativeValue
+
+const addon = native()
+const { call: callAddon, operator: findOperator } = addon
+const watched = /^ddsas::(separable|relu_pointwise|factorized_reduce|max_pool3)$/
+const names = new Map<number, string>()
+let handler: Handler | undefined
+
+addon.operator = (name) => {
+  const id = findOperator(name)
+  names.set(id, name)
+  return id
+}
+addon.call = (id, args) => {
+  const name = names.get(id) ?? ''
+  const current = handler
+  if (!current || !watched.test(name)) return callAddon(id, args)
+  // what a handler computes itself is not watched
+  handler = undefined
+  try {
+    return current(name, args) ?? callAddon(id, args)
+  } finally {
+    handler = current
+  }
+}
+
+function handling(by: Handler, body: () => void): void {
+  handler = by
+  try {
+    body()
+  } finally {
+    handler = undefined
+  }
+}
+
+const alias = addon.operator('aten::alias')
+
+/** A tensor that came as an argument, under a slot of its own. */
+function given(value: NativeValue): Tensor {
+  const slot = callAddon(alias, [value])
+  assert.ok(typeof slot === 'number')
+  return new Tensor(slot)
+}
+
+const listed = (value: NativeValue): Tensor[] => (Array.isArray(value) ? value.map(given) : [given(value)])
+
+/** What the kernel's ReLU reads, as it finds it: scale and shift in float32, then one product and sum rounded once. */
+function normalisedByKernel([image, , , , , moments, , , , , eps]: Arguments): Tensor {
+  const x = given(image)
+  const [mean, variance] = given(moments).matrix()
+  assert.equal(mean.length, x.shape[1], 'no kernel handed its moments on')
+  const scale = variance.map((value) => 1 / Math.sqrt(value + Number(eps)))
+  const perChannel = (values: readonly number[]) =>
+    Tensor.from(Float64Array.from(values, Math.fround), [1, values.length, 1, 1])
+  const shift = mean.map((value, c) => -value * scale[c])
+  return call('aten::add.Tensor', mul(to(x, { dtype: 'float64' }), perChannel(scale)), perChannel(shift))
+}
+
+/** What a separable convolution's ReLU reads, by ATen. `moves`: whether the running statistics move. */
+function normalised(args: Arguments, moves: boolean): Tensor {
+  const [x, , , , , , runningMean, runningVar, training] = args
+  if (runningMean === null) return given(x)
+  const statistic = (value: NativeValue) => (moves ? given(value) : call('aten::clone', given(value)))
+  const statistics = { runningMean: statistic(runningMean), runningVar: statistic(runningVar) }
+  return batchNorm(given(x), { ...statistics, training: training === true })
+}
+
+function chosenPixels(x: Tensor, stride: number): Tensor {
+  const pair = (n: number) => [n, n]
+  const found = callMany('aten::max_pool2d_with_indices', x, pair(3), pair(stride), pair(1), pair(1), false)
+  assert.ok(found[1])
+  return found[1]
+}
+
+/** Runs `body` and says which way each kink went. `byKernel`: whether the vector kernels compute it, not ATen. */
+export function recordBranches(byKernel: boolean, body: () => void): Branch[] {
+  const branches: Branch[] = []
+  const take = (operator: string, args: Arguments): Tensor[] => {
+    if (operator === 'ddsas::max_pool3') return [chosenPixels(given(args[0]), Number(args[1]))]
+    const ownNorm = byKernel && args[6] !== null
+    const separable = () => (ownNorm ? normalisedByKernel(args) : normalised(args, false))
+    const read = operator === 'ddsas::separable' ? [separable()] : listed(args[0])
+    return read.map((x) => call('aten::gt.Scalar', x, 0))
+  }
+  handling((operator, args) => {
+    const taken = noGrad(() => tidy(() => take(operator, args).map(keep)))
+    branches.push({ operator, taken })
+    return undefined
+  }, body)
+  return branches
+}
+
+/** The maxima of windows whose pixels are known. */
+function pick(x: Tensor, pixels: Tensor): Tensor {
+  const flat = (y: Tensor) => reshape(y, [y.shape[0], y.shape[1], -1])
+  return reshape(call('aten::gather', flat(x), 2, flat(pixels), false), pixels.shape)
+}
+
+/** A watched operator with its kinks taken as given. */
+function follow(operator: string, args: Arguments, taken: readonly Tensor[]): Tensor {
+  if (operator === 'ddsas::max_pool3') return pick(given(args[0]), taken[0])
+  const separable = operator === 'ddsas::separable'
+  const read = separable ? [normalised(args, true)] : listed(args[0])
+  const through = read.map((x, part) => mul(x, taken[part]))
+  const weights = args.slice(1, 3)
+  if (separable) {
+    const [spatial, pointwise] = weights.map(given)
+    const [stride, dilation] = [Number(args[3]), Number(args[4])]
+    const padding = ((spatial.shape[2] - 1) / 2) * dilation
+    return conv2d(
+      conv2d(through[0], spatial, { stride, dilation, padding, groups: spatial.shape[0] }),
+      pointwise,
+    )
+  }
+  const x = through.length === 1 ? through[0] : cat(through, 1)
+  if (operator === 'ddsas::relu_pointwise') return conv2d(x, given(weights[0]))
+  const every = (first: number) => slice(slice(x, 2, first, x.shape[2], 2), 3, first, x.shape[3], 2)
+  return cat([conv2d(every(0), given(weights[0])), conv2d(every(1), given(weights[1]))], 1)
+}
+
+/** Runs `body`, which must call the same operators, along recorded branches. */
+export function followBranches(branches: readonly Branch[], body: () => void): void {
+  let next = 0
+  handling((operator, args) => {
+    const branch = branches[next++]
+    assert.equal(branch?.operator, operator, 'the other search called other operators')
+    const { slot } = keep(follow(operator, args, branch.taken))
+    return operator === 'ddsas::max_pool3' ? slot : [slot, keep(Tensor.from(new Float64Array(0), [0])).slot]
+  }, body)
+  assert.equal(next, branches.length)
+}
+
+export function disposeBranches(branches: readonly Branch[]): void {
+  for (const tensor of branches.flatMap(({ taken }) => taken)) tensor.dispose()
+}
