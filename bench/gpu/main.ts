@@ -40,7 +40,7 @@ for (const name of values.steps.split(',')) {
     table.push(...(await parts[name]()))
   } catch (error) {
     // one part that fails must not cost the others their time
-    console.error(error)
+    console.log(error instanceof Error ? error.stack?.slice(0, 1500) : error)
     table.push(`${name}: FAILED: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`)
     process.exitCode = 1
   }
