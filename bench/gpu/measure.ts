@@ -42,7 +42,7 @@ export function measureSteps(device: string, out: string): string[] {
     turns,
     4,
   )
-  const lengths = [14, 28, 56, 98].map((subspace) => {
+  const lengths = [15, 28, 56, 98].map((subspace) => {
     const contestant = ourStep({ ...shape, subspace })
     const step = () => tidy(() => void contestant.step())
     for (let i = 0; i < 3; i++) step()

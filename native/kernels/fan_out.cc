@@ -27,7 +27,8 @@ at::Tensor add_images(const variable_list& terms) {
 }
 
 struct FanOut : torch::autograd::Function<FanOut> {
-  static variable_list forward(AutogradContext*, const at::Tensor& x, int64_t count) {
+  static variable_list forward(AutogradContext* context, const at::Tensor& x, int64_t count) {
+    context->set_materialize_grads(false);
     variable_list copies;
     for (int64_t i = 0; i < count; ++i) copies.push_back(x.detach());
     return copies;

@@ -153,6 +153,7 @@ struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
     context->saved_data["by_batch"] = before.norm && before.norm->training;
     const auto [y, moments] = forward_images(call);
     context->mark_non_differentiable({moments});
+    context->set_materialize_grads(false);
     return {y, moments};
   }
 

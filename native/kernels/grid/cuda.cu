@@ -112,9 +112,11 @@ struct Cuda {
 
   template <typename Body>
   static void sum_rows(int64_t rows, int64_t columns, const Body& body, const Scratch& scratch, void* stream) {
-    // a block as wide as the channels are: half of its threads would idle otherwise
+    // a block no wider than the columns divide into: threads beyond them would idle
     if (columns % 32 == 0 || columns > 256)
       sum_wide<Body, 32>(rows, columns, body, scratch, stream);
+    else if (columns % 16 == 0)
+      sum_wide<Body, 16>(rows, columns, body, scratch, stream);
     else
       sum_wide<Body, kColumns>(rows, columns, body, scratch, stream);
   }

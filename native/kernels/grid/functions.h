@@ -33,6 +33,9 @@ bool fits_pool(const at::Tensor& x, int64_t stride);
 at::Tensor max_pool3(const at::Tensor& x, int64_t stride);
 at::Tensor avg_pool3(const at::Tensor& x, int64_t stride);
 
+/// A 1x1 convolution as a product of matrices: x [n, c, h, w], weight [o, c, 1, 1] -> [n, o, h, w], channels last.
+at::Tensor pointwise_product(const at::Tensor& x, const at::Tensor& weight);
+
 /// Mean and variance (biased) of each channel, float32 [2, channels].
 at::Tensor moments_of(const at::Tensor& x);
 

@@ -29,6 +29,14 @@ struct Depthwise {
   const float *scale, *shift, *weight;
 };
 
+/// The gradient dweight [outputs, channels] of a 1x1 convolution of z [pixels, channels], from dy [pixels, outputs].
+struct Product {
+  Type type;
+  int channels, outputs;
+  int64_t pixels;
+  const void *z, *dy;
+};
+
 /// 3x3 pooling.
 struct Pool {
   Window window;
@@ -103,7 +111,7 @@ struct Scratch {
 constexpr int64_t kCounters = 8192;
 constexpr int64_t kMostChunks = 256;
 /// Narrowest group of columns.
-constexpr int64_t kColumns = 16;
+constexpr int64_t kColumns = 4;
 
 inline int64_t partial_floats(int64_t columns, int64_t parts) { return columns * parts * kMostChunks; }
 
@@ -113,6 +121,7 @@ struct Table {
   /// dx = gradient of what the ReLU reads.
   void (*depthwise_input)(const Depthwise&, const void* dz, void* dx, void* stream);
   void (*depthwise_weight)(const Depthwise&, const void* dz, float* dweight, const Scratch&, void* stream);
+  void (*pointwise_weight)(const Product&, float* dweight, const Scratch&, void* stream);
   void (*max_pool)(const Pool&, void* stream);
   void (*max_pool_backward)(const Pool&, void* stream);
   void (*avg_pool)(const Pool&, void* stream);

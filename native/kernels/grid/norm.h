@@ -8,25 +8,38 @@
 
 namespace ddsas::grid {
 
-/// Mean and variance of each channel, from differences to its first pixel.
-template <typename T>
+/// Mean and variance of V channels, from differences to their first pixel.
+template <typename T, int V>
 struct Moments {
-  using Value = Sum<2>;
+  using Value = Sum<2 * V>;
   const T* x;
   float* moments;
   int channels;
   int64_t pixels;
 
   DDSAS_BODY Value at(uint32_t row, uint32_t column) const {
-    const float d = to_float(x[static_cast<int64_t>(row) * channels + column]) - to_float(x[column]);
-    return {{d, d * d}};
+    float first[V], own[V];
+    load<T, V>(x + column * V, first);
+    load<T, V>(x + static_cast<int64_t>(row) * channels + column * V, own);
+    Value sum;
+DDSAS_UNROLL
+    for (int v = 0; v < V; ++v) {
+      const float d = own[v] - first[v];
+      sum.part[v] = d;
+      sum.part[V + v] = d * d;
+    }
+    return sum;
   }
 
   DDSAS_BODY void finish(uint32_t column, const Value& total) const {
-    const double mean = total.part[0] / static_cast<double>(pixels);
-    const double variance = total.part[1] / static_cast<double>(pixels) - mean * mean;
-    moments[column] = static_cast<float>(to_float(x[column]) + mean);
-    moments[channels + column] = static_cast<float>(variance > 0 ? variance : 0);
+DDSAS_UNROLL
+    for (int v = 0; v < V; ++v) {
+      const uint32_t channel = column * V + v;
+      const double mean = total.part[v] / static_cast<double>(pixels);
+      const double variance = total.part[V + v] / static_cast<double>(pixels) - mean * mean;
+      moments[channel] = static_cast<float>(to_float(x[channel]) + mean);
+      moments[channels + channel] = static_cast<float>(variance > 0 ? variance : 0);
+    }
   }
 };
 
@@ -78,25 +91,32 @@ DDSAS_UNROLL
   }
 };
 
-/// Columns: the channels of dy, then those of each term.
-template <typename T>
+/// Columns: groups of V channels of dy, then those of each term.
+template <typename T, int V>
 struct MixSums {
-  using Value = Sum<1>;
+  using Value = Sum<V>;
   Terms a;
   const T* dy;
   float* sums;
 
   DDSAS_BODY Value at(uint32_t row, uint32_t column) const {
-    const uint32_t channel = column % a.channels;
+    const uint32_t groups = a.channels / V, channel = column % groups * V;
     const int64_t place = static_cast<int64_t>(row) * a.channels + channel;
-    const float upstream = to_float(dy[place]);
-    if (column < static_cast<uint32_t>(a.channels)) return {{upstream}};
-    const uint32_t term = column - a.channels;
-    const float x = to_float(static_cast<const T*>(a.x[term / a.channels])[place]);
-    return {{upstream * (a.scale[term] * x + a.shift[term])}};
+    Value sum;
+    load<T, V>(dy + place, sum.part);
+    if (column < groups) return sum;
+    const uint32_t k = column / groups - 1, term = k * a.channels + channel;
+    float x[V];
+    load<T, V>(static_cast<const T*>(a.x[k]) + place, x);
+DDSAS_UNROLL
+    for (int v = 0; v < V; ++v) sum.part[v] *= a.scale[term + v] * x[v] + a.shift[term + v];
+    return sum;
   }
 
-  DDSAS_BODY void finish(uint32_t column, const Value& total) const { sums[column] = total.part[0]; }
+  DDSAS_BODY void finish(uint32_t column, const Value& total) const {
+DDSAS_UNROLL
+    for (int v = 0; v < V; ++v) sums[column * V + v] = total.part[v];
+  }
 };
 
 /// dx_k = a dy + b x_k + d, channel by channel: the gradient of a batch norm; without one, weight x dy.

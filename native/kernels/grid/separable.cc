@@ -37,6 +37,45 @@ at::Tensor pointwise_matrix(const at::Tensor& pointwise, const at::Tensor& x) {
   return pointwise.flatten(1).to(x.scalar_type());
 }
 
+/// x [pixels, c] times the transposed weight [o, c, 1, 1], as images of x's number and size.
+at::Tensor times(const at::Tensor& x, const at::Tensor& pointwise) {
+  const auto product = matrix_of(x).mm(pointwise_matrix(pointwise, x).t());
+  return product.view({x.size(0), x.size(2), x.size(3), pointwise.size(0)}).permute({0, 3, 1, 2});
+}
+
+/// The gradient of the weight in `times`; dy [pixels, o].
+at::Tensor times_weight(const at::Tensor& x, const at::Tensor& dy, const at::Tensor& pointwise) {
+  const auto z = matrix_of(x);
+  auto gradient = at::empty_like(pointwise);
+  const int64_t columns = dy.size(1) * z.size(1);
+  if (!can_sum(columns)) return dy.t().mm(z).to(at::kFloat).view(pointwise.sizes());
+  at::Tensor memory;
+  const auto scratch = scratch_for(x, columns, 1, memory);
+  const auto on = launcher_of(x);
+  const Product call{type_of(x), static_cast<int>(z.size(1)), static_cast<int>(dy.size(1)), z.size(0), z.data_ptr(),
+                     dy.data_ptr()};
+  on.table.pointwise_weight(call, gradient.data_ptr<float>(), scratch, on.stream);
+  return gradient;
+}
+
+struct PointwiseProduct : torch::autograd::Function<PointwiseProduct> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight) {
+    context->save_for_backward({x, weight});
+    return times(x, weight);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto &x = saved[0], &weight = saved[1];
+    const auto dy = matrix_of(channels_last(gradients[0]));
+    at::Tensor dx, dweight;
+    if (context->needs_input_grad(0))
+      dx = dy.mm(pointwise_matrix(weight, x)).view({x.size(0), x.size(2), x.size(3), x.size(1)}).permute({0, 3, 1, 2});
+    if (context->needs_input_grad(1)) dweight = times_weight(x, dy, weight);
+    return {dx, dweight};
+  }
+};
+
 /// From dz, the gradient of what the ReLU reads, to that of what the norm before it reads; in place.
 void through_norm(const at::Tensor& x, const Normaliser& by, at::Tensor& dz) {
   const auto on = launcher_of(x);
@@ -58,14 +97,13 @@ struct GridSeparable : torch::autograd::Function<GridSeparable> {
       by = normaliser_of(*how.norm, moments, x);
     }
     const auto call = depthwise_of(x, spatial, by, {how.stride, how.dilation});
-    const auto z = depthwise_forward(x, call);
-    const auto product = matrix_of(z).mm(pointwise_matrix(pointwise, x).t());
-    const auto y = product.view({z.size(0), z.size(2), z.size(3), pointwise.size(0)}).permute({0, 3, 1, 2});
+    const auto y = times(depthwise_forward(x, call), pointwise);
     const auto moments = moments_of(y);
     context->save_for_backward({x, spatial, pointwise, by.scale, by.shift});
     context->saved_data["stride"] = how.stride;
     context->saved_data["dilation"] = how.dilation;
     context->mark_non_differentiable({moments});
+    context->set_materialize_grads(false);
     return {y, moments};
   }
 
@@ -80,7 +118,7 @@ struct GridSeparable : torch::autograd::Function<GridSeparable> {
     const auto dz = dy.mm(pointwise_matrix(pointwise, x));
     at::Tensor dx, dspatial, dpointwise;
     if (context->needs_input_grad(2))
-      dpointwise = dy.t().mm(matrix_of(depthwise_forward(x, call))).to(at::kFloat).view(pointwise.sizes());
+      dpointwise = times_weight(depthwise_forward(x, call), dy, pointwise);
     if (context->needs_input_grad(1)) {
       dspatial = at::empty_like(spatial);
       at::Tensor memory;
@@ -97,6 +135,10 @@ struct GridSeparable : torch::autograd::Function<GridSeparable> {
 };
 
 }  // namespace
+
+at::Tensor pointwise_product(const at::Tensor& x, const at::Tensor& weight) {
+  return PointwiseProduct::apply(channels_last(x), weight.contiguous());
+}
 
 bool fits_separable(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise,
                     const SeparableOptions& how) {

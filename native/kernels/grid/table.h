@@ -86,37 +86,61 @@ struct Functions {
     with_type(w.type, [&](auto type) {
       using T = decltype(type);
       with_size(w.size, [&](auto size) {
-        constexpr int K = decltype(size)::value;
-        const DepthwiseWeight<T, K> body{a, static_cast<const T*>(dz), dweight, rows, columns};
-        Device::sum_rows(static_cast<int64_t>(w.images) * rows, K * w.channels, body, scratch, stream);
+        with_width(w.channels % 4 == 0 && aligned<T>(a.x) && aligned<T>(dz), [&](auto width) {
+          constexpr int K = decltype(size)::value, V = decltype(width)::value;
+          const DepthwiseWeight<T, K, V> body{a, static_cast<const T*>(dz), dweight, rows, columns};
+          Device::sum_rows(static_cast<int64_t>(w.images) * rows, K * (w.channels / V), body, scratch, stream);
+        });
       });
     });
   }
 
-  template <template <typename> class Body>
-  static void pool_to_outputs(const Pool& a, void* stream) {
-    const Window& w = a.window;
-    const int rows = w.out(w.height), columns = w.out(w.width);
-    with_type(w.type, [&](auto type) {
-      Device::each(place_count<1, 1>(w.images, w.channels, rows, columns), Body<decltype(type)>{a, rows, columns}, stream);
+  static void pointwise_weight(const Product& a, float* dweight, const Scratch& scratch, void* stream) {
+    with_type(a.type, [&](auto type) {
+      using T = decltype(type);
+      with_width(a.channels % 4 == 0 && aligned<T>(a.z), [&](auto width) {
+        constexpr int V = decltype(width)::value;
+        const PointwiseWeight<T, V> body{static_cast<const T*>(a.z), static_cast<const T*>(a.dy), dweight, a.channels,
+                                         a.outputs};
+        Device::sum_rows(a.pixels, static_cast<int64_t>(a.outputs) * (a.channels / V), body, scratch, stream);
+      });
     });
   }
 
-  template <template <typename> class Body>
-  static void pool_to_inputs(const Pool& a, void* stream) {
+  /// One place for each of `rows` x `columns` pixels.
+  template <template <typename, int> class Body>
+  static void pool(const Pool& a, int rows, int columns, void* stream) {
     const Window& w = a.window;
-    const int rows = w.out(w.height), columns = w.out(w.width);
     with_type(w.type, [&](auto type) {
-      Device::each(place_count<1, 1>(w.images, w.channels, w.height, w.width), Body<decltype(type)>{a, rows, columns},
-                   stream);
+      using T = decltype(type);
+      const bool choices = reinterpret_cast<uintptr_t>(a.choice) % 4 == 0;
+      with_width(w.channels % 4 == 0 && aligned<T>(a.from) && aligned<T>(a.to) && choices, [&](auto width) {
+        constexpr int V = decltype(width)::value;
+        const Body<T, V> body{a, w.out(w.height), w.out(w.width)};
+        Device::each(place_count<V, 1>(w.images, w.channels, rows, columns), body, stream);
+      });
     });
+  }
+
+  template <template <typename, int> class Body>
+  static void pool_to_outputs(const Pool& a, void* stream) {
+    pool<Body>(a, a.window.out(a.window.height), a.window.out(a.window.width), stream);
+  }
+
+  template <template <typename, int> class Body>
+  static void pool_to_inputs(const Pool& a, void* stream) {
+    pool<Body>(a, a.window.height, a.window.width, stream);
   }
 
   static void moments(Type type, int channels, int64_t pixels, const void* x, float* to, const Scratch& scratch,
                       void* stream) {
     with_type(type, [&](auto element) {
       using T = decltype(element);
-      Device::sum_rows(pixels, channels, Moments<T>{static_cast<const T*>(x), to, channels, pixels}, scratch, stream);
+      with_width(channels % 4 == 0 && aligned<T>(x), [&](auto width) {
+        constexpr int V = decltype(width)::value;
+        const Moments<T, V> body{static_cast<const T*>(x), to, channels, pixels};
+        Device::sum_rows(pixels, channels / V, body, scratch, stream);
+      });
     });
   }
 
@@ -144,8 +168,11 @@ struct Functions {
   static void mix_sums(const Terms& a, const void* dy, float* sums, const Scratch& scratch, void* stream) {
     with_type(a.type, [&](auto type) {
       using T = decltype(type);
-      const MixSums<T> body{a, static_cast<const T*>(dy), sums};
-      Device::sum_rows(a.pixels, static_cast<int64_t>(a.count + 1) * a.channels, body, scratch, stream);
+      with_width(all_aligned<T>(a, dy), [&](auto width) {
+        constexpr int V = decltype(width)::value;
+        const MixSums<T, V> body{a, static_cast<const T*>(dy), sums};
+        Device::sum_rows(a.pixels, static_cast<int64_t>(a.count + 1) * (a.channels / V), body, scratch, stream);
+      });
     });
   }
 
@@ -175,6 +202,7 @@ struct Functions {
     return {depthwise,
             depthwise_input,
             depthwise_weight,
+            pointwise_weight,
             pool_to_outputs<MaxPool>,
             pool_to_inputs<MaxPoolBackward>,
             pool_to_outputs<AvgPool>,

@@ -91,8 +91,10 @@ DDSAS_UNROLL
 /// Which output reads input `position` through tap k; -1: none.
 DDSAS_BODY int reader_of(int position, int k, const Window& w, int padding, int outputs) {
   const int at = position + padding - k * w.dilation;
-  if (at < 0 || at % w.stride != 0) return -1;
-  return at / w.stride < outputs ? at / w.stride : -1;
+  // a stride is 1 or 2: no division
+  const int half = w.stride - 1;
+  if (at < 0 || (at & half) != 0) return -1;
+  return (at >> half) < outputs ? at >> half : -1;
 }
 
 template <typename T, int K, int V, int R>
@@ -147,10 +149,10 @@ DDSAS_UNROLL
   }
 };
 
-/// A sum over the rows of all images; a column is a row of taps of one channel.
-template <typename T, int K>
+/// A sum over the rows of all images; a column is a row of taps of V channels.
+template <typename T, int K, int V>
 struct DepthwiseWeight {
-  using Value = Sum<K>;
+  using Value = Sum<K * V>;
   Depthwise a;
   const T* dz;
   float* dweight;
@@ -158,119 +160,172 @@ struct DepthwiseWeight {
 
   DDSAS_BODY Value at(uint32_t row, uint32_t column) const {
     const Window& w = a.window;
-    const int channel = column % w.channels, kh = column / w.channels;
+    const int groups = w.channels / V, channel = column % groups * V, kh = column / groups;
     const int image = row / out_height, out_row = row % out_height;
     const int padding = K / 2 * w.dilation;
     const int in_row = out_row * w.stride - padding + kh * w.dilation;
     auto sum = Value::zero();
     if (in_row < 0 || in_row >= w.height) return sum;
-    const Normalise<1> norm(a, channel);
+    const Normalise<V> norm(a, channel);
     const T* upstream = dz + offset_of(w, image, out_row, 0, out_height, out_width) + channel;
     const T* line = static_cast<const T*>(a.x) + offset_of(w, image, in_row, 0, w.height, w.width) + channel;
     for (int out = 0; out < out_width; ++out) {
-      const float gradient = to_float(upstream[static_cast<int64_t>(out) * w.channels]);
+      float gradient[V];
+      load<T, V>(upstream + out * w.channels, gradient);
 DDSAS_UNROLL
       for (int kw = 0; kw < K; ++kw) {
         const int in = out * w.stride - padding + kw * w.dilation;
         if (in < 0 || in >= w.width) continue;
-        const float u = norm(to_float(line[static_cast<int64_t>(in) * w.channels]), 0);
-        sum.part[kw] += gradient * (u > 0 ? u : 0.0f);
+        float x[V];
+        load<T, V>(line + in * w.channels, x);
+DDSAS_UNROLL
+        for (int v = 0; v < V; ++v) {
+          const float u = norm(x[v], v);
+          sum.part[kw * V + v] += gradient[v] * (u > 0 ? u : 0.0f);
+        }
       }
     }
     return sum;
   }
 
   DDSAS_BODY void finish(uint32_t column, const Value& total) const {
-    const int channel = column % a.window.channels, kh = column / a.window.channels;
+    const int groups = a.window.channels / V, channel = column % groups * V, kh = column / groups;
 DDSAS_UNROLL
-    for (int kw = 0; kw < K; ++kw) dweight[(channel * K + kh) * K + kw] = total.part[kw];
+    for (int kw = 0; kw < K; ++kw)
+DDSAS_UNROLL
+      for (int v = 0; v < V; ++v) dweight[((channel + v) * K + kh) * K + kw] = total.part[kw * V + v];
+  }
+};
+
+/// dweight [outputs, channels] = dy^T z, a sum over pixels; a column is V channels of one output.
+template <typename T, int V>
+struct PointwiseWeight {
+  using Value = Sum<V>;
+  const T *z, *dy;
+  float* dweight;
+  int channels, outputs;
+
+  DDSAS_BODY Value at(uint32_t row, uint32_t column) const {
+    const uint32_t groups = channels / V, output = column / groups, channel = column % groups * V;
+    const float upstream = to_float(dy[static_cast<int64_t>(row) * outputs + output]);
+    Value sum;
+    load<T, V>(z + static_cast<int64_t>(row) * channels + channel, sum.part);
+DDSAS_UNROLL
+    for (int v = 0; v < V; ++v) sum.part[v] *= upstream;
+    return sum;
+  }
+
+  DDSAS_BODY void finish(uint32_t column, const Value& total) const {
+DDSAS_UNROLL
+    for (int v = 0; v < V; ++v) dweight[column * V + v] = total.part[v];
   }
 };
 
 /// The first of the largest of the nine, and which it is; one that is not a number wins.
-template <typename T>
+template <typename T, int V>
 struct MaxPool {
   Pool a;
   int out_height, out_width;
 
   DDSAS_BODY void operator()(uint32_t index) const {
     const Window& w = a.window;
-    const auto p = place_of<1, 1>(index, w.channels, out_height, out_width);
-    float best = 0;
-    int chosen = -1;
+    const auto p = place_of<V, 1>(index, w.channels, out_height, out_width);
+    float best[V] = {};
+    Packed<uint8_t, V> chosen{};
+    bool any = false;
     for (int k = 0; k < 9; ++k) {
       const int row = p.row * w.stride - 1 + k / 3, column = p.column * w.stride - 1 + k % 3;
       if (row < 0 || row >= w.height || column < 0 || column >= w.width) continue;
-      const float x = to_float(static_cast<const T*>(a.from)[offset_of(w, p.image, row, column, w.height, w.width) + p.channel]);
-      if (chosen >= 0 && !(x > best) && x == x) continue;
-      best = x;
-      chosen = k;
+      float x[V];
+      load<T, V>(static_cast<const T*>(a.from) + offset_of(w, p.image, row, column, w.height, w.width) + p.channel, x);
+DDSAS_UNROLL
+      for (int v = 0; v < V; ++v) {
+        if (any && !(x[v] > best[v]) && x[v] == x[v]) continue;
+        best[v] = x[v];
+        chosen.lane[v] = static_cast<uint8_t>(k);
+      }
+      any = true;
     }
     const int64_t to = offset_of(w, p.image, p.row, p.column, out_height, out_width) + p.channel;
-    set(static_cast<T*>(a.to)[to], best);
-    a.choice[to] = static_cast<uint8_t>(chosen);
+    store<T, V>(static_cast<T*>(a.to) + to, best);
+    *reinterpret_cast<Packed<uint8_t, V>*>(a.choice + to) = chosen;
   }
 };
 
-template <typename T>
+template <typename T, int V>
 struct MaxPoolBackward {
   Pool a;
   int out_height, out_width;
 
   DDSAS_BODY void operator()(uint32_t index) const {
     const Window& w = a.window;
-    const auto p = place_of<1, 1>(index, w.channels, w.height, w.width);
-    float sum = 0;
+    const auto p = place_of<V, 1>(index, w.channels, w.height, w.width);
+    float sum[V] = {};
     for (int k = 0; k < 9; ++k) {
       const int row = reader_of(p.row, k / 3, w, 1, out_height), column = reader_of(p.column, k % 3, w, 1, out_width);
       if (row < 0 || column < 0) continue;
       const int64_t from = offset_of(w, p.image, row, column, out_height, out_width) + p.channel;
-      if (a.choice[from] == k) sum += to_float(static_cast<const T*>(a.from)[from]);
+      const auto chosen = *reinterpret_cast<const Packed<uint8_t, V>*>(a.choice + from);
+      float upstream[V];
+      load<T, V>(static_cast<const T*>(a.from) + from, upstream);
+DDSAS_UNROLL
+      for (int v = 0; v < V; ++v) sum[v] += chosen.lane[v] == k ? upstream[v] : 0.0f;
     }
-    set(static_cast<T*>(a.to)[offset_of(w, p.image, p.row, p.column, w.height, w.width) + p.channel], sum);
+    store<T, V>(static_cast<T*>(a.to) + offset_of(w, p.image, p.row, p.column, w.height, w.width) + p.channel, sum);
   }
 };
 
-/// How many pixels of the image a 3-wide window around `centre` covers.
-DDSAS_BODY int covered(int centre, int length) { return 1 + (centre > 0) + (centre + 1 < length); }
+/// One over how many pixels of the image a 3x3 window around a pixel covers.
+DDSAS_BODY float share_of(int y, int x, const Window& w) {
+  const int rows = 1 + (y > 0) + (y + 1 < w.height), columns = 1 + (x > 0) + (x + 1 < w.width);
+  return 1.0f / static_cast<float>(rows * columns);
+}
 
-template <typename T>
+template <typename T, int V>
 struct AvgPool {
   Pool a;
   int out_height, out_width;
 
   DDSAS_BODY void operator()(uint32_t index) const {
     const Window& w = a.window;
-    const auto p = place_of<1, 1>(index, w.channels, out_height, out_width);
+    const auto p = place_of<V, 1>(index, w.channels, out_height, out_width);
     const int y = p.row * w.stride, x = p.column * w.stride;
-    float sum = 0;
+    float sum[V] = {};
     for (int k = 0; k < 9; ++k) {
       const int row = y - 1 + k / 3, column = x - 1 + k % 3;
       if (row < 0 || row >= w.height || column < 0 || column >= w.width) continue;
-      sum += to_float(static_cast<const T*>(a.from)[offset_of(w, p.image, row, column, w.height, w.width) + p.channel]);
+      float value[V];
+      load<T, V>(static_cast<const T*>(a.from) + offset_of(w, p.image, row, column, w.height, w.width) + p.channel, value);
+DDSAS_UNROLL
+      for (int v = 0; v < V; ++v) sum[v] += value[v];
     }
-    const float count = static_cast<float>(covered(y, w.height) * covered(x, w.width));
-    set(static_cast<T*>(a.to)[offset_of(w, p.image, p.row, p.column, out_height, out_width) + p.channel], sum / count);
+    const float share = share_of(y, x, w);
+DDSAS_UNROLL
+    for (int v = 0; v < V; ++v) sum[v] *= share;
+    store<T, V>(static_cast<T*>(a.to) + offset_of(w, p.image, p.row, p.column, out_height, out_width) + p.channel, sum);
   }
 };
 
-template <typename T>
+template <typename T, int V>
 struct AvgPoolBackward {
   Pool a;
   int out_height, out_width;
 
   DDSAS_BODY void operator()(uint32_t index) const {
     const Window& w = a.window;
-    const auto p = place_of<1, 1>(index, w.channels, w.height, w.width);
-    float sum = 0;
+    const auto p = place_of<V, 1>(index, w.channels, w.height, w.width);
+    float sum[V] = {};
     for (int k = 0; k < 9; ++k) {
       const int row = reader_of(p.row, k / 3, w, 1, out_height), column = reader_of(p.column, k % 3, w, 1, out_width);
       if (row < 0 || column < 0) continue;
-      const float upstream =
-          to_float(static_cast<const T*>(a.from)[offset_of(w, p.image, row, column, out_height, out_width) + p.channel]);
-      sum += upstream / static_cast<float>(covered(row * w.stride, w.height) * covered(column * w.stride, w.width));
+      float upstream[V];
+      load<T, V>(static_cast<const T*>(a.from) + offset_of(w, p.image, row, column, out_height, out_width) + p.channel,
+                 upstream);
+      const float share = share_of(row * w.stride, column * w.stride, w);
+DDSAS_UNROLL
+      for (int v = 0; v < V; ++v) sum[v] += share * upstream[v];
     }
-    set(static_cast<T*>(a.to)[offset_of(w, p.image, p.row, p.column, w.height, w.width) + p.channel], sum);
+    store<T, V>(static_cast<T*>(a.to) + offset_of(w, p.image, p.row, p.column, w.height, w.width) + p.channel, sum);
   }
 };
 
