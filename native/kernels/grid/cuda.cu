@@ -12,8 +12,8 @@ namespace ddsas::grid {
 namespace {
 
 constexpr int kThreads = 256;
-/// Blocks of a sum over rows: some for each of a large device's processors.
-constexpr int64_t kBlocks = 1024;
+/// Blocks of a sum over rows: some for each of a large device's processors. More would leave more parts to the last one.
+constexpr int64_t kBlocks = 512;
 
 template <typename Body>
 __global__ void __launch_bounds__(kThreads) each_kernel(const __grid_constant__ Body body, uint32_t count) {
@@ -38,6 +38,7 @@ __device__ Value across(Value* parts, Value value) {
 template <typename Value>
 __device__ Value fresh(const float* from) {
   Value value;
+#pragma unroll
   for (unsigned i = 0; i < sizeof(Value) / sizeof(float); ++i) value.part[i] = __ldcg(from + i);
   return value;
 }
@@ -69,9 +70,12 @@ __global__ void __launch_bounds__(kThreads)
     if (!last) return;
     __threadfence();
     sum = Value::zero();
-    if (inside)
+    if (inside) {
+      // several loads under way at once: one block has nobody to hide their latency behind
+#pragma unroll 8
       for (uint32_t part = threadIdx.y; part < gridDim.y; part += kRows)
         sum.add(fresh<Value>(scratch.partials + (static_cast<int64_t>(part) * columns + column) * kFloats));
+    }
     sum = across<Value, X>(parts, sum);
     if (threadIdx.x == 0 && threadIdx.y == 0) scratch.counters[blockIdx.x] = 0;
   }
@@ -125,7 +129,7 @@ struct Cuda {
   static void sum_wide(int64_t rows, int64_t columns, const Body& body, const Scratch& scratch, void* stream) {
     const int64_t across = ceiling(columns, X), in_block = kThreads / X;
     const int64_t most = std::min(kMostChunks, ceiling(kBlocks, across));
-    const int64_t chunks = std::max<int64_t>(1, std::min(most, rows / (4 * in_block)));
+    const int64_t chunks = std::max<int64_t>(1, std::min(most, rows / (Body::kRowsOfThread * in_block)));
     const int64_t chunk = ceiling(rows, chunks);
     const dim3 blocks(static_cast<unsigned>(across), static_cast<unsigned>(ceiling(rows, chunk)));
     const dim3 threads(X, static_cast<unsigned>(in_block));

@@ -109,7 +109,7 @@ struct Scratch {
 
 /// Most groups of columns that a sum over rows may have, and most chunks its rows are split in.
 constexpr int64_t kCounters = 8192;
-constexpr int64_t kMostChunks = 256;
+constexpr int64_t kMostChunks = 128;
 /// Narrowest group of columns.
 constexpr int64_t kColumns = 4;
 

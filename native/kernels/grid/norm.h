@@ -12,6 +12,7 @@ namespace ddsas::grid {
 template <typename T, int V>
 struct Moments {
   using Value = Sum<2 * V>;
+  static constexpr int kRowsOfThread = 8;
   const T* x;
   float* moments;
   int channels;
@@ -95,6 +96,7 @@ DDSAS_UNROLL
 template <typename T, int V>
 struct MixSums {
   using Value = Sum<V>;
+  static constexpr int kRowsOfThread = 8;
   Terms a;
   const T* dy;
   float* sums;

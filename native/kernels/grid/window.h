@@ -153,6 +153,7 @@ DDSAS_UNROLL
 template <typename T, int K, int V>
 struct DepthwiseWeight {
   using Value = Sum<K * V>;
+  static constexpr int kRowsOfThread = 1;  // a row is a line of pixels
   Depthwise a;
   const T* dz;
   float* dweight;
@@ -201,6 +202,7 @@ DDSAS_UNROLL
 template <typename T, int V>
 struct PointwiseWeight {
   using Value = Sum<V>;
+  static constexpr int kRowsOfThread = 8;
   const T *z, *dy;
   float* dweight;
   int channels, outputs;
