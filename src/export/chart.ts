@@ -20,8 +20,15 @@ const style: Config = {
   background: 'white',
   padding: 12,
   view: { stroke: '#cccccc' },
-  axis: { gridColor: '#eeeeee', labelFontSize: 12, titleFontSize: 12, titleFontWeight: 'normal' },
-  legend: { labelFontSize: 12, titleFontSize: 12, titleFontWeight: 'normal' },
+  // a limit of 0 is none: names are shown whole
+  axis: {
+    gridColor: '#eeeeee',
+    labelFontSize: 12,
+    labelLimit: 0,
+    titleFontSize: 12,
+    titleFontWeight: 'normal',
+  },
+  legend: { labelFontSize: 12, labelLimit: 0, titleFontSize: 12, titleFontWeight: 'normal' },
   header: { labelFontSize: 12, titleFontSize: 12, titleFontWeight: 'normal' },
   title: { fontSize: 14, anchor: 'start', subtitleColor: '#555555' },
 }
