@@ -90,7 +90,9 @@ function chart({ shape, series }: Report): ChartSpec {
       linePeak: (bytes.slope * subspace + bytes.intercept) / gibibyte,
     })),
   )
-  const x = { field: 'L', type: 'quantitative', title: 'L', scale: { zero: false, padding: 12 } } as const
+  const lengths = [...new Set(values.map(({ L }) => L))]
+  const scale = { zero: false, nice: false, padding: 12 } as const
+  const x = { field: 'L', type: 'quantitative', title: 'L', scale, axis: { values: lengths } } as const
   const color = { field: 'name', title: null, legend: series.length > 1 ? {} : null } as const
   const quantity = (field: string, title: string) =>
     ({ field, type: 'quantitative', title, scale: { zero: true } }) as const

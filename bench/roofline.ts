@@ -148,7 +148,12 @@ function chart({ shape, parts, step, floor }: Report): ChartSpec {
     encoding: {
       y: { field: 'what', type: 'nominal', title: null, sort: null },
       x: { field: 'seconds', type: 'quantitative', title: 'seconds' },
-      color: { field: 'kind', type: 'nominal', legend: null, sort: ['measured', 'floor', 'part'] },
+      color: {
+        field: 'kind',
+        type: 'nominal',
+        legend: null,
+        scale: { domain: ['measured', 'floor', 'part'], range: ['#4c78a8', '#f58518', '#f9c48a'] },
+      },
     },
   }
 }
