@@ -1,39 +1,44 @@
 /**
- * `npx tsx bench/decode.ts [--turns N] [--json] [--data DIR]`: how near decoding with all augmentation comes to what sharp alone decodes.
+ * `decode`: how near decoding image files with all augmentation comes to what sharp alone decodes.
  *
- * Three contestants take turns on the same 200 JPEGs: sharp decoding them in full, sharp decoding them to the random
- * crops at 224 px, and a FolderStream with the whole training transform, in the middle of a pass with its pool full.
+ * Three contestants take turns on the same JPEGs: sharp decoding them in full, sharp decoding them to the random crops at
+ * 224 px, and a FolderStream with the whole training transform, in the middle of a pass with its pool full.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import sharp from 'sharp'
+import { z } from 'zod'
 import { imagePath } from '../src/data/folder.ts'
 import { imageSize, readImageFile } from '../src/data/image-decode.ts'
 import { type Box, drawImage, randomBox } from '../src/data/image-transform.ts'
 import { FolderStream, type ImageFolder, imagenetTraining, readImageFolder } from '../src/data/index.ts'
 import { Generator } from '../src/torch/index.ts'
-import { machine, median } from './measure.ts'
-
-const { values } = parseArgs({
-  options: {
-    turns: { type: 'string', default: '9' },
-    json: { type: 'boolean', default: false },
-    data: { type: 'string' },
-  },
-})
+import { defineBenchmark, type Shown } from './benchmark.ts'
+import { median } from './measure.ts'
+import type { Settings } from './settings.ts'
+import { percent } from './table.ts'
 
 const images = 200
 const batch = 50
 const ahead = 2
 
+const costSchema = z.object({ clock: z.number(), processor: z.number() })
+
 /** Milliseconds of an image: on the clock, and of all processors together. */
-interface Cost {
-  readonly clock: number
-  readonly processor: number
-}
+type Cost = z.infer<typeof costSchema>
+
+const schema = z.object({
+  turns: z.number(),
+  /** Medians. */
+  milliseconds: z.object({ decode: costSchema, decodeCropResize: costSchema, stream: costSchema }),
+  /** How much of what sharp decodes in a time the stream does: 1 would be all. */
+  ratios: z.object({ decode: costSchema, decodeCropResize: costSchema }),
+})
+
+type Report = z.infer<typeof schema>
+type Medians = Report['milliseconds']
 
 /** JPEGs of 500 x 375 pixels with the detail, and so about the size in bytes, of photographs. */
 async function writeImages(directory: string): Promise<void> {
@@ -107,7 +112,9 @@ async function randomBoxes(folder: ImageFolder): Promise<Box[]> {
   )
 }
 
-async function compare(folder: ImageFolder, turns: number) {
+const contestantNames = ['decode', 'decodeCropResize', 'stream'] as const
+
+async function compare(folder: ImageFolder, turns: number): Promise<Medians> {
   const boxes = await randomBoxes(folder)
   const { size } = imagenetTraining
   const contestants = {
@@ -121,43 +128,70 @@ async function compare(folder: ImageFolder, turns: number) {
     ),
     stream: stream(folder),
   }
-  const costs = new Map<string, Cost[]>(Object.keys(contestants).map((name) => [name, []]))
+  const costs: Record<keyof Medians, Cost[]> = { decode: [], decodeCropResize: [], stream: [] }
   for (let round = -1; round < turns; round++)
-    for (const [name, run] of Object.entries(contestants)) {
-      const cost = await run()
+    for (const name of contestantNames) {
+      const cost = await contestants[name]()
       await idle()
-      if (round >= 0) costs.get(name)?.push(cost)
+      if (round >= 0) costs[name].push(cost)
     }
-  return Object.fromEntries(
-    [...costs].map(([name, list]) => [
-      name,
-      {
-        clock: median(list.map(({ clock }) => clock)),
-        processor: median(list.map((cost) => cost.processor)),
-      },
-    ]),
-  )
+  const medians = (list: readonly Cost[]) => ({
+    clock: median(list.map(({ clock }) => clock)),
+    processor: median(list.map(({ processor }) => processor)),
+  })
+  return {
+    decode: medians(costs.decode),
+    decodeCropResize: medians(costs.decodeCropResize),
+    stream: medians(costs.stream),
+  }
 }
 
-const directory = values.data ?? mkdtempSync(join(tmpdir(), 'ddsas-decode-'))
-try {
-  if (values.data === undefined) await writeImages(directory)
-  const result = await compare(readImageFolder(directory, 'train'), Number(values.turns))
-  const against = (name: string, kind: keyof Cost) => result[name][kind] / result.stream[kind]
-  const ratios = {
-    decode: against('decode', 'clock'),
-    decodeProcessor: against('decode', 'processor'),
-    decodeCropResize: against('decodeCropResize', 'clock'),
-    decodeCropResizeProcessor: against('decodeCropResize', 'processor'),
+async function measure({ turns = 9, data }: Settings): Promise<Report> {
+  const directory = data ?? mkdtempSync(join(tmpdir(), 'ddsas-decode-'))
+  try {
+    if (data === undefined) await writeImages(directory)
+    const milliseconds = await compare(readImageFolder(directory, 'train'), turns)
+    const { stream } = milliseconds
+    const against = ({ clock, processor }: Cost) => ({
+      clock: clock / stream.clock,
+      processor: processor / stream.processor,
+    })
+    const ratios = {
+      decode: against(milliseconds.decode),
+      decodeCropResize: against(milliseconds.decodeCropResize),
+    }
+    return { turns, milliseconds, ratios }
+  } finally {
+    if (data === undefined) rmSync(directory, { recursive: true, force: true })
   }
-  if (values.json) console.log(JSON.stringify({ machine: machine(), milliseconds: result, ratios }))
-  else {
-    console.log('milliseconds an image    clock  processors')
-    for (const [name, { clock, processor }] of Object.entries(result))
-      console.log(`${name.padEnd(22)} ${clock.toFixed(3).padStart(7)} ${processor.toFixed(3).padStart(11)}`)
-    for (const [name, ratio] of Object.entries(ratios))
-      console.log(`stream against ${name.padEnd(26)} ${ratio.toFixed(3)}`)
-  }
-} finally {
-  if (values.data === undefined) rmSync(directory, { recursive: true, force: true })
 }
+
+function show({ turns, milliseconds, ratios }: Report): Shown {
+  const row = (name: string, { clock, processor }: Cost) => [name, clock.toFixed(3), processor.toFixed(3)]
+  return {
+    tables: [
+      {
+        title: `Milliseconds of a JPEG, medians of ${turns} turns over ${images} of them (made images: 500 x 375 px)`,
+        columns: ['', 'clock', 'all processors'],
+        rows: [
+          row('sharp decodes all', milliseconds.decode),
+          row('sharp decodes a crop to 224 px', milliseconds.decodeCropResize),
+          row('FolderStream, whole training transform', milliseconds.stream),
+        ],
+      },
+    ],
+    notes: [
+      `The stream does ${percent(ratios.decode.clock)} of what sharp does that decodes all, and ` +
+        `${percent(ratios.decodeCropResize.clock)} of what it does with crops.`,
+    ],
+    charts: {},
+  }
+}
+
+export const decode = defineBenchmark({
+  about: 'image files: decoding with all augmentation against sharp alone',
+  takes: ['turns', 'data'],
+  schema,
+  measure,
+  show,
+})

@@ -1,47 +1,110 @@
-/** How long the search waits for its data: two batches a step, prepared while the step before computes. */
-import { BatchStream, type ImageTensors } from '../src/data/index.ts'
-import { Generator, keep, Tensor, tidy } from '../src/torch/index.ts'
+/** `loader`: how many images a second the loader prepares, and how much of a search step that is. */
+import { z } from 'zod'
+import type { ImageSource } from '../src/data/index.ts'
+import { tidy } from '../src/torch/index.ts'
 import { searchPresets } from '../src/train/presets.ts'
-import type { Contestant } from './measure.ts'
+import { trainPresets } from '../src/train/train-presets.ts'
+import { defineBenchmark, type Shown } from './benchmark.ts'
+import { randomStreams, withData } from './data-wait.ts'
+import { type Contestant, takeTurns } from './measure.ts'
+import { type Settings, shapeOf, shapeSchema, shapeText } from './settings.ts'
+import { spreadOf, spreadSchema, spreadText } from './spread.ts'
+import { ourStep } from './step.ts'
+import { percent } from './table.ts'
 
-const images = 5000
+const schema = z.object({
+  shape: shapeSchema,
+  turns: z.number(),
+  /** Seconds of a batch that nothing hides: each is asked for as soon as the last one is there. */
+  batches: z.array(spreadSchema.extend({ name: z.string(), imagesPerSecond: z.number() })),
+  step: spreadSchema,
+  /** Of a step: what its two batches take to prepare, and how long it waits for them. */
+  preparedShare: z.number(),
+  waitedShare: z.number(),
+})
 
-function randomImages(): ImageTensors {
-  const generator = new Generator(2)
-  const pixels = Uint8Array.from({ length: images * 3 * 32 * 32 }, () => generator.below(256))
-  const labels = BigInt64Array.from({ length: images }, () => BigInt(generator.below(10)))
-  return {
-    images: keep(Tensor.from(pixels, [images, 3, 32, 32])),
-    labels: keep(Tensor.from(labels, [images])),
-    size: 32,
-    mean: [0.5, 0.5, 0.5],
-    std: [0.25, 0.25, 0.25],
-  }
+type Report = z.infer<typeof schema>
+
+const augmentations = {
+  'search: crop, flip': searchPresets.cifar10.data,
+  'training: crop, flip, cutout': trainPresets.cifar10.data.augmentation,
 }
 
-/** A step that also takes its two batches from streams; `waited` adds up the seconds spent on that. */
-export function withData(
-  contestant: Contestant,
-  batch: number,
-): Contestant & { waited(): number; reset(): void } {
-  const part = Array.from({ length: images }, (_, index) => index)
-  const options = { part, batch, augmentation: searchPresets.cifar10.data }
-  const data = randomImages()
-  const streams = [3, 4].map((seed) => new BatchStream(data, options, new Generator(seed)))
-  let waited = 0
+/** Batches in a turn: one takes less than a millisecond. */
+const rounds = 50
+
+function batches(name: string, stream: ImageSource): Contestant {
   return {
-    name: contestant.name,
+    name,
     step() {
-      tidy(() => {
-        const began = performance.now()
-        for (const stream of streams) stream.next()
-        waited += (performance.now() - began) / 1000
-        contestant.step()
-      })
-    },
-    waited: () => waited,
-    reset: () => {
-      waited = 0
+      for (let round = 0; round < rounds; round++)
+        tidy(() => {
+          stream.next()
+        })
     },
   }
 }
+
+function measure(settings: Settings): Report {
+  const shape = shapeOf(settings)
+  const { turns = 7 } = settings
+  const streams = Object.entries(augmentations).map(([name, how]) => ({
+    name,
+    stream: randomStreams(shape.batch, how)[0],
+  }))
+  const timings = takeTurns(
+    streams.map(({ name, stream }) => batches(name, stream)),
+    turns,
+  )
+  for (const { stream } of streams) stream.dispose()
+  const each = timings.map((timing) => {
+    const [low, high] = timing.quartiles
+    const median = timing.median / rounds
+    return {
+      name: timing.name,
+      median,
+      quartiles: [low / rounds, high / rounds] as const,
+      imagesPerSecond: shape.batch / median,
+    }
+  })
+  const search = withData(ourStep(shape), shape.batch)
+  const [step] = takeTurns([search], turns)
+  return {
+    shape,
+    turns,
+    batches: each,
+    step: spreadOf(step),
+    preparedShare: (2 * each[0].median) / step.median,
+    waitedShare: search.secondsWaited(turns) / step.median,
+  }
+}
+
+function show({ shape, turns, batches, step, preparedShare, waitedShare }: Report): Shown {
+  const rows = batches.map((batch) => [
+    batch.name,
+    spreadText(batch, 1000),
+    Math.round(batch.imagesPerSecond).toString(),
+  ])
+  return {
+    tables: [
+      {
+        title: `Batches of ${shape.batch} images of 32 px, ${turns} turns`,
+        columns: ['', 'ms a batch (quartiles)', 'images/s'],
+        rows,
+      },
+    ],
+    notes: [
+      `A search step (${shapeText(shape)}) takes ${spreadText(step)} s. Its two batches take ${percent(preparedShare)} ` +
+        `of that to prepare, on a thread beside it; it waits for them ${percent(waitedShare, 2)} of the time.`,
+    ],
+    charts: {},
+  }
+}
+
+export const loader = defineBenchmark({
+  about: 'the data loader: images a second, and its share of a search step',
+  takes: ['turns', 'threads', 'channels', 'cells', 'batch', 'subspace'],
+  schema,
+  measure,
+  show,
+})

@@ -1,72 +1,104 @@
-/** `npm run bench -- step [--json]`: the search step against the plain supernet, and what its data cost. */
-import { parseArgs } from 'node:util'
+/** `npm run bench -- NAME`: measures one thing, or all, and shows it as tables or as one JSON object. */
+import { join, resolve } from 'node:path'
+import { Command, CommanderError } from 'commander'
+import { DdsasError, exitCodes } from '../src/errors.ts'
 import { setThreads } from '../src/torch/index.ts'
-import { searchPresets } from '../src/train/presets.ts'
-import { withData } from './loader.ts'
-import { machine, type Timing, takeTurns } from './measure.ts'
-import { ourStep, plainStep, type StepShape } from './step.ts'
+import type { Benchmark } from './benchmark.ts'
+import { benchmarks } from './benchmarks.ts'
+import { machine } from './measure.ts'
+import { machineName, shownLines, updateReadme, writeCharts, writeResults } from './results.ts'
+import { addSettings, completeSettings, type Settings } from './settings.ts'
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    json: { type: 'boolean', default: false },
-    turns: { type: 'string', default: '7' },
-    threads: { type: 'string', default: String(searchPresets.cifar10.threads) },
-    channels: { type: 'string', default: '16' },
-    cells: { type: 'string', default: '8' },
-    batch: { type: 'string', default: '64' },
-    subspace: { type: 'string', default: '28' },
-  },
-})
-
-function benchStep(): { timings: Timing[]; report: Record<string, unknown> } {
-  const shape: StepShape = {
-    channels: Number(values.channels),
-    cells: Number(values.cells),
-    batch: Number(values.batch),
-    subspace: Number(values.subspace),
-  }
-  const ours = withData(ourStep(shape), shape.batch)
-  const turns = Number(values.turns)
-  const timings = takeTurns([ours, plainStep(shape, 'NCHW'), plainStep(shape, 'channels last')], turns)
-  const [own, nchw, channelsLast] = timings
-  ours.reset()
-  for (let turn = 0; turn < turns; turn++) ours.step()
-  const report = {
-    shape,
-    machine: machine(),
-    speedupNchw: nchw.median / own.median,
-    speedupChannelsLast: channelsLast.median / own.median,
-    memoryRatio: own.peak / nchw.peak,
-    dataShare: ours.waited() / turns / own.median,
-    timings,
-  }
-  return { timings, report }
+interface Given extends Partial<Settings> {
+  readonly json?: boolean
+  readonly out: string
 }
 
-function printTable({ timings, report }: ReturnType<typeof benchStep>): void {
-  for (const { name, median, quartiles, peak } of timings) {
-    const spread = quartiles.map((value) => value.toFixed(2)).join(' … ')
-    console.log(
-      `${name.padEnd(22)} ${median.toFixed(3)} s (${spread})  ${(peak / 2 ** 20).toFixed(0).padStart(5)} MiB`,
-    )
-  }
-  const { speedupNchw, speedupChannelsLast, memoryRatio, dataShare } = report
-  const show = (value: unknown) => Number(value).toFixed(3)
-  console.log(
-    `faster than plain NCHW ${show(speedupNchw)} times, channels last ${show(speedupChannelsLast)} times`,
-  )
-  console.log(`peak memory ${show(memoryRatio)} of plain NCHW; waiting for data ${show(dataShare)} of a step`)
+const readme = join(import.meta.dirname, 'README.md')
+const results = join(import.meta.dirname, 'results')
+
+/** Progress goes to standard error: standard output holds the results alone. */
+function say(text: string): void {
+  process.stderr.write(`bench: ${text}\n`)
 }
 
-if (positionals[0] !== 'step') {
-  console.error(
-    'bench: name what to measure: npm run bench -- step [--json] [--turns N] [--threads N] [--subspace L]',
-  )
-  process.exitCode = 2
-} else {
-  setThreads(Number(values.threads))
-  const result = benchStep()
-  if (values.json) console.log(JSON.stringify(result.report))
-  else printTable(result)
+async function runOne(benchmark: Benchmark, given: Given): Promise<void> {
+  const settings = completeSettings(given)
+  setThreads(settings.threads)
+  const report = await benchmark.measure(settings)
+  const shown = benchmark.show(report)
+  if (given.json) console.log(JSON.stringify({ machine: machine(), ...report }))
+  else console.log(shownLines(shown).join('\n').trimEnd())
+  for (const path of await writeCharts(given.out, `${machineName(machine())}-`, shown)) say(`wrote ${path}`)
 }
+
+async function runAll(given: Given): Promise<void> {
+  const settings = completeSettings(given)
+  setThreads(settings.threads)
+  const reports: Record<string, object> = {}
+  for (const [name, { about, measure }] of Object.entries(benchmarks)) {
+    say(`${name}: ${about}`)
+    reports[name] = await measure(settings)
+  }
+  const all = { machine: machine(), reports }
+  const written = [writeResults(given.out, all)]
+  for (const [name, { show }] of Object.entries(benchmarks)) {
+    const shown = show(reports[name])
+    if (!given.json) console.log([`## ${name}`, '', ...shownLines(shown)].join('\n'))
+    written.push(...(await writeCharts(given.out, `${machineName(all.machine)}-`, shown)))
+  }
+  if (given.json) console.log(JSON.stringify(all))
+  for (const path of written) say(`wrote ${path}`)
+  if (resolve(given.out) === results) updateReadme(readme, results, benchmarks)
+}
+
+function commandOf(name: string, about: string, out: string): Command {
+  return new Command(name)
+    .description(about)
+    .option('--json', 'print one JSON object and nothing else')
+    .option('--out <folder>', 'where charts are written', out)
+}
+
+function createProgram(): Command {
+  const program = new Command('bench').usage('NAME [options]')
+  for (const [name, benchmark] of Object.entries(benchmarks)) {
+    const command = addSettings(commandOf(name, benchmark.about, 'runs/bench'), benchmark.takes)
+    program.addCommand(command.action((given: Given) => runOne(benchmark, given)))
+  }
+  const every = Object.values(benchmarks).flatMap(({ takes }) => takes)
+  const all = commandOf('all', 'all of them: writes the results and bench/README.md', results)
+  program.addCommand(addSettings(all, every).action(runAll))
+  for (const command of [program, ...program.commands])
+    command.exitOverride().configureOutput({
+      outputError: (text) =>
+        say(
+          text
+            .replace(/^error: /, '')
+            .trimEnd()
+            .replaceAll('\n', ' '),
+        ),
+    })
+  return program
+}
+
+function checkName(program: Command, name = ''): void {
+  const known = program.commands.map((command) => command.name())
+  if (known.includes(name) || name.startsWith('-') || name === 'help') return
+  throw new DdsasError('input', `no benchmark '${name}'; name one: npm run bench -- ${known.join('|')}`)
+}
+
+/** Runs a command line and returns the exit code. */
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const program = createProgram()
+    checkName(program, args[0])
+    await program.parseAsync(args, { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.input
+    say(error instanceof Error ? error.message.split('\n')[0] : String(error))
+    return error instanceof DdsasError ? error.exitCode : 1
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2))

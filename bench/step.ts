@@ -57,7 +57,8 @@ function makeBatches(shape: StepShape, arrange: Arrange): Record<'train' | 'vali
   return { train: randomBatch(shape, arrange, generator), valid: randomBatch(shape, arrange, generator) }
 }
 
-function makeSupernet({ channels, cells, subspace, device = 'cpu', precision }: StepShape) {
+/** The supernet that all contestants compute, and the strategy that samples its subspace. */
+export function makeSupernet({ channels, cells, subspace, device = 'cpu', precision }: StepShape) {
   const maker: Maker = { device, generator: new Generator(0) }
   const supernet = new Supernet({ space: darts, channels, cells, classes: 10, precision }, maker)
   return { supernet, strategy: new Ddsas(supernet, ddsasOptions(subspace), maker) }
@@ -67,7 +68,11 @@ function makeSupernet({ channels, cells, subspace, device = 'cpu', precision }: 
  * Our step: the strategy's update, then the weight step, in one subspace throughout, so that all contestants compute the
  * same operations. `replay`: how it is repeated; by default as a search does on that device.
  */
-export function ourStep(shape: StepShape, replay = ReplayedStep.on(shape.device ?? 'cpu'), name = 'ours') {
+export function ourStep(
+  shape: StepShape,
+  replay = ReplayedStep.on(shape.device ?? 'cpu'),
+  name = 'ours',
+): Omit<Contestant, 'step'> & { step(): Tensor } {
   const { supernet, strategy } = makeSupernet(shape)
   const { train, valid } = makeBatches(shape, channelsLast)
   const optimizer = new Sgd(namedParameters(supernet), sgdSettings)
@@ -84,7 +89,7 @@ export function ourStep(shape: StepShape, replay = ReplayedStep.on(shape.device 
         }),
       )
     },
-  } satisfies Contestant
+  }
 }
 
 /** The published way: all gradients in both steps, with `layout` NCHW or channels last. */

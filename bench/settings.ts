@@ -1,0 +1,74 @@
+/** The settings that benchmarks take, each an option of the command line with a default. */
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { z } from 'zod'
+import { searchPresets } from '../src/train/presets.ts'
+import type { StepShape } from './step.ts'
+
+/** A benchmark reads those it names; the others are not offered. All are of the CPU; bench/gpu measures GPUs. */
+export interface Settings extends Omit<StepShape, 'device' | 'precision'> {
+  /** Turns that count for each contestant; each benchmark has a default of its own. */
+  readonly turns?: number
+  readonly threads: number
+  /** The L that `length` compares. */
+  readonly lengths: readonly number[]
+  /** Whether `length` times the plain supernets, too. */
+  readonly plain: boolean
+  /** Folder with images in `train/CLASS/` for `decode`. */
+  readonly data?: string
+}
+
+export type SettingName = keyof Settings
+
+function count(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError('a whole number of 1 or more is wanted')
+  return Number(text)
+}
+
+function counts(text: string): number[] {
+  return text.split(',').map(count)
+}
+
+const { network, data, ddsas, threads } = searchPresets.cifar10
+
+const options: Readonly<Record<SettingName, Option>> = {
+  turns: new Option('--turns <n>', 'turns that count, after two that do not').argParser(count),
+  threads: new Option('--threads <n>', 'threads for one operator').argParser(count).default(threads),
+  channels: new Option('--channels <n>', 'C of the supernet').argParser(count).default(network.channels),
+  cells: new Option('--cells <n>', 'cells of the supernet').argParser(count).default(network.cells),
+  batch: new Option('--batch <n>', 'images of a batch').argParser(count).default(data.batch),
+  subspace: new Option('--subspace <L>', 'operations of a subspace').argParser(count).default(ddsas.subspace),
+  // the paper's, with 98 at the end: `none` is not counted, so no more than seven operations an edge are there
+  lengths: new Option('--lengths <L,...>', 'subspaces to compare; 15 is the smallest')
+    .argParser(counts)
+    .default([15, 28, 42, 56, 70, 84, 98]),
+  plain: new Option('--plain', 'the plain supernets, too').default(false),
+  data: new Option('--data <dir>', 'decode the images of DIR/train/CLASS instead of made ones'),
+}
+
+/** Gives a command the options of some settings. */
+export function addSettings(command: Command, names: Iterable<SettingName>): Command {
+  for (const name of new Set(names)) command.addOption(options[name])
+  return command
+}
+
+/** All settings, those not given at their defaults. */
+export function completeSettings(given: Partial<Settings>): Settings {
+  const defaults = Object.entries(options).map(([name, option]) => [name, option.defaultValue])
+  return { ...Object.fromEntries(defaults), ...given }
+}
+
+/** The shape of a search step alone. */
+export function shapeOf({ channels, cells, batch, subspace }: Settings): StepShape {
+  return { channels, cells, batch, subspace }
+}
+
+export const shapeSchema = z.object({
+  channels: z.number(),
+  cells: z.number(),
+  batch: z.number(),
+  subspace: z.number(),
+})
+
+export function shapeText({ channels, cells, batch, subspace }: StepShape): string {
+  return `C = ${channels}, ${cells} cells, batch ${batch}, L = ${subspace}`
+}

@@ -1,0 +1,195 @@
+/**
+ * What an operator has to do at least: bytes to and from memory, and floating point operations, forward and backward.
+ *
+ * Bytes: everything an operator reads and writes crosses the memory bus once, nothing inside it does, and nothing stays in
+ * the cache for the next operator. A batch norm by the batch's own moments parts its backward pass in two, since all sums
+ * must be known before the first gradient is. Operations: a multiply-add counts two; comparisons, and what a kernel
+ * computes twice in order not to store it, count nothing.
+ */
+
+/** Bytes of memory traffic and floating point operations. */
+export interface Work {
+  readonly bytes: number
+  readonly flops: number
+}
+
+/** Work of both passes; `weights`: how many the operator has. */
+export interface BothWays {
+  readonly forward: Work
+  readonly backward: Work
+  readonly weights: number
+}
+
+/** Which gradients are taken. */
+export interface Wanted {
+  readonly x: boolean
+  readonly weights: boolean
+}
+
+/** A batch of square images; `channels` of one tensor, or of all parts together. */
+export interface Extent {
+  readonly batch: number
+  readonly channels: number
+  readonly side: number
+}
+
+/** Bytes of a float32. */
+const float = 4
+
+export const nothing: Work = { bytes: 0, flops: 0 }
+
+export function elements({ batch, channels, side }: Extent): number {
+  return batch * channels * side * side
+}
+
+function outputOf(input: Extent, channels: number, stride: number): Extent {
+  return { batch: input.batch, channels, side: Math.ceil(input.side / stride) }
+}
+
+export interface Convolution {
+  readonly input: Extent
+  readonly outputs: number
+  readonly kernel: number
+  readonly stride: number
+}
+
+/** A convolution over all channels, 1x1 or larger, of one input or of parts side by side. */
+export function convolutionWork({ input, outputs, kernel, stride }: Convolution, wanted: Wanted): BothWays {
+  const output = outputOf(input, outputs, stride)
+  const [read, written] = [elements(input), elements(output)]
+  const weights = outputs * input.channels * kernel * kernel
+  const multiplyAdds = elements(output) * input.channels * kernel * kernel
+  return {
+    forward: { bytes: float * (read + written + weights), flops: 2 * multiplyAdds },
+    backward: gradientWork(read, written, weights, { x: multiplyAdds, weights: multiplyAdds }, wanted),
+    weights,
+  }
+}
+
+/** Reads the input, the output's gradient and the weights; writes what is wanted, at that many multiply-adds each. */
+function gradientWork(
+  read: number,
+  written: number,
+  weights: number,
+  multiplyAdds: { readonly x: number; readonly weights: number },
+  wanted: Wanted,
+): Work {
+  if (!wanted.x && !wanted.weights) return nothing
+  const [x, w] = [Number(wanted.x), Number(wanted.weights)]
+  return {
+    bytes: float * (read + written + weights + x * read + w * weights),
+    flops: 2 * (x * multiplyAdds.x + w * multiplyAdds.weights),
+  }
+}
+
+/** A 1x1 convolution of every second pixel and one of those one further: as much as one of stride 2 that reads all. */
+export function factorizedReduceWork(input: Extent, outputs: number, wanted: Wanted): BothWays {
+  return convolutionWork({ input, outputs, kernel: 1, stride: 2 }, wanted)
+}
+
+export interface Separable {
+  readonly input: Extent
+  readonly kernel: number
+  readonly stride: number
+  /** Whether a batch norm by the batch's moments comes before the ReLU. */
+  readonly normed: boolean
+}
+
+/** Depthwise, then 1x1 convolution to as many channels. */
+export function separableWork({ input, kernel, stride, normed }: Separable, wanted: Wanted): BothWays {
+  const output = outputOf(input, input.channels, stride)
+  const [read, written] = [elements(input), elements(output)]
+  const weights = input.channels * (kernel * kernel + input.channels)
+  const [spatial, pointwise] = [written * kernel * kernel, written * input.channels]
+  // the gradient between the two convolutions serves both that of x and that of the depthwise weight
+  const between = wanted.x || wanted.weights ? 2 * pointwise : 0
+  const own = { x: spatial, weights: spatial + pointwise }
+  const gradients = gradientWork(read, written, weights, own, wanted)
+  const through = normed && wanted.x ? { bytes: float * 3 * read, flops: 4 * read } : nothing
+  return {
+    forward: {
+      bytes: float * (read + written + weights),
+      flops: 2 * (spatial + pointwise) + (normed ? 2 * read : 0),
+    },
+    backward: {
+      bytes: gradients.bytes + through.bytes,
+      flops: gradients.flops + between + through.flops,
+    },
+    weights,
+  }
+}
+
+/** 3x3 pooling; a maximum keeps a byte for each output, and its gradient goes to one of nine pixels. */
+export function poolWork(kind: 'max' | 'avg', input: Extent, stride: number, wanted: Wanted): BothWays {
+  const written = elements(outputOf(input, input.channels, stride))
+  const choice = kind === 'max' ? written : 0
+  const images = float * (elements(input) + written) + choice
+  const adds = kind === 'max' ? written : 9 * written
+  return {
+    forward: { bytes: images, flops: kind === 'max' ? 0 : adds },
+    backward: wanted.x ? { bytes: images, flops: adds } : nothing,
+    weights: 0,
+  }
+}
+
+/** One term of a weighted sum: whether it passes a batch norm, and whether its own gradient is wanted. */
+export interface Term {
+  readonly normed: boolean
+  readonly wanted: boolean
+}
+
+/** Batch norms and weighted sum of terms of one extent; `weights`: whether the gradient of the mixing weights is wanted. */
+export function mixWork(extent: Extent, terms: readonly Term[], weights: boolean): BothWays {
+  const size = elements(extent)
+  const count = (test: (term: Term) => boolean) => terms.filter(test).length
+  const normed = count((term) => term.normed)
+  const wanted = count((term) => term.wanted)
+  const both = count((term) => term.wanted && term.normed)
+  // sums of dy and of dy x, which the weights' gradient asks of all terms and a norm's of its own
+  const summed = weights ? terms.length : both
+  const first = summed > 0 ? size * (1 + summed) : 0
+  const second = wanted > 0 ? size * (1 + wanted + both) : 0
+  return {
+    // moments: a sum and a square, both over all pixels
+    forward: { bytes: float * size * (terms.length + 1), flops: size * (2 * terms.length + 3 * normed) },
+    backward: {
+      bytes: float * (first + second),
+      flops: size * ((summed > 0 ? 1 : 0) + 2 * summed + wanted + 3 * both),
+    },
+    weights: 0,
+  }
+}
+
+/** The sum of the gradients that come back from the readers of one tensor. */
+export function fanOutWork(extent: Extent, readers: number, wanted: boolean): BothWays {
+  const size = elements(extent)
+  const adds = wanted && readers > 1
+  return {
+    forward: nothing,
+    backward: adds ? { bytes: float * size * (readers + 1), flops: size * (readers - 1) } : nothing,
+    weights: 0,
+  }
+}
+
+/** The mean over all pixels, and a linear layer with bias on it. */
+export function classifierWork(input: Extent, classes: number, wanted: Wanted): BothWays {
+  const size = elements(input)
+  const rows = elements({ ...input, side: 1 })
+  const weights = (input.channels + 1) * classes
+  const linear = { x: rows * classes, weights: rows * classes }
+  const gradients = gradientWork(rows, input.batch * classes, weights, linear, wanted)
+  const pooled = wanted.x ? { bytes: float * (rows + size), flops: rows } : nothing
+  return {
+    forward: {
+      bytes: float * (size + 2 * rows + weights + input.batch * classes),
+      flops: size + 2 * rows * classes,
+    },
+    backward: { bytes: gradients.bytes + pooled.bytes, flops: gradients.flops + pooled.flops },
+    weights,
+  }
+}
+
+/** SGD with momentum on `all` weights, of which `active` have a gradient that is read for its norm and for the update. */
+export function sgdWork(all: number, active: number): Work {
+  return { bytes: float * (4 * all + 2 * active), flops: 6 * all + 2 * active }
+}

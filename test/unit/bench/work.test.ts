@@ -1,0 +1,111 @@
+/** The least work of each operator, against counts made by hand. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  classifierWork,
+  convolutionWork,
+  factorizedReduceWork,
+  fanOutWork,
+  mixWork,
+  nothing,
+  poolWork,
+  separableWork,
+  sgdWork,
+} from '../../../bench/work.ts'
+
+/** 2 images of 3 channels and 4 x 4 pixels: 96 numbers. */
+const input = { batch: 2, channels: 3, side: 4 }
+const all = { x: true, weights: true }
+const none = { x: false, weights: false }
+
+test('a 1x1 convolution from 3 to 5 channels', () => {
+  const options = { input, outputs: 5, kernel: 1, stride: 1 }
+  // reads 96 numbers and 15 weights, writes 2 * 5 * 16 = 160; each output takes 3 multiply-adds
+  const forward = { bytes: 4 * (96 + 15 + 160), flops: 2 * 160 * 3 }
+  assert.deepEqual(convolutionWork(options, none), { forward, backward: nothing, weights: 15 })
+  // reads x, the gradient and the weights; writes the gradients of x and of the weights
+  const both = { bytes: 4 * (96 + 160 + 15 + 96 + 15), flops: 4 * 160 * 3 }
+  assert.deepEqual(convolutionWork(options, all).backward, both)
+  const weights = { bytes: 4 * (96 + 160 + 15 + 15), flops: 2 * 160 * 3 }
+  assert.deepEqual(convolutionWork(options, { x: false, weights: true }).backward, weights)
+})
+
+test('a 3x3 convolution, and what halves an image', () => {
+  const stem = convolutionWork({ input, outputs: 2, kernel: 3, stride: 1 }, none)
+  assert.deepEqual(stem.forward, { bytes: 4 * (96 + 54 + 64), flops: 2 * 64 * 27 })
+  // two convolutions of 3 x 2 weights; 2 * 4 * 4 outputs of 3 multiply-adds
+  const reduced = factorizedReduceWork(input, 4, none)
+  assert.deepEqual(reduced, {
+    forward: { bytes: 4 * (96 + 12 + 32), flops: 2 * 32 * 3 },
+    backward: nothing,
+    weights: 12,
+  })
+})
+
+test('a separable convolution of stride 2', () => {
+  // 27 + 9 weights; 2 * 3 * 4 = 24 outputs, 9 multiply-adds each to get there spatially, 3 across channels
+  const options = { input, kernel: 3, stride: 2, normed: false }
+  const { forward, backward, weights } = separableWork(options, all)
+  assert.equal(weights, 36)
+  assert.deepEqual(forward, { bytes: 4 * (96 + 24 + 36), flops: 2 * 24 * (9 + 3) })
+  // between the convolutions 24 * 3, to x 24 * 9, to the weights 24 * 9 and 24 * 3
+  assert.deepEqual(backward, { bytes: 4 * (96 + 24 + 36 + 96 + 36), flops: 2 * 24 * (3 + 9 + 9 + 3) })
+  const toInput = separableWork(options, { x: true, weights: false }).backward
+  assert.deepEqual(toInput, { bytes: 4 * (96 + 24 + 36 + 96), flops: 2 * 24 * (3 + 9) })
+  assert.deepEqual(separableWork(options, none).backward, nothing)
+})
+
+test('a batch norm before a separable convolution asks for one more pass backward', () => {
+  const options = { input, kernel: 5, stride: 1 }
+  const plain = separableWork({ ...options, normed: false }, all)
+  const normed = separableWork({ ...options, normed: true }, all)
+  assert.equal(normed.forward.bytes, plain.forward.bytes)
+  assert.equal(normed.forward.flops - plain.forward.flops, 2 * 96)
+  assert.equal(normed.backward.bytes - plain.backward.bytes, 4 * 3 * 96)
+  assert.equal(normed.backward.flops - plain.backward.flops, 2 * 2 * 96)
+})
+
+test('pooling of stride 2: an average adds nine numbers, a maximum keeps a byte', () => {
+  const average = poolWork('avg', input, 2, all)
+  assert.deepEqual(average.forward, { bytes: 4 * (96 + 24), flops: 9 * 24 })
+  assert.deepEqual(average.backward, average.forward)
+  const maximum = poolWork('max', input, 2, all)
+  assert.deepEqual(maximum.forward, { bytes: 4 * (96 + 24) + 24, flops: 0 })
+  assert.deepEqual(maximum.backward, { bytes: 4 * (96 + 24) + 24, flops: 24 })
+  assert.deepEqual(poolWork('max', input, 2, none).backward, nothing)
+})
+
+test('a weighted sum reads its terms once forward, and twice backward where a norm has to know the sums', () => {
+  const normed = { normed: true, wanted: true }
+  const identity = { normed: false, wanted: true }
+  const { forward, backward } = mixWork(input, [normed, normed, identity], false)
+  // two multiply-adds for moments less one add: 3 flops a normed number; one multiply-add a term
+  assert.deepEqual(forward, { bytes: 4 * 96 * 4, flops: 96 * (3 * 2 + 2 * 3) })
+  // sums: dy and both normed terms; then dy, the two again, and three gradients
+  assert.equal(backward.bytes, 4 * 96 * (3 + 6))
+  // the sum of dy 1, two dots 2 each; a gradient 1 multiplication, with a norm two multiply-adds
+  assert.equal(backward.flops, 96 * (1 + 2 * 2 + 3 + 3 * 2))
+})
+
+test('where the mixing weights alone have a gradient the terms are read once', () => {
+  const constant = { normed: true, wanted: false }
+  assert.equal(mixWork(input, [constant, constant], true).backward.bytes, 4 * 96 * 3)
+  assert.deepEqual(mixWork(input, [constant, constant], false).backward, nothing)
+})
+
+test('gradients of several readers are added, that of one is not', () => {
+  assert.deepEqual(fanOutWork(input, 3, true).backward, { bytes: 4 * 96 * 4, flops: 96 * 2 })
+  assert.deepEqual(fanOutWork(input, 1, true).backward, nothing)
+  assert.deepEqual(fanOutWork(input, 3, false).backward, nothing)
+})
+
+test('the classifier of 10 classes, and SGD', () => {
+  const { forward, backward, weights } = classifierWork(input, 10, all)
+  assert.equal(weights, 40)
+  // 96 read, 6 means written and read, 40 weights, 20 logits
+  assert.deepEqual(forward, { bytes: 4 * (96 + 6 + 6 + 40 + 20), flops: 96 + 2 * 60 })
+  // 6 means, 20 gradients, 40 weights -> 6 and 40; 6 -> 96
+  assert.deepEqual(backward, { bytes: 4 * (6 + 20 + 40 + 6 + 40 + 6 + 96), flops: 2 * 120 + 6 })
+  // weight and momentum read and written, a gradient read for its norm and for the update
+  assert.equal(sgdWork(100, 10).bytes, 4 * (4 * 100 + 2 * 10))
+})
