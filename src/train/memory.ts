@@ -79,7 +79,7 @@ function sampleSubspaces(config: SearchConfig): Subspaces[] {
 }
 
 /** Those whose operations keep most: sampled by what each adds to the peak. */
-function heaviestSubspaces(config: SearchConfig): Subspaces {
+export function heaviestSubspaces(config: SearchConfig): Subspaces {
   const alone = (only: number) => {
     const active = Array.from({ length: edges }, () => [only])
     return passPeak(passShape(config, true, 'weights'), { normal: active, reduce: active }, 0)

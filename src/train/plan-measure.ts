@@ -31,29 +31,50 @@ export interface Measurement {
 /** Who is told how far it is: `done` of `total` parts, now in subspaces of `subspace` operations. */
 export type MeasureObserver = (subspace: number, done: number, total: number) => void
 
-/**
- * Measures in subspaces that are typical of their size; `images`: how many the data set has. Throws DdsasError
- * 'interrupted' when the user stops it.
- */
+/** Measures in subspaces that are typical of their size; else as `measureSubspaces`. */
 export function measureLengths(
   config: SearchConfig,
   device: string,
   images: number,
   lengths: readonly number[],
+  observer?: MeasureObserver,
+): Measurement[] {
+  const cases = lengths.map((subspace) => {
+    const own = { ...config, ddsas: { ...config.ddsas, subspace } }
+    return { subspace, subspaces: typicalSubspaces(own, device, images) }
+  })
+  return measureSubspaces(config, device, images, cases, observer)
+}
+
+/** Subspaces to measure in, and L. */
+interface Case {
+  readonly subspace: number
+  readonly subspaces: Subspaces
+}
+
+/**
+ * Measures a step and an evaluation in each pair of subspaces; `images`: how many the data set has. Throws DdsasError
+ * 'interrupted' when the user stops it.
+ */
+export function measureSubspaces(
+  config: SearchConfig,
+  device: string,
+  images: number,
+  cases: readonly Case[],
   observer: MeasureObserver = () => {},
 ): Measurement[] {
   const own = { ...config, data: { ...config.data, images: 0 }, ddsas: { ...config.ddsas, window: 2 } }
   const noise = makeNoise(config.dataset, 2 * Math.max(config.data.batch, config.evaluation.batch))
   const interrupts = watchInterrupts()
-  const total = lengths.length * 4
+  const total = cases.length * 4
   let done = 0
   try {
     const session = createSession(own, noise, device)
     try {
-      return lengths.map((subspace) =>
-        measureLength(session, subspace, images, () => {
+      return cases.map((one) =>
+        measureCase(session, one, images, () => {
           if (interrupts.interrupted()) throw new DdsasError('interrupted', 'stopped before all was measured')
-          observer(subspace, done++, total)
+          observer(one.subspace, done++, total)
         }),
       )
     } finally {
@@ -81,10 +102,14 @@ function makeNoise(name: CifarName, count: number): ImageDataset {
   }
 }
 
-function measureLength(session: Session, subspace: number, images: number, begin: () => void): Measurement {
+function measureCase(
+  session: Session,
+  { subspace, subspaces }: Case,
+  images: number,
+  begin: () => void,
+): Measurement {
   const { config, device, supernet, strategy, data, evaluated, optimizer } = session
-  const of = { ...config, ddsas: { ...config.ddsas, subspace } }
-  sampleAs(session, typicalSubspaces(of, device, images))
+  sampleAs(session, subspaces)
   const step = repeat(begin, () => {
     // not the first step of a window: the subspace stays
     session.progress = { ...session.progress, step: 1, total: 1 }
