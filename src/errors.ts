@@ -13,6 +13,8 @@ export const exitCodes = {
   checkpoint: 2,
   /** A device that was asked for and is not there. */
   device: 2,
+  /** A search that needs more memory than there is or than it may take. */
+  memory: 2,
   /** Something the set-up should have built or installed is missing. */
   setup: 2,
   /** No space left, or a file that could not be written. */

@@ -46,6 +46,22 @@ export { applySettings, parseSearchConfig, type SearchConfig } from './train/con
 export { type SearchPresetName, searchPreset, searchPresets } from './train/presets.ts'
 
 /**
+ * What a search will cost: memory and time for each L, from a few steps on this machine.
+ *
+ * @example
+ * ```ts
+ * import { planLengths } from 'ddsas'
+ *
+ * const settings = ['network.channels=4', 'network.cells=3', 'data.batch=8', 'evaluation.batch=8']
+ * const { lengths } = planLengths({ preset: 'demo', settings, lengths: [20, 40] })
+ * for (const { subspace, peak, fits } of lengths)
+ *   console.log(`L = ${subspace}: ${Math.round(peak / 2 ** 20)} MiB, ${fits ? 'fits' : 'does not fit'}`)
+ * ```
+ */
+export { type Plan, type PlannedLength, type PlanRequest, planLengths } from './train/plan.ts'
+export type { MeasureObserver } from './train/plan-measure.ts'
+
+/**
  * A run on the disk: its configuration, metrics, genotype and checkpoints. Reading changes nothing, also while a search
  * writes there.
  *

@@ -9,6 +9,7 @@ import { describeCommand } from './describe.ts'
 import { doctorCommand } from './doctor.ts'
 import { evaluateCommand } from './evaluate.ts'
 import { exportCommand } from './export.ts'
+import { planCommand } from './plan.ts'
 import { searchCommand } from './search.ts'
 import { showCommand } from './show.ts'
 import { trainCommand } from './train.ts'
@@ -19,6 +20,7 @@ export function createProgram(): Command {
     .description('search, train and export small accurate networks')
     .version(packageVersion())
   const commands = [
+    planCommand(),
     searchCommand(),
     trainCommand(),
     evaluateCommand(),

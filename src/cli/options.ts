@@ -1,7 +1,7 @@
 /** Options that several commands take. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { deviceNames } from '../torch/device.ts'
 
 /** The options of a command that begins a run or goes on with one. */
@@ -24,17 +24,19 @@ export function wholeNumber(text: string): number {
   return Number(text)
 }
 
+/** `--set key=value`, as often as there are settings to change. */
+export function settingOption(): Option {
+  return new Option('--set <key=value>', 'change a setting; may be repeated')
+    .argParser((value, all: readonly string[]) => [...all, value])
+    .default([])
+}
+
 /** Gives a command the options of `RunOptions`. */
 export function addRunOptions(command: Command): Command {
   return command
     .option('--data <dir>', 'folder with the data set (default: data, or what the resumed run used)')
     .option('--out <dir>', 'folder of the run (default: runs/<preset>, numbered when it exists)')
-    .option(
-      '--set <key=value>',
-      'change a setting; may be repeated',
-      (value, all: string[]) => [...all, value],
-      [],
-    )
+    .addOption(settingOption())
     .option('--seed <n>', 'the same seed on the same machine gives the same run', wholeNumber)
     .option('--epochs <n>', 'how many epochs', wholeNumber)
     .option('--device <name>', deviceNames.join(', '))
@@ -45,7 +47,13 @@ export function addRunOptions(command: Command): Command {
 }
 
 /** The named options are short for `--set`. */
-export function settingsOf({ set, seed, epochs, device, threads }: RunOptions): string[] {
+export function settingsOf({
+  set,
+  seed,
+  epochs,
+  device,
+  threads,
+}: Pick<RunOptions, 'set' | 'seed' | 'epochs' | 'device' | 'threads'>): string[] {
   const short = Object.entries({ seed, epochs, device, threads })
   return [...set, ...short.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]))]
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { precisions } from '../spaces/supernet.ts'
 import { profiles } from '../strategies/ddsas.ts'
+import { parseSize } from './memory-size.ts'
 import { assignSettings, commonSettings, parseSettings } from './settings.ts'
 
 const positive = z.number().int().positive()
@@ -26,6 +27,19 @@ const ddsasSchema = z.strictObject({
   /** What happens to the space at the start of which epoch. */
   changes: z.array(z.strictObject({ epoch: natural, change: spaceChange })),
 })
+
+const notASize = 'write it in bytes, or with a unit, such as "4 GiB"'
+
+/** Runs that began before there was a limit have none. */
+const memorySchema = z
+  .strictObject({
+    /** Bytes of tensors that a search may need to be begun, or text such as "4 GiB"; 0: what is free. */
+    limit: z.preprocess(
+      (value) => (typeof value === 'string' ? parseSize(value) : value),
+      z.number({ error: notASize }).int({ error: notASize }).nonnegative({ error: notASize }),
+    ),
+  })
+  .default({ limit: 0 })
 
 export const searchConfigSchema = z.strictObject({
   dataset: z.enum(['cifar10', 'cifar100']),
@@ -68,6 +82,7 @@ export const searchConfigSchema = z.strictObject({
     images: natural,
     batch: positive,
   }),
+  memory: memorySchema,
   ...commonSettings,
 })
 

@@ -16,6 +16,7 @@ const cifar10: SearchConfig = {
   epochs: 50,
   evaluation: { images: 0, batch: 250 },
   checkpoint: { seconds: 300, steps: 0 },
+  memory: { limit: 0 },
   seed: 0,
   threads: availableParallelism(),
   device: 'auto',

@@ -5,7 +5,13 @@ import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { describeEngine } from '../torch/index.ts'
-import { assignSettings, type CommonConfig, describeDifferences, parseSettings } from './settings.ts'
+import {
+  assignSettings,
+  bookkeepingOf,
+  type CommonConfig,
+  describeDifferences,
+  parseSettings,
+} from './settings.ts'
 
 const environmentSchema = z.object({
   ddsas: z.string(),
@@ -77,8 +83,7 @@ export function resumedConfig<Config extends CommonConfig>(
   asked: { readonly preset?: string | undefined; readonly settings: readonly string[] },
 ): Config {
   const { preset, settings } = asked
-  const { threads, device, checkpoint } = own
-  const base = preset === undefined ? own : { ...presetOf(preset), threads, device, checkpoint }
+  const base = preset === undefined ? own : { ...presetOf(preset), ...bookkeepingOf(own) }
   const config = assignSettings(schema, base, settings)
   const [difference] = describeDifferences(own, config, 'the run')
   if (difference !== undefined)

@@ -6,6 +6,7 @@ import { RunFolder } from '../runs/folder.ts'
 import type { Genotype } from '../spaces/genotype.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
 import { applySettings, type SearchConfig, searchConfigSchema } from './config.ts'
+import { checkMemory } from './memory.ts'
 import { checkSpace, takeUp, withLock } from './opening.ts'
 import { searchPreset, searchPresets } from './presets.ts'
 import {
@@ -74,7 +75,8 @@ export interface SearchPlan {
 
 /**
  * Begins a new search or resumes one, and runs it to the end; whatever can be refused is refused before anything is
- * written. Throws DdsasError: 'input', 'data', 'checkpoint' or 'device' for what cannot be used; what `search` throws.
+ * written. Throws DdsasError: 'input', 'data', 'checkpoint', 'device' or 'memory' for what cannot be used; what `search`
+ * throws.
  */
 export async function runSearch(
   request: SearchRequest,
@@ -105,6 +107,7 @@ async function beginSearch(request: SearchRequest, observer: Partial<RunObserver
   const { data: directory = 'data' } = request
   setThreads(config.threads)
   const dataset = readCifar(directory, config.dataset, 'train')
+  checkMemory(config, device, dataset.count)
   return withSession(createSession(config, dataset, device), async (session) => {
     checkSpace(out, session.supernet)
     const data = { directory, fingerprint: dataset.fingerprint }
@@ -129,6 +132,7 @@ async function resumeSearch(
   setThreads(config.threads)
   return withLock(run, () => {
     const dataset = readSameImages(record, request.data)
+    checkMemory(config, device, dataset.count)
     return withSession(createSession(config, dataset, device), async (session) => {
       const done = takeUp(run, request.checkpoint, {
         total: () => session.progress.total,

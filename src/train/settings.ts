@@ -68,7 +68,12 @@ export function assignSettings<Config extends object>(
 }
 
 /** Settings that change no number of a run beyond rounding: it may be resumed with others. */
-const bookkeeping = /^(checkpoint\.|threads$|device$)/
+const bookkeeping = /^(checkpoint|memory|threads|device)(\.|$)/
+
+/** Those settings of a run: what a resume goes on with where nothing else is asked for. */
+export function bookkeepingOf(config: object): object {
+  return Object.fromEntries(Object.entries(config).filter(([key]) => bookkeeping.test(key)))
+}
 
 const positive = z.number().int().positive()
 const natural = z.number().int().nonnegative()

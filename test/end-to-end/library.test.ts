@@ -30,7 +30,7 @@ before(() => {
 after(place.remove)
 
 test('every part of the public API has an example, and all compile under the strictest rules', () => {
-  assert.equal(examples.length, 8)
+  assert.equal(examples.length, 9)
   const program = ts.createProgram(files, {
     module: ts.ModuleKind.NodeNext,
     target: ts.ScriptTarget.ES2023,
@@ -58,6 +58,7 @@ test('every example runs', () => {
   const wanted = [
     /^step 1: loss \d\.\d{3}\nstep 2: [\s\S]*\nGenotype\(normal=.* in .*runs\/first\n$/,
     /^L = 35 in 8 cells\n$/,
+    /^L = 20: \d+ MiB, fits\nL = 40: \d+ MiB, fits\n$/,
     /^4 steps, checkpoints after 2 and 4\n$/,
     /^80 images, 3072 bytes each; the first: \w+\n$/,
     /^logits \[2,10\], normal cell \[\["/,

@@ -1,0 +1,100 @@
+/** `ddsas plan`: what a search will need in memory and time for each L, and which L fit. */
+import { Command, InvalidArgumentError } from 'commander'
+import { deviceNames } from '../torch/device.ts'
+import { formatSize } from '../train/memory-size.ts'
+import { type Plan, type PlannedLength, planLengths } from '../train/plan.ts'
+import type { MeasureObserver } from '../train/plan-measure.ts'
+import { searchPresets } from '../train/presets.ts'
+import { settingOption, settingsOf, wholeNumber } from './options.ts'
+import { formatDuration } from './search-text.ts'
+
+interface PlanOptions {
+  readonly set: readonly string[]
+  readonly lengths?: readonly number[]
+  readonly epochs?: number
+  readonly device?: string
+  readonly threads?: number
+  readonly json?: boolean
+}
+
+export function planCommand(): Command {
+  return new Command('plan')
+    .description('measure a few steps on this machine: memory and time of a search for each L, and which fit')
+    .argument('[preset]', `what to search: ${Object.keys(searchPresets).join(', ')}`, 'cifar10')
+    .addOption(settingOption())
+    .option('--lengths <L,L,…>', 'values of L (default: a few over the whole range)', lengthList)
+    .option('--epochs <n>', 'how many epochs', wholeNumber)
+    .option('--device <name>', deviceNames.join(', '))
+    .option('--threads <n>', 'threads for one operator (default: all cores)', wholeNumber)
+    .option('--json', 'print the plan as JSON instead of a table')
+    .action(planAction)
+}
+
+function lengthList(text: string): number[] {
+  if (!/^\d+(,\d+)*$/.test(text)) throw new InvalidArgumentError('whole numbers with commas are wanted')
+  return text.split(',').map(Number)
+}
+
+function planAction(preset: string, options: PlanOptions): void {
+  const { lengths, json = false } = options
+  const progress = json ? silent : progressOf(process.stdout)
+  const request = { preset, settings: settingsOf(options), ...(lengths ? { lengths } : {}) }
+  try {
+    const plan = planLengths(request, progress.show)
+    progress.clear()
+    console.log(json ? JSON.stringify(plan) : planText(preset, plan))
+  } catch (error) {
+    progress.clear()
+    throw error
+  }
+}
+
+interface PlanProgress {
+  readonly show: MeasureObserver
+  clear(): void
+}
+
+const silent: PlanProgress = { show: () => {}, clear: () => {} }
+
+/** One line that moves at a terminal; a line for each L elsewhere. */
+function progressOf(stream: NodeJS.WriteStream): PlanProgress {
+  const terminal = stream.isTTY === true && process.env.TERM !== 'dumb'
+  let last = 0
+  return {
+    show: (subspace, done, total) => {
+      const text = `measuring in subspaces of L = ${subspace}`
+      if (terminal) stream.write(`\r${text}: ${Math.floor((100 * done) / total)} %\x1b[K`)
+      else if (subspace !== last) stream.write(`${text}\n`)
+      last = subspace
+    },
+    clear: () => {
+      if (terminal && last > 0) stream.write('\r\x1b[K')
+    },
+  }
+}
+
+function planText(
+  preset: string,
+  { config, device, budget, measured, stepsPerEpoch, lengths }: Plan,
+): string {
+  const { network, data, epochs, threads } = config
+  const rows = [['L', 'peak', 'needed', 's/step', 'search', ''], ...lengths.map(rowOf)]
+  const widths = [4, 11, 11, 8, 9, 0]
+  const table = rows.map((row) => row.map((cell, k) => (k < 5 ? cell.padStart(widths[k]) : `  ${cell}`)))
+  return [
+    `${preset}: ${network.cells} cells of ${network.channels} channels, batches of ${data.batch}`,
+    `${epochs} epochs of ${stepsPerEpoch} steps, ${device} with ${threads === 1 ? '1 thread' : `${threads} threads`}`,
+    `measured at L = ${measured.join(', ')}; ${budget ? `${formatSize(budget.bytes)} ${budget.where}` : 'free memory is not known'}`,
+    '',
+    ...table.map((cells) => cells.join('').trimEnd()),
+    '',
+    'peak: of tensors in a typical subspace; needed: in the largest that is likely,',
+    'which is what a search asks for before it starts',
+  ].join('\n')
+}
+
+function rowOf({ subspace, peak, needed, fits, secondsPerStep, seconds }: PlannedLength): string[] {
+  const step = secondsPerStep.toFixed(secondsPerStep < 10 ? 3 : 1)
+  const verdict = fits === null ? '' : fits ? 'fits' : 'does not fit'
+  return [String(subspace), formatSize(peak), formatSize(needed), step, formatDuration(seconds), verdict]
+}

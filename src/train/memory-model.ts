@@ -1,0 +1,185 @@
+/**
+ * The memory of one pass through the supernet, counted from its shapes: `Supernet.forward` and its backward pass without
+ * the numbers, in the order in which memory is taken and given back.
+ */
+import type { CellShape } from '../spaces/cell.ts'
+import { type CellSpace, edgeIndex } from '../spaces/darts.ts'
+import type { CellType } from '../spaces/genotype.ts'
+import { cellShapes, cellSides, reductionCells } from '../spaces/layout.ts'
+import type { OperationName } from '../spaces/operations.ts'
+import {
+  bytesOf,
+  composedOperators,
+  type Extent,
+  kernelOperators,
+  type Operators,
+} from './memory-operators.ts'
+import { Tape, type Value, type Wanted } from './memory-tape.ts'
+
+/** What is run: a supernet on a batch, and how. */
+export interface PassShape {
+  readonly space: CellSpace
+  readonly channels: number
+  readonly cells: number
+  /** Images, and their side in pixels. */
+  readonly batch: number
+  readonly side: number
+  readonly wanted: Wanted
+  /** Whether the kernels of `native/kernels/` compute, or ATen's operators. */
+  readonly kernels: boolean
+}
+
+/** The columns of the operations that run on each edge. */
+export type Active = Readonly<Record<CellType, readonly (readonly number[])[]>>
+
+type ActiveEdges = Active[CellType]
+
+/** Peak bytes of the tensors of one pass; `start`: bytes that are there besides. */
+export function passPeak(shape: PassShape, active: Active, start: number): number {
+  const tape = new Tape(start, shape.wanted)
+  const [out] = tape.scope(() => [forward(tape, shape, active)])
+  tape.backward(out)
+  return tape.peak
+}
+
+/** `Supernet.forward` to the mean over the pixels of the last cell's nodes; what follows is small. */
+function forward(tape: Tape, shape: PassShape, active: Active): Value {
+  const { space, batch: images, channels, cells, side, kernels } = shape
+  const operators = kernels ? kernelOperators(tape) : composedOperators(tape)
+  const pass = new Pass(tape, operators, space)
+  const outputs = [3 * channels, 3 * channels] as const
+  const concatenated = { normal: space.nodes, reduce: space.nodes }
+  const shapes = cellShapes({ outputs, halves: false }, { channels, cells, concatenated })
+  const sides = cellSides(shapes, [side, side])
+  let s1: readonly Value[] = [stem(tape, { images, channels: 3 * channels, side })]
+  let s0 = s1
+  for (const [index, own] of shapes.entries()) {
+    const type = reductionCells(cells).includes(index) ? 'reduce' : 'normal'
+    const out = pass.cell(s0, s1, own, { images, channels: own.channels, side: sides[index] }, active[type])
+    s0 = s1
+    s1 = out
+  }
+  const pooled = tape.value(
+    bytesOf({ images, channels: s1.length * (shapes.at(-1)?.channels ?? 0), side: 1 }),
+  )
+  tape.record({ inputs: s1, outputs: [pooled], saved: [] })
+  return pooled
+}
+
+/** A convolution of the images and a batch norm, which keeps what it normalises. */
+function stem(tape: Tape, out: Extent): Value {
+  const [normed] = tape.scope(() => {
+    const convolved = tape.value(bytesOf(out))
+    tape.record({ inputs: [], outputs: [convolved], saved: [], weights: 4 * 27 * out.channels })
+    const y = tape.value(bytesOf(out))
+    tape.record({ inputs: [convolved], outputs: [y], saved: [convolved], kept: 4 * 4 * out.channels })
+    return [y]
+  })
+  return normed
+}
+
+class Pass {
+  readonly #tape: Tape
+  readonly #operators: Operators
+  readonly #space: CellSpace
+
+  constructor(tape: Tape, operators: Operators, space: CellSpace) {
+    this.#tape = tape
+    this.#operators = operators
+    this.#space = space
+  }
+
+  /** `Cell.forward`. */
+  cell(
+    s0: readonly Value[],
+    s1: readonly Value[],
+    { inputs, reduction, afterReduction }: CellShape,
+    out: Extent,
+    active: ActiveEdges,
+  ): readonly Value[] {
+    const before = reduction ? { ...out, side: 2 * out.side } : out
+    return this.#tape.scope(() => {
+      const readers = countReaders(active, this.#space.nodes)
+      const states: Value[][] = []
+      const push = (x: Value, others: number) =>
+        states.push([...this.#operators.fanOut(x, readers[states.length] + others)])
+      push(this.#reader(s0, inputs[0], before, afterReduction ? 2 : 1), 0)
+      push(this.#reader(s1, inputs[1], before, 1), 0)
+      return Array.from({ length: this.#space.nodes }, (_, node) => {
+        push(this.#node(node, states, active, out, reduction), 1)
+        return take(states[node + 2])
+      })
+    })
+  }
+
+  #reader(parts: readonly Value[], inputs: number, out: Extent, stride: number): Value {
+    return this.#one(() => {
+      const x = this.#operators.pointwise(parts, inputs, out, stride)
+      return this.#operators.mix([{ x, normed: true }], out, false)
+    })
+  }
+
+  #node(
+    node: number,
+    states: readonly Value[][],
+    active: ActiveEdges,
+    out: Extent,
+    reduction: boolean,
+  ): Value {
+    return this.#one(() => {
+      const terms = Array.from({ length: node + 2 }, (_, input) => {
+        const stride = reduction && input < 2 ? 2 : 1
+        return active[edgeIndex(node, input)].map((column) => {
+          const name = this.#space.operations[column]
+          const x = this.#operation(name, take(states[input]), out, stride)
+          return { x, normed: name !== 'skip_connect' || stride > 1 }
+        })
+      })
+      return this.#operators.mix(terms.flat(), out, true)
+    })
+  }
+
+  /** The body of an operation, as `src/spaces/operations.ts` makes it. */
+  #operation(name: OperationName, x: Value, out: Extent, stride: number): Value {
+    const { pointwise, separable, maxPool, avgPool } = this.#operators
+    const before = { ...out, side: stride * out.side }
+    const twice = (kernel: number) =>
+      this.#one(() => separable(separable(x, before, out, kernel, false), out, out, kernel, true))
+    switch (name) {
+      case 'none':
+        return x
+      case 'max_pool_3x3':
+        return maxPool(x, out)
+      case 'avg_pool_3x3':
+        return avgPool(x, out)
+      case 'skip_connect':
+        return stride === 1 ? x : pointwise([x], out.channels, out, stride)
+      case 'sep_conv_3x3':
+        return twice(3)
+      case 'sep_conv_5x5':
+        return twice(5)
+      case 'dil_conv_3x3':
+        return separable(x, before, out, 3, false)
+      case 'dil_conv_5x5':
+        return separable(x, before, out, 5, false)
+    }
+  }
+
+  #one(body: () => Value): Value {
+    return this.#tape.scope(() => [body()])[0]
+  }
+}
+
+/** How many active operations read each state: the inputs, then the nodes. */
+function countReaders(active: ActiveEdges, nodes: number): number[] {
+  const counts = Array.from({ length: nodes + 2 }, () => 0)
+  for (let node = 0; node < nodes; node++)
+    for (let input = 0; input < node + 2; input++) counts[input] += active[edgeIndex(node, input)].length
+  return counts
+}
+
+/** The next handle to a state; a state that nothing was counted for has one. */
+function take(handles: Value[]): Value {
+  const [only] = handles
+  return handles.length > 1 ? (handles.pop() ?? only) : only
+}

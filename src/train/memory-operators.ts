@@ -1,0 +1,136 @@
+/** What each operator of a supernet allocates and keeps for its backward pass: as kernels of our own, and as ATen's operators. */
+import type { Step, Tape, Value } from './memory-tape.ts'
+
+/** Images of one size in a pass. */
+export interface Extent {
+  readonly images: number
+  readonly channels: number
+  readonly side: number
+}
+
+/** A term of a node's sum. */
+export interface Term {
+  readonly x: Value
+  /** Whether it passes a batch norm first. */
+  readonly normed: boolean
+}
+
+/** The operators of `src/torch/functional.ts` that a cell consists of; `out`: the extent of the result. */
+export interface Operators {
+  fanOut(x: Value, count: number): readonly Value[]
+  /** ReLU and 1x1 convolutions; `inputs`: channels of all parts together; of stride 2: `factorizedReduce`. */
+  pointwise(parts: readonly Value[], inputs: number, out: Extent, stride: number): Value
+  /** `before`: extent of the input; `normed`: whether a batch norm comes first. */
+  separable(x: Value, before: Extent, out: Extent, kernel: number, normed: boolean): Value
+  maxPool(x: Value, out: Extent): Value
+  avgPool(x: Value, out: Extent): Value
+  /** `mixes`: whether the weights of the sum are those of the architecture. */
+  mix(terms: readonly Term[], out: Extent, mixes: boolean): Value
+}
+
+const float = 4
+
+/** Bytes of images in float32. */
+export function bytesOf({ images, channels, side }: Extent): number {
+  return float * images * channels * side ** 2
+}
+
+type Kept = Pick<Step, 'kept' | 'weights' | 'scratch' | 'mixes'>
+
+/** Records an operator with one result; besides what it names it keeps some numbers for each channel, as norms do. */
+function apply(
+  tape: Tape,
+  inputs: readonly Value[],
+  saved: readonly Value[],
+  out: Extent,
+  { kept = 0, ...more }: Kept = {},
+): Value {
+  const y = tape.value(bytesOf(out))
+  tape.record({ inputs, outputs: [y], saved, ...more, kept: kept + 4 * float * out.channels })
+  return y
+}
+
+/** Bytes of the weights of a separable convolution without biases. */
+const separableWeights = (channels: number, kernel: number) => float * channels * (kernel ** 2 + channels)
+
+/** The kernels of `native/kernels/`: each keeps as little as it can. */
+export function kernelOperators(tape: Tape): Operators {
+  // of a weight's gradient there is a part for each image before they are added up, and a copy or two
+  const gradient = (weights: number, images: number, parts = 1) => ({
+    weights,
+    scratch: ((images + 2) * weights) / parts,
+  })
+  return {
+    fanOut: (x, count) => {
+      if (count < 2) return [x]
+      const handles = Array.from({ length: count }, () => ({ ...x, gradient: 0 }))
+      tape.record({ inputs: [x], outputs: [...handles], saved: [] })
+      return handles
+    },
+    pointwise: (parts, inputs, out, stride) => {
+      const kept = gradient(float * inputs * out.channels, out.images, stride * parts.length)
+      return apply(tape, parts, parts, out, kept)
+    },
+    separable: (x, _before, out, kernel) =>
+      apply(tape, [x], [x], out, gradient(separableWeights(out.channels, kernel), out.images)),
+    // a byte for each pixel: which of the nine it took
+    maxPool: (x, out) => apply(tape, [x], [], out, { kept: bytesOf(out) / float }),
+    avgPool: (x, out) => apply(tape, [x], [], out),
+    mix: (terms, out, mixes) => {
+      const xs = terms.map(({ x }) => x)
+      return apply(tape, xs, xs, out, { mixes })
+    },
+  }
+}
+
+/** The compositions of ATen's operators that other devices take: each operator of them keeps its own. */
+export function composedOperators(tape: Tape): Operators {
+  const relu = (x: Value, extent: Extent) => {
+    const y = tape.value(bytesOf(extent))
+    tape.record({ inputs: [x], outputs: [y], saved: [y] })
+    return y
+  }
+  const convolve = (x: Value, out: Extent, weights: number) => apply(tape, [x], [x], out, { weights })
+  const one = (body: () => Value) => tape.scope(() => [body()])[0]
+  return {
+    // one tensor for all readers: a gradient is added to those before as soon as it comes
+    fanOut: (x, count) => Array.from({ length: Math.max(1, count) }, () => x),
+    pointwise: (parts, inputs, out, stride) =>
+      one(() => {
+        const before = { ...out, channels: inputs, side: stride * out.side }
+        const whole = parts.length === 1 ? parts[0] : one(() => apply(tape, parts, [], before))
+        const rectified = relu(whole, before)
+        return convolve(rectified, out, float * inputs * out.channels)
+      }),
+    separable: (x, before, out, kernel, normed) =>
+      one(() => {
+        const rectified = one(() => relu(normed ? apply(tape, [x], [x], before) : x, before))
+        const spatial = convolve(rectified, out, float * out.channels * kernel ** 2)
+        return convolve(spatial, out, float * out.channels ** 2)
+      }),
+    // positions as 64-bit integers
+    maxPool: (x, out) => apply(tape, [x], [x], out, { kept: 2 * bytesOf(out) }),
+    avgPool: (x, out) => apply(tape, [x], [x], out),
+    mix: (terms, out, mixes) => composedMix(tape, terms, out, mixes),
+  }
+}
+
+/**
+ * Norm, product and sum, term by term. Going back, the gradient of the sum serves all terms and goes with the first of
+ * them; where gradients of the weights of the sum are wanted, a product keeps its other factor.
+ */
+function composedMix(tape: Tape, terms: readonly Term[], out: Extent, mixes: boolean): Value {
+  const sum = tape.value(bytesOf(out))
+  for (const [index, { x, normed }] of terms.entries())
+    tape.scope(() => {
+      const factor = normed ? apply(tape, [x], [x], out) : x
+      const outputs = index === 0 ? [sum] : []
+      const saved = mixes && tape.wanted === 'architecture' ? [factor] : []
+      tape.record({ inputs: [factor], outputs, saved, mixes })
+      // the product, and the sum so far with it
+      tape.value(bytesOf(out))
+      tape.value(bytesOf(out))
+      return []
+    })
+  return sum
+}

@@ -1,0 +1,123 @@
+/** Follows bytes through a forward and a backward pass without computing: what is allocated when, and when it is freed. */
+
+/** One allocation, alive while somebody holds it. */
+export interface Block {
+  readonly bytes: number
+  holders: number
+}
+
+/** What gradients are wanted of: the weights of operators, or those that terms are mixed by. */
+export type Wanted = 'weights' | 'architecture' | 'nothing'
+
+/** A tensor of the forward pass: its memory, and what is on its way back to it. */
+export interface Value {
+  readonly block: Block
+  /** Whether it depends on something that a gradient is wanted of. */
+  tracked: boolean
+  /** Bytes of the gradient that waits for the operator that made the value. */
+  gradient: number
+}
+
+/** An operator of the forward pass, as much as its backward pass needs to be known. */
+export interface Step {
+  readonly inputs: readonly Value[]
+  readonly outputs: readonly Value[]
+  /** What it keeps for its backward pass. */
+  readonly saved: readonly Value[]
+  /** Kept besides: bytes that are no value, such as the choices of a pooling. */
+  readonly kept?: number
+  /** Bytes of its weights: their gradients stay until the optimizer has used them. */
+  readonly weights?: number
+  /** Whether it weighs its inputs by the architecture. */
+  readonly mixes?: boolean
+  /** Bytes in use while its backward pass computes. */
+  readonly scratch?: number
+}
+
+export class Tape {
+  #live: number
+  #peak: number
+  #steps: Step[] = []
+  readonly #scopes: Block[][] = []
+  readonly wanted: Wanted
+
+  /** `start`: bytes that are there before; `wanted`: what the backward pass is for. */
+  constructor(start: number, wanted: Wanted) {
+    this.#live = start
+    this.#peak = start
+    this.wanted = wanted
+  }
+
+  /** The most bytes that were alive at once. */
+  get peak(): number {
+    return this.#peak
+  }
+
+  /** Runs `body` and gives back what was made in it, as `tidy` does, but for its results. */
+  scope(body: () => readonly Value[]): readonly Value[] {
+    const own: Block[] = []
+    this.#scopes.push(own)
+    const results = body()
+    this.#scopes.pop()
+    const passed = new Set(results.map(({ block }) => block))
+    for (const block of own) {
+      if (passed.has(block)) this.#scopes.at(-1)?.push(block)
+      else this.#release(block)
+    }
+    return results
+  }
+
+  /** A new tensor, held by the scope. */
+  value(bytes: number): Value {
+    this.#add(bytes)
+    const block = { bytes, holders: 1 }
+    this.#scopes.at(-1)?.push(block)
+    return { block, tracked: false, gradient: 0 }
+  }
+
+  /** Notes an operator for the backward pass; one that no wanted gradient passes through keeps nothing. */
+  record(step: Step): void {
+    const { weights = 0, mixes = false } = step
+    const begins = this.wanted === 'weights' ? weights > 0 : this.wanted === 'architecture' && mixes
+    if (!begins && !step.inputs.some(({ tracked }) => tracked)) return
+    for (const output of step.outputs) output.tracked = true
+    for (const { block } of step.saved) block.holders += 1
+    this.#add(step.kept ?? 0)
+    this.#steps.push(step)
+  }
+
+  /** The last operators first, as the engine of libtorch takes them. */
+  backward(from: Value): void {
+    this.#give(from)
+    for (const step of this.#steps.reverse()) this.#stepBack(step)
+    this.#steps = []
+  }
+
+  #stepBack({ inputs, outputs, saved, kept = 0, weights = 0, scratch = 0 }: Step): void {
+    this.#add(scratch + (this.wanted === 'weights' ? weights : 0))
+    for (const input of inputs) if (input.tracked) this.#give(input)
+    for (const output of outputs) {
+      this.#add(-output.gradient)
+      output.gradient = 0
+    }
+    this.#add(-scratch - kept)
+    for (const { block } of saved) this.#release(block)
+  }
+
+  /** A gradient arrives; a second one is added to the first and goes. */
+  #give(value: Value): void {
+    this.#add(value.block.bytes)
+    if (value.gradient > 0) this.#add(-value.block.bytes)
+    value.gradient = value.block.bytes
+  }
+
+  #release(block: Block): void {
+    block.holders -= 1
+    if (block.holders === 0) this.#add(-block.bytes)
+  }
+
+  #add(bytes: number): void {
+    this.#live += bytes
+    this.#peak = Math.max(this.#peak, this.#live)
+  }
+}
