@@ -124,13 +124,13 @@ export function peakOf(
 ): (subspaces: Subspaces) => number {
   const kernels = device === 'cpu'
   const { parameters, buffers } = weightBytes(config)
-  // all the time there are weights and a velocity for each; the data set stays on the CPU
-  const constant = 2 * parameters + buffers + (device === 'cpu' ? datasetBytes(images) : 0)
+  // all the time there are weights and a velocity for each, and the data set
+  const constant = 2 * parameters + buffers + datasetBytes(images)
   const batchBytes = (count: number) => count * 4 * imageBytes
   const { data, evaluation } = config
   // in use and under preparation, for weights and architecture, and a copy
   const step = constant + batchBytes(5 * data.batch)
-  const evaluating = constant + batchBytes(2 * data.batch + 2 * evaluation.batch) + buffers
+  const evaluating = constant + batchBytes(2 * data.batch + evaluation.batch) + buffers
   return (subspaces) => {
     const active = activeOf(subspaces)
     const pass = (wanted: Wanted) => passPeak(passShape(config, kernels, wanted), active, step)
