@@ -53,8 +53,13 @@ export class ReplayedStep {
       images: keep(clone(images)),
       labels: keep(clone(labels)),
     }))
-    const { graph, result } = record(() => keep(body(own)))
-    this.#recorded = { graph, batches: own, output: result }
+    try {
+      const { graph, result } = record(() => keep(body(own)))
+      this.#recorded = { graph, batches: own, output: result }
+    } catch (error) {
+      disposeBatches(own)
+      throw error
+    }
     this.#valid = true
     if (old) disposeRecorded(old)
   }
@@ -84,6 +89,10 @@ function copyBatches(from: readonly Batch[], into: readonly Batch[]): void {
 function disposeRecorded({ graph, batches, output }: Recorded): void {
   graph.dispose()
   output.dispose()
+  disposeBatches(batches)
+}
+
+function disposeBatches(batches: readonly Batch[]): void {
   for (const { images, labels } of batches) {
     images.dispose()
     labels.dispose()

@@ -178,3 +178,18 @@ test('indices that do not lie side by side in memory are read right, or refused'
     assert.deepEqual(augment({ indices: everySecond }).bytes(), augment({}).bytes())
   })
 })
+
+test('what a GPU computes is what the CPU computes, to the bit', () => {
+  tidy(() => {
+    const generator = new Generator(9)
+    const how = { padding: 4, flip: true, cutout: 6 }
+    const data = dataset()
+    const positions = [3, 0, 5, 3]
+    const draws = drawAugmentation(positions.length, data.size, how, generator)
+    const own = prepareImages(data, indexTensor(positions), draws, how).finish()
+    const drawn = Tensor.from(draws, [positions.length, 5])
+    const settings = [data.mean, data.std, how.padding, how.cutout] as const
+    const other = call('ddsas::augment_on_grid', data.images, indexTensor(positions), drawn, ...settings)
+    assert.deepEqual(other.bytes(), own.bytes())
+  })
+})
