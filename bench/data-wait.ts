@@ -22,7 +22,7 @@ function randomImages(): ImageTensors {
 /** Two streams over the same random images, as a search has one for each half. */
 export function randomStreams(batch: number, augmentation: Augmentation): BatchStream[] {
   const part = Array.from({ length: images }, (_, index) => index)
-  const options = { part, batch, augmentation, device: 'cpu' }
+  const options = { part, batch, augmentation }
   const data = randomImages()
   return [3, 4].map((seed) => new BatchStream(data, options, new Generator(seed)))
 }

@@ -6,9 +6,11 @@ import {
   type Generator,
   maxPool3,
   mix,
+  type NormStatistics,
   reluPointwise,
   separable,
   Tensor,
+  to,
 } from '../src/torch/index.ts'
 
 /** What an operator is called with. */
@@ -48,15 +50,26 @@ function many(count: number, shape: readonly number[], generator: Generator): Te
   return Array.from({ length: count }, () => randomTensor(shape, generator))
 }
 
-function separableCase(
+/** Running statistics as a norm begins with, where images are and in float64 where they are. */
+function freshStatistics(like: Tensor): NormStatistics {
+  const channels = like.shape[1]
+  const dtype = like.dtype === 'float64' ? 'float64' : 'float32'
+  const filled = (value: number) =>
+    to(Tensor.from(new Float32Array(channels).fill(value), [channels]), { device: like.device, dtype })
+  return { running_mean: filled(0), running_var: filled(1) }
+}
+
+/** `normed`: after a batch norm, as the second half of a separable convolution is. */
+export function separableCase(
   shape: readonly number[],
   kernel: number,
   stride: number,
   dilation: number,
+  normed = false,
 ): OperatorCase {
   const channels = shape[1]
   return {
-    operator: `separable ${kernel}x${kernel}`,
+    operator: `${normed ? 'norm, ' : ''}separable ${kernel}x${kernel}`,
     variant: `stride ${stride}, dilation ${dilation}`,
     shape,
     inputs: (generator) => ({
@@ -67,7 +80,12 @@ function separableCase(
       ],
     }),
     apply: ({ images: [x], weights: [spatial, pointwise] }) =>
-      separable({ x }, spatial, pointwise, { stride, dilation, training: true }).x,
+      separable({ x }, spatial, pointwise, {
+        stride,
+        dilation,
+        training: true,
+        ...(normed && { norm: freshStatistics(x) }),
+      }).x,
     depthwise: ({ images: [x], weights: [spatial] }) => {
       const padding = ((kernel - 1) / 2) * dilation
       return conv2d(x, spatial, { stride, padding, dilation, groups: channels })
@@ -123,12 +141,10 @@ function mixCase(shape: readonly number[]): OperatorCase {
       weights: [randomTensor([mixedTerms], generator)],
     }),
     apply: ({ images, weights: [weights] }) => {
-      const statistics = (value: number) => Tensor.from(new Float32Array(shape[1]).fill(value), [shape[1]])
-      const norms = images.map(() => ({ running_mean: statistics(0), running_var: statistics(1) }))
       return mix(
         images.map((x) => ({ x })),
         weights,
-        norms,
+        images.map(freshStatistics),
         true,
       )
     },

@@ -13,14 +13,13 @@ import {
   grad,
   keep,
   setRequiresGrad,
-  stackScalars,
   Tensor,
   tidy,
   to,
 } from '../src/torch/index.ts'
 import { searchPresets } from '../src/train/presets.ts'
 import { ReplayedStep } from '../src/train/replay.ts'
-import { weightStep } from '../src/train/weight-step.ts'
+import { bothUpdates } from '../src/train/search.ts'
 import type { Contestant } from './measure.ts'
 import { plainForward } from './plain.ts'
 
@@ -82,11 +81,9 @@ export function ourStep(
     device: shape.device,
     step() {
       return tidy(() =>
-        replay.run('step', [train, valid], (batches) => {
-          const first = strategy.update(batches[0], batches[1])
-          const second = weightStep(supernet, strategy, batches[0], optimizer, sgdSettings)
-          return stackScalars([first.loss, second.loss, second.gradNorm])
-        }),
+        replay.run('step', [train, valid], (batches) =>
+          bothUpdates({ supernet, strategy, optimizer }, batches, sgdSettings),
+        ),
       )
     },
   }

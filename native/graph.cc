@@ -72,15 +72,14 @@ size_t count_nodes() {
 #ifdef DDSAS_CUDA
 
 Napi::Value PrepareDevice(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [] { return std::string("prepareDevice"); }, [&]() -> Napi::Value {
+  return without_result(info, "prepareDevice", [&] {
     const c10::Device device(info[0].As<Napi::String>().Utf8Value());
-    if (!device.is_cuda()) return Napi::Boolean::New(info.Env(), false);
+    if (!device.is_cuda()) return;
     // the default stream cannot be recorded
     at::cuda::setCurrentCUDAStream(at::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index()));
     // what is called float32 is float32, and the same from run to run
     at::globalContext().setAllowTF32CuDNN(false);
     at::globalContext().setDeterministicCuDNN(true);
-    return Napi::Boolean::New(info.Env(), true);
   });
 }
 
@@ -126,7 +125,7 @@ Napi::Value Synchronize(const Napi::CallbackInfo& info) {
 
 #else
 
-Napi::Value PrepareDevice(const Napi::CallbackInfo& info) { return Napi::Boolean::New(info.Env(), false); }
+Napi::Value PrepareDevice(const Napi::CallbackInfo& info) { return info.Env().Undefined(); }
 Napi::Value BeginGraph(const Napi::CallbackInfo& info) { return without_result(info, "beginGraph", refuse); }
 Napi::Value EndGraph(const Napi::CallbackInfo& info) { return without_result(info, "endGraph", refuse); }
 Napi::Value ReplayGraph(const Napi::CallbackInfo& info) { return without_result(info, "replayGraph", refuse); }

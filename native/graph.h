@@ -5,7 +5,7 @@
 
 namespace ddsas {
 
-/// (device) -> whether graphs can be captured there. Makes work go to a stream of its own, in full float32.
+/// (device): makes the work of a CUDA device go to a stream of its own, in full float32.
 Napi::Value PrepareDevice(const Napi::CallbackInfo& info);
 /// Begins to record instead of to compute; one at a time.
 Napi::Value BeginGraph(const Napi::CallbackInfo& info);

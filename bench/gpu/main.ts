@@ -29,7 +29,7 @@ const parts: Readonly<Record<string, () => Promise<string[]> | string[]>> = {
   replay: () => checkReplay(device),
   parity: () => runParity(),
   measure: () => measureSteps(device, values.out),
-  profile: () => profileStep(device),
+  profile: () => profileStep(),
   search: () => searchFor(Number(values.seconds) - elapsed() - 5, values.data, join(values.out, 'run')),
 }
 

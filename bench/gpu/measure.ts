@@ -3,8 +3,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { recordGraph, resetPeakMemory, tensorMemory, tidy, withoutKernels } from '../../src/torch/index.ts'
 import { ReplayedStep } from '../../src/train/replay.ts'
-import { machine, median, type Timing, takeTurns } from '../measure.ts'
+import { machine, type Timing, takeTurns } from '../measure.ts'
+import { spreadText } from '../spread.ts'
 import { ourStep, plainStep, type StepShape } from '../step.ts'
+import { mebibytes, times } from '../table.ts'
 
 const turns = 15
 
@@ -63,14 +65,15 @@ function table(
   lengths: readonly { subspace: number; seconds: number }[],
 ): string[] {
   const base = Math.min(timings[0].median, timings[1].median)
-  const rows = timings.map(({ name, median: own, quartiles, peak }, i) => {
-    const [low, high] = quartiles.map((value) => (1000 * value).toFixed(1))
-    const times = `${(1000 * own).toFixed(2)} ms (${low} … ${high})`
-    return `${name.padEnd(24)} ${times.padEnd(28)} ${(base / own).toFixed(2)}x  ${(peak / 2 ** 20).toFixed(0)} MiB  ${launches[i]} launches`
+  const rows = timings.map((timing, i) => {
+    const { name, median, peak } = timing
+    const spread = spreadText(timing, 1000, 2).padEnd(28)
+    return `${name.padEnd(24)} ${spread} ${times(base / median, 2)}  ${mebibytes(peak)} MiB  ${launches[i]} launches`
   })
-  const byLength = lengths.map(({ subspace, seconds }) => `L=${subspace} ${(1000 * seconds).toFixed(2)} ms`)
+  const byLength = lengths.map(({ subspace, seconds }) => `L=${subspace} ${(1000 * seconds).toFixed(2)}`)
   return [
+    'milliseconds of a step (quartiles), against the faster plain one',
     ...rows,
-    `by length, float32 graph: ${byLength.join(', ')}; middle ${median(lengths.map((l) => l.seconds)).toFixed(4)} s`,
+    `float32 graph by length: ${byLength.join(', ')}`,
   ]
 }

@@ -7,7 +7,7 @@ import { ourStep } from '../step.ts'
 
 const most = 28
 
-export function profileStep(_device: string): string[] {
+export function profileStep(): string[] {
   const own = fileURLToPath(import.meta.url)
   const program = [process.execPath, '--import', 'tsx', own]
   const options = ['--clock-control', 'none', '--metrics', 'gpu__time_duration.sum', '--csv']

@@ -1,5 +1,5 @@
 /** Batches of a part of a data set in random order, without end; the next one is prepared while one is computed with. */
-import { adopt, type Generator, indexSelect, keep, Tensor, tidy, to } from '../torch/index.ts'
+import { adopt, type Generator, indexSelect, keep, onDevice, Tensor, tidy } from '../torch/index.ts'
 import { type Augmentation, drawAugmentation, type ImageTensors, plain, prepareImages } from './augment.ts'
 import type { ImageBatch, ImageSource, StreamState } from './source.ts'
 
@@ -24,7 +24,7 @@ function indexTensor(positions: readonly number[]): Tensor {
 }
 
 function labelsOf({ labels }: ImageTensors, index: Tensor): Tensor {
-  return tidy(() => indexSelect(labels, 0, to(index, { device: labels.device })))
+  return tidy(() => indexSelect(labels, 0, onDevice(index, labels.device)))
 }
 
 export class BatchStream implements ImageSource {

@@ -10,6 +10,11 @@ export interface SubspaceRule {
   readonly noneCounts: boolean
 }
 
+/** For each edge the columns of the operations that run: sampled, and not `none`. */
+export function activeOperations(sampled: EdgeMask, none: number): number[][] {
+  return sampled.map((row) => row.flatMap((taken, k) => (taken && k !== none ? [k] : [])))
+}
+
 interface Candidate {
   readonly edge: number
   readonly operation: number

@@ -8,7 +8,7 @@ import { Adam, type AdamOptions, drawn, loadTensors, type Maker } from '../nn/in
 import { changeSpace, type SpaceChange } from '../search/elastic.ts'
 import { type EdgeMask, type Mixture, rawWeights } from '../search/mixture.ts'
 import { chooseEdges, closeWindow, emptyMemory, type SpaceMemory } from '../search/saliency.ts'
-import { sampleSubspace, subspaceSizeRange } from '../search/subspace.ts'
+import { activeOperations, sampleSubspace, subspaceSizeRange } from '../search/subspace.ts'
 import { ucbScores } from '../search/ucb.ts'
 import { edgeCount } from '../spaces/darts.ts'
 import { type CellType, cellTypes, type Genotype } from '../spaces/genotype.ts'
@@ -240,7 +240,7 @@ export class Ddsas implements Strategy {
     if (known?.mask === mask) return known
     if (known) disposeSubspace(known)
     const { device } = this.#parameters[cell].alpha
-    const active = mask.map((row) => row.flatMap((sampled, k) => (sampled && k !== this.#none ? [k] : [])))
+    const active = activeOperations(mask, this.#none)
     const index = keep(activeIndex(active, mask[0].length, device))
     const made = { mask, active, sampled: keep(maskTensor(mask, device)), index }
     this.#subspaces.set(cell, made)

@@ -19,14 +19,14 @@ export function resolveDevice(wanted: DeviceName): string {
   return cuda[0]
 }
 
+const prepared = new Set<string>()
+
 /** Once, before the first tensor on a CUDA device: work goes to a stream of its own, in full float32. */
 function prepareDevice(device: string): void {
   if (prepared.has(device)) return
   guard(() => native().prepareDevice(device))
   prepared.add(device)
 }
-
-const prepared = new Set<string>()
 
 /** How many threads compute one operator. */
 export function setThreads(count: number): void {

@@ -277,6 +277,11 @@ export function to(x: Tensor, target: { device?: string; dtype?: Dtype }): Tenso
   return call('aten::_to_copy', x, dtype, null, device, null, device !== null && device !== 'cpu')
 }
 
+/** x, or a copy of it on another device. */
+export function onDevice(x: Tensor, device: string): Tensor {
+  return x.device === device ? x : to(x, { device })
+}
+
 /** x, or a copy of it with the element type of `like`. */
 export function typeAs(x: Tensor, like: Tensor): Tensor {
   return x.dtype === like.dtype ? x : to(x, { dtype: like.dtype })

@@ -23,7 +23,7 @@ export interface Native {
   setGradMode(flag: boolean): boolean
   engine(): { version: string; path: string; config: string; threads: number; cuda: number }
   setThreads(count: number): void
-  prepareDevice(device: string): boolean
+  prepareDevice(device: string): void
   beginGraph(): void
   endGraph(): { graph: number; launches: number }
   replayGraph(graph: number): void

@@ -75,7 +75,7 @@ export const searchConfigSchema = z.strictObject({
     betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]),
     weightDecay: rate,
   }),
-  /** Element type of images between the layers: `bfloat16` is faster on GPUs; weights and statistics stay float32. */
+  /** Element type of images between the layers: `bfloat16` halves their memory; weights and statistics stay float32. */
   precision: z.enum(precisions).default('float32'),
   evaluation: z.strictObject({
     /** How many images of the validation half to measure accuracy on after each epoch; 0: all. */

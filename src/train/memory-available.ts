@@ -1,8 +1,8 @@
 /** How much memory this process may still take: of the machine, of its control groups, or of a CUDA device. */
-import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { freemem } from 'node:os'
 import { dirname, join } from 'node:path'
+import { tensorMemory } from '../torch/index.ts'
 
 export interface Available {
   readonly bytes: number
@@ -12,7 +12,12 @@ export interface Available {
 
 /** What is free for `device` now; undefined where nobody can tell. `root`: where Linux shows its files. */
 export function availableMemory(device: string, root = '/'): Available | undefined {
-  return device === 'cpu' ? hostMemory(root) : cudaMemory(device)
+  return device === 'cpu' ? hostMemory(root) : deviceMemory(device)
+}
+
+function deviceMemory(device: string): Available | undefined {
+  const { free } = tensorMemory(device)
+  return free > 0 ? { bytes: free, where: `free on ${device}` } : undefined
 }
 
 function hostMemory(root: string): Available {
@@ -64,22 +69,4 @@ function groupRoom(folder: string): number {
   const stat = read(join(folder, 'memory.stat')) ?? ''
   const cached = /^(?:total_)?inactive_file (\d+)$/m
   return limit - used + Number((/^total_inactive_file (\d+)$/m.exec(stat) ?? cached.exec(stat))?.[1] ?? 0)
-}
-
-/** Asks the driver's own tool; a device is numbered among those that CUDA_VISIBLE_DEVICES leaves. */
-function cudaMemory(device: string): Available | undefined {
-  const index = Number(device.split(':')[1] ?? 0)
-  const visible = process.env.CUDA_VISIBLE_DEVICES?.split(',')[index] ?? String(index)
-  const query = ['--query-gpu=memory.free', '--format=csv,noheader,nounits', '-i', visible.trim()]
-  try {
-    const output = execFileSync('nvidia-smi', query, {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-      timeout: 10_000,
-    })
-    const mebibytes = Number.parseInt(output, 10)
-    return Number.isFinite(mebibytes) ? { bytes: 2 ** 20 * mebibytes, where: `free on ${device}` } : undefined
-  } catch {
-    return undefined
-  }
 }

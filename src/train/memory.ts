@@ -2,7 +2,7 @@
 import { imageBytes, imageSize } from '../data/cifar-layout.ts'
 import { DdsasError } from '../errors.ts'
 import { disposeModule, namedBuffers, namedParameters } from '../nn/index.ts'
-import { sampleSubspace } from '../search/subspace.ts'
+import { activeOperations, sampleSubspace } from '../search/subspace.ts'
 import { darts, edgeCount } from '../spaces/darts.ts'
 import { Supernet } from '../spaces/supernet.ts'
 import { profiles } from '../strategies/ddsas.ts'
@@ -96,8 +96,7 @@ function subspaceOf({ ddsas }: SearchConfig, score: (operation: number) => numbe
 }
 
 function activeOf({ normal, reduce }: Subspaces): Active {
-  const columns = (mask: Mask) => mask.map((row) => row.flatMap((on, k) => (on && k !== none ? [k] : [])))
-  return { normal: columns(normal), reduce: columns(reduce) }
+  return { normal: activeOperations(normal, none), reduce: activeOperations(reduce, none) }
 }
 
 function passShape({ network, data }: SearchConfig, kernels: boolean, wanted: Wanted) {

@@ -1,13 +1,13 @@
 /** The training images as tensors, and their two halves: one for the weights, one for the architecture. */
 import type { ImageDataset, ImageTensors } from '../data/index.ts'
 import { DdsasError } from '../errors.ts'
-import { Generator, keep, Tensor, tidy, to } from '../torch/index.ts'
+import { Generator, keep, onDevice, Tensor, tidy } from '../torch/index.ts'
 import type { SearchConfig } from './config.ts'
 
 /** Kept tensors of a data set, on a device: a GPU gets the bytes once and changes the images itself. */
 export function toTensors(dataset: ImageDataset, device: string): ImageTensors {
   const { images, labels, count, size, mean, std } = dataset
-  const place = (x: Tensor) => keep(device === 'cpu' ? x : to(x, { device }))
+  const place = (x: Tensor) => keep(onDevice(x, device))
   return tidy(() => ({
     images: place(Tensor.from(images, [count, 3, size, size])),
     labels: place(Tensor.from(BigInt64Array.from(labels, BigInt), [count])),

@@ -110,18 +110,18 @@ function measureCase(
 ): Measurement {
   const { config, device, supernet, strategy, data, evaluated, optimizer } = session
   sampleAs(session, subspaces)
-  const step = repeat(begin, () => {
+  const step = repeat(device, begin, () => {
     // not the first step of a window: the subspace stays
     session.progress = { ...session.progress, step: 1, total: 1 }
     searchStep(session, config.weights.rate)
   })
   const { batch } = config.evaluation
-  const evaluation = repeat(begin, () =>
+  const evaluation = repeat(device, begin, () =>
     evaluateSupernet(supernet, strategy, data, evaluated.slice(0, batch), { batch, device }),
   )
   // a long search has a velocity for every weight, and images of its own in place of the noise
   const velocities = bytesOf(namedParameters(supernet)) - bytesOf(optimizer.state())
-  const dataset = device === 'cpu' ? datasetBytes(images) - datasetBytes(data.labels.size) : 0
+  const dataset = datasetBytes(images) - datasetBytes(data.labels.size)
   return {
     subspace,
     stepBytes: step.peak + velocities + dataset,
@@ -144,15 +144,21 @@ function sampleAs({ strategy }: Session, subspaces: Subspaces): void {
   )
 }
 
-/** Peak bytes and seconds of a part, the second time: the first warms up. */
-function repeat(begin: () => void, part: () => void): { readonly peak: number; readonly seconds: number } {
+/** Peak bytes and seconds of a part, once it is warm. On a GPU the first time warms up, and the second may be recorded. */
+function repeat(
+  device: string,
+  begin: () => void,
+  part: () => void,
+): { readonly peak: number; readonly seconds: number } {
   begin()
+  resetPeakMemory(device)
   part()
+  if (device !== 'cpu') part()
   begin()
-  resetPeakMemory()
+  if (device === 'cpu') resetPeakMemory(device)
   const began = performance.now()
   part()
-  return { peak: tensorMemory().peak, seconds: (performance.now() - began) / 1000 }
+  return { peak: tensorMemory(device).peak, seconds: (performance.now() - began) / 1000 }
 }
 
 function bytesOf(tensors: ReadonlyMap<string, Tensor>): number {

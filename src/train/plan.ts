@@ -5,6 +5,7 @@ import { darts, edgeCount } from '../spaces/darts.ts'
 import { profiles } from '../strategies/ddsas.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
 import { applySettings, type SearchConfig } from './config.ts'
+import { leastSquares } from './least-squares.ts'
 import { checkMemory, memoryBudget, searchFootprint } from './memory.ts'
 import type { Available } from './memory-available.ts'
 import { type Measurement, type MeasureObserver, measureLengths } from './plan-measure.ts'
@@ -145,9 +146,8 @@ export function fit(
 
 /** The line through points by least squares; flat where it would fall, which noise alone can make it do. */
 function line(points: readonly (readonly [x: number, y: number])[]): (x: number) => number {
-  const mean = (of: (point: readonly [number, number]) => number) =>
-    points.reduce((sum, point) => sum + of(point), 0) / points.length
-  const [x0, y0] = [mean(([x]) => x), mean(([, y]) => y)]
-  const slope = mean(([x, y]) => (x - x0) * (y - y0)) / mean(([x]) => (x - x0) ** 2)
-  return (x) => y0 + Math.max(0, slope) * (x - x0)
+  const { slope, intercept } = leastSquares(points)
+  if (slope >= 0) return (x) => intercept + slope * x
+  const mean = points.reduce((sum, [, y]) => sum + y, 0) / points.length
+  return () => mean
 }

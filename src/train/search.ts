@@ -12,7 +12,7 @@ import { checkFinite, runCourse } from './course.ts'
 import { evaluateSupernet } from './evaluate.ts'
 import type { EpochReport, SearchObserver, StepReport } from './report.ts'
 import { type Session, sessionFiles } from './session.ts'
-import { weightStep } from './weight-step.ts'
+import { type WeightStepOptions, weightStep } from './weight-step.ts'
 
 /**
  * Runs a session from where it stands to the end and returns the genotype. Writes metrics and checkpoints to `run`.
@@ -55,7 +55,7 @@ export async function search(
 
 /** One architecture step and one weight step; moves the session's progress by a step. */
 export function searchStep(session: Session, rate: number): StepReport {
-  const { strategy, streams, progress } = session
+  const { strategy, streams, progress, config } = session
   const began = performance.now()
   strategy.beginStep(progress)
   const { architecture, weights } = tidy(() => {
@@ -63,7 +63,9 @@ export function searchStep(session: Session, rate: number): StepReport {
     const valid = streams.architecture.next()
     // one look at the device, after all of the step was asked of it
     const [firstLoss, firstCorrect, loss, correct, gradNorm] = session.replay
-      .run(`${strategy.revision} ${rate}`, [train, valid], (batches) => bothUpdates(session, rate, batches))
+      .run(`${strategy.revision} ${rate}`, [train, valid], (batches) =>
+        bothUpdates(session, batches, { rate, clip: config.weights.clip }),
+      )
       .floats()
     return {
       architecture: { loss: firstLoss, correct: firstCorrect, images: valid.labels.size },
@@ -100,14 +102,14 @@ export function searchStep(session: Session, rate: number): StepReport {
 }
 
 /** Loss and correct predictions of the architecture step, the same of the weight step, its gradients' norm: float64 [5]. */
-function bothUpdates(
-  { supernet, strategy, optimizer, config }: Session,
-  rate: number,
+export function bothUpdates(
+  { supernet, strategy, optimizer }: Pick<Session, 'supernet' | 'strategy' | 'optimizer'>,
   [train, valid]: readonly Batch[],
+  options: WeightStepOptions,
 ): Tensor {
   return tidy(() => {
     const first = strategy.update(train, valid)
-    const second = weightStep(supernet, strategy, train, optimizer, { rate, clip: config.weights.clip })
+    const second = weightStep(supernet, strategy, train, optimizer, options)
     return stackScalars([first.loss, first.correct, second.loss, second.correct, second.gradNorm])
   })
 }

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { leastSquares } from '../../../bench/fit.ts'
 import { seriesOf } from '../../../bench/length.ts'
+import { leastSquares } from '../../../src/train/least-squares.ts'
 
 test('three points by hand: 0, 1 and 5 at 0, 1 and 2', () => {
   // means 1 and 2; sums of squares 2 and 14, of products 5
