@@ -1,6 +1,8 @@
 // The bodies on the CPU: for element types that the vector kernels do not have, and where their arithmetic is tested.
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
 #include "table.h"
 
 namespace ddsas::grid {

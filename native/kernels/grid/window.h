@@ -223,6 +223,26 @@ DDSAS_UNROLL
   }
 };
 
+/// Calls use(k, offset in the images) for the pixels of the image that the 3x3 window of an output covers.
+template <typename Use>
+DDSAS_BODY void for_each_covered(const Window& w, const Place& output, Use use) {
+  for (int k = 0; k < 9; ++k) {
+    const int row = output.row * w.stride - 1 + k / 3, column = output.column * w.stride - 1 + k % 3;
+    if (row < 0 || row >= w.height || column < 0 || column >= w.width) continue;
+    use(k, offset_of(w, output.image, row, column, w.height, w.width) + output.channel);
+  }
+}
+
+/// Calls use(k, row, column, offset in the results) for the outputs that read an input, each through its tap k.
+template <typename Use>
+DDSAS_BODY void for_each_reader(const Window& w, const Place& input, int out_height, int out_width, Use use) {
+  for (int k = 0; k < 9; ++k) {
+    const int row = reader_of(input.row, k / 3, w, 1, out_height), column = reader_of(input.column, k % 3, w, 1, out_width);
+    if (row < 0 || column < 0) continue;
+    use(k, row, column, offset_of(w, input.image, row, column, out_height, out_width) + input.channel);
+  }
+}
+
 /// The first of the largest of the nine, and which it is; one that is not a number wins.
 template <typename T, int V>
 struct MaxPool {
@@ -230,16 +250,13 @@ struct MaxPool {
   int out_height, out_width;
 
   DDSAS_BODY void operator()(uint32_t index) const {
-    const Window& w = a.window;
-    const auto p = place_of<V, 1>(index, w.channels, out_height, out_width);
+    const auto p = place_of<V, 1>(index, a.window.channels, out_height, out_width);
     float best[V] = {};
     Packed<uint8_t, V> chosen{};
     bool any = false;
-    for (int k = 0; k < 9; ++k) {
-      const int row = p.row * w.stride - 1 + k / 3, column = p.column * w.stride - 1 + k % 3;
-      if (row < 0 || row >= w.height || column < 0 || column >= w.width) continue;
+    for_each_covered(a.window, p, [&](int k, int64_t from) {
       float x[V];
-      load<T, V>(static_cast<const T*>(a.from) + offset_of(w, p.image, row, column, w.height, w.width) + p.channel, x);
+      load<T, V>(static_cast<const T*>(a.from) + from, x);
 DDSAS_UNROLL
       for (int v = 0; v < V; ++v) {
         if (any && !(x[v] > best[v]) && x[v] == x[v]) continue;
@@ -247,8 +264,8 @@ DDSAS_UNROLL
         chosen.lane[v] = static_cast<uint8_t>(k);
       }
       any = true;
-    }
-    const int64_t to = offset_of(w, p.image, p.row, p.column, out_height, out_width) + p.channel;
+    });
+    const int64_t to = offset_of(a.window, p.image, p.row, p.column, out_height, out_width) + p.channel;
     store<T, V>(static_cast<T*>(a.to) + to, best);
     *reinterpret_cast<Packed<uint8_t, V>*>(a.choice + to) = chosen;
   }
@@ -263,22 +280,20 @@ struct MaxPoolBackward {
     const Window& w = a.window;
     const auto p = place_of<V, 1>(index, w.channels, w.height, w.width);
     float sum[V] = {};
-    for (int k = 0; k < 9; ++k) {
-      const int row = reader_of(p.row, k / 3, w, 1, out_height), column = reader_of(p.column, k % 3, w, 1, out_width);
-      if (row < 0 || column < 0) continue;
-      const int64_t from = offset_of(w, p.image, row, column, out_height, out_width) + p.channel;
+    for_each_reader(w, p, out_height, out_width, [&](int k, int, int, int64_t from) {
       const auto chosen = *reinterpret_cast<const Packed<uint8_t, V>*>(a.choice + from);
       float upstream[V];
       load<T, V>(static_cast<const T*>(a.from) + from, upstream);
 DDSAS_UNROLL
       for (int v = 0; v < V; ++v) sum[v] += chosen.lane[v] == k ? upstream[v] : 0.0f;
-    }
+    });
     store<T, V>(static_cast<T*>(a.to) + offset_of(w, p.image, p.row, p.column, w.height, w.width) + p.channel, sum);
   }
 };
 
-/// One over how many pixels of the image a 3x3 window around a pixel covers.
-DDSAS_BODY float share_of(int y, int x, const Window& w) {
+/// One over how many pixels of the image the window of output (row, column) covers.
+DDSAS_BODY float share_of(int row, int column, const Window& w) {
+  const int y = row * w.stride, x = column * w.stride;
   const int rows = 1 + (y > 0) + (y + 1 < w.height), columns = 1 + (x > 0) + (x + 1 < w.width);
   return 1.0f / static_cast<float>(rows * columns);
 }
@@ -289,22 +304,19 @@ struct AvgPool {
   int out_height, out_width;
 
   DDSAS_BODY void operator()(uint32_t index) const {
-    const Window& w = a.window;
-    const auto p = place_of<V, 1>(index, w.channels, out_height, out_width);
-    const int y = p.row * w.stride, x = p.column * w.stride;
+    const auto p = place_of<V, 1>(index, a.window.channels, out_height, out_width);
     float sum[V] = {};
-    for (int k = 0; k < 9; ++k) {
-      const int row = y - 1 + k / 3, column = x - 1 + k % 3;
-      if (row < 0 || row >= w.height || column < 0 || column >= w.width) continue;
-      float value[V];
-      load<T, V>(static_cast<const T*>(a.from) + offset_of(w, p.image, row, column, w.height, w.width) + p.channel, value);
+    for_each_covered(a.window, p, [&](int, int64_t from) {
+      float x[V];
+      load<T, V>(static_cast<const T*>(a.from) + from, x);
 DDSAS_UNROLL
-      for (int v = 0; v < V; ++v) sum[v] += value[v];
-    }
-    const float share = share_of(y, x, w);
+      for (int v = 0; v < V; ++v) sum[v] += x[v];
+    });
+    const float share = share_of(p.row, p.column, a.window);
 DDSAS_UNROLL
     for (int v = 0; v < V; ++v) sum[v] *= share;
-    store<T, V>(static_cast<T*>(a.to) + offset_of(w, p.image, p.row, p.column, out_height, out_width) + p.channel, sum);
+    const int64_t to = offset_of(a.window, p.image, p.row, p.column, out_height, out_width) + p.channel;
+    store<T, V>(static_cast<T*>(a.to) + to, sum);
   }
 };
 
@@ -317,16 +329,13 @@ struct AvgPoolBackward {
     const Window& w = a.window;
     const auto p = place_of<V, 1>(index, w.channels, w.height, w.width);
     float sum[V] = {};
-    for (int k = 0; k < 9; ++k) {
-      const int row = reader_of(p.row, k / 3, w, 1, out_height), column = reader_of(p.column, k % 3, w, 1, out_width);
-      if (row < 0 || column < 0) continue;
+    for_each_reader(w, p, out_height, out_width, [&](int, int row, int column, int64_t from) {
       float upstream[V];
-      load<T, V>(static_cast<const T*>(a.from) + offset_of(w, p.image, row, column, out_height, out_width) + p.channel,
-                 upstream);
-      const float share = share_of(row * w.stride, column * w.stride, w);
+      load<T, V>(static_cast<const T*>(a.from) + from, upstream);
+      const float share = share_of(row, column, w);
 DDSAS_UNROLL
       for (int v = 0; v < V; ++v) sum[v] += share * upstream[v];
-    }
+    });
     store<T, V>(static_cast<T*>(a.to) + offset_of(w, p.image, p.row, p.column, w.height, w.width) + p.channel, sum);
   }
 };
