@@ -15,6 +15,10 @@ packages=(zod commander pure-rand cli-progress protobufjs long @protobufjs tsx e
 
 pack_all() {
   local data=${1:-data} shared=${DDSAS_SHARED:-../shared}
+  if [ ! -d "$data" ]; then
+    echo "gpu.sh: there is no CIFAR-10 in $data: name its folder, or get it with: npx ddsas data fetch cifar10" >&2
+    exit 2
+  fi
   rm -rf "$pack" && mkdir -p "$pack"
   cp "$(command -v node)" "$pack/node"
   strip "$pack/node"

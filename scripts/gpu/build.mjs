@@ -18,7 +18,7 @@ function main() {
     CMAKE_JS_INC: ['node-api-headers/include', 'node-addon-api']
       .map((p) => join(root, 'node_modules', p))
       .join(';'),
-    DDSAS_CUDA_ARCHITECTURES: process.env.DDSAS_CUDA_ARCHITECTURES ?? 'native',
+    DDSAS_CUDA_ARCHITECTURES: process.env.DDSAS_CUDA_ARCHITECTURES ?? '-arch=native',
   }
   const defined = Object.entries(settings).filter(([, value]) => value !== undefined && value !== '')
   const options = { stdio: 'inherit' }
