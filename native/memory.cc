@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <new>
 
 #ifdef __GLIBC__
@@ -24,8 +25,16 @@ namespace {
 std::atomic<int64_t> live{0};
 std::atomic<int64_t> peak{0};
 
-// Vector loads want 64-byte alignment; the size of a block stands in the 64 bytes before it.
+// Vector loads want 64-byte alignment.
 constexpr size_t kAlignment = 64;
+
+/// Stands right before a block's data.
+struct Header {
+  void* start;  // what malloc gave
+  size_t bytes;
+};
+
+Header* header_of(void* data) { return static_cast<Header*>(data) - 1; }
 
 void count(int64_t bytes) {
   const int64_t now = live.fetch_add(bytes, std::memory_order_relaxed) + bytes;
@@ -36,9 +45,9 @@ void count(int64_t bytes) {
 
 void release(void* data) {
   if (data == nullptr) return;
-  char* block = static_cast<char*>(data) - kAlignment;
-  count(-static_cast<int64_t>(*reinterpret_cast<size_t*>(block)));
-  std::free(block);
+  const Header header = *header_of(data);
+  count(-static_cast<int64_t>(header.bytes));
+  std::free(header.start);
 }
 
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 3)
@@ -51,12 +60,15 @@ class CountingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) DDSAS_ALLOCATE_CONST override {
     if (bytes == 0) return {nullptr, nullptr, &release, c10::Device(c10::kCPU)};
-    void* block = nullptr;
-    if (posix_memalign(&block, kAlignment, bytes + kAlignment) != 0)
+    // Aligned by hand: glibc's posix_memalign splits a larger block every time, malloc keeps small ones at hand.
+    size_t room = bytes + kAlignment;
+    void* const start = std::malloc(room + sizeof(Header));
+    if (start == nullptr)
       throw std::runtime_error("not enough memory for a tensor of " + std::to_string(bytes) + " bytes");
-    *static_cast<size_t*>(block) = bytes;
+    void* data = static_cast<char*>(start) + sizeof(Header);
+    std::align(kAlignment, bytes, data, room);
+    *header_of(data) = {start, bytes};
     count(static_cast<int64_t>(bytes));
-    void* data = static_cast<char*>(block) + kAlignment;
     return {data, data, &release, c10::Device(c10::kCPU)};
   }
 

@@ -17,11 +17,12 @@ at::Tensor add_images(const variable_list& terms) {
   const auto [images, channels, pixels] = extent_of(terms[0]);
   const std::vector<float> one(channels, 1.0f), zero(channels, 0.0f);
   auto sum = empty_images(terms[0], channels, terms[0].size(2), terms[0].size(3));
-  at::parallel_for(0, images, 1, [&, channels = channels, pixels = pixels](int64_t begin, int64_t end) {
+  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
+    const int64_t at = image * channels * pixels;
     std::vector<MixTerm> parts;
-    for (const auto& term : terms) parts.push_back({term.data_ptr<float>() + begin * channels * pixels, one.data()});
-    kernels().mix_forward(channels, (end - begin) * pixels, parts.data(), static_cast<int64_t>(parts.size()), zero.data(),
-                          sum.data_ptr<float>() + begin * channels * pixels);
+    for (const auto& term : terms) parts.push_back({term.data_ptr<float>() + at, one.data()});
+    kernels().mix_forward(channels, pixels, parts.data(), static_cast<int64_t>(parts.size()), zero.data(),
+                          sum.data_ptr<float>() + at);
   });
   return sum;
 }

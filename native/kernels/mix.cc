@@ -57,13 +57,11 @@ at::Tensor forward_terms(at::TensorList xs, const at::Tensor& weights, const Nor
   std::vector<const float*> data;
   for (const auto& x : xs) data.push_back(x.data_ptr<float>());
   const float* scales = scale.data_ptr<float>();
-  at::parallel_for(0, images, 1, [&, channels = channels, pixels = pixels](int64_t begin, int64_t end) {
-    std::vector<MixTerm> parts(terms);
-    for (int64_t image = begin; image < end; ++image) {
-      const int64_t at = image * channels * pixels;
-      for (int64_t k = 0; k < terms; ++k) parts[k] = {data[k] + at, scales + k * channels};
-      kernels().mix_forward(channels, pixels, parts.data(), terms, bias.data_ptr<float>(), y.data_ptr<float>() + at);
-    }
+  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
+    const int64_t at = image * channels * pixels;
+    std::vector<MixTerm> parts;
+    for (int64_t k = 0; k < terms; ++k) parts.push_back({data[k] + at, scales + k * channels});
+    kernels().mix_forward(channels, pixels, parts.data(), terms, bias.data_ptr<float>(), y.data_ptr<float>() + at);
   });
   return y;
 }
@@ -77,16 +75,14 @@ std::vector<double> backward_sums(at::TensorList xs, const Normaliser& normalise
   std::vector<const float*> data;
   for (const auto& x : xs) data.push_back(x.data_ptr<float>());
   const float *scale = normaliser.scale.data_ptr<float>(), *shift = normaliser.shift.data_ptr<float>();
-  at::parallel_for(0, images, 1, [&, channels = channels, pixels = pixels](int64_t begin, int64_t end) {
-    for (int64_t image = begin; image < end; ++image) {
-      const int64_t at = image * channels * pixels;
-      const float* upstream = dy.data_ptr<float>() + at;
-      float* part = parts.data() + image * values;
-      kernels().channel_sum(channels, pixels, upstream, part);
-      for (int64_t k = 0; k < terms; ++k)
-        kernels().mix_dot(channels, pixels, upstream, data[k] + at, scale + k * channels, shift + k * channels,
-                          part + (k + 1) * channels);
-    }
+  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
+    const int64_t at = image * channels * pixels;
+    const float* upstream = dy.data_ptr<float>() + at;
+    float* part = parts.data() + image * values;
+    kernels().channel_sum(channels, pixels, upstream, part);
+    for (int64_t k = 0; k < terms; ++k)
+      kernels().mix_dot(channels, pixels, upstream, data[k] + at, scale + k * channels, shift + k * channels,
+                        part + (k + 1) * channels);
   });
   return sum_parts(parts, images, values);
 }

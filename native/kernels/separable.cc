@@ -49,15 +49,16 @@ bool fits(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& poin
 
 /// Everything one call needs, kept alive together with the pointers into it.
 struct Call {
-  at::Tensor x, spatial, pointwise, transposed, scale, shift;
+  at::Tensor x, spatial, taps, pointwise, transposed, scale, shift;
   Separable kernel;
 
   Call(const at::Tensor& images, const at::Tensor& by, const at::Tensor& across, const Normaliser& normaliser, Shape shape)
       : x(images), spatial(by), pointwise(across), scale(normaliser.scale), shift(normaliser.shift) {
+    taps = spatial.flatten(1).t().contiguous();
     transposed = pointwise.flatten(1).t().contiguous();
     const Window window{x.size(1), x.size(2), x.size(3), spatial.size(2), shape.stride, shape.dilation};
     const auto data = [](const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; };
-    kernel = {window, pointwise.size(0), data(scale), data(shift), data(spatial), data(pointwise), data(transposed)};
+    kernel = {window, pointwise.size(0), data(scale), data(shift), data(taps), data(pointwise), data(transposed)};
   }
 
   const float* image(int64_t i) const { return x.data_ptr<float>() + i * (x.numel() / x.size(0)); }
@@ -109,10 +110,10 @@ void through_norm(const Call& call, const at::Tensor& sums, bool by_batch, at::T
     d[c] = static_cast<float>(-r * (total + shift * dot));
   }
   float* data = dz.data_ptr<float>();
-  at::parallel_for(0, images, 1, [&, channels = channels, pixels = pixels](int64_t begin, int64_t end) {
-    const int64_t from = begin * channels * pixels;
+  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
+    const int64_t from = image * channels * pixels;
     const MixGradient term{call.x.data_ptr<float>() + from, data + from, a.data(), b.data(), d.data()};
-    kernels().mix_backward(channels, (end - begin) * pixels, data + from, term);
+    kernels().mix_backward(channels, pixels, data + from, term);
   });
 }
 

@@ -36,7 +36,7 @@ struct Separable {
   Window window;
   int64_t outputs;
   const float *scale, *shift;  // [channels], or null
-  const float* spatial;        // [channels, size, size]
+  const float* spatial;        // [size * size, channels]
   const float* pointwise;      // [outputs, channels]
   const float* transposed;     // [channels, outputs]
 };
@@ -64,7 +64,8 @@ struct Pointwise {
 struct Kernels {
   const char* name;
 
-  /// Floats of scratch a thread needs for the pooling functions, for a Separable and for a Pointwise.
+  /// Floats of scratch a thread needs for the pooling functions, for a Separable and for a Pointwise. Scratch is aligned
+  /// to 64 bytes, zero before a thread's first image, and then as the same function left it with the image before.
   int64_t (*window_scratch)(const Window&);
   int64_t (*separable_scratch)(const Separable&);
   int64_t (*pointwise_scratch)(const Pointwise&);

@@ -38,8 +38,14 @@ inline void scatter_masked(const Pointwise& p, const float* x, const float* from
 
 inline void pointwise_forward(const Pointwise& p, const float* x, bool add, float* y, float* scratch) {
   gather_rectified(p, x, scratch);
-  multiply({scratch, p.channels}, p.rows * p.columns, p.channels, {p.transposed, p.outputs}, p.outputs, add,
-           {y, p.y_stride});
+  const auto product = [&](auto adds) {
+    multiply<adds()>({scratch, p.channels}, p.rows * p.columns, p.channels, {p.transposed, p.outputs}, p.outputs,
+                     dense(y, p.y_stride));
+  };
+  if (add)
+    product(std::true_type{});
+  else
+    product(std::false_type{});
 }
 
 inline void pointwise_backward(const Pointwise& p, const float* x, const float* dy, float* dx, float* dweight,
@@ -47,10 +53,11 @@ inline void pointwise_backward(const Pointwise& p, const float* x, const float* 
   const int64_t pixels = p.rows * p.columns;
   if (dweight != nullptr) {
     gather_rectified(p, x, scratch);
-    outer({dy, p.y_stride}, p.outputs, {scratch, p.channels}, p.channels, pixels, dweight);
+    outer({dy, p.y_stride}, p.outputs, {scratch, p.channels}, p.channels, pixels, dweight, p.channels);
   }
   if (dx == nullptr) return;
-  multiply({dy, p.y_stride}, pixels, p.outputs, {p.weight, p.weight_stride}, p.channels, false, {scratch, p.channels});
+  multiply<false>({dy, p.y_stride}, pixels, p.outputs, {p.weight, p.weight_stride}, p.channels,
+                  dense(scratch, p.channels));
   scatter_masked(p, x, scratch, dx);
 }
 

@@ -17,7 +17,8 @@ inline int64_t tap(int k, int64_t line) {
 template <int W>
 void max_forward_block(const Window& window, int64_t c, const float* x, float* y, uint8_t* choice, float* scratch) {
   const int64_t line = window.width + 2, columns = window.out_width();
-  pad<W>(window, x + c, window.height, window.width, 1, -__builtin_inff(), scratch,
+  fill<W>(scratch, padded_pixels(window), Pack<W>{} - __builtin_inff());
+  pad<W>(window, x + c, window.height, window.width, 1, scratch,
          [](Pack<W> value, int64_t, int64_t) { return value; });
   for (int64_t row = 0; row < window.out_height(); ++row)
     for (int64_t column = 0; column < columns; ++column) {
@@ -77,10 +78,11 @@ inline float share(const Window& window, int64_t row, int64_t column) {
 template <int W, int S>
 void avg_forward_block(const Window& window, int64_t c, const float* x, float* y, float* scratch) {
   const int64_t columns = window.out_width();
-  pad<W>(window, x + c, window.height, window.width, 1, 0, scratch,
+  float* const padded = padded_block<W>(window, scratch);
+  pad<W>(window, x + c, window.height, window.width, 1, padded,
          [](Pack<W> value, int64_t, int64_t) { return value; });
   correlate<W, 3, 1, S>(
-      scratch, window.width + 2, window.out_height(), columns, [](int) { return Pack<W>{} + 1.0f; },
+      padded, window.width + 2, window.out_height(), columns, [](int) { return Pack<W>{} + 1.0f; },
       [&](int64_t row, int64_t column, Pack<W> sum) {
         store<W>(y + (row * columns + column) * window.channels + c, sum * share(window, row, column));
       });
@@ -88,10 +90,11 @@ void avg_forward_block(const Window& window, int64_t c, const float* x, float* y
 
 template <int W, int S>
 void avg_backward_block(const Window& window, int64_t c, const float* dy, float* dx, float* scratch) {
-  pad<W>(window, dy + c, window.out_height(), window.out_width(), S, 0, scratch,
+  float* const padded = padded_block<W>(window, scratch);
+  pad<W>(window, dy + c, window.out_height(), window.out_width(), S, padded,
          [&](Pack<W> value, int64_t row, int64_t column) { return value * share(window, row, column); });
   correlate<W, 3, 1, 1>(
-      scratch, window.width + 2, window.height, window.width, [](int) { return Pack<W>{} + 1.0f; },
+      padded, window.width + 2, window.height, window.width, [](int) { return Pack<W>{} + 1.0f; },
       [&](int64_t row, int64_t column, Pack<W> sum) {
         store<W>(dx + (row * window.width + column) * window.channels + c, sum);
       });

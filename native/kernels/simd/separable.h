@@ -8,17 +8,14 @@
 namespace ddsas {
 namespace DDSAS_INSTRUCTIONS {
 
-/// Weights of W channels as packs: element k is tap k of each channel.
+/// Weights of W channels: element k is tap k of each channel.
 template <int W, int K>
 struct Taps {
   Pack<W> values[K * K];
 
-  Taps(const float* weight, int64_t channel) {
-    for (int k = 0; k < K * K; ++k) {
-      float lanes[W];
-      for (int i = 0; i < W; ++i) lanes[i] = weight[(channel + i) * K * K + k];
-      values[k] = load<W>(lanes);
-    }
+  Taps(const Separable& s, int64_t channel) {
+#pragma GCC unroll 25
+    for (int k = 0; k < K * K; ++k) values[k] = load<W>(s.spatial + k * s.window.channels + channel);
   }
 };
 
@@ -37,33 +34,25 @@ struct Normalise {
 template <int W>
 inline void pad_rectified(const Separable& s, int64_t c, const float* x, float* padded) {
   const Normalise<W> normalise(s, c);
-  pad<W>(s.window, x + c, s.window.height, s.window.width, 1, 0, padded,
+  pad<W>(s.window, x + c, s.window.height, s.window.width, 1, padded,
          [&](Pack<W> value, int64_t, int64_t) { return rectify<W>(normalise(value)); });
 }
 
-inline int64_t padded_width(const Window& window) { return window.width + 2 * window.padding(); }
-
-/// Depthwise convolution of one block of channels into a [out pixels, channels].
+/// Depthwise convolution of one block of channels of relu(norm(x)); pixels of `to` lie `stride` apart.
 template <int W, int K, int D, int S>
-inline void spatial_block(const Separable& s, int64_t c, const float* x, float* a, float* padded) {
-  pad_rectified<W>(s, c, x, padded);
-  const Taps<W, K> taps(s.spatial, c);
+inline void spatial_block(const Separable& s, int64_t c, const float* padded, float* to, int64_t stride) {
+  const Taps<W, K> taps(s, c);
   const int64_t columns = s.window.out_width();
   correlate<W, K, D, S>(
       padded, padded_width(s.window), s.window.out_height(), columns, [&](int k) { return taps.values[k]; },
-      [&](int64_t row, int64_t column, Pack<W> sum) {
-        store<W>(a + (row * columns + column) * s.window.channels + c, sum);
-      });
+      [&](int64_t row, int64_t column, Pack<W> sum) { store<W>(to + (row * columns + column) * stride, sum); });
 }
 
 /// dz: a correlation of the depthwise result's gradient with the weights turned around, where the ReLU let z through.
-template <int W, int K, int D, int S>
-inline void input_block(const Separable& s, int64_t c, const float* x, const float* da, float* dz, float* sums,
-                        float* padded) {
+template <int W, int K, int D>
+inline void input_block(const Separable& s, int64_t c, const float* x, const float* padded, float* dz, float* sums) {
   const Window& window = s.window;
-  pad<W>(window, da + c, window.out_height(), window.out_width(), S, 0, padded,
-         [](Pack<W> value, int64_t, int64_t) { return value; });
-  const Taps<W, K> taps(s.spatial, c);
+  const Taps<W, K> taps(s, c);
   const Normalise<W> normalise(s, c);
   Pack<W> total{}, dot{};
   correlate<W, K, D, 1>(
@@ -83,31 +72,31 @@ inline void input_block(const Separable& s, int64_t c, const float* x, const flo
 
 /// Rows KH0 to KH1 of the depthwise weight's gradient: as many sums at a time as the processor has registers for.
 template <int W, int K, int D, int S, int KH0, int KH1>
-inline void weight_rows(const Window& window, int64_t c, const float* padded, const float* da, float* dweight) {
+inline void weight_rows(const Window& window, const float* padded, const float* upstream, float* dweight) {
   const int64_t line = padded_width(window);
   Pack<W> sums[(KH1 - KH0) * K] = {};
   for (int64_t row = 0; row < window.out_height(); ++row)
     for (int64_t column = 0; column < window.out_width(); ++column) {
-      const Pack<W> upstream = load<W>(da + (row * window.out_width() + column) * window.channels + c);
-      const float* corner = padded + (row * S * line + column * S) * W;
+      const int64_t corner = row * S * line + column * S;
+      const Pack<W> da = load<W>(upstream + (origin(window) + corner) * W);
 #pragma GCC unroll 5
       for (int kh = KH0; kh < KH1; ++kh)
 #pragma GCC unroll 5
         for (int kw = 0; kw < K; ++kw)
-          sums[(kh - KH0) * K + kw] += upstream * load<W>(corner + (kh * D * line + kw * D) * W);
+          sums[(kh - KH0) * K + kw] += da * load<W>(padded + (corner + kh * D * line + kw * D) * W);
     }
-  for (int k = 0; k < (KH1 - KH0) * K; ++k) store<W>(dweight + (KH0 * K + k) * window.channels + c, sums[k]);
+#pragma GCC unroll 25
+  for (int k = 0; k < (KH1 - KH0) * K; ++k) store<W>(dweight + (KH0 * K + k) * window.channels, sums[k]);
 }
 
 template <int W, int K, int D, int S>
-inline void weight_block(const Separable& s, int64_t c, const float* x, const float* da, float* dweight, float* padded) {
-  pad_rectified<W>(s, c, x, padded);
+inline void weight_block(const Window& window, const float* padded, const float* upstream, float* dweight) {
   if constexpr (K == 3 || DDSAS_REGISTERS >= 32) {
-    weight_rows<W, K, D, S, 0, K>(s.window, c, padded, da, dweight);
+    weight_rows<W, K, D, S, 0, K>(window, padded, upstream, dweight);
   } else {
-    weight_rows<W, K, D, S, 0, 2>(s.window, c, padded, da, dweight);
-    weight_rows<W, K, D, S, 2, 4>(s.window, c, padded, da, dweight);
-    weight_rows<W, K, D, S, 4, 5>(s.window, c, padded, da, dweight);
+    weight_rows<W, K, D, S, 0, 2>(window, padded, upstream, dweight);
+    weight_rows<W, K, D, S, 2, 4>(window, padded, upstream, dweight);
+    weight_rows<W, K, D, S, 4, 5>(window, padded, upstream, dweight);
   }
 }
 
@@ -132,45 +121,65 @@ inline void with_window(const Window& window, Body body) {
     with_dilation(std::integral_constant<int, 5>{});
 }
 
-inline void spatial(const Separable& s, const float* x, float* a, float* padded) {
-  with_window(s.window, [&](auto size, auto dilation, auto stride) {
-    for_channel_blocks(s.window.channels, [&](auto width, int64_t c) {
-      spatial_block<width(), size(), dilation(), stride()>(s, c, x, a, padded);
-    });
-  });
-}
+/// Padded blocks of what the ReLU lets through, padded blocks of all channels for a gradient, and a depthwise result.
+struct SeparableScratch {
+  float *block, *gradient, *result;
 
-inline int64_t out_pixels(const Window& window) { return window.out_height() * window.out_width(); }
+  SeparableScratch(const Separable& s, float* scratch)
+      : block(scratch), gradient(block + window_scratch(s.window)),
+        result(gradient + padded_pixels(s.window) * s.window.channels) {}
+};
 
-/// A padded block, the depthwise result and its gradient.
 inline int64_t separable_scratch(const Separable& s) {
-  return window_scratch(s.window) + 2 * out_pixels(s.window) * s.window.channels;
+  return window_scratch(s.window) + (padded_pixels(s.window) + out_pixels(s.window)) * s.window.channels;
 }
 
 inline void separable_forward(const Separable& s, const float* x, float* y, float* scratch) {
-  float* a = scratch + window_scratch(s.window);
-  spatial(s, x, a, scratch);
-  multiply({a, s.window.channels}, out_pixels(s.window), s.window.channels, {s.transposed, s.outputs}, s.outputs, false,
-           {y, s.outputs});
+  const Window& window = s.window;
+  const auto [block, gradient, result] = SeparableScratch(s, scratch);
+  (void)gradient;
+  with_window(window, [&, block = block, result = result](auto size, auto dilation, auto stride) {
+    for_channel_blocks(window.channels, [&](auto width, int64_t c) {
+      float* const padded = padded_block<width()>(window, block);
+      pad_rectified<width()>(s, c, x, padded);
+      spatial_block<width(), size(), dilation(), stride()>(s, c, padded, result + c, window.channels);
+    });
+  });
+  multiply<false>({result, window.channels}, out_pixels(window), window.channels, {s.transposed, s.outputs}, s.outputs,
+                  dense(y, s.outputs));
+}
+
+/// Gradient of the depthwise result: dy x pointwise, set into padded blocks as far apart as its pixels were read.
+inline void spread_gradient(const Separable& s, const float* dy, float* padded) {
+  const Window& window = s.window;
+  const int64_t columns = window.out_width(), pixels = padded_pixels(window);
+  for (int64_t row = 0; row < window.out_height(); ++row) {
+    const int64_t first = origin(window) + row * window.stride * padded_width(window);
+    multiply<false>({dy + row * columns * s.outputs, s.outputs}, columns, s.outputs, {s.pointwise, window.channels},
+                    window.channels, [&](auto width, int64_t c) {
+                      return Target{padded + c * pixels + first * width(), window.stride * width(), pixels * width()};
+                    });
+  }
 }
 
 inline void separable_backward(const Separable& s, const float* x, const float* dy, const SeparableGradient& to,
                                float* scratch) {
   const Window& window = s.window;
-  const int64_t pixels = out_pixels(window), channels = window.channels;
-  float* a = scratch + window_scratch(window);
-  float* da = a + pixels * channels;
-  if (to.dpointwise != nullptr) {
-    spatial(s, x, a, scratch);
-    outer({dy, s.outputs}, s.outputs, {a, channels}, channels, pixels, to.dpointwise);
-  }
-  if (to.dz == nullptr && to.dspatial == nullptr) return;
-  multiply({dy, s.outputs}, pixels, s.outputs, {s.pointwise, channels}, channels, false, {da, channels});
+  const int64_t channels = window.channels, pixels = out_pixels(window);
+  const SeparableScratch room(s, scratch);
+  if (to.dz != nullptr || to.dspatial != nullptr) spread_gradient(s, dy, room.gradient);
   with_window(window, [&](auto size, auto dilation, auto stride) {
     for_channel_blocks(channels, [&](auto width, int64_t c) {
       constexpr int W = width(), K = size(), D = dilation(), S = stride();
-      if (to.dspatial != nullptr) weight_block<W, K, D, S>(s, c, x, da, to.dspatial, scratch);
-      if (to.dz != nullptr) input_block<W, K, D, S>(s, c, x, da, to.dz, to.sums, scratch);
+      const float* upstream = room.gradient + c * padded_pixels(window);
+      float* const block = padded_block<W>(window, room.block);
+      if (to.dpointwise != nullptr || to.dspatial != nullptr) pad_rectified<W>(s, c, x, block);
+      if (to.dpointwise != nullptr) {
+        spatial_block<W, K, D, S>(s, c, block, room.result, W);
+        outer({dy, s.outputs}, s.outputs, {room.result, W}, W, pixels, to.dpointwise + c, channels);
+      }
+      if (to.dspatial != nullptr) weight_block<W, K, D, S>(window, block, upstream, to.dspatial + c);
+      if (to.dz != nullptr) input_block<W, K, D>(s, c, x, upstream, to.dz, to.sums);
     });
   });
 }

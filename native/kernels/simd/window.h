@@ -1,4 +1,4 @@
-// What all window kernels share: an image block with a border of zeros, and the correlation of weights with it.
+// What all window kernels share: an image block with a border around it, and the correlation of weights with it.
 #pragma once
 
 #include "kernels.h"
@@ -7,12 +7,27 @@
 namespace ddsas {
 namespace DDSAS_INSTRUCTIONS {
 
-/// Size of a scratch image for one block of channels.
+/// Pixels of an image with its border.
 inline int64_t padded_pixels(const Window& window) {
   return (window.height + 2 * window.padding()) * (window.width + 2 * window.padding());
 }
 
-inline int64_t window_scratch(const Window& window) { return padded_pixels(window) * DDSAS_WIDTH; }
+inline int64_t padded_width(const Window& window) { return window.width + 2 * window.padding(); }
+
+inline int64_t out_pixels(const Window& window) { return window.out_height() * window.out_width(); }
+
+/// A padded block for each width that blocks of channels can have: what is a border in one would not be in another.
+inline int64_t window_scratch(const Window& window) {
+  return padded_pixels(window) * (window.channels % DDSAS_WIDTH == 0 ? 1 : 2) * DDSAS_WIDTH;
+}
+
+template <int W>
+inline float* padded_block(const Window& window, float* scratch) {
+  return scratch + padded_pixels(window) * 2 * (DDSAS_WIDTH - W);
+}
+
+/// Where pixel (0, 0) of an image stands in a padded block, in pixels.
+inline int64_t origin(const Window& window) { return window.padding() * (padded_width(window) + 1); }
 
 template <int W>
 inline void fill(float* to, int64_t pixels, Pack<W> value) {
@@ -20,23 +35,22 @@ inline void fill(float* to, int64_t pixels, Pack<W> value) {
 }
 
 /// Copies one block of channels of an image into the middle of `padded`, each value through `change(value, row, column)`.
-/// With `spread`, pixels are set that far apart: what a gradient of a strided output looks like at the input's size.
+/// With `spread`, pixels are set that far apart: what a gradient of a strided output looks like at the input's size. All
+/// else stays as it is: zero, as scratch begins with.
 template <int W, typename Change>
-inline void pad(const Window& window, const float* from, int64_t rows, int64_t columns, int64_t spread, float border,
-                float* padded, Change change) {
-  const int64_t margin = window.padding();
-  const int64_t line = window.width + 2 * margin;
-  fill<W>(padded, padded_pixels(window), Pack<W>{} + border);
+inline void pad(const Window& window, const float* from, int64_t rows, int64_t columns, int64_t spread, float* padded,
+                Change change) {
   for (int64_t row = 0; row < rows; ++row) {
-    float* to = padded + ((row * spread + margin) * line + margin) * W;
+    float* to = padded + (origin(window) + row * spread * padded_width(window)) * W;
     for (int64_t column = 0; column < columns; ++column, from += window.channels)
       store<W>(to + column * spread * W, change(load<W>(from), row, column));
   }
 }
 
-/// T neighbouring outputs at once: each weight is loaded once for all of them.
+/// T neighbouring outputs at once: each weight is loaded once for all of them, and at stride 1 each pixel once a row.
 template <int W, int K, int D, int S, int T, typename Weights>
 inline void correlate_tile(const float* corner, int64_t line, Weights weights, Pack<W>* sums) {
+#pragma GCC unroll 8
   for (int t = 0; t < T; ++t) sums[t] = Pack<W>{};
 #pragma GCC unroll 5
   for (int kh = 0; kh < K; ++kh) {
@@ -50,23 +64,30 @@ inline void correlate_tile(const float* corner, int64_t line, Weights weights, P
   }
 }
 
+/// write(column, sum over the window of weight x padded image) for every output of a row.
+template <int W, int K, int D, int S, typename Weights, typename Write>
+inline void correlate_row(const float* corner, int64_t line, int64_t columns, Weights weights, Write write) {
+  int64_t column = 0;
+  const auto tiles = [&](auto count) {
+    constexpr int T = count();
+    for (; column + T <= columns; column += T) {
+      Pack<W> sums[T];
+      correlate_tile<W, K, D, S, T>(corner + column * S * W, line, weights, sums);
+#pragma GCC unroll 8
+      for (int t = 0; t < T; ++t) write(column + t, sums[t]);
+    }
+  };
+  tiles(std::integral_constant<int, 8>{});
+  tiles(std::integral_constant<int, 4>{});
+  tiles(std::integral_constant<int, 1>{});
+}
+
 /// write(row, column, sum over the window of weight x padded image) for every output.
 template <int W, int K, int D, int S, typename Weights, typename Write>
 inline void correlate(const float* padded, int64_t line, int64_t rows, int64_t columns, Weights weights, Write write) {
-  for (int64_t row = 0; row < rows; ++row) {
-    int64_t column = 0;
-    const auto tiles = [&](auto count) {
-      constexpr int T = count();
-      for (; column + T <= columns; column += T) {
-        Pack<W> sums[T];
-        correlate_tile<W, K, D, S, T>(padded + (row * S * line + column * S) * W, line, weights, sums);
-        for (int t = 0; t < T; ++t) write(row, column + t, sums[t]);
-      }
-    };
-    tiles(std::integral_constant<int, 8>{});
-    tiles(std::integral_constant<int, 4>{});
-    tiles(std::integral_constant<int, 1>{});
-  }
+  for (int64_t row = 0; row < rows; ++row)
+    correlate_row<W, K, D, S>(padded + row * S * line * W, line, columns, weights,
+                              [&](int64_t column, Pack<W> sum) { write(row, column, sum); });
 }
 
 }  // namespace DDSAS_INSTRUCTIONS
