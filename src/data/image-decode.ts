@@ -1,7 +1,8 @@
-/** Decodes image files to RGB with sharp: one task of Node's thread pool each, only the part that is needed. */
+/** Decodes image files to RGB with sharp: mostly one task of Node's thread pool each, only the part that is needed. */
 import { readFile as readWithCallback } from 'node:fs'
 import { promisify } from 'node:util'
-import sharp, { type Sharp } from 'sharp'
+import sharp, { type Sharp, type SharpOptions } from 'sharp'
+import { limiter } from './folder-tasks.ts'
 import { readImageHeader } from './image-header.ts'
 import type { Box, ImageSize } from './image-transform.ts'
 
@@ -13,6 +14,8 @@ export interface DecodedImage extends ImageSize {
 
 /** Largest image accepted, in pixels: what a file's header claims costs memory before anything shows it wrong. */
 const maxPixels = 100_000_000
+
+const sharpOptions: SharpOptions = { failOn: 'error', limitInputPixels: maxPixels, ignoreIcc: true }
 
 /** The form of node:fs/promises takes twice the processor time for files of this size. */
 const readFile = promisify(readWithCallback)
@@ -95,10 +98,39 @@ export async function decodePlanned(
   file: Uint8Array,
   { reduced, region, box }: DecodingPlan,
 ): Promise<DecodedImage> {
-  const image = sharp(file, { failOn: 'error', limitInputPixels: maxPixels, ignoreIcc: true })
-  if (reduced) image.resize(reduced.width, reduced.height, { fit: 'fill', kernel: 'linear' })
-  const pixels = await rawPixels(image.extract(region), region)
+  const image = sharp(file, sharpOptions)
+  const pixels =
+    reduced && (await hasAlpha(file, image))
+      ? await reducedWithoutAlpha(image, reduced, region)
+      : await rawPixels(resized(image, reduced).extract(region), region)
   return { width: region.width, height: region.height, pixels, box }
+}
+
+function resized(image: Sharp, size: ImageSize | undefined): Sharp {
+  return size ? image.resize(size.width, size.height, { fit: 'fill', kernel: 'linear' }) : image
+}
+
+/** JPEGs have none, and their decoding stays one task of the pool. */
+async function hasAlpha(file: Uint8Array, image: Sharp): Promise<boolean> {
+  if (readImageHeader(file).format === 'jpeg') return false
+  return (await image.metadata().catch(rethrow)).hasAlpha === true
+}
+
+/** Whole images are in memory here, so one at a time. */
+const alone = limiter(1)
+
+/** Sharp weighs colours by alpha when it resizes, so that what is transparent turns black. PIL drops alpha before. */
+function reducedWithoutAlpha(image: Sharp, reduced: ImageSize, region: Box): Promise<Uint8Array> {
+  return alone(async () => {
+    const { data, info } = await image
+      .removeAlpha()
+      .raw()
+      .toBuffer({ resolveWithObject: true })
+      .catch(rethrow)
+    const { width, height, channels } = info
+    const opaque = sharp(data, { raw: { width, height, channels } })
+    return rawPixels(resized(opaque, reduced).extract(region), region)
+  })
 }
 
 async function rawPixels(image: Sharp, { width, height }: ImageSize): Promise<Uint8Array> {

@@ -3,6 +3,9 @@
 /** Makes the error that is thrown, from what is wrong with the file; it adds the file's name. */
 export type Refuse = (what: string) => Error
 
+/** The longest text that is read: far above any name or note, far below what JavaScript can hold as one string. */
+const maxTextBytes = 2 ** 24
+
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export class ByteReader {
@@ -62,6 +65,7 @@ export class ByteReader {
   /** UTF-8 text of `bytes` bytes. */
   text(bytes: number): string {
     const start = this.position
+    if (bytes > maxTextBytes) throw this.#refuse(`the text at byte ${start} is ${bytes} bytes long`)
     try {
       return decoder.decode(this.take(bytes))
     } catch (error) {

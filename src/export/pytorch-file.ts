@@ -32,14 +32,16 @@ const stateDictKeys = ['state_dict', 'model', 'model_state_dict', 'network', 'ne
 /** The walk over plain data ends here: a pickle can hold itself, or one list a billion times. */
 const limits = { depth: 50, items: 1_000_000 } as const
 
-/** What torch.nn.DataParallel puts before each name. */
-const parallelPrefix = 'module.'
+/** What torch.nn.DataParallel (and its distributed kin) and torch.compile put before each name. */
+const wrapperPrefixes = ['module.', '_orig_mod.']
+/** More than anyone puts around one another. */
+const maxWrappers = 4
 
 /**
  * Reads a file of torch.save: the zip format of PyTorch 1.6 and later, or the legacy format before it.
  * @param source names the file in errors.
  * @returns the state dict (also one under 'state_dict', 'model', ...; the names without the `module.` of
- * torch.nn.DataParallel) and all other data.
+ * torch.nn.DataParallel and the `_orig_mod.` of torch.compile) and all other data.
  * @throws {DdsasError} `data`, naming the source and what is wrong: a name that is not allowed (no code of the file is
  * ever run), damage, or no state dict.
  */
@@ -81,33 +83,50 @@ interface Found {
 /** The state dict of a checkpoint, or the saved dictionary itself; and what stands beside it. */
 function findStateDict(saved: PickleValue, refuse: Refuse): Found {
   if (!(saved instanceof Map)) throw refuse('it holds no dictionary; save model.state_dict()')
-  const top = new Map([...saved].map(([key, value]) => [String(key), value] as const))
+  const top = byText(saved, refuse)
   for (const key of stateDictKeys) {
     const nested = top.get(key)
     if (!(nested instanceof Map) || !hasTensors(nested)) continue
     top.delete(key)
     const strange = [...nested].find(([, value]) => !(value instanceof StoredTensor))
     if (strange !== undefined) throw refuse(`its ${key} holds '${strange[0]}', which is no tensor`)
-    return { state: withoutPrefix(tensorsOf(nested)), rest: top }
+    return { state: withoutPrefixes(tensorsOf(nested, refuse)), rest: top }
   }
   if (!hasTensors(top)) throw refuse('it holds no state dict; save model.state_dict()')
   const rest = [...top].filter(([, value]) => !(value instanceof StoredTensor))
-  return { state: withoutPrefix(tensorsOf(top)), rest: new Map(rest) }
+  return { state: withoutPrefixes(tensorsOf(top, refuse)), rest: new Map(rest) }
 }
 
 function hasTensors(dictionary: ReadonlyMap<PickleKey, PickleValue>): boolean {
   return [...dictionary.values()].some((value) => value instanceof StoredTensor)
 }
 
-function tensorsOf(dictionary: ReadonlyMap<PickleKey, PickleValue>): [string, StoredTensor][] {
-  return [...dictionary].flatMap(([key, value]) =>
-    value instanceof StoredTensor ? [[String(key), value] as [string, StoredTensor]] : [],
+/** Keys as text; 1 and '1' are two keys in Python, of which one would be lost. */
+function byText(dictionary: ReadonlyMap<PickleKey, PickleValue>, refuse: Refuse): Map<string, PickleValue> {
+  const found = new Map([...dictionary].map(([key, value]) => [String(key), value] as const))
+  if (found.size === dictionary.size) return found
+  throw refuse('two of its keys have the same name')
+}
+
+function tensorsOf(
+  dictionary: ReadonlyMap<PickleKey, PickleValue>,
+  refuse: Refuse,
+): Map<string, StoredTensor> {
+  const entries = [...byText(dictionary, refuse)]
+  return new Map(
+    entries.flatMap(([name, value]) => (value instanceof StoredTensor ? [[name, value] as const] : [])),
   )
 }
 
-function withoutPrefix(entries: [string, StoredTensor][]): Map<string, StoredTensor> {
-  if (!entries.every(([name]) => name.startsWith(parallelPrefix))) return new Map(entries)
-  return new Map(entries.map(([name, tensor]) => [name.slice(parallelPrefix.length), tensor]))
+/** Names without what wrappers around the model put before all of them. */
+function withoutPrefixes(state: ReadonlyMap<string, StoredTensor>): Map<string, StoredTensor> {
+  let entries = [...state]
+  for (let wrappers = 0; wrappers < maxWrappers; wrappers++) {
+    const prefix = wrapperPrefixes.find((text) => entries.every(([name]) => name.startsWith(text)))
+    if (prefix === undefined) break
+    entries = entries.map(([name, tensor]) => [name.slice(prefix.length), tensor])
+  }
+  return new Map(entries)
 }
 
 /** A few bytes can describe a tensor of any size: strides may be zero, and storages shared. */

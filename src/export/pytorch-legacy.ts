@@ -1,9 +1,10 @@
 /** The format of torch.save up to PyTorch 1.5: five pickles one after the other, then the storages' bytes. */
+import { elementBytes } from '../torch/index.ts'
 import { ByteReader, type Refuse } from './byte-reader.ts'
 import { readPickle } from './pickle.ts'
 import type { PickleValue } from './pickle-globals.ts'
 import { isCount, type StorageId, storageId } from './pytorch-zip.ts'
-import { elementBytes, Storage } from './stored-tensor.ts'
+import { Storage } from './stored-tensor.ts'
 
 /** The value of the first pickle: torch.serialization.MAGIC_NUMBER. */
 const magicNumber = 0x1950a86a20f9469cfc6cn

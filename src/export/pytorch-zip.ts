@@ -1,9 +1,9 @@
 /** The zip format of torch.save since PyTorch 1.6: a pickle `data.pkl`, and each storage as an entry `data/KEY`. */
-import type { Dtype } from '../torch/index.ts'
+import { type Dtype, elementBytes } from '../torch/index.ts'
 import type { Refuse } from './byte-reader.ts'
 import { readPickle } from './pickle.ts'
 import { type PickleValue, StorageType } from './pickle-globals.ts'
-import { elementBytes, Storage } from './stored-tensor.ts'
+import { Storage } from './stored-tensor.ts'
 import { ZipArchive } from './zip-reader.ts'
 
 /** What a pickle says of a storage: ('storage', type, key, location, elements, ...). */

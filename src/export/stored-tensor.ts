@@ -1,5 +1,14 @@
 /** A tensor as PyTorch saves it: a window of a storage by offset, sizes and strides; made into a tensor when asked for. */
-import { call, type Dtype, memoryFormats, Tensor, tidy } from '../torch/index.ts'
+import {
+  areTruthValues,
+  call,
+  type Dtype,
+  elementBytes,
+  isCountable,
+  memoryFormats,
+  Tensor,
+  tidy,
+} from '../torch/index.ts'
 import type { Refuse } from './byte-reader.ts'
 
 /** What a file can hold that becomes a tensor, by the name of PyTorch's storage class. */
@@ -12,18 +21,6 @@ export const storageTypes: Readonly<Record<string, Dtype>> = {
   BFloat16Storage: 'bfloat16',
   FloatStorage: 'float32',
   DoubleStorage: 'float64',
-}
-
-/** Bytes of an element. */
-export const elementBytes: Readonly<Record<Dtype, number>> = {
-  uint8: 1,
-  bool: 1,
-  int32: 4,
-  int64: 8,
-  float16: 2,
-  bfloat16: 2,
-  float32: 4,
-  float64: 8,
 }
 
 /** PyTorch's own limit on dimensions. */
@@ -80,7 +77,7 @@ export class StoredTensor {
     const span = 1 + lastIndex(shape, strides)
     const width = elementBytes[this.dtype]
     const bytes = this.#storage.bytes().subarray(offset * width, (offset + span) * width)
-    if (this.dtype === 'bool' && bytes.some((byte) => byte > 1))
+    if (this.dtype === 'bool' && !areTruthValues(bytes))
       throw this.#refuse('it holds a truth value that is neither 0 nor 1')
     if (isRowMajor(shape, strides)) return Tensor.from(bytes, shape, this.dtype)
     return tidy(() => {
@@ -112,7 +109,7 @@ function isRowMajor(shape: readonly number[], strides: readonly number[]): boole
 function checkWindow(storage: Storage, { offset, shape, strides }: Window, refuse: Refuse): void {
   const whole = [offset, ...shape, ...strides].every((value) => Number.isSafeInteger(value) && value >= 0)
   const size = count(shape)
-  if (!whole || shape.length !== strides.length || !Number.isSafeInteger(size))
+  if (!whole || shape.length !== strides.length || !isCountable(shape))
     throw refuse(`it holds a tensor of shape [${shape.slice(0, 8)}] and strides [${strides.slice(0, 8)}]`)
   const end = size === 0 ? offset : offset + lastIndex(shape, strides) + 1
   if (end > storage.elements)

@@ -1,10 +1,8 @@
 /** A trained network as the exporters take it: shape, weights, and what a user of it has to know about images and classes. */
 import { DdsasError } from '../errors.ts'
-import { disposeModule, loadTensors, stateDict } from '../nn/index.ts'
-import { cellShapes, cellSides } from '../spaces/layout.ts'
-import { Network, type NetworkShape } from '../spaces/network.ts'
-import { networkKinds } from '../spaces/stem.ts'
-import { Generator, type Tensor } from '../torch/index.ts'
+import { describeNetwork } from '../spaces/describe.ts'
+import { checkWeights, type NetworkShape } from '../spaces/network.ts'
+import type { Tensor } from '../torch/index.ts'
 
 /** How images are normalised before the network: (x - mean) / std for each channel of values from 0 to 1. */
 export interface Normalisation {
@@ -41,13 +39,10 @@ export function checkTrained(trained: TrainedNetwork): void {
       `${classNames.length} class names for ${shape.classes} classes; give one each`,
     )
   if (normalisation) checkNormalisation(normalisation)
-  const network = new Network(shape, { device: 'meta', generator: new Generator(0) })
-  try {
-    loadTensors(stateDict(network), tensors, source)
-    checkSide(network, imageSide)
-  } finally {
-    disposeModule(network)
-  }
+  checkWeights(shape, tensors, source)
+  if (!Number.isInteger(imageSide) || imageSide < 1)
+    throw new DdsasError('input', `images of ${imageSide} px cannot be; give a whole number of pixels`)
+  describeNetwork(shape, imageSide)
 }
 
 function checkNormalisation({ mean, std }: Normalisation): void {
@@ -57,17 +52,6 @@ function checkNormalisation({ mean, std }: Normalisation): void {
       'input',
       `images cannot be normalised by mean ${mean} and std ${std}; give three of each`,
     )
-}
-
-/** Throws where a cell would have to halve an odd side. */
-function checkSide({ shape, stem }: Network, imageSide: number): void {
-  const { kind, channels, cells, genotype } = shape
-  if (!Number.isInteger(imageSide) || imageSide < 1)
-    throw new DdsasError('input', `images of ${imageSide} px cannot be; give a whole number of pixels`)
-  const concatenated = { normal: genotype.normal_concat.length, reduce: genotype.reduce_concat.length }
-  const sides = networkKinds[kind].stemSides(imageSide)
-  const last = sides[sides.length - 1]
-  cellSides(cellShapes(stem, { channels, cells, concatenated }), [sides.at(-2) ?? last, last])
 }
 
 /** The same network without the auxiliary head: what is left to do after training does not use it. */

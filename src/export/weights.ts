@@ -104,6 +104,14 @@ const stems: readonly { kind: NetworkKind; weight: string; times: number }[] = [
   { kind: 'imagenet', weight: 'stem1.1.weight', times: 1 },
 ]
 
+/** How many cells have weights, from the first without a gap: one name must not stand for thousands of cells. */
+function countCells(names: readonly string[]): number {
+  const numbers = new Set(names.flatMap((name) => /^cells\.(\d{1,4})\./.exec(name)?.slice(1) ?? []))
+  let cells = 0
+  while (numbers.has(String(cells))) cells++
+  return cells
+}
+
 /**
  * The shape of the network that weights are of: all but its genotype can be told from their names and sizes.
  * @throws {DdsasError} `input` where they are of no discrete network of cells.
@@ -117,8 +125,7 @@ export function shapeOfWeights(
   const stem = stems.find(({ weight }) => tensors.has(weight))
   const channels = stem && (tensors.get(stem.weight)?.shape[0] ?? 0) / stem.times
   const classes = tensors.get('classifier.weight')?.shape[0]
-  const numbers = names.map((name) => Number(/^cells\.(\d{1,4})\./.exec(name)?.[1] ?? -1))
-  const cells = numbers.reduce((most, number) => Math.max(most, number + 1), 0)
+  const cells = countCells(names)
   if (!stem || !channels || !Number.isInteger(channels) || !classes || cells === 0)
     throw new DdsasError(
       'input',

@@ -1,7 +1,6 @@
 /** A cell of the supernet: mixed operations on all edges; only the active ones run. */
-import { DdsasError } from '../errors.ts'
 import { type Maker, type Module, moduleList } from '../nn/index.ts'
-import { fanOut, mix, type Tensor, tidy } from '../torch/index.ts'
+import { mix, type Tensor, tidy } from '../torch/index.ts'
 import { type CellSpace, edgeCount, edgeIndex } from './darts.ts'
 import type { NodeTerms } from './mixing.ts'
 import {
@@ -12,6 +11,7 @@ import {
   type Reader,
   reluConvBn,
 } from './operations.ts'
+import { countReaders, States } from './states.ts'
 
 export interface CellShape {
   /** Channels of the outputs of the cell before the last and of the last one. */
@@ -68,11 +68,11 @@ export class Cell implements Module {
   }
 
   /** The weighted sum of all active operations on all edges into a node, with their batch norms. */
-  #node(node: number, { terms, weights }: NodeTerms, states: readonly Tensor[][], training: boolean): Tensor {
+  #node(node: number, { terms, weights }: NodeTerms, states: States, training: boolean): Tensor {
     return tidy(() => {
       const operations = terms.map((term) => this.#operation(node, term))
       const outputs = operations.map((operation, index) =>
-        operation.body(take(states, terms[index].input), training),
+        operation.body(states.take(terms[index].input), training),
       )
       return mix(
         outputs,
@@ -94,32 +94,14 @@ export class Cell implements Module {
     training: boolean,
   ): readonly Tensor[] {
     return tidy(() => {
-      const readers = countReaders(nodes)
-      const states: Tensor[][] = []
-      const outputs: Tensor[] = []
-      // one handle for each operation that reads a state, so that their gradients come back together
-      const push = (x: Tensor, others: number) => states.push(fanOut(x, readers[states.length] + others))
-      push(applyReader(this.#preprocess[0], s0, training), 0)
-      push(applyReader(this.#preprocess[1], s1, training), 0)
-      for (const [node, terms] of nodes.entries()) {
-        push(this.#node(node, terms, states, training), 1)
-        outputs.push(take(states, node + 2))
-      }
-      return outputs
+      const reads = nodes.flatMap(({ terms }, node) => [...terms.map(({ input }) => input), node + 2])
+      const states = new States(countReaders(nodes.length + 2, reads))
+      states.push(applyReader(this.#preprocess[0], s0, training))
+      states.push(applyReader(this.#preprocess[1], s1, training))
+      return nodes.map((terms, node) => {
+        states.push(this.#node(node, terms, states, training))
+        return states.take(node + 2)
+      })
     })
   }
-}
-
-/** How many active operations read each state: the inputs, then the nodes. */
-function countReaders(nodes: readonly NodeTerms[]): number[] {
-  const counts = Array.from({ length: nodes.length + 2 }, () => 0)
-  for (const { input } of nodes.flatMap(({ terms }) => terms)) counts[input] += 1
-  return counts
-}
-
-/** The next unused handle to a state. */
-function take(states: readonly Tensor[][], index: number): Tensor {
-  const handle = states[index].pop()
-  if (handle === undefined) throw new DdsasError('torch', `state ${index} has more readers than were counted`)
-  return handle
 }

@@ -1,7 +1,7 @@
 /** What a network is before it is built for real: its size, its cost for one image, its depth, its cells' outputs. */
 import { DdsasError } from '../errors.ts'
-import { type Module, namedParameters } from '../nn/index.ts'
-import { Generator, tidy } from '../torch/index.ts'
+import { disposeModule, type Module, namedParameters } from '../nn/index.ts'
+import { Generator } from '../torch/index.ts'
 import { smallestAuxiliarySide } from './auxiliary.ts'
 import type { CellType } from './genotype.ts'
 import { cellSides } from './layout.ts'
@@ -42,28 +42,34 @@ export function describeNetwork(
   shape: NetworkShape,
   imageSide: number = networkKinds[shape.kind].imageSide,
 ): NetworkDescription {
-  return tidy(() => {
-    const network = build({ ...shape, auxiliary: true })
-    const stemSides = networkKinds[shape.kind].stemSides(imageSide)
-    const sides = sidesOf(network, stemSides)
-    const cells = network.cells.map((cell, index) =>
-      describeCell(cell, network.layout[index].reduction, [sides[index], sides[index + 1]]),
-    )
-    const all = namedParameters(network)
-    const total = sum([...all.values()].map(({ size }) => size))
-    const auxiliary = sum([...all].map(([name, { size }]) => (name.startsWith('auxiliary_head.') ? size : 0)))
-    const stem = convolutionSizes({ children: network.stem.children })
-    const stemCost = sum(stem.map((size, index) => size * stemSides[index] ** 2))
-    const classifier = all.get('classifier.weight')?.size ?? 0
-    return {
-      parameters: total - auxiliary,
-      parametersWithAuxiliary: total,
-      multiplyAdds: stemCost + sum(cells.map(({ multiplyAdds }) => multiplyAdds)) + classifier,
-      depth: depthOf(network, stem.length),
-      imageSide,
-      cells,
-    }
-  })
+  const network = build({ ...shape, auxiliary: true })
+  try {
+    return describeBuilt(network, imageSide)
+  } finally {
+    disposeModule(network)
+  }
+}
+
+function describeBuilt(network: Network, imageSide: number): NetworkDescription {
+  const stemSides = networkKinds[network.shape.kind].stemSides(imageSide)
+  const sides = sidesOf(network, stemSides)
+  const cells = network.cells.map((cell, index) =>
+    describeCell(cell, network.layout[index].reduction, [sides[index], sides[index + 1]]),
+  )
+  const all = namedParameters(network)
+  const total = sum([...all.values()].map(({ size }) => size))
+  const auxiliary = sum([...all].map(([name, { size }]) => (name.startsWith('auxiliary_head.') ? size : 0)))
+  const stem = convolutionSizes({ children: network.stem.children })
+  const stemCost = sum(stem.map((size, index) => size * stemSides[index] ** 2))
+  const classifier = all.get('classifier.weight')?.size ?? 0
+  return {
+    parameters: total - auxiliary,
+    parametersWithAuxiliary: total,
+    multiplyAdds: stemCost + sum(cells.map(({ multiplyAdds }) => multiplyAdds)) + classifier,
+    depth: depthOf(network, stem.length),
+    imageSide,
+    cells,
+  }
 }
 
 /**

@@ -1,6 +1,14 @@
 /** The network a genotype stands for, to be trained: a stem, a stack of its cells, a classifier, an auxiliary head. */
-import { Linear, type Maker, type Module, moduleList } from '../nn/index.ts'
-import { cat, globalAvgPool, type Tensor, tidy } from '../torch/index.ts'
+import {
+  disposeModule,
+  Linear,
+  loadTensors,
+  type Maker,
+  type Module,
+  moduleList,
+  stateDict,
+} from '../nn/index.ts'
+import { cat, Generator, globalAvgPool, type Tensor, tidy } from '../torch/index.ts'
 import { AuxiliaryHead } from './auxiliary.ts'
 import type { CellShape } from './cell.ts'
 import { type DropPath, drawDrops } from './drop-path.ts'
@@ -87,6 +95,23 @@ export class Network implements Module {
 
   get #droppable(): number {
     return this.cells.reduce((sum, cell) => sum + cell.droppable, 0)
+  }
+}
+
+/**
+ * Checks that tensors are the weights of a network of this shape, all of them, before anything of it takes memory.
+ * @throws {DdsasError} `checkpoint` naming the first three that differ; `input` for an operation that there is not.
+ */
+export function checkWeights(
+  shape: NetworkShape,
+  tensors: ReadonlyMap<string, Tensor>,
+  source: string,
+): void {
+  const network = new Network(shape, { device: 'meta', generator: new Generator(0) })
+  try {
+    loadTensors(stateDict(network), tensors, source)
+  } finally {
+    disposeModule(network)
   }
 }
 

@@ -13,6 +13,7 @@ import { cat, globalAvgPool, type Tensor, tidy, to } from '../torch/index.ts'
 import { Cell } from './cell.ts'
 import type { CellSpace } from './darts.ts'
 import type { CellType } from './genotype.ts'
+import { cellShapes } from './layout.ts'
 import { type Mixing, nodeTerms } from './mixing.ts'
 
 export interface SupernetShape {
@@ -35,11 +36,6 @@ export type MixingOf = (cell: CellType) => Mixing
 /** The stem makes three times C channels of an image. */
 const stemMultiplier = 3
 
-/** Positions of the reduction cells among `cells`. */
-export function reductionCells(cells: number): readonly number[] {
-  return [Math.floor(cells / 3), Math.floor((2 * cells) / 3)]
-}
-
 export class Supernet implements Module {
   readonly shape: SupernetShape
   readonly children: Readonly<Record<string, Module>>
@@ -56,18 +52,14 @@ export class Supernet implements Module {
       new Conv2d(3, stemChannels, 3, { padding: 1 }, maker),
       new BatchNorm2d(stemChannels, true, maker),
     ])
-    let inputs: readonly [number, number] = [stemChannels, stemChannels]
-    let current = channels
-    let afterReduction = false
-    this.#cells = Array.from({ length: cells }, (_, index) => {
-      const reduction = reductionCells(cells).includes(index)
-      if (reduction) current *= 2
-      const cell = new Cell(space, { inputs, channels: current, reduction, afterReduction }, maker)
-      inputs = [inputs[1], space.nodes * current]
-      afterReduction = reduction
-      return { cell, type: reduction ? 'reduce' : 'normal' }
-    })
-    this.#classifier = new Linear(inputs[1], classes, maker)
+    const stem = { outputs: [stemChannels, stemChannels], halves: false } as const
+    const concatenated = { normal: space.nodes, reduce: space.nodes }
+    const shapes = cellShapes(stem, { channels, cells, concatenated })
+    this.#cells = shapes.map((cell) => ({
+      cell: new Cell(space, cell, maker),
+      type: cell.reduction ? 'reduce' : 'normal',
+    }))
+    this.#classifier = new Linear(shapes[cells - 1].channels * space.nodes, classes, maker)
     this.children = {
       stem: this.#stem,
       cells: moduleList(this.#cells.map(({ cell }) => cell)),

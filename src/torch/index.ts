@@ -8,11 +8,14 @@ export { Generator, type GeneratorState } from './random.ts'
 export * from './safetensors.ts'
 export {
   type Argument,
+  areTruthValues,
   call,
   callLater,
   callMany,
   type Dtype,
   dtypes,
+  elementBytes,
+  isCountable,
   memoryFormats,
   run,
   Tensor,

@@ -1,7 +1,8 @@
 /** The safetensors file format: a JSON header (name -> dtype, shape, byte range), then the tensors' bytes. */
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
-import { type Dtype, Tensor } from './tensor.ts'
+import { areTruthValues, type Dtype, elementBytes, isCountable, Tensor } from './tensor.ts'
+import { tidy } from './tidy.ts'
 
 const formatNames: Readonly<Record<string, Dtype>> = {
   U8: 'uint8',
@@ -14,17 +15,6 @@ const formatNames: Readonly<Record<string, Dtype>> = {
   BF16: 'bfloat16',
 }
 const nameOfDtype = new Map(Object.entries(formatNames).map(([name, dtype]) => [dtype, name]))
-const bytesOf: Readonly<Record<Dtype, number>> = {
-  uint8: 1,
-  int32: 4,
-  int64: 8,
-  float16: 2,
-  float32: 4,
-  float64: 8,
-  bool: 1,
-  bfloat16: 2,
-}
-
 const maximalHeader = 100_000_000
 const whole = z.number().int().nonnegative()
 const entrySchema = z.object({
@@ -110,8 +100,8 @@ function checkEntry(name: string, value: unknown, source: string): Entry {
   const { dtype: format, shape, data_offsets: range } = entry.data
   const dtype = Object.hasOwn(formatNames, format) ? formatNames[format] : undefined
   if (dtype === undefined) throw malformed(source, `'${name}' has the unknown dtype '${format}'`)
-  const wanted = shape.reduce((product, length) => product * length, bytesOf[dtype])
-  if (range[1] - range[0] !== wanted || shape.reduce((product, n) => product * Math.max(n, 1), 1) > 2 ** 50)
+  const wanted = shape.reduce((product, length) => product * length, elementBytes[dtype])
+  if (range[1] - range[0] !== wanted || !isCountable(shape))
     throw malformed(source, `'${name}' has bytes ${range[0]} to ${range[1]} for shape [${shape}]`)
   return { name, dtype, shape, range }
 }
@@ -131,7 +121,7 @@ function checkCover(entries: readonly Entry[], length: number, source: string): 
 }
 
 /**
- * Reads a safetensors file; everything is checked before a tensor is made. Throws DdsasError 'data' naming `source` and
+ * Reads a safetensors file; names, sizes and places are checked before a tensor is made. Throws DdsasError 'data' naming `source` and
  * what is wrong.
  */
 export function decodeSafetensors(data: Uint8Array, source: string): TensorFile {
@@ -143,7 +133,12 @@ export function decodeSafetensors(data: Uint8Array, source: string): TensorFile 
   const tensors = header.filter(([name]) => name !== '__metadata__')
   const entries = tensors.map(([name, value]) => checkEntry(name, value, source))
   checkCover(entries, body.byteLength, source)
-  const read = ({ dtype, shape, range }: Entry) =>
-    Tensor.from(body.subarray(range[0], range[1]), shape, dtype)
-  return { tensors: new Map(entries.map((entry) => [entry.name, read(entry)])), metadata: metadata.data }
+  const read = ({ name, dtype, shape, range }: Entry) => {
+    const bytes = body.subarray(range[0], range[1])
+    if (dtype === 'bool' && !areTruthValues(bytes))
+      throw malformed(source, `'${name}' has a truth value that is neither 0 nor 1`)
+    return [name, Tensor.from(bytes, shape, dtype)] as const
+  }
+  // in a scope of its own, so that nothing stays behind when one of them is refused
+  return { tensors: new Map(tidy(() => entries.map(read))), metadata: metadata.data }
 }

@@ -17,6 +17,28 @@ export const dtypes = {
 
 export type Dtype = keyof typeof dtypes
 
+/** Bytes of an element of each type. */
+export const elementBytes: Readonly<Record<Dtype, number>> = {
+  uint8: 1,
+  int32: 4,
+  int64: 8,
+  float16: 2,
+  float32: 4,
+  float64: 8,
+  bool: 1,
+  bfloat16: 2,
+}
+
+/** Whether a tensor's strides can be counted, also where it has no element: for shapes that come from files. */
+export function isCountable(shape: readonly number[]): boolean {
+  return shape.reduce((product, length) => product * Math.max(length, 1), 1) <= 2 ** 50
+}
+
+/** Whether bytes can be elements of a bool tensor: C++ knows no others than 0 and 1. */
+export function areTruthValues(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte <= 1)
+}
+
 /** libtorch's number of each memory format (c10::MemoryFormat). */
 export const memoryFormats = { contiguous: 0, preserve: 1, channelsLast: 2 } as const
 

@@ -2,7 +2,7 @@
 import { DdsasError } from '../errors.ts'
 import { disposeModule, loadTensors, stateDict } from '../nn/index.ts'
 import { checkImageSide } from '../spaces/describe.ts'
-import { Network, type NetworkShape } from '../spaces/network.ts'
+import { checkWeights, Network, type NetworkShape } from '../spaces/network.ts'
 import { Generator, type Tensor } from '../torch/index.ts'
 import { evaluateNetwork, type NetworkEvaluation } from './evaluate-network.ts'
 import { openTestImages } from './images.ts'
@@ -40,6 +40,7 @@ export async function evaluateWeights(request: WeightsToEvaluate): Promise<Weigh
         `${source} tells ${shape.classes} classes apart, the images in ${data} have ${classes.length}: name others with --data or --dataset`,
       )
     checkImageSide({ ...shape, auxiliary: false }, config.data.side)
+    checkWeights(shape, tensors, source)
     const network = new Network(shape, { device, generator: new Generator(0) })
     try {
       loadTensors(stateDict(network), tensors, source)

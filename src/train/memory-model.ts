@@ -5,7 +5,7 @@
 import type { CellShape } from '../spaces/cell.ts'
 import { type CellSpace, edgeIndex } from '../spaces/darts.ts'
 import type { CellType } from '../spaces/genotype.ts'
-import { cellShapes, cellSides, reductionCells } from '../spaces/layout.ts'
+import { cellShapes, cellSides } from '../spaces/layout.ts'
 import type { OperationName } from '../spaces/operations.ts'
 import {
   bytesOf,
@@ -54,7 +54,7 @@ function forward(tape: Tape, shape: PassShape, active: Active): Value {
   let s1: readonly Value[] = [stem(tape, { images, channels: 3 * channels, side })]
   let s0 = s1
   for (const [index, own] of shapes.entries()) {
-    const type = reductionCells(cells).includes(index) ? 'reduce' : 'normal'
+    const type = own.reduction ? 'reduce' : 'normal'
     const out = pass.cell(s0, s1, own, { images, channels: own.channels, side: sides[index] }, active[type])
     s0 = s1
     s1 = out

@@ -4,9 +4,12 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { z } from 'zod'
+import { writePytorchFile } from '../../src/export/pytorch-writer.ts'
 import { RunFolder } from '../../src/runs/folder.ts'
 import { publishedGenotypes } from '../../src/spaces/published-genotypes.ts'
+import { decodeSafetensors, tidy } from '../../src/torch/index.ts'
 import { shared } from '../parity/fixtures.ts'
+import { runPython, withoutPython } from '../unit/export/python.ts'
 import { refuse, start, succeed, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun, checkpointOf, metricsOf } from './runs.ts'
@@ -139,6 +142,45 @@ test('a file of weights is evaluated with its genotype named', async () => {
   await refuse([...args, '--genotype', 'DARTS_V1'], 2, [
     /holds other weights: '[^']+' is [^,]+, '[^']+' is [^,]+, '[^']+' is .+ and \d+ more/,
   ])
+})
+
+/** What training scripts save: the state dict of a wrapped model, its optimizer and more, in both formats; and in half. */
+const saveCheckpoints = `
+import torch
+state = torch.load('weights.pt', weights_only=True)
+optimizer = torch.optim.SGD([torch.nn.Parameter(v) for k, v in state.items() if k.endswith('weight')], lr=0.1, momentum=0.9)
+sum(p.square().sum() for p in optimizer.param_groups[0]['params']).backward()
+optimizer.step()
+checkpoint = {'epoch': 3, 'state_dict': {'module.' + k: v for k, v in state.items()}, 'best_acc_top1': 95.0,
+              'optimizer': optimizer.state_dict()}
+torch.save(checkpoint, 'zip.pt')
+torch.save(checkpoint, 'legacy.pth.tar', _use_new_zipfile_serialization=False)
+torch.save({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, 'half.pt')
+`
+
+test('checkpoints of PyTorch training scripts are evaluated', { skip: withoutPython('torch') }, async () => {
+  const saved = RunFolder.open(reference).loadCheckpoint()?.files.get('weights.safetensors')
+  tidy(() => {
+    const { tensors } = decodeSafetensors(saved ?? assert.fail('no weights'), 'weights')
+    writeFileSync(join(place.path, 'weights.pt'), writePytorchFile(tensors))
+  })
+  runPython(saveCheckpoints, [], place.path)
+  const wanted = reportOf(reference).last.test
+  for (const file of ['zip.pt', 'legacy.pth.tar', 'half.pt']) {
+    const args = [
+      'evaluate',
+      join(place.path, file),
+      '--genotype',
+      'DDSAS_cifar10',
+      '--data',
+      data,
+      '--threads',
+      '1',
+    ]
+    const text = await succeed([...args, '--out', join(place.path, 'csv'), '--json'])
+    const { top1Error, images } = score.parse(JSON.parse(text))
+    assert.deepEqual([top1Error, images], [wanted.top1Error, wanted.images], file)
+  }
 })
 
 const genotype = publishedGenotypes.DARTS_V1

@@ -1,8 +1,6 @@
 /**
  * Records which way each kink of a search went, and makes another search go the same way: what each ReLU let through and
  * which pixel each maximum took. Between kinks a search is smooth, so that two of them differ by rounding alone.
- *
- * It stands between the kernels' operators and the addon, as nothing else sees all of them.
  */
 import assert from 'node:assert/strict'
 import {
@@ -20,7 +18,8 @@ import {
   tidy,
   to,
 } from '../../src/torch/index.ts'
-import { type NativeValue, native } from '../../src/torch/native.ts'
+import type { NativeValue } from '../../src/torch/native.ts'
+import { type Arguments, given, intercept } from './intercept.ts'
 
 /** For a ReLU a mask for each part of its input, for a maximum the pixel of each window. */
 export interface Branch {
@@ -28,51 +27,7 @@ export interface Branch {
   readonly taken: readonly Tensor[]
 }
 
-type Arguments = readonly NativeValue[]
-/** Stands in for an operator; undefined: it shall run as ever. */
-type Handler = (operator: string, args: Arguments) => NativeValue
-
-const addon = native()
-const { call: callAddon, operator: findOperator } = addon
 const watched = /^ddsas::(separable|relu_pointwise|factorized_reduce|max_pool3)$/
-const names = new Map<number, string>()
-let handler: Handler | undefined
-
-addon.operator = (name) => {
-  const id = findOperator(name)
-  names.set(id, name)
-  return id
-}
-addon.call = (id, args) => {
-  const name = names.get(id) ?? ''
-  const current = handler
-  if (!current || !watched.test(name)) return callAddon(id, args)
-  // what a handler computes itself is not watched
-  handler = undefined
-  try {
-    return current(name, args) ?? callAddon(id, args)
-  } finally {
-    handler = current
-  }
-}
-
-function handling(by: Handler, body: () => void): void {
-  handler = by
-  try {
-    body()
-  } finally {
-    handler = undefined
-  }
-}
-
-const alias = addon.operator('aten::alias')
-
-/** A tensor that came as an argument, under a slot of its own. */
-function given(value: NativeValue): Tensor {
-  const slot = callAddon(alias, [value])
-  assert.ok(typeof slot === 'number')
-  return new Tensor(slot)
-}
 
 const listed = (value: NativeValue): Tensor[] => (Array.isArray(value) ? value.map(given) : [given(value)])
 
@@ -114,11 +69,15 @@ export function recordBranches(byKernel: boolean, body: () => void): Branch[] {
     const read = operator === 'ddsas::separable' ? [separable()] : listed(args[0])
     return read.map((x) => call('aten::gt.Scalar', x, 0))
   }
-  handling((operator, args) => {
-    const taken = noGrad(() => tidy(() => take(operator, args).map(keep)))
-    branches.push({ operator, taken })
-    return undefined
-  }, body)
+  intercept(
+    watched,
+    (operator, args) => {
+      const taken = noGrad(() => tidy(() => take(operator, args).map(keep)))
+      branches.push({ operator, taken })
+      return undefined
+    },
+    body,
+  )
   return branches
 }
 
@@ -153,12 +112,16 @@ function follow(operator: string, args: Arguments, taken: readonly Tensor[]): Te
 /** Runs `body`, which must call the same operators, along recorded branches. */
 export function followBranches(branches: readonly Branch[], body: () => void): void {
   let next = 0
-  handling((operator, args) => {
-    const branch = branches[next++]
-    assert.equal(branch?.operator, operator, 'the other search called other operators')
-    const { slot } = keep(follow(operator, args, branch.taken))
-    return operator === 'ddsas::max_pool3' ? slot : [slot, keep(Tensor.from(new Float64Array(0), [0])).slot]
-  }, body)
+  intercept(
+    watched,
+    (operator, args) => {
+      const branch = branches[next++]
+      assert.equal(branch?.operator, operator, 'the other search called other operators')
+      const { slot } = keep(follow(operator, args, branch.taken))
+      return operator === 'ddsas::max_pool3' ? slot : [slot, keep(Tensor.from(new Float64Array(0), [0])).slot]
+    },
+    body,
+  )
   assert.equal(next, branches.length)
 }
 

@@ -10,7 +10,7 @@ import type { Genotype } from '../../src/spaces/genotype.ts'
 import { parseGenotype } from '../../src/spaces/genotype-file.ts'
 import { Network } from '../../src/spaces/network.ts'
 import { isPublished, publishedGenotype, publishedGenotypes } from '../../src/spaces/published-genotypes.ts'
-import type { NetworkKind } from '../../src/spaces/stem.ts'
+import { type NetworkKind, networkKinds } from '../../src/spaces/stem.ts'
 import {
   channelsLast,
   type Dtype,
@@ -27,32 +27,54 @@ import {
 } from '../../src/torch/index.ts'
 import { networkLoss } from '../../src/train/network-step.ts'
 import { absent, assertClose, below, fixtures, readJson, shared, tensorOf } from './fixtures.ts'
+import { goldenDistances, withGoldenDistances } from './two-value-norm.ts'
 
 interface Manner {
   readonly dtype: Dtype
   readonly layout: (x: Tensor) => Tensor
   readonly run: (body: () => void) => void
   /** Largest difference of a gradient, as a part of its largest golden value. */
-  readonly gradients: number
+  readonly gradients: Readonly<Record<NetworkKind, number>>
+  /** How far the distances in a norm of two values, of up to 0.7, may lie from the golden ones: see two-value-norm.ts. */
+  readonly distances: number
 }
 
+const withKernels = (body: () => void) => body()
+
+/** Rounding as in the golden values, or less. */
+const exact = { gradients: { cifar: 1e-4, imagenet: 1e-4 }, distances: 2e-6 } as const
+
 /**
- * Logits and losses are held to 1e-4. The golden batch has two images, and the auxiliary head's last batch norm two
- * values a channel to normalise by: rounding comes back a thousand times larger in the gradients of the first cell
- * (multiplying the images by 1 + 1e-6 changes nothing in exact arithmetic, and those gradients by 7e-4 in float32).
+ * With channels last, libtorch 1.13 adds up the values of a channel for a batch norm one after the other in float32,
+ * with our kernels and without. Images after the first norm of the imagenet network, over 25,088 values, are off by 1e-6
+ * (in NCHW by 2e-7), and in the end the gradient of that norm's weight alone by more than 1e-4: by 1.2e-4 with ATen's
+ * operators, by 1.1e-4 with the kernels.
+ */
+const addedInARow = { gradients: { cifar: 1e-4, imagenet: 2e-4 }, distances: 1e-5 } as const
+
+/**
+ * All values are held to 1e-4, as the golden ones are given. Gradients of the cifar network pass a batch norm of two
+ * values, which magnifies the rounding that the golden ones were computed with to 5e-4. They are compared with the golden
+ * values put in that it normalises, which leaves 2e-5 in float64 and 3e-5 in float32. No kink is decided differently.
  */
 const manners: Readonly<Record<string, Manner>> = {
-  'float32, NCHW, ATen': { dtype: 'float32', layout: (x) => x, run: withoutKernels, gradients: 1e-3 },
-  'float64, channels last': {
-    dtype: 'float64',
+  'float32, NCHW, ATen': { dtype: 'float32', layout: (x) => x, run: withoutKernels, ...exact },
+  'float64, channels last': { dtype: 'float64', layout: channelsLast, run: withKernels, ...exact },
+  'float32, channels last, ATen': {
+    dtype: 'float32',
     layout: channelsLast,
-    run: (body) => body(),
-    gradients: 1e-3,
+    run: withoutKernels,
+    ...addedInARow,
   },
-  'float32, kernels': { dtype: 'float32', layout: channelsLast, run: (body) => body(), gradients: 4e-3 },
+  'float32, kernels': { dtype: 'float32', layout: channelsLast, run: withKernels, ...addedInARow },
 }
 
 setThreads(1)
+
+/** Of the auxiliary head's loss. */
+const auxiliaryWeight = 0.4
+
+type Golden = ReadonlyMap<string, Tensor>
 
 const metadataSchema = z.object({
   C: z.coerce.number(),
@@ -72,7 +94,22 @@ function checkGradients(
     assertClose(own[names.indexOf(name)] ?? null, wanted, `gradient of ${name}`, { tolerance })
 }
 
-function compare(kind: NetworkKind, { dtype, layout, gradients }: Manner): void {
+/** Loss of the golden batch and its gradients, in training mode. */
+function compareTraining(network: Network, golden: Golden, images: Tensor, tolerance: number): void {
+  const parameters = namedParameters(network)
+  setRequiresGrad([...parameters.values()], true)
+  const output = network.forward(images, { training: true })
+  assertClose(output.logits, tensorOf(golden, 'logits'), 'logits')
+  assertClose(output.auxiliary ?? null, tensorOf(golden, 'logits_aux'), 'logits of the auxiliary head')
+  const loss = networkLoss(output, tensorOf(golden, 'y'), { smoothing: 0, auxiliary: auxiliaryWeight })
+  const wanted = tensorOf(golden, 'loss').item()
+  assert.ok(Math.abs(loss.item() - wanted) < 1e-4 * wanted, `loss ${loss.item()}, golden ${wanted}`)
+  const own = grad(loss, [...parameters.values()])
+  checkGradients(own, [...parameters.keys()], below(golden, 'grad/'), tolerance)
+}
+
+function compare(kind: NetworkKind, manner: Manner): void {
+  const { dtype, layout } = manner
   const file = `network.${kind}.safetensors`
   const { tensors: golden, metadata } = decodeSafetensors(readFileSync(join(fixtures, file)), file)
   const { C: channels, layers: cells, classes, genotype: name } = metadataSchema.parse(metadata)
@@ -80,20 +117,11 @@ function compare(kind: NetworkKind, { dtype, layout, gradients }: Manner): void 
   const network = new Network(shape, { device: 'cpu', generator: new Generator(0), dtype })
   loadTensors(stateDict(network), below(golden, 'init/'), file)
   const images = layout(to(tensorOf(golden, 'x'), { dtype }))
-  const parameters = namedParameters(network)
-  setRequiresGrad([...parameters.values()], true)
-  const output = network.forward(images, { training: true })
-  assertClose(output.logits, tensorOf(golden, 'logits'), 'logits')
-  assertClose(output.auxiliary ?? null, tensorOf(golden, 'logits_aux'), 'logits of the auxiliary head')
-  const loss = networkLoss(output, tensorOf(golden, 'y'), { smoothing: 0, auxiliary: 0.4 })
-  const wanted = tensorOf(golden, 'loss').item()
-  assert.ok(Math.abs(loss.item() - wanted) < 1e-4 * wanted, `loss ${loss.item()}, golden ${wanted}`)
-  checkGradients(
-    grad(loss, [...parameters.values()]),
-    [...parameters.keys()],
-    below(golden, 'grad/'),
-    gradients,
-  )
+  const train = () => compareTraining(network, golden, images, manner.gradients[kind])
+  if (networkKinds[kind].auxiliary.lastNorm) {
+    const { furthest } = withGoldenDistances(goldenDistances(golden, auxiliaryWeight), train)
+    assert.ok(furthest <= manner.distances, `a distance is off by ${furthest}`)
+  } else train()
   const evaluated = noGrad(() => network.forward(images, { training: false }))
   assert.equal(evaluated.auxiliary, undefined)
   assertClose(evaluated.logits, tensorOf(golden, 'eval.logits'), 'logits in evaluation mode')

@@ -3,11 +3,14 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { z } from 'zod'
+import { DdsasError } from '../../src/errors.ts'
 import { readPytorchFile } from '../../src/export/pytorch-file.ts'
 import { withoutBatchCounters, writePytorchFile } from '../../src/export/pytorch-writer.ts'
 import { StoredTensor } from '../../src/export/stored-tensor.ts'
 import { Tensor, tidy, to } from '../../src/torch/index.ts'
+import { applyChanges, changes, survives } from '../unit/export/damage.ts'
 import { runPython, withoutPython } from '../unit/export/python.ts'
 import { assertRefuses, temporaryFolder } from '../unit/runs/temporary.ts'
 import { absent, below, fixtures, readTensors } from './fixtures.ts'
@@ -73,7 +76,12 @@ for zipped in (True, False):
     for protocol in (2, 3, 4):
         torch.save(state, f'state.{zipped}.{protocol}.pt', pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
     torch.save(checkpoint, f'checkpoint.{zipped}.pt', _use_new_zipfile_serialization=zipped)
+model = torch.nn.Sequential(torch.nn.Linear(2, 2))
+torch.save(torch.nn.DataParallel(model).state_dict(), 'parallel.pt')
+torch.save(torch.compile(model).state_dict(), 'compiled.pt')
+torch.save(torch.nn.DataParallel(torch.compile(model)).state_dict(), 'both.pt')
 torch.save(torch.nn.Linear(2, 2), 'module.pt')
+torch.save({'a': torch.zeros(2, dtype=torch.int16)}, 'short.pt')
 torch.save({'a': torch.zeros(2, dtype=torch.complex64)}, 'complex.pt')
 torch.jit.script(torch.nn.Linear(2, 2)).save('script.pt')
 `
@@ -106,9 +114,55 @@ test('fresh files of every format, protocol, element type and stride', {
       const history = [1.5, null, true, 2n ** 70n, 'x', [1, 2]]
       assert.deepEqual(plain, [7, [2, 3, 4], 'torch.float16', 'cpu', history])
     })
+  for (const name of ['parallel.pt', 'compiled.pt', 'both.pt'])
+    tidy(() => assert.deepEqual([...read(name).tensors.keys()], ['0.weight', '0.bias'], name))
+  assertRefuses(() => read('short.pt'), 'data', /torch\.ShortStorage/)
   assertRefuses(() => read('module.pt'), 'data', /torch\.nn\.modules\.linear\.Linear/, /state_dict/)
   assertRefuses(() => read('complex.pt'), 'data', /torch\.ComplexFloatStorage/)
   assertRefuses(() => read('script.pt'), 'data', /TorchScript/)
+})
+
+/** The bytes of all tensors, or undefined where the file is refused. */
+function contents(data: Uint8Array): Map<string, Uint8Array> | undefined {
+  return tidy(() => {
+    try {
+      const { tensors } = readPytorchFile(data, 'the.file')
+      return new Map([...tensors].map(([name, tensor]) => [name, tensor.bytes()]))
+    } catch (error) {
+      assert.ok(error instanceof DdsasError && error.kind === 'data', String(error))
+      return undefined
+    }
+  })
+}
+
+test('a damaged zip file of PyTorch is refused or holds the same tensors', { skip: absent }, () => {
+  const file = readFileSync(join(fixtures, 'pytorch-files/checkpoint.zip.pt'))
+  const wanted = contents(file)
+  assert.equal(wanted?.size, 2)
+  let sound = 0
+  fc.assert(
+    fc.property(changes, (list) => {
+      const found = contents(applyChanges(file, list))
+      if (found === undefined) return
+      assert.deepEqual(found, wanted)
+      sound += 1
+    }),
+    { numRuns: 1000 },
+  )
+  assert.ok(sound > 0)
+})
+
+test('damaged files of PyTorch, also without checksums, end soon and in bounds', {
+  skip: withoutPython('torch'),
+}, (t) => {
+  const folder = temporaryFolder(t)
+  runPython(writer, [], folder)
+  const names = ['state.True.2.pt', 'state.False.2.pt', 'state.False.4.pt', 'checkpoint.False.pt']
+  const files = names.map((name) => readFileSync(join(folder, name)))
+  fc.assert(
+    fc.property(fc.constantFrom(...files), changes, (data, list) => survives(applyChanges(data, list))),
+    { numRuns: 1000 },
+  )
 })
 
 /** Loads what we wrote as PyTorch does by default: weights only; also into a module, strictly. */

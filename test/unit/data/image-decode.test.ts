@@ -159,3 +159,33 @@ test('a box over four times the result is reduced while decoding, and still lies
     )
   assert.ok(meanDifference(pixels, expected) < 2, `${meanDifference(pixels, expected)}`)
 })
+
+test('what is transparent keeps its colours, whether the image is reduced or not', async (context) => {
+  const [width, height] = [600, 500]
+  const colours = picture(width, height)
+  const faded = Buffer.alloc(width * height * 4)
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    colours.copy(faded, 4 * pixel, 3 * pixel, 3 * pixel + 3)
+    faded[4 * pixel + 3] = pixel % width < 300 ? 0 : pixel % 256
+  }
+  const whole = { left: 0, top: 0, width, height }
+  const plan = planDecoding(whole, whole, 64, false)
+  assert.deepEqual(plan.reduced, { width: 300, height: 250 })
+  const opaque = await image(width, height).png().toBuffer()
+  const expected = await decodePlanned(opaque, plan)
+  const files = {
+    png: await sharp(faded, { raw: { width, height, channels: 4 } })
+      .png()
+      .toBuffer(),
+    webp: await sharp(faded, { raw: { width, height, channels: 4 } })
+      .webp({ lossless: true, exact: true })
+      .toBuffer(),
+  }
+  for (const [name, file] of Object.entries(files))
+    await context.test(name, async () => {
+      const { pixels } = await decodePlanned(file, plan)
+      assert.ok(meanDifference(pixels, expected.pixels) < 0.5)
+      const full = await decodePlanned(file, { region: whole, box: whole })
+      assert.ok(meanDifference(full.pixels, colours) < 0.5)
+    })
+})

@@ -15,6 +15,7 @@ import {
   int,
   legacyFile,
   pickle,
+  storage,
   tensor,
   text,
   tuple,
@@ -256,6 +257,50 @@ test('legacy files whose parts do not agree', () => {
   refuses(legacyFile(pickle(dict({ x: tensor({ shape: [2], strides: [1], view }) }))), /view beyond/)
   const two = dict({ a: tensor(matrix), b: tensor({ ...matrix, elements: 7 }) })
   refuses(legacyFile(pickle(two)), /two sizes/)
+})
+
+test('shapes that cannot be counted, without an element', () => {
+  const long = (value: number) => {
+    const digits = Buffer.alloc(8)
+    digits.writeBigInt64LE(BigInt(value))
+    return bytes(0x8a, 8, digits)
+  }
+  const shaped = (...shape: number[]) => {
+    const sizes = tuple(...shape.map(long))
+    const args = tuple(storage({}), int(0), sizes, sizes, 0x89, 'N')
+    return zipFile(pickle(dict({ x: bytes('ctorch._utils\n_rebuild_tensor_v2\n', args, 'R') })))
+  }
+  refuses(shaped(2 ** 40, 2 ** 40, 0), /a tensor of shape \[1099511627776,1099511627776,0\]/)
+  refuses(shaped(2 ** 52, 0), /a tensor of shape/)
+  assert.deepEqual(read(shaped(2 ** 20, 0)), { shape: [2 ** 20, 0], values: [] })
+})
+
+test('two keys of one name, of which one would be lost', () => {
+  const one = tensor({ shape: [1], strides: [1] })
+  const both = bytes('}(', text('1'), one, int(1), tensor(matrix), 'u')
+  refuses(zipFile(pickle(both)), /two of its keys have the same name/)
+  refuses(zipFile(pickle(dict({ state_dict: both }))), /two of its keys have the same name/)
+})
+
+test('a text longer than any name', () => {
+  const long = bytes('X', uint32(2 ** 24 + 1), Buffer.alloc(2 ** 24 + 1, 'a'))
+  refuses(
+    zipFile(pickle(dict({ x: tensor(matrix), note: long }))),
+    /the text at byte \d+ is 16777217 bytes long/,
+  )
+})
+
+test('names without the prefixes of wrappers, where all have them', () => {
+  const names = (...list: string[]) => {
+    const entries = Object.fromEntries(list.map((name) => [name, tensor(matrix)]))
+    const saved = zipFile(pickle(dict({ state_dict: dict(entries) })))
+    return tidy(() => [...readPytorchFile(saved, 'the.file').tensors.keys()])
+  }
+  assert.deepEqual(names('module.a', 'module.b'), ['a', 'b'])
+  assert.deepEqual(names('_orig_mod.a', '_orig_mod.b'), ['a', 'b'])
+  assert.deepEqual(names('module._orig_mod.a', 'module._orig_mod.b'), ['a', 'b'])
+  assert.deepEqual(names('module.a', 'b'), ['module.a', 'b'])
+  assert.deepEqual(names(`${'module.'.repeat(100_000)}a`).length, 1)
 })
 
 test('data that hold themselves, or one list a million times, end', () => {

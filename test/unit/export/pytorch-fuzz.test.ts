@@ -1,12 +1,9 @@
 /** Damaged and random PyTorch files: each is read or refused, soon and within the memory allowed. */
-import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { DdsasError } from '../../../src/errors.ts'
-import { readPytorchFile } from '../../../src/export/pytorch-file.ts'
 import { writePytorchFile } from '../../../src/export/pytorch-writer.ts'
-import { allowance } from '../../../src/export/zip-reader.ts'
-import { liveSlots, resetPeakMemory, Tensor, tensorMemory, tidy } from '../../../src/torch/index.ts'
+import { Tensor, tidy } from '../../../src/torch/index.ts'
+import { applyChanges, changes, survives } from './damage.ts'
 import { bytes, dict, int, legacyFile, pickle, tensor, text, zipFile } from './pickles.ts'
 
 const matrix = { shape: [2, 3], strides: [3, 1] }
@@ -18,57 +15,12 @@ const body = pickle(
   }),
 )
 
-const maxMilliseconds = 5_000
-
-/** Reads data; anything but success or our refusal fails, as does work out of proportion. */
-function survives(data: Uint8Array): void {
-  const slots = liveSlots()
-  resetPeakMemory()
-  const before = tensorMemory().live
-  const start = performance.now()
-  tidy(() => {
-    try {
-      readPytorchFile(data, 'the.file')
-    } catch (error) {
-      assert.ok(error instanceof DdsasError, error instanceof Error ? error.stack : String(error))
-      assert.equal(error.kind, 'data', error.message)
-    }
-  })
-  assert.equal(liveSlots(), slots)
-  assert.ok(tensorMemory().peak - before <= 2 * allowance(data.length))
-  assert.ok(performance.now() - start < maxMilliseconds)
-}
-
-const change = fc.record({
-  kind: fc.constantFrom('flip', 'set', 'cut', 'insert', 'remove'),
-  at: fc.nat(10_000),
-  value: fc.nat(255),
-})
-
-function apply(
-  data: Uint8Array,
-  changes: readonly { kind: string; at: number; value: number }[],
-): Uint8Array {
-  return changes.reduce<Uint8Array>((current, { kind, at, value }) => {
-    const index = at % Math.max(1, current.length)
-    const copy = Buffer.from(current)
-    if (kind === 'flip') copy[index] ^= 1 << (value % 8)
-    if (kind === 'set') copy[index] = value
-    if (kind === 'cut') return copy.subarray(0, index)
-    if (kind === 'insert')
-      return Buffer.concat([copy.subarray(0, index), Buffer.of(value), copy.subarray(index)])
-    if (kind === 'remove') return Buffer.concat([copy.subarray(0, index), copy.subarray(index + 1)])
-    return copy
-  }, data)
-}
-
-const changes = fc.array(change, { minLength: 1, maxLength: 4 })
 const written = tidy(() => writePytorchFile([['norm.running_var', Tensor.from(new Float32Array(4), [4])]]))
 
 test('files with changed, missing and added bytes', () => {
   const files = fc.constantFrom(zipFile(body), legacyFile(body), written)
   fc.assert(
-    fc.property(files, changes, (data, list) => survives(apply(data, list))),
+    fc.property(files, changes, (data, list) => survives(applyChanges(data, list))),
     { numRuns: 1500 },
   )
 })
@@ -76,7 +28,7 @@ test('files with changed, missing and added bytes', () => {
 test('pickles that are changed, in files whose checksums agree', () => {
   fc.assert(
     fc.property(changes, fc.boolean(), (list, legacy) => {
-      const changed = apply(body, list)
+      const changed = applyChanges(body, list)
       survives(legacy ? legacyFile(changed) : zipFile(changed))
     }),
     { numRuns: 1500 },

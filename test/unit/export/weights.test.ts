@@ -73,5 +73,8 @@ test('weights that are of no network of cells', () => {
     assertRefuses(tell([stem, ['classifier.weight', ones(7, 4)]]), 'input', /no weights of/)
     const cell: [string, Tensor] = ['cells.0.preprocess0.op.1.weight', ones(1)]
     assertRefuses(tell([['stem.0.weight', ones(13, 3, 3, 3)], cell]), 'input', /no weights of/)
+    const far: [string, Tensor] = ['cells.9999.preprocess0.op.1.weight', ones(1)]
+    const classifier: [string, Tensor] = ['classifier.weight', ones(7, 4)]
+    assert.equal(tell([stem, cell, far, classifier])().cells, 1)
   })
 })

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { disposeModule, namedParameters, stateDict } from '../../../src/nn/index.ts'
 import { checkImageSide, describeNetwork } from '../../../src/spaces/describe.ts'
 import { drawDrops } from '../../../src/spaces/drop-path.ts'
-import { Network, type NetworkShape } from '../../../src/spaces/network.ts'
+import { checkWeights, Network, type NetworkShape } from '../../../src/spaces/network.ts'
 import { publishedGenotype, publishedGenotypes } from '../../../src/spaces/published-genotypes.ts'
 import {
   channelsLast,
@@ -105,6 +105,24 @@ test('a pass leaves no tensor behind, with gradients and without', () => {
   assert.equal(liveSlots(), slots)
   disposeModule(network)
   assert.equal(liveSlots(), slots - stateDict(network).size)
+})
+
+test('a description leaves no tensor behind, also one that is refused', () => {
+  const slots = liveSlots()
+  describeNetwork(shape)
+  assertRefuses(() => describeNetwork(shape, 30), 'input', /multiple of 4/)
+  assert.equal(liveSlots(), slots)
+})
+
+test('weights of another network are told before anything of it takes memory', () => {
+  tidy(() => {
+    const weights = stateDict(build())
+    checkWeights(shape, weights, 'f')
+    const slots = liveSlots()
+    const huge = { ...shape, channels: 2 ** 20 }
+    assertRefuses(() => checkWeights(huge, weights, 'f'), 'checkpoint', /^f holds other weights: 'stem/)
+    assert.equal(liveSlots(), slots)
+  })
 })
 
 test('other image sizes, as long as the reductions can halve them and the head has room', () => {

@@ -6,8 +6,9 @@ import { disposeModule, type Maker, namedBuffers, namedParameters, stateDict } f
 import { sampleSubspace } from '../../../src/search/subspace.ts'
 import { darts } from '../../../src/spaces/darts.ts'
 import { type CellType, cellTypes } from '../../../src/spaces/genotype.ts'
+import { reductionCells } from '../../../src/spaces/layout.ts'
 import { maskTensor, mixingWeights } from '../../../src/spaces/mixing-weights.ts'
-import { reductionCells, Supernet } from '../../../src/spaces/supernet.ts'
+import { Supernet } from '../../../src/spaces/supernet.ts'
 import {
   channelsLast,
   crossEntropy,

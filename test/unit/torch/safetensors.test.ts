@@ -6,6 +6,7 @@ import {
   type Dtype,
   decodeSafetensors,
   dtypes,
+  elementBytes,
   encodeSafetensors,
   liveSlots,
   Tensor,
@@ -49,19 +50,8 @@ const texts = fc.dictionary(
   { noNullPrototype: true },
 )
 
-const bytesPerElement: Record<Dtype, number> = {
-  uint8: 1,
-  int32: 4,
-  int64: 8,
-  float16: 2,
-  float32: 4,
-  float64: 8,
-  bool: 1,
-  bfloat16: 2,
-}
-
 function make({ dtype, shape }: Held, seed: number): Tensor {
-  const count = shape.reduce((product, length) => product * length, bytesPerElement[dtype])
+  const count = shape.reduce((product, length) => product * length, elementBytes[dtype])
   const bytes = Uint8Array.from({ length: count }, (_, i) => (seed + 53 * i) % (dtype === 'bool' ? 2 : 256))
   return Tensor.from(bytes, shape, dtype)
 }
@@ -258,6 +248,18 @@ test('a refused file leaves no tensor behind', () => {
   const header = { good: entry('U8', [1], [0, 1]), bad: 7 }
   assertRefuses(() => decodeSafetensors(file(header, new Uint8Array(1)), 'x'), 'data', /'bad'/)
   assert.equal(liveSlots(), before)
+})
+
+test('a truth value other than 0 and 1 is refused, and leaves no tensor behind', () => {
+  const before = liveSlots()
+  const header = { first: entry('U8', [1], [0, 1]), flags: entry('BOOL', [2], [1, 3]) }
+  const decode = (...body: number[]) => decodeSafetensors(file(header, Uint8Array.from(body)), 'x')
+  assertRefuses(() => decode(9, 1, 2), 'data', /'flags' has a truth value that is neither 0 nor 1/)
+  assert.equal(liveSlots(), before)
+  assert.equal(
+    tidy(() => decode(9, 1, 0).tensors.size),
+    2,
+  )
 })
 
 test('tensors that share bytes, and bytes of no tensor, are refused as the format asks', () => {
