@@ -29,6 +29,11 @@ inline at::Tensor empty_images(const at::Tensor& x, int64_t channels, int64_t he
   return at::empty({x.size(0), channels, height, width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
 }
 
+/// Image i of a batch in channels last; null for one before the first.
+inline const float* image_of(const at::Tensor& x, int64_t i) {
+  return i < 0 ? nullptr : x.data_ptr<float>() + i * (x.numel() / x.size(0));
+}
+
 /// Zeros as the vector kernels want them: a load across two cache lines takes twice the time.
 class Scratch {
  public:
@@ -46,15 +51,25 @@ class Scratch {
   float* data_;
 };
 
-/// Calls body(image, scratch) for every image, in parallel; scratch is a thread's own, zero before its first image. A
-/// thread takes the next image when it is done with one: with a share fixed before, all would wait for the slowest.
+/// Calls body(image, next, scratch) for every image, in parallel; next is the image that the thread does after it, or -1;
+/// scratch is a thread's own, zero before its first image. A thread takes an image when it begins with the one before:
+/// with a share fixed for each, all would wait for the slowest.
 template <typename Body>
-void for_each_image(int64_t images, int64_t scratch_floats, Body body) {
-  std::atomic<int64_t> next{0};
+void for_each_image_and_next(int64_t images, int64_t scratch_floats, Body body) {
+  std::atomic<int64_t> untaken{0};
   at::parallel_for(0, std::min<int64_t>(images, at::get_num_threads()), 1, [&](int64_t, int64_t) {
     const Scratch scratch(scratch_floats);
-    for (int64_t image = next++; image < images; image = next++) body(image, scratch.data());
+    for (int64_t image = untaken++, next; image < images; image = next) {
+      next = untaken++;
+      body(image, next < images ? next : -1, scratch.data());
+    }
   });
+}
+
+/// The same for a body(image, scratch) that does not look ahead.
+template <typename Body>
+void for_each_image(int64_t images, int64_t scratch_floats, Body body) {
+  for_each_image_and_next(images, scratch_floats, [&](int64_t image, int64_t, float* scratch) { body(image, scratch); });
 }
 
 }  // namespace ddsas

@@ -45,9 +45,9 @@ Pointwise call_of(const Reading& reading, const at::Tensor& x, int64_t channel, 
           reading.weight.size(1), reading.transposed.data_ptr<float>() + channel * outputs, y_stride};
 }
 
-int64_t scratch_of(at::TensorList xs) {
+int64_t scratch_of(const std::vector<Reading>& readings, at::TensorList xs) {
   int64_t largest = 0;
-  for (const auto& x : xs) largest = std::max(largest, x.numel() / x.size(0));
+  for (const auto& x : xs) largest = std::max(largest, kernels().pointwise_scratch(call_of(readings[0], x, 0, 0)));
   return largest;
 }
 
@@ -82,13 +82,16 @@ at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& reading
   auto y = empty_images(xs[0], outputs, xs[0].size(2) / step, xs[0].size(3) / step);
   const auto extent = extent_of(y);
   MomentParts parts(extent);
-  for_each_image(extent.images, scratch_of(xs), [&](int64_t image, float* scratch) {
+  const auto parts_of = static_cast<size_t>(xs.size());
+  for_each_image_and_next(extent.images, scratch_of(readings, xs), [&](int64_t image, int64_t next, float* scratch) {
     float* to = y.data_ptr<float>() + image * extent.channels * extent.pixels;
     for (const auto& reading : readings) {
       int64_t channel = 0;
-      for (const auto& x : xs) {
-        const float* from = x.data_ptr<float>() + image * (x.numel() / x.size(0));
-        kernels().pointwise_forward(call_of(reading, x, channel, outputs), from, channel > 0, to + reading.first, scratch);
+      for (size_t part = 0; part < parts_of; ++part) {
+        const auto& x = xs[part];
+        const float* soon = part + 1 < parts_of ? image_of(xs[part + 1], image) : image_of(xs[0], next);
+        kernels().pointwise_forward(call_of(reading, x, channel, outputs), image_of(x, image), soon, channel > 0,
+                                    to + reading.first, scratch);
         channel += x.size(1);
       }
     }
@@ -101,18 +104,20 @@ at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& reading
 /// The gradient of one part of x, and adds that of its columns of each weight to `dweights` (empty: not wanted).
 at::Tensor backward_part(const at::Tensor& x, int64_t channel, const std::vector<Reading>& readings, const at::Tensor& dy,
                          bool wants_x, std::vector<variable_list>& dweights) {
-  const int64_t images = x.size(0), size = x.numel() / images, out_size = dy.numel() / images;
+  const int64_t images = x.size(0), size = x.numel() / images;
   auto dx = wants_x ? empty_images(x, x.size(1), x.size(2), x.size(3)) : at::Tensor();
   if (wants_x && readings[0].step > 1) dx.zero_();
   for (size_t i = 0; i < readings.size(); ++i) {
     const auto call = call_of(readings[i], x, channel, dy.size(1));
     const int64_t weights = call.outputs * call.channels;
     auto parts = dweights.empty() ? at::Tensor() : at::empty({images, call.outputs, call.channels}, x.options());
-    for_each_image(images, kernels().pointwise_scratch(call), [&](int64_t image, float* scratch) {
+    const auto upstream = [&](int64_t image) {
+      return image < 0 ? Upstream{} : Upstream{image_of(x, image), image_of(dy, image) + readings[i].first};
+    };
+    for_each_image_and_next(images, kernels().pointwise_scratch(call), [&](int64_t image, int64_t next, float* scratch) {
       float* to = wants_x ? dx.data_ptr<float>() + image * size : nullptr;
       float* own = parts.defined() ? parts.data_ptr<float>() + image * weights : nullptr;
-      const float* upstream = dy.data_ptr<float>() + image * out_size + readings[i].first;
-      kernels().pointwise_backward(call, x.data_ptr<float>() + image * size, upstream, to, own, scratch);
+      kernels().pointwise_backward(call, upstream(image), upstream(next), to, own, scratch);
     });
     if (parts.defined()) dweights[i].push_back(parts.sum(0));
   }

@@ -61,7 +61,7 @@ struct Call {
     kernel = {window, pointwise.size(0), data(scale), data(shift), data(taps), data(pointwise), data(transposed)};
   }
 
-  const float* image(int64_t i) const { return x.data_ptr<float>() + i * (x.numel() / x.size(0)); }
+  const float* image(int64_t i) const { return image_of(x, i); }
 };
 
 /// y and its moments.
@@ -71,9 +71,10 @@ std::pair<at::Tensor, at::Tensor> forward_images(const Call& call) {
   const auto extent = extent_of(y);
   MomentParts parts(extent);
   float* to = y.data_ptr<float>();
-  for_each_image(extent.images, kernels().separable_scratch(call.kernel), [&](int64_t image, float* scratch) {
+  const int64_t room = kernels().separable_scratch(call.kernel);
+  for_each_image_and_next(extent.images, room, [&](int64_t image, int64_t next, float* scratch) {
     float* own = to + image * extent.channels * extent.pixels;
-    kernels().separable_forward(call.kernel, call.image(image), own, scratch);
+    kernels().separable_forward(call.kernel, call.image(image), call.image(next), own, scratch);
     parts.add(image, own);
   });
   return {y, parts.combine(to)};
@@ -129,11 +130,12 @@ variable_list backward_images(const Call& call, const at::Tensor& dy, Wanted wan
   const Parts sums(wanted.x && normed, images, {2, channels});
   const Parts spatial(wanted.spatial, images, {window.size * window.size, channels});
   const Parts pointwise(wanted.pointwise, images, {call.kernel.outputs, channels});
-  const int64_t in_size = call.x.numel() / images, out_size = dy.numel() / images;
-  for_each_image(images, kernels().separable_scratch(call.kernel), [&](int64_t image, float* scratch) {
+  const int64_t in_size = call.x.numel() / images, room = kernels().separable_scratch(call.kernel);
+  const auto upstream = [&](int64_t image) { return Upstream{call.image(image), image_of(dy, image)}; };
+  for_each_image_and_next(images, room, [&](int64_t image, int64_t next, float* scratch) {
     float* own = wanted.x ? dx.data_ptr<float>() + image * in_size : nullptr;
     const SeparableGradient to{own, sums.of(image), spatial.of(image), pointwise.of(image)};
-    kernels().separable_backward(call.kernel, call.image(image), dy.data_ptr<float>() + image * out_size, to, scratch);
+    kernels().separable_backward(call.kernel, upstream(image), upstream(next), to, scratch);
   });
   if (wanted.x && normed) through_norm(call, sums.sum(), wanted.by_batch, dx);
   auto dspatial = spatial.sum(), dpointwise = pointwise.sum();

@@ -49,6 +49,11 @@ struct SeparableGradient {
   float* dpointwise;  // [outputs, channels]
 };
 
+/// What one image's gradients are computed from.
+struct Upstream {
+  const float *x, *dy;
+};
+
 /// A 1x1 convolution of relu(x), of every `step`-th pixel from `offset` on in both directions.
 struct Pointwise {
   int64_t channels, outputs;
@@ -70,18 +75,18 @@ struct Kernels {
   int64_t (*separable_scratch)(const Separable&);
   int64_t (*pointwise_scratch)(const Pointwise&);
 
+  // `next`: what the thread works on after this image, brought to the cache meanwhile; null where there is nothing more.
+
   /// y [out pixels, outputs] = pointwise(depthwise(relu(norm(x)))).
-  void (*separable_forward)(const Separable&, const float* x, float* y, float* scratch);
+  void (*separable_forward)(const Separable&, const float* x, const float* next_x, float* y, float* scratch);
   /// This image's part of all gradients; those whose pointer is null are left out.
-  void (*separable_backward)(const Separable&, const float* x, const float* dy, const SeparableGradient&,
-                             float* scratch);
+  void (*separable_backward)(const Separable&, Upstream now, Upstream next, const SeparableGradient&, float* scratch);
 
   /// y [pixels, outputs] = relu(x) x weight, plus y where `add`.
-  void (*pointwise_forward)(const Pointwise&, const float* x, bool add, float* y, float* scratch);
+  void (*pointwise_forward)(const Pointwise&, const float* x, const float* next_x, bool add, float* y, float* scratch);
   /// dx = gradient through the ReLU of the pixels that are read, others are left as they are; dweight [outputs, channels]
   /// = this image's part. Null: left out.
-  void (*pointwise_backward)(const Pointwise&, const float* x, const float* dy, float* dx, float* dweight,
-                             float* scratch);
+  void (*pointwise_backward)(const Pointwise&, Upstream now, Upstream next, float* dx, float* dweight, float* scratch);
 
   /// y = 3x3 maximum over the pixels of the image; choice: which of the nine, first of equals.
   void (*max_pool_forward)(const Window&, const float* x, float* y, uint8_t* choice, float* scratch);

@@ -69,18 +69,31 @@ inline auto dense(float* data, int64_t stride) {
   return [=](auto width, int64_t c) { return Target{data + c, stride, width()}; };
 }
 
-template <int W, int R, int B>
-inline void outer_block(const float* left, int64_t left_stride, const float* right, int64_t right_stride, int64_t rows,
-                        float* to, int64_t to_stride) {
+/// Pixels of an image, or those of them that are read.
+struct Pixels {
+  const float* data;
+  int64_t rows, columns;
+  int64_t row_stride, stride;
+};
+
+template <bool Rectify, int W, int R, int B>
+inline void outer_block(Rows left, const Pixels& right, float* to, int64_t to_stride) {
   Pack<W> sums[R][B] = {};
-  for (int64_t p = 0; p < rows; ++p) {
-    Pack<W> values[B];
+  const float* values = left.data;
+  for (int64_t row = 0; row < right.rows; ++row) {
+    const float* pixel = right.data + row * right.row_stride;
+    for (int64_t column = 0; column < right.columns; ++column, pixel += right.stride, values += left.stride) {
+      Pack<W> packs[B];
 #pragma GCC unroll 2
-    for (int b = 0; b < B; ++b) values[b] = load<W>(right + p * right_stride + b * W);
+      for (int b = 0; b < B; ++b) {
+        packs[b] = load<W>(pixel + b * W);
+        if constexpr (Rectify) packs[b] = rectify<W>(packs[b]);
+      }
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r)
+      for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
-      for (int b = 0; b < B; ++b) sums[r][b] += values[b] * left[p * left_stride + r];
+        for (int b = 0; b < B; ++b) sums[r][b] += packs[b] * values[r];
+    }
   }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
@@ -88,15 +101,17 @@ inline void outer_block(const float* left, int64_t left_stride, const float* rig
     for (int b = 0; b < B; ++b) store<W>(to + r * to_stride + b * W, sums[r][b]);
 }
 
-/// to [m, n] = left [rows, m] transposed x right [rows, n]; rows of `to` lie `to_stride` apart.
-inline void outer(Rows left, int64_t m, Rows right, int64_t n, int64_t rows, float* to, int64_t to_stride) {
+/// to [m, n] = left [pixels, m] transposed x right [pixels, n], or relu(right); rows of `to` lie `to_stride` apart.
+template <bool Rectify>
+inline void outer(Rows left, int64_t m, Pixels right, int64_t n, float* to, int64_t to_stride) {
+  const float* const first = right.data;
   for_channel_blocks<2>(n, [&](auto width, auto packs, int64_t c) {
+    right.data = first + c;
     int64_t r = 0;
     const auto blocks = [&](auto count) {
       constexpr int R = count();
       for (; r + R <= m; r += R)
-        outer_block<width(), R, packs()>(left.data + r, left.stride, right.data + c, right.stride, rows,
-                                         to + r * to_stride + c, to_stride);
+        outer_block<Rectify, width(), R, packs()>({left.data + r, left.stride}, right, to + r * to_stride + c, to_stride);
     };
     if constexpr (DDSAS_REGISTERS >= 32 && packs() == 1) blocks(std::integral_constant<int, 16>{});
     if constexpr (DDSAS_REGISTERS >= 32) blocks(std::integral_constant<int, 8>{});

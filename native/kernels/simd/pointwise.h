@@ -1,27 +1,27 @@
-// A 1x1 convolution of relu(x), of every pixel or of every second one in both directions.
+// A 1x1 convolution of relu(x), of every pixel or of every second one in both directions; row by row, in the nearest cache.
 #pragma once
 
-#include "multiply.h"
+#include "ahead.h"
 #include "kernels.h"
+#include "multiply.h"
 
 namespace ddsas {
 namespace DDSAS_INSTRUCTIONS {
 
-inline int64_t pointwise_scratch(const Pointwise& p) { return p.channels * p.rows * p.columns; }
+inline int64_t pointwise_scratch(const Pointwise& p) { return p.channels * p.columns; }
 
-/// Calls body(pixel of the output, pixel of the input) for all that the convolution reads.
-template <typename Body>
-inline void for_each_pixel(const Pointwise& p, Body body) {
-  for (int64_t row = 0; row < p.rows; ++row)
-    for (int64_t column = 0; column < p.columns; ++column)
-      body(row * p.columns + column, (row * p.step + p.offset) * p.width + column * p.step + p.offset);
+inline int64_t in_floats(const Pointwise& p) { return p.rows * p.step * p.width * p.channels; }
+
+/// The first pixel of the input that a row of the output reads.
+inline int64_t first_of(const Pointwise& p, int64_t row) {
+  return ((row * p.step + p.offset) * p.width + p.offset) * p.channels;
 }
 
 inline void gather_rectified(const Pointwise& p, const float* x, float* to) {
   for_channel_blocks(p.channels, [&](auto width, int64_t c) {
-    for_each_pixel(p, [&](int64_t out, int64_t in) {
-      store<width()>(to + out * p.channels + c, rectify<width()>(load<width()>(x + in * p.channels + c)));
-    });
+    for (int64_t column = 0; column < p.columns; ++column)
+      store<width()>(to + column * p.channels + c,
+                     rectify<width()>(load<width()>(x + column * p.step * p.channels + c)));
   });
 }
 
@@ -29,36 +29,50 @@ inline void gather_rectified(const Pointwise& p, const float* x, float* to) {
 inline void scatter_masked(const Pointwise& p, const float* x, const float* from, float* dx) {
   for_channel_blocks(p.channels, [&](auto width, int64_t c) {
     constexpr int W = width();
-    for_each_pixel(p, [&](int64_t out, int64_t in) {
-      const int64_t at = in * p.channels + c;
-      store<W>(dx + at, load<W>(x + at) <= 0 ? Pack<W>{} : load<W>(from + out * p.channels + c));
-    });
+    for (int64_t column = 0; column < p.columns; ++column) {
+      const int64_t at = column * p.step * p.channels + c;
+      store<W>(dx + at, load<W>(x + at) <= 0 ? Pack<W>{} : load<W>(from + column * p.channels + c));
+    }
   });
 }
 
-inline void pointwise_forward(const Pointwise& p, const float* x, bool add, float* y, float* scratch) {
-  gather_rectified(p, x, scratch);
-  const auto product = [&](auto adds) {
-    multiply<adds()>({scratch, p.channels}, p.rows * p.columns, p.channels, {p.transposed, p.outputs}, p.outputs,
-                     dense(y, p.y_stride));
-  };
-  if (add)
-    product(std::true_type{});
-  else
-    product(std::false_type{});
+template <bool Add>
+inline void pointwise_rows(const Pointwise& p, const float* x, const float* next_x, float* y, float* scratch) {
+  Ahead ahead(p.rows);
+  ahead.add(next_x, in_floats(p));
+  for (int64_t row = 0; row < p.rows; ++row) {
+    ahead.step();
+    gather_rectified(p, x + first_of(p, row), scratch);
+    multiply<Add>({scratch, p.channels}, p.columns, p.channels, {p.transposed, p.outputs}, p.outputs,
+                  dense(y + row * p.columns * p.y_stride, p.y_stride));
+  }
 }
 
-inline void pointwise_backward(const Pointwise& p, const float* x, const float* dy, float* dx, float* dweight,
+inline void pointwise_forward(const Pointwise& p, const float* x, const float* next_x, bool add, float* y,
+                              float* scratch) {
+  if (add)
+    pointwise_rows<true>(p, x, next_x, y, scratch);
+  else
+    pointwise_rows<false>(p, x, next_x, y, scratch);
+}
+
+inline void pointwise_backward(const Pointwise& p, Upstream now, Upstream next, float* dx, float* dweight,
                                float* scratch) {
-  const int64_t pixels = p.rows * p.columns;
   if (dweight != nullptr) {
-    gather_rectified(p, x, scratch);
-    outer({dy, p.y_stride}, p.outputs, {scratch, p.channels}, p.channels, pixels, dweight, p.channels);
+    const int64_t line = p.step * p.width * p.channels;
+    outer<true>({now.dy, p.y_stride}, p.outputs,
+                {now.x + first_of(p, 0), p.rows, p.columns, line, p.step * p.channels}, p.channels, dweight, p.channels);
   }
   if (dx == nullptr) return;
-  multiply<false>({dy, p.y_stride}, pixels, p.outputs, {p.weight, p.weight_stride}, p.channels,
-                  dense(scratch, p.channels));
-  scatter_masked(p, x, scratch, dx);
+  Ahead ahead(p.rows);
+  ahead.add(next.x, in_floats(p));
+  ahead.add(next.dy, p.rows * p.columns * p.y_stride);
+  for (int64_t row = 0; row < p.rows; ++row) {
+    ahead.step();
+    multiply<false>({now.dy + row * p.columns * p.y_stride, p.y_stride}, p.columns, p.outputs,
+                    {p.weight, p.weight_stride}, p.channels, dense(scratch, p.channels));
+    scatter_masked(p, now.x + first_of(p, row), scratch, dx + first_of(p, row));
+  }
 }
 
 }  // namespace DDSAS_INSTRUCTIONS

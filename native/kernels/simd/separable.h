@@ -40,24 +40,25 @@ inline void pad_rectified(const Separable& s, int64_t c, const float* x, float* 
 
 /// Depthwise convolution of one block of channels of relu(norm(x)); pixels of `to` lie `stride` apart.
 template <int W, int K, int D, int S>
-inline void spatial_block(const Separable& s, int64_t c, const float* padded, float* to, int64_t stride) {
+inline void spatial_block(const Separable& s, int64_t c, const float* padded, Ahead& ahead, float* to, int64_t stride) {
   const Taps<W, K> taps(s, c);
   const int64_t columns = s.window.out_width();
   correlate<W, K, D, S>(
       padded, padded_width(s.window), s.window.out_height(), columns, [&](int k) { return taps.values[k]; },
-      [&](int64_t row, int64_t column, Pack<W> sum) { store<W>(to + (row * columns + column) * stride, sum); });
+      ahead, [&](int64_t row, int64_t column, Pack<W> sum) { store<W>(to + (row * columns + column) * stride, sum); });
 }
 
 /// dz: a correlation of the depthwise result's gradient with the weights turned around, where the ReLU let z through.
 template <int W, int K, int D>
-inline void input_block(const Separable& s, int64_t c, const float* x, const float* padded, float* dz, float* sums) {
+inline void input_block(const Separable& s, int64_t c, const float* x, const float* padded, Ahead& ahead, float* dz,
+                        float* sums) {
   const Window& window = s.window;
   const Taps<W, K> taps(s, c);
   const Normalise<W> normalise(s, c);
   Pack<W> total{}, dot{};
   correlate<W, K, D, 1>(
       padded, padded_width(window), window.height, window.width, [&](int k) { return taps.values[K * K - 1 - k]; },
-      [&](int64_t row, int64_t column, Pack<W> sum) {
+      ahead, [&](int64_t row, int64_t column, Pack<W> sum) {
         const int64_t at = (row * window.width + column) * window.channels + c;
         const Pack<W> z = normalise(load<W>(x + at));
         const Pack<W> gradient = z <= 0 ? Pack<W>{} : sum;
@@ -134,15 +135,20 @@ inline int64_t separable_scratch(const Separable& s) {
   return window_scratch(s.window) + (padded_pixels(s.window) + out_pixels(s.window)) * s.window.channels;
 }
 
-inline void separable_forward(const Separable& s, const float* x, float* y, float* scratch) {
+inline int64_t in_floats(const Separable& s) { return s.window.height * s.window.width * s.window.channels; }
+
+inline void separable_forward(const Separable& s, const float* x, const float* next_x, float* y, float* scratch) {
   const Window& window = s.window;
+  Ahead ahead(channel_blocks(window.channels) * window.out_height());
+  ahead.add(next_x, in_floats(s));
+  ahead.add(y, out_pixels(window) * s.outputs);
   const auto [block, gradient, result] = SeparableScratch(s, scratch);
   (void)gradient;
   with_window(window, [&, block = block, result = result](auto size, auto dilation, auto stride) {
     for_channel_blocks(window.channels, [&](auto width, int64_t c) {
       float* const padded = padded_block<width()>(window, block);
       pad_rectified<width()>(s, c, x, padded);
-      spatial_block<width(), size(), dilation(), stride()>(s, c, padded, result + c, window.channels);
+      spatial_block<width(), size(), dilation(), stride()>(s, c, padded, ahead, result + c, window.channels);
     });
   });
   multiply<false>({result, window.channels}, out_pixels(window), window.channels, {s.transposed, s.outputs}, s.outputs,
@@ -162,24 +168,30 @@ inline void spread_gradient(const Separable& s, const float* dy, float* padded) 
   }
 }
 
-inline void separable_backward(const Separable& s, const float* x, const float* dy, const SeparableGradient& to,
+inline void separable_backward(const Separable& s, Upstream now, Upstream next, const SeparableGradient& to,
                                float* scratch) {
+  const auto [x, dy] = now;
   const Window& window = s.window;
   const int64_t channels = window.channels, pixels = out_pixels(window);
   const SeparableScratch room(s, scratch);
+  Ahead ahead(channel_blocks(channels) *
+              ((to.dpointwise != nullptr ? window.out_height() : 0) + (to.dz != nullptr ? window.height : 0)));
+  ahead.add(next.x, in_floats(s));
+  ahead.add(next.dy, pixels * s.outputs);
+  ahead.add(to.dz, in_floats(s));
   if (to.dz != nullptr || to.dspatial != nullptr) spread_gradient(s, dy, room.gradient);
-  with_window(window, [&](auto size, auto dilation, auto stride) {
+  with_window(window, [&, x = x, dy = dy](auto size, auto dilation, auto stride) {
     for_channel_blocks(channels, [&](auto width, int64_t c) {
       constexpr int W = width(), K = size(), D = dilation(), S = stride();
       const float* upstream = room.gradient + c * padded_pixels(window);
       float* const block = padded_block<W>(window, room.block);
       if (to.dpointwise != nullptr || to.dspatial != nullptr) pad_rectified<W>(s, c, x, block);
       if (to.dpointwise != nullptr) {
-        spatial_block<W, K, D, S>(s, c, block, room.result, W);
-        outer({dy, s.outputs}, s.outputs, {room.result, W}, W, pixels, to.dpointwise + c, channels);
+        spatial_block<W, K, D, S>(s, c, block, ahead, room.result, W);
+        outer<false>({dy, s.outputs}, s.outputs, {room.result, 1, pixels, 0, W}, W, to.dpointwise + c, channels);
       }
       if (to.dspatial != nullptr) weight_block<W, K, D, S>(window, block, upstream, to.dspatial + c);
-      if (to.dz != nullptr) input_block<W, K, D>(s, c, x, upstream, to.dz, to.sums);
+      if (to.dz != nullptr) input_block<W, K, D>(s, c, x, upstream, ahead, to.dz, to.sums);
     });
   });
 }

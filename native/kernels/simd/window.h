@@ -1,6 +1,7 @@
 // What all window kernels share: an image block with a border around it, and the correlation of weights with it.
 #pragma once
 
+#include "ahead.h"
 #include "kernels.h"
 #include "pack.h"
 
@@ -82,12 +83,15 @@ inline void correlate_row(const float* corner, int64_t line, int64_t columns, We
   tiles(std::integral_constant<int, 1>{});
 }
 
-/// write(row, column, sum over the window of weight x padded image) for every output.
+/// write(row, column, sum over the window of weight x padded image) for every output; a step ahead for every row.
 template <int W, int K, int D, int S, typename Weights, typename Write>
-inline void correlate(const float* padded, int64_t line, int64_t rows, int64_t columns, Weights weights, Write write) {
-  for (int64_t row = 0; row < rows; ++row)
+inline void correlate(const float* padded, int64_t line, int64_t rows, int64_t columns, Weights weights, Ahead& ahead,
+                      Write write) {
+  for (int64_t row = 0; row < rows; ++row) {
+    ahead.step();
     correlate_row<W, K, D, S>(padded + row * S * line * W, line, columns, weights,
                               [&](int64_t column, Pack<W> sum) { write(row, column, sum); });
+  }
 }
 
 }  // namespace DDSAS_INSTRUCTIONS
