@@ -18,6 +18,8 @@ export interface WeightsToEvaluate {
   /** Folder with the data set. */
   readonly data: string
   readonly device: string
+  /** Of the images that the weights were trained on, where known: those of a folder must be the same. */
+  readonly classNames?: readonly string[] | undefined
 }
 
 export interface WeightsEvaluation extends NetworkEvaluation {
@@ -27,18 +29,14 @@ export interface WeightsEvaluation extends NetworkEvaluation {
 /**
  * Evaluates weights on a test set.
  * @throws {DdsasError} `checkpoint` naming the first three mismatches where they are of another network; `input` where
- * the data set has another number of classes; `data` where it cannot be used.
+ * the data set has other classes; `data` where it cannot be used.
  */
 export async function evaluateWeights(request: WeightsToEvaluate): Promise<WeightsEvaluation> {
   const { shape, tensors, source, config, data, device } = request
   const images = openTestImages(config, data, device)
   try {
     const { classes } = images
-    if (classes.length !== shape.classes)
-      throw new DdsasError(
-        'input',
-        `${source} tells ${shape.classes} classes apart, the images in ${data} have ${classes.length}: name others with --data or --dataset`,
-      )
+    checkClasses(request, classes)
     checkImageSide({ ...shape, auxiliary: false }, config.data.side)
     const network = new Network(shape, { device, generator: new Generator(0) })
     try {
@@ -51,4 +49,23 @@ export async function evaluateWeights(request: WeightsToEvaluate): Promise<Weigh
   } finally {
     images.dispose()
   }
+}
+
+function checkClasses(
+  { shape, source, config, data, classNames }: WeightsToEvaluate,
+  found: readonly string[],
+): void {
+  const remedy = 'name others with --data or --dataset'
+  if (found.length !== shape.classes)
+    throw new DdsasError(
+      'input',
+      `${source} tells ${shape.classes} classes apart, the images in ${data} have ${found.length}: ${remedy}`,
+    )
+  const wrong =
+    config.dataset === 'folder' ? (classNames?.findIndex((name, label) => name !== found[label]) ?? -1) : -1
+  if (wrong < 0) return
+  throw new DdsasError(
+    'input',
+    `class ${wrong} of ${source} is '${classNames?.[wrong]}', that of the images in ${data} is '${found[wrong]}': ${remedy}`,
+  )
 }

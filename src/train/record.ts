@@ -25,7 +25,12 @@ const recordSchema = z.object({
   kind: z.string(),
   preset: z.string(),
   config: z.unknown(),
-  data: z.object({ directory: z.string(), fingerprint: z.string() }),
+  data: z.object({
+    directory: z.string(),
+    fingerprint: z.string(),
+    /** Names in the order of the logits; a search ends with no network that would need them. */
+    classes: z.array(z.string()).optional(),
+  }),
   environment: environmentSchema,
 })
 
@@ -48,14 +53,21 @@ export function newRecord<Config extends CommonConfig>(
   preset: string,
   config: Config,
   device: string,
-  data: { readonly directory: string; readonly fingerprint: string },
+  data: {
+    readonly directory: string
+    readonly fingerprint: string
+    readonly classes?: readonly string[]
+  },
 ): RunRecord<Config> {
-  const { directory, fingerprint } = data
   return {
     kind,
     preset,
     config,
-    data: { directory: resolve(directory), fingerprint },
+    data: {
+      directory: resolve(data.directory),
+      fingerprint: data.fingerprint,
+      ...(data.classes ? { classes: [...data.classes] } : {}),
+    },
     environment: environment(device),
   }
 }

@@ -58,7 +58,7 @@ export interface TrainResult {
   readonly report: TrainReport
 }
 
-const trainKind: RunKind<TrainConfig> = {
+export const trainKind: RunKind<TrainConfig> = {
   kind: 'train',
   name: 'training',
   schema: trainConfigSchema,
@@ -91,7 +91,8 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
   setThreads(config.threads)
   return withTraining(createTraining(config, genotype, directory, device), async (training) => {
     checkSpace(out, training.network)
-    const data = { directory, fingerprint: training.images.fingerprint }
+    const { fingerprint, classes } = training.images
+    const data = { directory, fingerprint, classes }
     const run = RunFolder.create(out, newRecord(trainKind, preset, config, device, data))
     return withLock(run, () => {
       run.writeGenotype(genotype)
@@ -142,8 +143,8 @@ async function withTraining<T>(training: Training, body: (training: Training) =>
   }
 }
 
-/** The cell of a run; throws DdsasError 'input' where another one is asked for. */
-function genotypeOf(run: RunFolder, asked: Genotype | undefined): Genotype {
+/** The cell of a run; throws DdsasError 'input' where it cannot be read, or another one is asked for. */
+export function genotypeOf(run: RunFolder, asked: Genotype | undefined): Genotype {
   const own = parseGenotype(run.readGenotype(), join(run.path, 'genotype.json'))
   if (asked === undefined || cosineDistance(own, asked) < 1e-9) return own
   throw new DdsasError(
