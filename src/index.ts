@@ -182,6 +182,7 @@ export {
   type TrainStart,
 } from './train/train-run.ts'
 export type { TrainEpochReport, TrainReport, TrainStepReport } from './train/train.ts'
+export type { SkippedFile } from './train/images.ts'
 export { applyTrainSettings, type TrainConfig } from './train/train-config.ts'
 export { type TrainPresetName, trainPreset, trainPresets } from './train/train-presets.ts'
 

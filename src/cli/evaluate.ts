@@ -14,6 +14,7 @@ import { readTrained, type TrainedEpoch, trainedEpochs } from '../train/trained-
 import { writeEvaluation } from './evaluation-files.ts'
 import { isFolder, readGenotype } from './genotype.ts'
 import { wholeNumber } from './options.ts'
+import { skippedPart, warnOfSkipped } from './skipped.ts'
 
 interface EvaluateOptions {
   readonly genotype?: string
@@ -105,6 +106,7 @@ async function evaluate(
     source,
     config,
     classNames: found.classNames,
+    onSkip: warnOfSkipped,
     data: options.data ?? data ?? 'data',
     device: resolveDevice(options.device),
   })
@@ -131,7 +133,7 @@ function printResult(
     return
   }
   const percent = (part: number) => `${(100 * part).toFixed(2)} %`
-  console.log(`${source}: ${score.images} images`)
+  console.log(`${source}: ${score.images} images${skippedPart(score.skipped)}`)
   console.log(`top-1 error ${percent(score.top1Error)}, top-5 error ${percent(score.top5Error)}`)
   console.log(`cross entropy ${score.loss.toFixed(4)}`)
   for (const path of files) console.log(`written: ${path}`)

@@ -5,7 +5,7 @@ import { checkImageSide } from '../spaces/describe.ts'
 import { Network, type NetworkShape } from '../spaces/network.ts'
 import { Generator, type Tensor } from '../torch/index.ts'
 import { evaluateNetwork, type NetworkEvaluation } from './evaluate-network.ts'
-import { openTestImages } from './images.ts'
+import { type OnSkippedFile, openTestImages } from './images.ts'
 import type { TrainConfig } from './train-config.ts'
 
 export interface WeightsToEvaluate {
@@ -18,6 +18,8 @@ export interface WeightsToEvaluate {
   /** Folder with the data set. */
   readonly data: string
   readonly device: string
+  /** Told once of each file that cannot be decoded. */
+  readonly onSkip?: OnSkippedFile | undefined
   /** Of the images that the weights were trained on, where known: those of a folder must be the same. */
   readonly classNames?: readonly string[] | undefined
 }
@@ -32,8 +34,8 @@ export interface WeightsEvaluation extends NetworkEvaluation {
  * the data set has other classes; `data` where it cannot be used.
  */
 export async function evaluateWeights(request: WeightsToEvaluate): Promise<WeightsEvaluation> {
-  const { shape, tensors, source, config, data, device } = request
-  const images = openTestImages(config, data, device)
+  const { shape, tensors, source, config, data, device, onSkip } = request
+  const images = openTestImages(config, data, device, onSkip)
   try {
     const { classes } = images
     checkClasses(request, classes)

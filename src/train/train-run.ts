@@ -5,6 +5,7 @@ import { RunFolder } from '../runs/folder.ts'
 import { cosineDistance, type Genotype } from '../spaces/genotype.ts'
 import { parseGenotype } from '../spaces/genotype-file.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
+import type { OnSkippedFile, SkippedFile } from './images.ts'
 import { checkSpace, takeUp, withLock } from './opening.ts'
 import {
   describeChanges,
@@ -51,6 +52,8 @@ export interface TrainStart {
 /** Who is told what a run is before it starts, and of its progress. */
 export interface TrainRunObserver extends TrainObserver {
   start?(about: TrainStart): void
+  /** Of each file of an image folder that cannot be decoded, once, with how many there are so far. */
+  skip?(file: SkippedFile, count: number): void
 }
 
 export interface TrainResult {
@@ -89,7 +92,8 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
   RunFolder.refuseUnlessNew(out)
   const device = resolveDevice(config.device)
   setThreads(config.threads)
-  return withTraining(createTraining(config, genotype, directory, device), async (training) => {
+  const onSkip = skipsOf(observer)
+  return withTraining(createTraining(config, genotype, directory, device, onSkip), async (training) => {
     checkSpace(out, training.network)
     const { fingerprint, classes } = training.images
     const data = { directory, fingerprint, classes }
@@ -116,8 +120,9 @@ async function resumeTrain(
   const device = resolveDevice(config.device)
   setThreads(config.threads)
   const directory = data ?? record.data.directory
+  const onSkip = skipsOf(observer)
   return withLock(run, () =>
-    withTraining(createTraining(config, genotype, directory, device), (training) => {
+    withTraining(createTraining(config, genotype, directory, device, onSkip), (training) => {
       checkSameImages(training, record, directory)
       const done = takeUp(run, request.checkpoint, {
         total: () => training.progress.total,
@@ -128,6 +133,10 @@ async function resumeTrain(
       return conduct({ run, config, device, training, done, notes }, observer)
     }),
   )
+}
+
+function skipsOf(observer: TrainRunObserver): OnSkippedFile {
+  return (file, count) => observer.skip?.(file, count)
 }
 
 async function conduct(about: TrainStart, observer: TrainRunObserver): Promise<TrainResult> {
