@@ -44,7 +44,7 @@ export function evaluateCommand(): Command {
     .option('--threads <n>', 'threads for one operator (default: all cores)', wholeNumber)
     .option(
       '--out <dir>',
-      "folder for the CSV files (default: in the run's evaluation/, or <weights>-evaluation)",
+      "folder for tables and charts (default: in the run's evaluation/, or <weights>-evaluation)",
     )
     .option('--json', 'print the result as JSON')
     .action(evaluateAction)
@@ -64,7 +64,7 @@ async function evaluateAction(target: string, options: EvaluateOptions): Promise
   const tensors = [...found.tensors.values()]
   try {
     const evaluation = await evaluate(target, found, options)
-    const files = writeEvaluation(resolve(options.out ?? found.out), evaluation)
+    const files = await writeEvaluation(resolve(options.out ?? found.out), evaluation)
     printResult(found.source, evaluation, files, options.json === true)
   } finally {
     for (const tensor of tensors) tensor.dispose()

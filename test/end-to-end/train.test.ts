@@ -109,7 +109,7 @@ test('without held-out images only the last epoch is reported', async () => {
   assert.deepEqual([last.validation, best], [undefined, null])
 })
 
-test('ddsas evaluate gives the errors of the report, and CSV files', async () => {
+test('ddsas evaluate gives the errors of the report, tables and charts', async () => {
   for (const which of ['last', 'best'] as const) {
     const out = join(place.path, `evaluated-${which}`)
     const text = await succeed(['evaluate', reference, '--weights', which, '--out', out, '--json'])
@@ -125,6 +125,8 @@ test('ddsas evaluate gives the errors of the report, and CSV files', async () =>
       16,
     )
     assert.equal(readFileSync(join(out, 'per-class.csv'), 'utf8').split('\r\n').length, 12)
+    for (const name of ['confusion.svg', 'confusion.png', 'per-class.svg', 'per-class.png'])
+      assert.ok(existsSync(join(out, name)), name)
   }
 })
 
