@@ -63,6 +63,7 @@ export function recipeOf(config: TrainConfig): string {
       : [`padding ${padding}`, `cutout ${cutout}`]),
     ...(flip ? ['flip'] : []),
     ...(data.images > 0 ? [`${data.images} images`] : []),
+    ...(config.precision === 'float32' ? [] : [config.precision]),
     `${data.validation} held out`,
     `seed ${seed}`,
   ]

@@ -13,7 +13,7 @@ export interface WeightsToEvaluate {
   readonly tensors: ReadonlyMap<string, Tensor>
   /** Where the weights are from, for errors. */
   readonly source: string
-  /** Names the data set, the size of its images and of a batch. */
+  /** Names the data set, the size of its images and of a batch, and the precision. */
   readonly config: TrainConfig
   /** Folder with the data set. */
   readonly data: string
@@ -40,7 +40,10 @@ export async function evaluateWeights(request: WeightsToEvaluate): Promise<Weigh
     const { classes } = images
     checkClasses(request, classes)
     checkImageSide({ ...shape, auxiliary: false }, config.data.side)
-    const network = new Network(shape, { device, generator: new Generator(0) })
+    const network = new Network(
+      { ...shape, precision: config.precision },
+      { device, generator: new Generator(0) },
+    )
     try {
       loadTensors(stateDict(network), tensors, source)
       const evaluation = await evaluateNetwork(network, (use) => images.each(config.evaluation.batch, use))

@@ -80,7 +80,9 @@ export function createTraining(
   const auxiliary = config.loss.auxiliary > 0
   const images = openImages(config, directory, device, onSkip)
   try {
-    const shape: NetworkShape = { ...config.network, genotype, classes: images.classes.length, auxiliary }
+    const { network: sizes, precision } = config
+    const classes = images.classes.length
+    const shape: NetworkShape = { ...sizes, genotype, classes, auxiliary, precision }
     checkImageSide(shape, config.data.side)
     const network = new Network(shape, { device, generator: new Generator(config.seed, 'weights') })
     const optimizer = new Sgd(namedParameters(network), config.weights)
