@@ -3,6 +3,7 @@ import { join, parse, resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { DdsasError } from '../errors.ts'
 import { readWeightFile, shapeOfWeights, type WeightFile } from '../export/weights.ts'
+import { makeFolder, removeEmpty } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
 import { deviceNames, resolveDevice, setThreads } from '../torch/device.ts'
 import { tidy } from '../torch/index.ts'
@@ -12,8 +13,8 @@ import { type TrainConfig, trainConfigSchema } from '../train/train-config.ts'
 import { trainPresets } from '../train/train-presets.ts'
 import { readTrained, type TrainedEpoch, trainedEpochs } from '../train/trained-weights.ts'
 import { writeEvaluation } from './evaluation-files.ts'
-import { isFolder, readGenotype } from './genotype.ts'
-import { wholeNumber } from './options.ts'
+import { isRun, readGenotype } from './genotype.ts'
+import { countTo } from './options.ts'
 import { skippedPart, warnOfSkipped } from './skipped.ts'
 
 interface EvaluateOptions {
@@ -39,12 +40,12 @@ export function evaluateCommand(): Command {
     .addOption(which.choices(trainedEpochs).default(trainedEpochs[0]))
     .option('--data <dir>', 'folder with the data set (default: the one of the run, or data)')
     .addOption(new Option('--dataset <name>', 'what the data set is').choices(datasets))
-    .option('--batch <n>', 'images at a time', wholeNumber)
+    .option('--batch <n>', 'images at a time', countTo(100_000))
     .addOption(device)
-    .option('--threads <n>', 'threads for one operator (default: all cores)', wholeNumber)
+    .option('--threads <n>', 'threads for one operator (default: all cores)', countTo(512))
     .option(
       '--out <dir>',
-      "folder for tables and charts (default: in the run's evaluation/, or <weights>-evaluation)",
+      "folder for tables and charts (default: the run's evaluation/last or best, or <weights>-evaluation)",
     )
     .option('--json', 'print the result as JSON')
     .action(evaluateAction)
@@ -60,12 +61,18 @@ interface Found extends WeightFile {
 }
 
 async function evaluateAction(target: string, options: EvaluateOptions): Promise<void> {
-  const found = isFolder(target) ? fromRun(target, options.weights) : fromFile(target)
+  const found = isRun(target) ? fromRun(target, options.weights) : fromFile(target)
   const tensors = [...found.tensors.values()]
+  const out = resolve(options.out ?? found.out)
+  // before what may take long: a folder that cannot be made is known now
+  const made = makeFolder(out)
   try {
     const evaluation = await evaluate(target, found, options)
-    const files = await writeEvaluation(resolve(options.out ?? found.out), evaluation)
+    const files = await writeEvaluation(out, evaluation)
     printResult(found.source, evaluation, files, options.json === true)
+  } catch (error) {
+    removeEmpty(made)
+    throw error
   } finally {
     for (const tensor of tensors) tensor.dispose()
   }
@@ -78,7 +85,7 @@ function fromFile(path: string): Found {
 function fromRun(folder: string, which: TrainedEpoch): Found {
   const run = RunFolder.open(folder)
   const { shape, ...trained } = readTrained(run, which)
-  return { ...trained, genotype: shape.genotype, out: join(run.path, 'evaluation') }
+  return { ...trained, genotype: shape.genotype, out: join(run.path, 'evaluation', which) }
 }
 
 async function evaluate(
@@ -97,9 +104,9 @@ async function evaluate(
     ...base,
     dataset: options.dataset ?? guessed,
     data: { ...base.data, ...sidesOf(found.imageSide, base) },
-    evaluation: { batch: options.batch || base.evaluation.batch },
+    evaluation: { batch: options.batch ?? base.evaluation.batch },
   }
-  setThreads(options.threads || config.threads)
+  setThreads(options.threads ?? config.threads)
   return evaluateWeights({
     shape,
     tensors,

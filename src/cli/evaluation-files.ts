@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { drawChart } from '../export/chart.ts'
 import { type Confusion, classScores, confusionChart, perClassChart } from '../export/evaluation-charts.ts'
-import { makeFolder, writeDrawing, writeFileAtomic } from '../runs/files.ts'
+import { writeDrawing, writeFileAtomic } from '../runs/files.ts'
 
 /** One row for each class: how many images it has, how many were told right, and their part of it. */
 export function perClassCsv(evaluation: Confusion): string {
@@ -34,9 +34,8 @@ function field(value: string | number): string {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
 
-/** Writes the tables, then the charts; returns their paths. @throws {DdsasError} `disk` when they cannot be written. */
+/** Writes the tables, then the charts, to a folder that is there; returns their paths. @throws {DdsasError} `disk` when they cannot be written. */
 export async function writeEvaluation(folder: string, evaluation: Confusion): Promise<string[]> {
-  makeFolder(folder)
   const tables = { 'per-class.csv': perClassCsv(evaluation), 'confusion.csv': confusionCsv(evaluation) }
   const written = Object.entries(tables).map(([name, text]) => {
     const path = join(folder, name)

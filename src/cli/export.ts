@@ -19,7 +19,7 @@ import { RunFolder } from '../runs/folder.ts'
 import { networkKinds } from '../spaces/stem.ts'
 import { tidy } from '../torch/index.ts'
 import { readTrained, type TrainedEpoch, trainedEpochs } from '../train/trained-weights.ts'
-import { isFolder, readGenotype } from './genotype.ts'
+import { isRun, readGenotype } from './genotype.ts'
 
 /** What `--to` takes, and how the files are called. */
 const extensions = { onnx: '.onnx', pytorch: '.py', safetensors: '.safetensors' } as const
@@ -98,12 +98,6 @@ function runExport(target: string, options: ExportOptions, print: (text: string)
       ? `${JSON.stringify({ files: paths })}\n`
       : paths.map((path) => `written: ${path}\n`).join(''),
   )
-}
-
-function isRun(path: string): boolean {
-  const folder = isFolder(path)
-  if (folder !== undefined) return folder
-  throw new DdsasError('input', `${path} does not exist; name the folder of a run or a file of weights`)
 }
 
 /** Weights with what is known beside them, and where their export goes unless told otherwise, without the extension. */

@@ -5,8 +5,11 @@ import {
   type CifarName,
   type EvaluationTransform,
   FolderStream,
+  folderSplits,
   forEachFolderBatch,
   forEachPlainBatch,
+  hasCifar,
+  hasSplit,
   type ImageDataset,
   type ImageFolder,
   type ImageTensors,
@@ -100,9 +103,19 @@ export function openTestImages(
   onSkip?: OnSkippedFile,
 ): PlainImages {
   const { dataset } = config
-  if (dataset !== 'folder') return plainCifar(readCifar(directory, dataset, 'test'), device)
+  if (dataset !== 'folder') return plainCifar(readCifarImages(directory, dataset, 'test'), device)
   const folder = readImageFolder(directory, 'val')
   return plainFolder(folder, allOf(folder), config, { device, onSkip: tellOnce(onSkip)(folder) })
+}
+
+/** CIFAR's images; who has a folder of photographs instead is told how to use those. */
+function readCifarImages(directory: string, name: CifarName, split: 'train' | 'test'): ImageDataset {
+  if (!hasCifar(directory, name) && folderSplits.some((part) => hasSplit(directory, part)))
+    throw new DdsasError(
+      'data',
+      `${directory} is an image folder, not ${name}: train with the preset imagenet, evaluate with --dataset folder`,
+    )
+  return readCifar(directory, name, split)
 }
 
 /** A file is met again in every epoch, and by the stream as well as by an evaluation. */
@@ -159,7 +172,7 @@ function disposeImages({ images, labels }: ImageTensors): void {
 
 function openCifar(config: TrainConfig, name: CifarName, directory: string, device: string): TrainingImages {
   const { data: how, seed } = config
-  const dataset = readCifar(directory, name, 'train')
+  const dataset = readCifarImages(directory, name, 'train')
   if (how.side !== dataset.size)
     throw new DdsasError('input', `data.side = ${how.side}, images of ${name} have ${dataset.size} px`)
   const { train, validation } = splitForTraining(dataset.count, config)

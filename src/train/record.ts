@@ -72,6 +72,11 @@ export function newRecord<Config extends CommonConfig>(
   }
 }
 
+/** Whether a run says that it is of a kind; nothing else of its config.json is looked at. */
+export function isRunOf(run: RunFolder, kind: RunKind<CommonConfig>['kind']): boolean {
+  return z.object({ kind: z.literal(kind) }).safeParse(run.config).success
+}
+
 /** Throws DdsasError 'input' where config.json is of no such run, or was changed to something that cannot be. */
 export function readRecord<Config extends CommonConfig>(
   run: RunFolder,

@@ -1,12 +1,11 @@
 /** The weights that a training has come to, with all that is known of their network: what evaluation and export take. */
-import { z } from 'zod'
 import { cifarLayouts } from '../data/cifar-layout.ts'
 import { imagenetEvaluation, type Normalisation } from '../data/index.ts'
 import { DdsasError } from '../errors.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import type { NetworkShape } from '../spaces/network.ts'
 import { decodeSafetensors, type Tensor } from '../torch/index.ts'
-import { readRecord } from './record.ts'
+import { isRunOf, readRecord } from './record.ts'
 import type { TrainConfig } from './train-config.ts'
 import { genotypeOf, trainKind } from './train-run.ts'
 
@@ -40,7 +39,8 @@ const files: Readonly<Record<TrainedEpoch, string>> = {
  * @throws {DdsasError} `input` where the run is no training or has no such weights yet; `checkpoint` where they are damaged.
  */
 export function readTrained(run: RunFolder, epoch: TrainedEpoch = 'last'): TrainedWeights {
-  refuseSearch(run)
+  if (isRunOf(run, 'search'))
+    throw new DdsasError('input', `${run.path} is a search; train its cell first: ddsas train ${run.path}`)
   const { config, data } = readRecord(run, trainKind)
   const genotype = genotypeOf(run, undefined)
   const bytes = run.loadCheckpoint()?.files.get(files[epoch])
@@ -61,9 +61,4 @@ export function readTrained(run: RunFolder, epoch: TrainedEpoch = 'last'): Train
     normalisation: { mean: layout.mean, std: layout.std },
     classNames: 'classes' in layout ? layout.classes : data.classes,
   }
-}
-
-function refuseSearch({ path, config }: RunFolder): void {
-  if (!z.object({ kind: z.literal('search') }).safeParse(config).success) return
-  throw new DdsasError('input', `${path} is a search; train its cell first: ddsas train ${path}`)
 }

@@ -104,7 +104,7 @@ test('long names are cut and stay apart', () => {
 })
 
 test('tables and charts are written, and the PNG shows the diagonal', async (t) => {
-  const folder = join(temporaryFolder(t), 'evaluation')
+  const folder = temporaryFolder(t)
   const files = await writeEvaluation(
     folder,
     evaluationOf(10, () => 9),

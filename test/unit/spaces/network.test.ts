@@ -70,7 +70,7 @@ test('drop-path draws from its generator in training alone, and only above rate 
   })
 })
 
-test('in bfloat16 images pass in half the memory, the logits are float32 and near, as are the gradients', () => {
+test('in bfloat16 the logits and gradients are float32, and near', () => {
   const labels = Tensor.from(BigInt64Array.of(0n, 1n, 4n), [3])
   const run = (precision: 'float32' | 'bfloat16') =>
     tidy(() => {
