@@ -1,6 +1,5 @@
 /** What an evaluation leaves in files: per-class accuracy and the confusion matrix as CSV (RFC 4180) and as charts. */
 import { join } from 'node:path'
-import { drawChart } from '../export/chart.ts'
 import { type Confusion, classScores, confusionChart, perClassChart } from '../export/evaluation-charts.ts'
 import { writeDrawing, writeFileAtomic } from '../runs/files.ts'
 
@@ -42,6 +41,8 @@ export async function writeEvaluation(folder: string, evaluation: Confusion): Pr
     writeFileAtomic(path, text)
     return path
   })
+  // Vega takes a tenth of a second to load, which no other command should wait for.
+  const { drawChart } = await import('../export/chart.ts')
   const charts = { 'per-class': perClassChart(evaluation), confusion: confusionChart(evaluation) }
   for (const [name, spec] of Object.entries(charts))
     written.push(...writeDrawing(folder, name, await drawChart(spec)))
