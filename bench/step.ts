@@ -2,7 +2,8 @@
 import { Adam, type Maker, namedParameters, Sgd, stateDict } from '../src/nn/index.ts'
 import { darts } from '../src/spaces/darts.ts'
 import type { CellType } from '../src/spaces/genotype.ts'
-import { type Precision, Supernet } from '../src/spaces/supernet.ts'
+import type { Precision } from '../src/spaces/precision.ts'
+import { Supernet } from '../src/spaces/supernet.ts'
 import { Ddsas, type DdsasOptions } from '../src/strategies/ddsas.ts'
 import type { Batch } from '../src/strategies/strategy.ts'
 import {

@@ -142,6 +142,92 @@ export {
 export { formatGenotype, parseGenotype, parseGenotypeLine, readGenotypeFile } from './spaces/genotype-file.ts'
 
 /**
+ * What a network is before it is trained: parameters, multiply-adds, depth and cells, as `ddsas describe` shows them.
+ *
+ * @example
+ * ```ts
+ * import { describeNetwork, publishedGenotype } from 'ddsas'
+ *
+ * const genotype = publishedGenotype('DDSAS_cifar10')
+ * const shape = { kind: 'cifar', genotype, channels: 36, cells: 20, classes: 10, auxiliary: true } as const
+ * const { parameters, multiplyAdds, depth } = describeNetwork(shape)
+ * console.log(`${parameters} parameters, ${multiplyAdds} multiply-adds, ${depth} layers deep`)
+ * ```
+ */
+export { describeNetwork, type NetworkDescription } from './spaces/describe.ts'
+export type { NetworkShape } from './spaces/network.ts'
+export { type PublishedName, publishedGenotype, publishedGenotypes } from './spaces/published-genotypes.ts'
+
+/**
+ * A whole training of a genotype's network, from a recipe to the test error, as `ddsas train` runs it.
+ *
+ * @example
+ * ```ts
+ * import { publishedGenotype, runTrain } from 'ddsas'
+ *
+ * // enough to see it work, too little to learn anything
+ * const settings = ['epochs=1', 'data.batch=16', 'network.channels=4', 'network.cells=3', 'evaluation.batch=16']
+ * const { run, report } = await runTrain(
+ *   { genotype: publishedGenotype('DDSAS_cifar10'), preset: 'cifar10', settings, data: 'data', out: 'runs/trained' },
+ *   { epoch: ({ epoch, train }) => console.log(`epoch ${epoch + 1}: loss ${train.loss.toFixed(3)}`) },
+ * )
+ * console.log(`${(100 * report.last.test.top1Error).toFixed(1)} % of ${report.last.test.images} wrong, in ${run.path}`)
+ * ```
+ */
+export {
+  runTrain,
+  type TrainRequest,
+  type TrainResult,
+  type TrainRunObserver,
+  type TrainStart,
+} from './train/train-run.ts'
+export type { TrainEpochReport, TrainReport, TrainStepReport } from './train/train.ts'
+export type { SkippedFile } from './train/images.ts'
+export { applyTrainSettings, type TrainConfig } from './train/train-config.ts'
+export { type TrainPresetName, trainPreset, trainPresets } from './train/train-presets.ts'
+
+/**
+ * The error of trained weights on a test set, as `ddsas evaluate` measures it: of a run, or of a file of weights.
+ *
+ * @example
+ * ```ts
+ * import { evaluateWeights, RunFolder, readTrained } from 'ddsas'
+ *
+ * const weights = readTrained(RunFolder.open('runs/trained'), 'best')
+ * const { top1Error, images, classes, confusion } = await evaluateWeights({ ...weights, device: 'cpu' })
+ * const right = classes.map((name, label) => `${name} ${confusion[label]?.[label]}`)
+ * console.log(`${Math.round((1 - top1Error) * images)} of ${images} right: ${right.join(', ')}`)
+ * ```
+ */
+export { readTrained, type TrainedEpoch, type TrainedWeights } from './train/trained-weights.ts'
+export { evaluateWeights, type WeightsEvaluation, type WeightsToEvaluate } from './train/evaluate-weights.ts'
+export { readWeightFile, shapeOfWeights, type WeightFile } from './export/weights.ts'
+
+/**
+ * Trained networks for other programs, as `ddsas export` writes them: ONNX, a Python file for PyTorch, safetensors.
+ *
+ * @example
+ * ```ts
+ * import { writeFileSync } from 'node:fs'
+ * import { exportOnnx, exportPytorch, exportSafetensors, RunFolder, readTrained, torch } from 'ddsas'
+ *
+ * torch.tidy(() => {
+ *   const trained = readTrained(RunFolder.open('runs/trained'))
+ *   writeFileSync('network.onnx', exportOnnx(trained, 'bytes'))
+ *   writeFileSync('network.safetensors', exportSafetensors(trained))
+ *   const { module, weights } = exportPytorch(trained)
+ *   writeFileSync('network.py', module)
+ *   writeFileSync('network.pt', weights)
+ *   console.log(`a network of ${trained.classNames?.length} classes in four files`)
+ * })
+ * ```
+ */
+export { exportOnnx, type OnnxInput, onnxInputs } from './export/onnx.ts'
+export { exportPytorch, type PytorchExport } from './export/pytorch-module.ts'
+export type { TrainedNetwork } from './export/trained.ts'
+export { exportSafetensors } from './export/weights.ts'
+
+/**
  * The tensor engine: every operator of libtorch by its name. Tensors made inside `tidy` are freed at its end.
  *
  * @example

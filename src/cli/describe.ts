@@ -1,10 +1,15 @@
 /** `ddsas describe`: size, cost and depth of the network that is built from a genotype. */
 import { Command, Option } from 'commander'
+import { cifarLayouts } from '../data/cifar-layout.ts'
 import { DdsasError } from '../errors.ts'
+import { RunFolder } from '../runs/folder.ts'
 import { describeNetwork, type NetworkDescription } from '../spaces/describe.ts'
 import type { NetworkShape } from '../spaces/network.ts'
+import { isPublished } from '../spaces/published-genotypes.ts'
 import { type NetworkKind, networkKinds } from '../spaces/stem.ts'
-import { genotypeHelp, readGenotype } from './genotype.ts'
+import { isRunOf, readRecord } from '../train/record.ts'
+import { trainKind } from '../train/train-run.ts'
+import { genotypeHelp, isFolder, readGenotype } from './genotype.ts'
 import { wholeNumber } from './options.ts'
 
 /** What the papers retrain for each kind of images. */
@@ -14,7 +19,7 @@ const usual = {
 } as const satisfies Record<NetworkKind, object>
 
 interface DescribeOptions {
-  readonly network: NetworkKind
+  readonly network?: NetworkKind
   readonly channels?: number
   readonly cells?: number
   readonly classes?: number
@@ -28,9 +33,11 @@ export function describeCommand(
 ): Command {
   const kinds = Object.keys(networkKinds)
   return new Command('describe')
-    .description('parameters, multiply-adds, depth and cells of the network built from a genotype')
+    .description(
+      "parameters, multiply-adds, depth and cells of a genotype's network: a training's own, or in the papers' size",
+    )
     .argument('<genotype>', genotypeHelp)
-    .addOption(new Option('--network <kind>', 'stem and auxiliary head').choices(kinds).default('cifar'))
+    .addOption(new Option('--network <kind>', 'stem and auxiliary head (default: cifar)').choices(kinds))
     .option('--channels <C>', 'channels of a node in the first cells (default: 36, imagenet 48)', wholeNumber)
     .option('--cells <N>', 'how many cells (default: 20, imagenet 14)', wholeNumber)
     .option('--classes <K>', 'how many classes (default: 10, imagenet 1000)', wholeNumber)
@@ -38,11 +45,24 @@ export function describeCommand(
     .option('--json', 'print the result as JSON')
     .action((text: string, options: DescribeOptions) => {
       const genotype = readGenotype(text)
-      const { network: kind, imageSide, json } = options
-      const shape = { kind, genotype, ...usual[kind], ...sizesOf(options), auxiliary: true }
-      const description = describeNetwork(shape, imageSide)
-      print(json ? `${JSON.stringify(description)}\n` : describeText(text, shape, description))
+      const own = options.network === undefined ? trainedSizes(text) : undefined
+      const kind = options.network ?? own?.kind ?? 'cifar'
+      const shape = { kind, genotype, ...usual[kind], ...own?.network, ...sizesOf(options), auxiliary: true }
+      const description = describeNetwork(shape, options.imageSide ?? own?.imageSide)
+      print(options.json ? `${JSON.stringify(description)}\n` : describeText(text, shape, description))
     })
+}
+
+/** What the run of a training has settled; undefined for anything else that has a genotype. */
+function trainedSizes(target: string) {
+  if (isPublished(target) || isFolder(target) !== true) return undefined
+  const run = RunFolder.open(target)
+  if (!isRunOf(run, 'train')) return undefined
+  const { config, data } = readRecord(run, trainKind)
+  const { kind, ...sizes } = config.network
+  const known = config.dataset === 'folder' ? data.classes : cifarLayouts[config.dataset].classes
+  const network = known === undefined ? sizes : { ...sizes, classes: known.length }
+  return { kind, network, imageSide: config.data.side }
 }
 
 /** Bounds keep a slip of the keyboard from asking for a network without end. */

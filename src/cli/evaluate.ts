@@ -1,9 +1,9 @@
 /** `ddsas evaluate`: the test error of a training run, or of a file of weights. */
 import { join, parse, resolve } from 'node:path'
 import { Command, Option } from 'commander'
-import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
-import { decodeWeightFile, readWeightFile, shapeOfWeights, type WeightFile } from '../export/weights.ts'
+import { readWeightFile, shapeOfWeights, type WeightFile } from '../export/weights.ts'
+import { makeFolder, removeEmpty } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
 import { deviceNames, resolveDevice, setThreads } from '../torch/device.ts'
 import { tidy } from '../torch/index.ts'
@@ -11,13 +11,15 @@ import { scoreOf } from '../train/evaluate-network.ts'
 import { evaluateWeights, type WeightsEvaluation } from '../train/evaluate-weights.ts'
 import { type TrainConfig, trainConfigSchema } from '../train/train-config.ts'
 import { trainPresets } from '../train/train-presets.ts'
+import { readTrained, type TrainedEpoch, trainedEpochs } from '../train/trained-weights.ts'
 import { writeEvaluation } from './evaluation-files.ts'
-import { isFolder, readGenotype, readRunGenotype } from './genotype.ts'
-import { wholeNumber } from './options.ts'
+import { isRun, readGenotype } from './genotype.ts'
+import { countTo } from './options.ts'
+import { skippedPart, warnOfSkipped } from './skipped.ts'
 
 interface EvaluateOptions {
   readonly genotype?: string
-  readonly weights: 'last' | 'best'
+  readonly weights: TrainedEpoch
   readonly data?: string
   readonly dataset?: TrainConfig['dataset']
   readonly batch?: number
@@ -35,23 +37,22 @@ export function evaluateCommand(): Command {
     .description('top-1 and top-5 test error, accuracy of each class and confusion matrix')
     .argument('<run|weights>', 'folder of a training run, or weights: safetensors or a PyTorch file')
     .option('--genotype <g>', 'name, run or file of the genotype, where the weights do not tell it')
-    .addOption(which.choices(['last', 'best']).default('last'))
+    .addOption(which.choices(trainedEpochs).default(trainedEpochs[0]))
     .option('--data <dir>', 'folder with the data set (default: the one of the run, or data)')
     .addOption(new Option('--dataset <name>', 'what the data set is').choices(datasets))
-    .option('--batch <n>', 'images at a time', wholeNumber)
+    .option('--batch <n>', 'images at a time', countTo(100_000))
     .addOption(device)
-    .option('--threads <n>', 'threads for one operator (default: all cores)', wholeNumber)
+    .option('--threads <n>', 'threads for one operator (default: all cores)', countTo(512))
     .option(
       '--out <dir>',
-      "folder for the CSV files (default: in the run's evaluation/, or <weights>-evaluation)",
+      "folder for tables and charts (default: the run's evaluation/last or best, or <weights>-evaluation)",
     )
     .option('--json', 'print the result as JSON')
     .action(evaluateAction)
 }
 
 /** Weights with what is known beside them. */
-interface Found {
-  readonly file: WeightFile
+interface Found extends WeightFile {
   readonly source: string
   readonly out: string
   /** Of the run they are from. */
@@ -60,74 +61,71 @@ interface Found {
 }
 
 async function evaluateAction(target: string, options: EvaluateOptions): Promise<void> {
-  const found = isFolder(target) ? fromRun(target, options.weights) : fromFile(target)
-  const tensors = [...found.file.tensors.values()]
+  const found = isRun(target) ? fromRun(target, options.weights) : fromFile(target)
+  const tensors = [...found.tensors.values()]
+  const out = resolve(options.out ?? found.out)
+  // before what may take long: a folder that cannot be made is known now
+  const made = makeFolder(out)
   try {
     const evaluation = await evaluate(target, found, options)
-    const files = writeEvaluation(resolve(options.out ?? found.out), evaluation)
+    const files = await writeEvaluation(out, evaluation)
     printResult(found.source, evaluation, files, options.json === true)
+  } catch (error) {
+    removeEmpty(made)
+    throw error
   } finally {
     for (const tensor of tensors) tensor.dispose()
   }
 }
 
 function fromFile(path: string): Found {
-  return { file: readWeightFile(path), source: path, out: `${parse(path).name}-evaluation` }
+  return { ...readWeightFile(path), source: path, out: `${parse(path).name}-evaluation` }
 }
 
-const recordSchema = z.object({
-  kind: z.literal('train'),
-  config: trainConfigSchema,
-  data: z.object({ directory: z.string() }),
-})
-
-/** The weights in the latest checkpoint of a training. */
-function fromRun(folder: string, which: 'last' | 'best'): Found {
+function fromRun(folder: string, which: TrainedEpoch): Found {
   const run = RunFolder.open(folder)
-  const record = recordSchema.safeParse(run.config)
-  if (!record.success)
-    throw new DdsasError(
-      'input',
-      `${run.path} is not the run of a training; train a cell first: ddsas train ${folder}`,
-    )
-  const name = which === 'best' ? 'best.safetensors' : 'weights.safetensors'
-  const weights = run.loadCheckpoint()?.files.get(name)
-  if (weights === undefined)
-    throw new DdsasError('input', `${run.path} has no weights of its ${which} epoch: wait, or use the other`)
-  const genotype = readRunGenotype(run)
-  const file = decodeWeightFile(weights, name)
-  const { config, data } = record.data
-  const source = `${which} weights of ${run.path}`
-  const out = join(run.path, 'evaluation')
-  return { file: genotype ? { ...file, genotype } : file, source, out, config, data: data.directory }
+  const { shape, ...trained } = readTrained(run, which)
+  return { ...trained, genotype: shape.genotype, out: join(run.path, 'evaluation', which) }
 }
 
 async function evaluate(
   target: string,
-  { file, source, config: own, data }: Found,
+  { tensors, source, config: own, data, ...found }: Found,
   options: EvaluateOptions,
 ): Promise<WeightsEvaluation> {
-  const genotype = options.genotype === undefined ? file.genotype : readGenotype(options.genotype)
+  const genotype = options.genotype === undefined ? found.genotype : readGenotype(options.genotype)
   if (genotype === undefined)
     throw new DdsasError('input', `${target} does not tell its genotype; give --genotype NAME, RUN or FILE`)
-  const shape = tidy(() => shapeOfWeights(file.tensors, genotype, target))
+  const shape = tidy(() => shapeOfWeights(tensors, genotype, target))
   const base = own ?? (shape.kind === 'imagenet' ? trainPresets.imagenet : trainPresets.cifar10)
   const guessed =
     own?.dataset ?? (shape.classes === 100 && shape.kind === 'cifar' ? 'cifar100' : base.dataset)
   const config: TrainConfig = {
     ...base,
     dataset: options.dataset ?? guessed,
-    evaluation: { batch: options.batch || base.evaluation.batch },
+    data: { ...base.data, ...sidesOf(found.imageSide, base) },
+    evaluation: { batch: options.batch ?? base.evaluation.batch },
   }
-  setThreads(options.threads || config.threads)
+  setThreads(options.threads ?? config.threads)
   return evaluateWeights({
     shape,
-    tensors: file.tensors,
+    tensors,
     source,
     config,
+    classNames: found.classNames,
+    onSkip: warnOfSkipped,
     data: options.data ?? data ?? 'data',
     device: resolveDevice(options.device),
   })
+}
+
+/** Images of the weights' own size, cut out of what is larger by as much as the recipe's. */
+function sidesOf(
+  side: number | undefined,
+  { data }: TrainConfig,
+): Pick<TrainConfig['data'], 'side' | 'resize'> {
+  if (side === undefined || side === data.side) return data
+  return { side, resize: Math.round((data.resize * side) / data.side) }
 }
 
 function printResult(
@@ -142,7 +140,7 @@ function printResult(
     return
   }
   const percent = (part: number) => `${(100 * part).toFixed(2)} %`
-  console.log(`${source}: ${score.images} images`)
+  console.log(`${source}: ${score.images} images${skippedPart(score.skipped)}`)
   console.log(`top-1 error ${percent(score.top1Error)}, top-5 error ${percent(score.top5Error)}`)
   console.log(`cross entropy ${score.loss.toFixed(4)}`)
   for (const path of files) console.log(`written: ${path}`)

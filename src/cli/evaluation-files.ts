@@ -1,21 +1,25 @@
-/** What an evaluation leaves in files: per-class accuracy and the confusion matrix as CSV (RFC 4180). */
+/** What an evaluation leaves in files: per-class accuracy and the confusion matrix as CSV (RFC 4180) and as charts. */
 import { join } from 'node:path'
-import { makeFolder, writeFileAtomic } from '../runs/files.ts'
-import type { WeightsEvaluation } from '../train/evaluate-weights.ts'
+import { type Confusion, classScores, confusionChart, perClassChart } from '../export/evaluation-charts.ts'
+import { writeDrawing, writeFileAtomic } from '../runs/files.ts'
 
 /** One row for each class: how many images it has, how many were told right, and their part of it. */
-export function perClassCsv({ classes, confusion }: WeightsEvaluation): string {
-  const rows = classes.map((name, label) => {
-    const images = confusion[label].reduce((sum, count) => sum + count, 0)
-    const correct = confusion[label][label]
-    return [name, images, correct, images === 0 ? '' : (correct / images).toFixed(6)]
-  })
+export function perClassCsv(evaluation: Confusion): string {
+  const rows = classScores(evaluation).map(({ name, images, correct, accuracy }) => [
+    name,
+    images,
+    correct,
+    accuracy?.toFixed(6) ?? '',
+  ])
   return csv([['class', 'images', 'correct', 'accuracy'], ...rows])
 }
 
 /** Rows: the classes of the images; columns: what they were taken for. */
-export function confusionCsv({ classes, confusion }: WeightsEvaluation): string {
-  return csv([['class', ...classes], ...classes.map((name, label) => [name, ...confusion[label]])])
+export function confusionCsv({ classes, confusion }: Confusion): string {
+  return csv([
+    ['class', ...classes],
+    ...classes.map((name, label) => [name, ...Array.from(confusion[label])]),
+  ])
 }
 
 function csv(rows: readonly (readonly (string | number)[])[]): string {
@@ -29,13 +33,18 @@ function field(value: string | number): string {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
 
-/** Writes both files; returns their paths. @throws {DdsasError} `disk` when they cannot be written. */
-export function writeEvaluation(folder: string, evaluation: WeightsEvaluation): string[] {
-  makeFolder(folder)
-  const files = { 'per-class.csv': perClassCsv(evaluation), 'confusion.csv': confusionCsv(evaluation) }
-  return Object.entries(files).map(([name, text]) => {
+/** Writes the tables, then the charts, to a folder that is there; returns their paths. @throws {DdsasError} `disk` when they cannot be written. */
+export async function writeEvaluation(folder: string, evaluation: Confusion): Promise<string[]> {
+  const tables = { 'per-class.csv': perClassCsv(evaluation), 'confusion.csv': confusionCsv(evaluation) }
+  const written = Object.entries(tables).map(([name, text]) => {
     const path = join(folder, name)
     writeFileAtomic(path, text)
     return path
   })
+  // Vega takes a tenth of a second to load, which no other command should wait for.
+  const { drawChart } = await import('../export/chart.ts')
+  const charts = { 'per-class': perClassChart(evaluation), confusion: confusionChart(evaluation) }
+  for (const [name, spec] of Object.entries(charts))
+    written.push(...writeDrawing(folder, name, await drawChart(spec)))
+  return written
 }

@@ -1,7 +1,6 @@
 /** `ddsas export`: the network of a run or of a weight file for ONNX Runtime, PyTorch, or as safetensors. */
 import { dirname, join, parse, resolve } from 'node:path'
 import { Command, Option } from 'commander'
-import { z } from 'zod'
 import { cifarLayouts, imageSize } from '../data/cifar-layout.ts'
 import { imagenetEvaluation } from '../data/image-transform.ts'
 import { DdsasError } from '../errors.ts'
@@ -9,7 +8,6 @@ import { exportOnnx, type OnnxInput, onnxInputs } from '../export/onnx.ts'
 import { exportPytorch } from '../export/pytorch-module.ts'
 import type { TrainedNetwork } from '../export/trained.ts'
 import {
-  decodeWeightFile,
   exportSafetensors,
   readWeightFile,
   shapeOfWeights,
@@ -20,7 +18,8 @@ import { makeFolder, writeFileAtomic } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
 import { networkKinds } from '../spaces/stem.ts'
 import { tidy } from '../torch/index.ts'
-import { isFolder, readGenotype, readRunGenotype } from './genotype.ts'
+import { readTrained, type TrainedEpoch, trainedEpochs } from '../train/trained-weights.ts'
+import { isRun, readGenotype } from './genotype.ts'
 
 /** What `--to` takes, and how the files are called. */
 const extensions = { onnx: '.onnx', pytorch: '.py', safetensors: '.safetensors' } as const
@@ -43,6 +42,7 @@ const datasets: Readonly<Record<string, Omit<WeightNotes, 'genotype'>>> = {
 
 interface ExportOptions {
   readonly to: Format
+  readonly weights: TrainedEpoch
   readonly genotype?: string
   readonly dataset?: string
   readonly imageSide?: number
@@ -58,6 +58,11 @@ export function exportCommand(print: (text: string) => void = (text) => process.
     .argument('<run|weights>', 'folder of a training run, or its weights: safetensors or a PyTorch file')
     .addOption(
       new Option('--to <format>', 'format to write').choices(Object.keys(extensions)).makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--weights <which>', 'of a run: the last epoch or the best')
+        .choices(trainedEpochs)
+        .default(trainedEpochs[0]),
     )
     .option('--genotype <g>', 'name, run or file of the genotype, where the weights do not tell it')
     .addOption(new Option('--dataset <name>', 'images it was trained on').choices(Object.keys(datasets)))
@@ -76,7 +81,9 @@ function wholeNumber(text: string): number {
 }
 
 function runExport(target: string, options: ExportOptions, print: (text: string) => void): void {
-  const found = isRun(target) ? findInRun(target) : { ...readWeightFile(target), out: parse(target).name }
+  const found = isRun(target)
+    ? findInRun(target, options.weights)
+    : { ...readWeightFile(target), out: parse(target).name }
   const trained = describe(target, found, options)
   const out = resolve(options.out ?? `${found.out}${extensions[options.to]}`)
   const files = filesOf(trained, options, out)
@@ -93,31 +100,13 @@ function runExport(target: string, options: ExportOptions, print: (text: string)
   )
 }
 
-function isRun(path: string): boolean {
-  const folder = isFolder(path)
-  if (folder !== undefined) return folder
-  throw new DdsasError('input', `${path} does not exist; name the folder of a run or a file of weights`)
-}
-
 /** Weights with what is known beside them, and where their export goes unless told otherwise, without the extension. */
 type Found = WeightFile & { readonly out: string }
 
-const runConfigSchema = z.object({ config: z.object({ dataset: z.string() }) })
-
-/** The weights of a training run's last checkpoint. */
-function findInRun(folder: string): Found {
+function findInRun(folder: string, epoch: TrainedEpoch): Found {
   const run = RunFolder.open(folder)
-  const weights = run.loadCheckpoint()?.files.get('weights.safetensors')
-  if (weights === undefined)
-    throw new DdsasError('input', `${run.path} has no trained weights yet; wait for its first checkpoint`)
-  const file = decodeWeightFile(weights, `the checkpoint of ${run.path}`)
-  if (file.tensors.has('cells.0._ops.0._ops.4.op.1.weight'))
-    throw new DdsasError('input', `${run.path} is a search; train its cell first: ddsas train ${folder}`)
-  const config = runConfigSchema.safeParse(run.config)
-  const genotype = readRunGenotype(run)
-  const dataset = config.success ? config.data.config.dataset : ''
-  const known = Object.hasOwn(datasets, dataset) ? datasets[dataset] : {}
-  return { ...known, ...(genotype ? { genotype } : {}), ...file, out: join(run.path, 'export', 'network') }
+  const { shape, ...trained } = readTrained(run, epoch)
+  return { ...trained, genotype: shape.genotype, out: join(run.path, 'export', 'network') }
 }
 
 /** Everything about the network: from the command line, else from the weights, else as the published network is. */

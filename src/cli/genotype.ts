@@ -16,6 +16,13 @@ export function isFolder(path: string): boolean | undefined {
   return reportRead(path, () => statSync(path, { throwIfNoEntry: false }))?.isDirectory()
 }
 
+/** Whether a path is the folder of a run and not a file of weights. Throws DdsasError 'input' where there is nothing. */
+export function isRun(path: string): boolean {
+  const folder = isFolder(path)
+  if (folder !== undefined) return folder
+  throw new DdsasError('input', `${path} does not exist; name the folder of a run or a file of weights`)
+}
+
 /** The genotype a run has derived so far, checked. */
 export function readRunGenotype(run: RunFolder): Genotype | undefined {
   const value = run.readGenotype()

@@ -24,6 +24,15 @@ export function wholeNumber(text: string): number {
   return Number(text)
 }
 
+/** For an option that takes 1, 2, 3, … up to `most`. */
+export function countTo(most: number): (text: string) => number {
+  return (text) => {
+    const value = wholeNumber(text)
+    if (value >= 1 && value <= most) return value
+    throw new InvalidArgumentError(`1 to ${most} is wanted`)
+  }
+}
+
 /** `--set key=value`, as often as there are settings to change. */
 export function settingOption(): Option {
   return new Option('--set <key=value>', 'change a setting; may be repeated')

@@ -1,7 +1,9 @@
 /** How a run shows itself: one line that moves at a terminal, plain lines elsewhere, or JSON lines for programs. */
 import type { RunFolder } from '../runs/folder.ts'
 import { type Average, emptyAverage, include, means } from '../train/averages.ts'
+import type { SkippedFile } from '../train/images.ts'
 import { barLine, type Standing, stepLine } from './search-text.ts'
+import { warnOfSkipped } from './skipped.ts'
 
 /** What is known of a run before its first step. */
 interface Start {
@@ -26,6 +28,8 @@ export interface RunDisplay<About extends Start, Epoch extends object, Result ex
   start(about: About): void
   step(report: Step, steps: number): void
   epoch(report: Epoch): void
+  /** An image file that is left out. */
+  skip(file: SkippedFile, count: number): void
   result(result: Result): void
   /** Leaves the screen as other output expects it. */
   stop(): void
@@ -56,6 +60,7 @@ const jsonDisplay: RunDisplay<Start, object, object> = {
   start: ({ run, device, done, notes }) => printJson({ kind: 'start', run: run.path, device, done, notes }),
   step: (report) => printJson({ kind: 'step', ...report }),
   epoch: (report) => printJson({ kind: 'epoch', ...report }),
+  skip: ({ path, reason }, count) => printJson({ kind: 'skip', path, reason, count }),
   result: (result) => printJson({ kind: 'result', ...result }),
   stop: () => {},
 }
@@ -171,6 +176,11 @@ class TextDisplay<About extends Start, Epoch extends object, Result extends obje
     this.#average = emptyAverage
     this.#progress.clear()
     console.log(this.#texts.epoch(report, this.#epochs))
+  }
+
+  skip(file: SkippedFile, count: number): void {
+    this.#progress.clear()
+    warnOfSkipped(file, count)
   }
 
   result(result: Result): void {

@@ -4,6 +4,7 @@ import type { TestedEpoch, TrainEpochReport, TrainReport } from '../train/train.
 import type { TrainConfig } from '../train/train-config.ts'
 import type { TrainStart } from '../train/train-run.ts'
 import { formatDuration, percent } from './search-text.ts'
+import { skippedPart } from './skipped.ts'
 
 /** What a training ends with. */
 export interface Trained extends TrainReport {
@@ -32,12 +33,14 @@ export function describeTraining({ run, config, device, training, done, notes }:
 
 /** What an epoch gave. */
 export function trainEpochLine(report: TrainEpochReport, epochs: number): string {
-  const { epoch, train, validation, best, rate, seconds } = report
+  const { epoch, train, skipped, validation, best, rate, seconds } = report
+  const left = skipped + (validation?.skipped ?? 0)
   return [
     `epoch ${epoch + 1}/${epochs}`,
     `train ${percent(train.accuracy)}`,
     validation ? `valid ${percent(1 - validation.top1Error)}${best ? '*' : ' '}` : 'valid -',
     `lr ${rate.toFixed(4)}`,
+    ...(left > 0 ? [`skipped ${left}`] : []),
     formatDuration(seconds),
   ].join('  ')
 }
@@ -60,6 +63,7 @@ export function recipeOf(config: TrainConfig): string {
       : [`padding ${padding}`, `cutout ${cutout}`]),
     ...(flip ? ['flip'] : []),
     ...(data.images > 0 ? [`${data.images} images`] : []),
+    ...(config.precision === 'float32' ? [] : [config.precision]),
     `${data.validation} held out`,
     `seed ${seed}`,
   ]
@@ -79,7 +83,8 @@ export function trainResultLines({ last, best, run, recipe }: Trained): string[]
 
 function testedLine(label: string, { epoch, validation, test }: TestedEpoch): string {
   const held = validation ? `, held-out top-1 error ${percent(validation.top1Error)}` : ''
-  return `${label}: ${epoch + 1}, test top-1 error ${exact(test.top1Error)}, top-5 ${exact(test.top5Error)}${held}`
+  const tested = `${test.images} images${skippedPart(test.skipped)}`
+  return `${label}: ${epoch + 1}, test top-1 error ${exact(test.top1Error)}, top-5 ${exact(test.top5Error)} (${tested})${held}`
 }
 
 /** Two digits: papers compare hundredths of a percent. */

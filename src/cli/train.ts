@@ -55,6 +55,7 @@ async function trainAction(
       },
       step: (step, steps) => display.step(step, steps),
       epoch: (epoch) => display.epoch(epoch),
+      skip: (file, count) => display.skip(file, count),
     })
     display.result({ ...report, run: run.path, recipe })
   } finally {

@@ -32,6 +32,8 @@ interface Pending {
   readonly labels: BigInt64Array
   /** All files are read, so that their decoding is with the thread pool. */
   readonly reading: Promise<unknown>
+  /** How many of its own files could not be decoded. */
+  skipped: number
   ready: Promise<void>
   work?: { finish(): Tensor }
   dropped: boolean
@@ -90,15 +92,15 @@ export class FolderStream implements ImageSource {
     return this.#finish(batch)
   }
 
-  #finish({ work, labels }: Pending): ImageBatch {
+  #finish({ work, labels, skipped }: Pending): ImageBatch {
     const { device } = this.#options
     return tidy(() => {
       if (!work) throw new DdsasError('data', 'the stream was disposed of while a batch was asked for')
       const images = work.finish()
-      const batch = { images, labels: Tensor.from(labels, [labels.length]) }
+      const batch = { images, labels: Tensor.from(labels, [labels.length]), skipped }
       return device === 'cpu'
         ? batch
-        : { images: to(images, { device }), labels: to(batch.labels, { device }) }
+        : { images: to(images, { device }), labels: to(batch.labels, { device }), skipped }
     })
   }
 
@@ -116,7 +118,8 @@ export class FolderStream implements ImageSource {
     const draws = Array.from({ length: this.#used - start }, () => drawImage(transform, this.#generator))
     const files = Promise.all(order.slice(start, this.#used).map((position) => this.#images.read(position)))
     const labels = new BigInt64Array(draws.length)
-    const pending: Pending = { before, labels, reading: files, ready: Promise.resolve(), dropped: false }
+    const ready = Promise.resolve()
+    const pending: Pending = { before, labels, reading: files, skipped: 0, ready, dropped: false }
     pending.ready = this.#make(pending, { order, start, draws, files })
     // it may fail long before anyone waits for it
     pending.ready.catch(() => {})
@@ -128,8 +131,9 @@ export class FolderStream implements ImageSource {
     const first = await files
     const images = await Promise.all(
       draws.map(async (draw, row): Promise<DrawnImage> => {
-        const { image, label } = await this.#decode(order, start + row, draw, first[row])
+        const { image, label, own } = await this.#decode(order, start + row, draw, first[row])
         pending.labels[row] = BigInt(label)
+        if (!own) pending.skipped += 1
         return { image, draw }
       }),
     )
@@ -145,7 +149,7 @@ export class FolderStream implements ImageSource {
       const position = order[(place + tries) % order.length]
       const file = tries === 0 ? first : await this.#images.read(position)
       const image = file && (await this.#images.decode(position, file, reading))
-      if (image) return { image, label: this.#images.label(position) }
+      if (image) return { image, label: this.#images.label(position), own: tries === 0 }
     }
     throw this.#allCorrupt()
   }

@@ -139,9 +139,10 @@ async function rawPixels(image: Sharp, { width, height }: ImageSize): Promise<Ui
   throw new Error(`decodes to ${info.width} x ${info.height} of ${info.channels} channels`)
 }
 
-/** libvips' own words, which may run over lines, as one line. */
+/** libvips' own words, which may run over lines, as one line; its threads share the place for them, so they may be lost. */
 function rethrow(error: unknown): never {
   const text = error instanceof Error ? error.message : String(error)
-  const [line = ''] = text.trim().split('\n')
+  const [words = ''] = text.trim().split('\n')
+  const line = words === '' || words === 'Unknown error' ? 'is damaged or cut short' : words
   throw new Error(line.replace(/\p{Cc}+/gu, ' '), { cause: error })
 }

@@ -1,6 +1,6 @@
 /** Data sets, augmentation and streams of batches. */
 export * from './augment.ts'
-export { type CifarName, type ImageDataset, readCifar } from './cifar.ts'
+export { type CifarName, hasCifar, type ImageDataset, readCifar } from './cifar.ts'
 export { type FolderSplit, folderSplits, hasSplit, type ImageFolder, readImageFolder } from './folder.ts'
 export * from './folder-check.ts'
 export * from './folder-evaluation.ts'

@@ -5,6 +5,8 @@ import type { GeneratorState, Tensor } from '../torch/index.ts'
 export interface ImageBatch {
   readonly images: Tensor
   readonly labels: Tensor
+  /** How many of its files could not be decoded, so that others took their places; absent for images in memory. */
+  readonly skipped?: number
 }
 
 /** Where a source stands: enough to give the same batches again from there. */

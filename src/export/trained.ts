@@ -21,7 +21,7 @@ export interface TrainedNetwork {
   readonly imageSide: number
   readonly normalisation?: Normalisation
   /** Names of the classes in the order of the logits. */
-  readonly classNames?: readonly string[]
+  readonly classNames?: readonly string[] | undefined
 }
 
 /** Weights that only training uses. */

@@ -16,7 +16,7 @@ export interface WeightNotes {
   readonly genotype?: Genotype
   readonly imageSide?: number
   readonly normalisation?: Normalisation
-  readonly classNames?: readonly string[]
+  readonly classNames?: readonly string[] | undefined
 }
 
 export interface WeightFile extends WeightNotes {

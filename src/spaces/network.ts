@@ -15,6 +15,7 @@ import { type DropPath, drawDrops } from './drop-path.ts'
 import type { Genotype } from './genotype.ts'
 import { cellShapes, reductionCells } from './layout.ts'
 import { NetworkCell } from './network-cell.ts'
+import { inPrecision, type Precision } from './precision.ts'
 import { type NetworkKind, networkKinds, type Stem } from './stem.ts'
 
 export interface NetworkShape {
@@ -26,6 +27,8 @@ export interface NetworkShape {
   readonly classes: number
   /** Whether it has the auxiliary head, which only training uses. */
   readonly auxiliary: boolean
+  /** float32 unless given; weights and statistics are float32 in any case. */
+  readonly precision?: Precision
 }
 
 /** How a forward pass runs: training mode, with drop-path if wanted. */
@@ -77,14 +80,15 @@ export class Network implements Module {
   /** Images [n, 3, h, w], channels last for speed. */
   forward(images: Tensor, { training, dropPath }: NetworkPass): NetworkOutput {
     return tidy(() => {
+      const x = inPrecision(images, this.shape.precision)
       const drop =
-        training && dropPath && dropPath.rate > 0 ? drawDrops(dropPath, this.#droppable, images) : undefined
-      let [s0, s1] = this.stem.forward(images, training).map((x): readonly Tensor[] => [x])
+        training && dropPath && dropPath.rate > 0 ? drawDrops(dropPath, this.#droppable, x) : undefined
+      let [s0, s1] = this.stem.forward(x, training).map((state): readonly Tensor[] => [state])
       let auxiliary: Tensor | undefined
       this.cells.forEach((cell, index) => {
         const out = cell.forward(s0, s1, { training, drop })
         // Without gradients this is the end of s0; a deep network on many images would fill the memory.
-        for (const x of s0) if (!s1.includes(x)) x.dispose()
+        for (const state of s0) if (!s1.includes(state)) state.dispose()
         ;[s0, s1] = [s1, out]
         if (training && index === auxiliaryCell(this.cells.length))
           auxiliary = this.#head?.forward(out, training)

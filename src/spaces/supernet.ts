@@ -9,12 +9,13 @@ import {
   moduleList,
   Sequential,
 } from '../nn/index.ts'
-import { cat, globalAvgPool, type Tensor, tidy, to } from '../torch/index.ts'
+import { cat, globalAvgPool, type Tensor, tidy } from '../torch/index.ts'
 import { Cell } from './cell.ts'
 import type { CellSpace } from './darts.ts'
 import type { CellType } from './genotype.ts'
 import { cellShapes } from './layout.ts'
 import { type Mixing, nodeTerms } from './mixing.ts'
+import { inPrecision, type Precision } from './precision.ts'
 
 export interface SupernetShape {
   readonly space: CellSpace
@@ -26,9 +27,6 @@ export interface SupernetShape {
   /** Element type of images between the layers; weights and statistics are float32. */
   readonly precision?: Precision
 }
-
-export const precisions = ['float32', 'bfloat16'] as const
-export type Precision = (typeof precisions)[number]
 
 /** The weights of a forward pass, by cell type. */
 export type MixingOf = (cell: CellType) => Mixing
@@ -76,8 +74,7 @@ export class Supernet implements Module {
         normal: nodeTerms(mixingOf('normal'), nodes),
         reduce: nodeTerms(mixingOf('reduce'), nodes),
       }
-      const x = precision === 'bfloat16' ? to(images, { dtype: precision }) : images
-      let s1: readonly Tensor[] = [this.#stem.forward(x, training)]
+      let s1: readonly Tensor[] = [this.#stem.forward(inPrecision(images, precision), training)]
       let s0 = s1
       for (const { cell, type } of this.#cells) {
         const out = cell.forward(s0, s1, terms[type], training)

@@ -1,6 +1,6 @@
 /** The settings of a search: one typed object, checked once; `--set key=value` changes a value by its dotted key. */
 import { z } from 'zod'
-import { precisions } from '../spaces/supernet.ts'
+import { precisions } from '../spaces/precision.ts'
 import { profiles } from '../strategies/ddsas.ts'
 import { parseSize } from './memory-size.ts'
 import { assignSettings, commonSettings, parseSettings } from './settings.ts'

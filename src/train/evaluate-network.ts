@@ -12,6 +12,8 @@ export interface NetworkScore {
   /** Part of the images whose class is not among the first five guesses. */
   readonly top5Error: number
   readonly images: number
+  /** Images that could not be decoded, and count nowhere else. */
+  readonly skipped: number
 }
 
 export interface NetworkEvaluation extends NetworkScore {
@@ -19,8 +21,8 @@ export interface NetworkEvaluation extends NetworkScore {
   readonly confusion: readonly Int32Array[]
 }
 
-/** Gives batches to `use`, one after the other. */
-export type EachBatch = (use: (batch: ImageBatch) => void) => Promise<void>
+/** Gives batches to `use`, one after the other; returns how many images could not be decoded. */
+export type EachBatch = (use: (batch: ImageBatch) => void) => Promise<number>
 
 /**
  * Evaluates by running statistics. `pause` is called between batches; what it throws ends the evaluation.
@@ -34,7 +36,7 @@ export async function evaluateNetwork(
   const { classes } = network.shape
   const confusion = Array.from({ length: classes }, () => new Int32Array(classes))
   let [loss, images, first, five] = [0, 0, 0, 0]
-  await eachBatch(({ images: x, labels }) => {
+  const skipped = await eachBatch(({ images: x, labels }) => {
     pause()
     const logits = noGrad(() => network.forward(x, { training: false }).logits)
     const count = labels.size
@@ -48,20 +50,26 @@ export async function evaluateNetwork(
       if (guesses[row].includes(label)) five += 1
     })
   })
-  if (images === 0)
-    throw new DdsasError('data', 'there is no image to evaluate on: name a folder with images')
+  if (images === 0) {
+    const problem =
+      skipped > 0
+        ? `none of the ${skipped} images to evaluate on can be decoded`
+        : 'there is no image to evaluate on'
+    throw new DdsasError('data', `${problem}: name a folder with images`)
+  }
   return {
     loss: loss / images,
     top1Error: 1 - first / images,
     top5Error: 1 - five / images,
     images,
+    skipped,
     confusion,
   }
 }
 
 /** Without the confusion matrix: what a report keeps. */
-export function scoreOf({ loss, top1Error, top5Error, images }: NetworkScore): NetworkScore {
-  return { loss, top1Error, top5Error, images }
+export function scoreOf({ loss, top1Error, top5Error, images, skipped }: NetworkScore): NetworkScore {
+  return { loss, top1Error, top5Error, images, skipped }
 }
 
 /** The most likely classes of each row, best first: logits [n, classes] -> n lists of `count`. */

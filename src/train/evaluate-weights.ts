@@ -5,7 +5,7 @@ import { checkImageSide } from '../spaces/describe.ts'
 import { checkWeights, Network, type NetworkShape } from '../spaces/network.ts'
 import { Generator, type Tensor } from '../torch/index.ts'
 import { evaluateNetwork, type NetworkEvaluation } from './evaluate-network.ts'
-import { openTestImages } from './images.ts'
+import { type OnSkippedFile, openTestImages } from './images.ts'
 import type { TrainConfig } from './train-config.ts'
 
 export interface WeightsToEvaluate {
@@ -13,11 +13,15 @@ export interface WeightsToEvaluate {
   readonly tensors: ReadonlyMap<string, Tensor>
   /** Where the weights are from, for errors. */
   readonly source: string
-  /** Names the data set, the size of its images and of a batch. */
+  /** Names the data set, the size of its images and of a batch, and the precision. */
   readonly config: TrainConfig
   /** Folder with the data set. */
   readonly data: string
   readonly device: string
+  /** Told once of each file that cannot be decoded. */
+  readonly onSkip?: OnSkippedFile | undefined
+  /** Of the images that the weights were trained on, where known: those of a folder must be the same. */
+  readonly classNames?: readonly string[] | undefined
 }
 
 export interface WeightsEvaluation extends NetworkEvaluation {
@@ -27,21 +31,20 @@ export interface WeightsEvaluation extends NetworkEvaluation {
 /**
  * Evaluates weights on a test set.
  * @throws {DdsasError} `checkpoint` naming the first three mismatches where they are of another network; `input` where
- * the data set has another number of classes; `data` where it cannot be used.
+ * the data set has other classes; `data` where it cannot be used.
  */
 export async function evaluateWeights(request: WeightsToEvaluate): Promise<WeightsEvaluation> {
-  const { shape, tensors, source, config, data, device } = request
-  const images = openTestImages(config, data, device)
+  const { shape, tensors, source, config, data, device, onSkip } = request
+  const images = openTestImages(config, data, device, onSkip)
   try {
     const { classes } = images
-    if (classes.length !== shape.classes)
-      throw new DdsasError(
-        'input',
-        `${source} tells ${shape.classes} classes apart, the images in ${data} have ${classes.length}: name others with --data or --dataset`,
-      )
+    checkClasses(request, classes)
     checkImageSide({ ...shape, auxiliary: false }, config.data.side)
     checkWeights(shape, tensors, source)
-    const network = new Network(shape, { device, generator: new Generator(0) })
+    const network = new Network(
+      { ...shape, precision: config.precision },
+      { device, generator: new Generator(0) },
+    )
     try {
       loadTensors(stateDict(network), tensors, source)
       const evaluation = await evaluateNetwork(network, (use) => images.each(config.evaluation.batch, use))
@@ -52,4 +55,23 @@ export async function evaluateWeights(request: WeightsToEvaluate): Promise<Weigh
   } finally {
     images.dispose()
   }
+}
+
+function checkClasses(
+  { shape, source, config, data, classNames }: WeightsToEvaluate,
+  found: readonly string[],
+): void {
+  const remedy = 'name others with --data or --dataset'
+  if (found.length !== shape.classes)
+    throw new DdsasError(
+      'input',
+      `${source} tells ${shape.classes} classes apart, the images in ${data} have ${found.length}: ${remedy}`,
+    )
+  const wrong =
+    config.dataset === 'folder' ? (classNames?.findIndex((name, label) => name !== found[label]) ?? -1) : -1
+  if (wrong < 0) return
+  throw new DdsasError(
+    'input',
+    `class ${wrong} of ${source} is '${classNames?.[wrong]}', that of the images in ${data} is '${found[wrong]}': ${remedy}`,
+  )
 }

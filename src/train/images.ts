@@ -1,18 +1,24 @@
 /** The images of a training, wherever they are from: batches to train on, a part to choose the epoch by, the test set. */
+import { join } from 'node:path'
 import {
   BatchStream,
   type CifarName,
   type EvaluationTransform,
   FolderStream,
+  folderSplits,
   forEachFolderBatch,
   forEachPlainBatch,
+  hasCifar,
+  hasSplit,
   type ImageDataset,
   type ImageFolder,
   type ImageTensors,
   imagenetEvaluation,
   imagenetTraining,
+  type OnSkip,
   readCifar,
   readImageFolder,
+  type SkippedImage,
   type TrainingTransform,
 } from '../data/index.ts'
 import type { ImageBatch, ImageSource } from '../data/source.ts'
@@ -24,6 +30,17 @@ import type { TrainConfig } from './train-config.ts'
 /** `test` is looked at for the final report alone. */
 export type EvaluatedPart = 'validation' | 'test'
 
+/** A file of an image folder that could not be decoded, and is left out. */
+export interface SkippedFile extends SkippedImage {
+  readonly path: string
+}
+
+/** Told once of each such file, with how many there are so far. */
+export type OnSkippedFile = (skipped: SkippedFile, count: number) => void
+
+/** How many images of a part could not be decoded. */
+type Skipped = number
+
 export interface TrainingImages {
   readonly classes: readonly string[]
   /** How many images there are to train on, and in the parts to evaluate. */
@@ -33,15 +50,20 @@ export interface TrainingImages {
   /** Normalised, augmented batches, without end. */
   readonly source: ImageSource
   /** Gives all images of a part to `use`, in order and without chance; tensors live in the scope of `use`. */
-  evaluate(part: EvaluatedPart, batch: number, use: (batch: ImageBatch) => void): Promise<void>
+  evaluate(part: EvaluatedPart, batch: number, use: (batch: ImageBatch) => void): Promise<Skipped>
   dispose(): void
 }
 
 /** Opens the images of a training. Throws DdsasError 'data' or 'input' where they cannot be used. */
-export function openImages(config: TrainConfig, directory: string, device: string): TrainingImages {
+export function openImages(
+  config: TrainConfig,
+  directory: string,
+  device: string,
+  onSkip?: OnSkippedFile,
+): TrainingImages {
   const { dataset } = config
   return dataset === 'folder'
-    ? openFolder(config, directory, device)
+    ? openFolder(config, directory, device, onSkip)
     : openCifar(config, dataset, directory, device)
 }
 
@@ -69,16 +91,43 @@ export interface PlainImages {
   readonly classes: readonly string[]
   readonly count: number
   /** Gives all of them to `use`; tensors live in its scope. */
-  each(batch: number, use: (batch: ImageBatch) => void): Promise<void>
+  each(batch: number, use: (batch: ImageBatch) => void): Promise<Skipped>
   dispose(): void
 }
 
 /** Opens the test set alone. Throws DdsasError 'data' where it cannot be used. */
-export function openTestImages(config: TrainConfig, directory: string, device: string): PlainImages {
+export function openTestImages(
+  config: TrainConfig,
+  directory: string,
+  device: string,
+  onSkip?: OnSkippedFile,
+): PlainImages {
   const { dataset } = config
-  if (dataset !== 'folder') return plainCifar(readCifar(directory, dataset, 'test'), device)
+  if (dataset !== 'folder') return plainCifar(readCifarImages(directory, dataset, 'test'), device)
   const folder = readImageFolder(directory, 'val')
-  return plainFolder(folder, allOf(folder), config, device)
+  return plainFolder(folder, allOf(folder), config, { device, onSkip: tellOnce(onSkip)(folder) })
+}
+
+/** CIFAR's images; who has a folder of photographs instead is told how to use those. */
+function readCifarImages(directory: string, name: CifarName, split: 'train' | 'test'): ImageDataset {
+  if (!hasCifar(directory, name) && folderSplits.some((part) => hasSplit(directory, part)))
+    throw new DdsasError(
+      'data',
+      `${directory} is an image folder, not ${name}: train with the preset imagenet, evaluate with --dataset folder`,
+    )
+  return readCifar(directory, name, split)
+}
+
+/** A file is met again in every epoch, and by the stream as well as by an evaluation. */
+function tellOnce(onSkip: OnSkippedFile | undefined): (folder: ImageFolder) => OnSkip {
+  const told = new Set<string>()
+  return ({ directory, split }) =>
+    (skipped) => {
+      const path = join(directory, split, skipped.file)
+      if (told.has(path)) return
+      told.add(path)
+      onSkip?.({ ...skipped, path }, told.size)
+    }
 }
 
 function allOf({ count }: { readonly count: number }): number[] {
@@ -90,7 +139,10 @@ function plainCifar(dataset: ImageDataset, device: string): PlainImages {
   return {
     classes: dataset.classes,
     count: dataset.count,
-    each: async (batch, use) => forEachPlainBatch(tensors, allOf(dataset), batch, use),
+    each: async (batch, use) => {
+      forEachPlainBatch(tensors, allOf(dataset), batch, use)
+      return 0
+    },
     dispose: () => disposeImages(tensors),
   }
 }
@@ -99,14 +151,15 @@ function plainFolder(
   folder: ImageFolder,
   positions: readonly number[],
   config: TrainConfig,
-  device: string,
+  options: { readonly device: string; readonly onSkip: OnSkip },
 ): PlainImages {
   const transform = evaluationTransform(config)
   return {
     classes: folder.classes,
     count: positions.length,
     each: async (batch, use) => {
-      await forEachFolderBatch(folder, { positions, batch, transform, device }, use)
+      const skipped = await forEachFolderBatch(folder, { positions, batch, transform, ...options }, use)
+      return skipped.length
     },
     dispose: () => {},
   }
@@ -119,7 +172,7 @@ function disposeImages({ images, labels }: ImageTensors): void {
 
 function openCifar(config: TrainConfig, name: CifarName, directory: string, device: string): TrainingImages {
   const { data: how, seed } = config
-  const dataset = readCifar(directory, name, 'train')
+  const dataset = readCifarImages(directory, name, 'train')
   if (how.side !== dataset.size)
     throw new DdsasError('input', `data.side = ${how.side}, images of ${name} have ${dataset.size} px`)
   const { train, validation } = splitForTraining(dataset.count, config)
@@ -132,8 +185,11 @@ function openCifar(config: TrainConfig, name: CifarName, directory: string, devi
     counts: { train: train.length, validation: validation.length, test: test.count },
     fingerprint: dataset.fingerprint,
     source,
-    evaluate: async (part, batch, use) =>
-      part === 'test' ? test.each(batch, use) : forEachPlainBatch(tensors, validation, batch, use),
+    evaluate: async (part, batch, use) => {
+      if (part === 'test') return test.each(batch, use)
+      forEachPlainBatch(tensors, validation, batch, use)
+      return 0
+    },
     dispose: () => {
       source.dispose()
       test.dispose()
@@ -142,15 +198,22 @@ function openCifar(config: TrainConfig, name: CifarName, directory: string, devi
   }
 }
 
-function openFolder(config: TrainConfig, directory: string, device: string): TrainingImages {
+function openFolder(
+  config: TrainConfig,
+  directory: string,
+  device: string,
+  onSkip?: OnSkippedFile,
+): TrainingImages {
   const { data: how, seed } = config
-  const folder = readImageFolder(directory, 'train')
+  const [folder, tests] = [readImageFolder(directory, 'train'), readImageFolder(directory, 'val')]
   const { train, validation } = splitForTraining(folder.count, config)
+  const tell = tellOnce(onSkip)
   const parts = {
-    validation: plainFolder(folder, validation, config, device),
-    test: openTestImages(config, directory, device),
+    validation: plainFolder(folder, validation, config, { device, onSkip: tell(folder) }),
+    test: plainFolder(tests, allOf(tests), config, { device, onSkip: tell(tests) }),
   }
-  const options = { part: train, batch: how.batch, transform: trainingTransform(config), device }
+  const transform = trainingTransform(config)
+  const options = { part: train, batch: how.batch, transform, device, onSkip: tell(folder) }
   const source = new FolderStream(folder, options, new Generator(seed, 'batches'))
   return {
     classes: folder.classes,

@@ -25,7 +25,12 @@ const recordSchema = z.object({
   kind: z.string(),
   preset: z.string(),
   config: z.unknown(),
-  data: z.object({ directory: z.string(), fingerprint: z.string() }),
+  data: z.object({
+    directory: z.string(),
+    fingerprint: z.string(),
+    /** Names in the order of the logits; a search ends with no network that would need them. */
+    classes: z.array(z.string()).optional(),
+  }),
   environment: environmentSchema,
 })
 
@@ -48,16 +53,28 @@ export function newRecord<Config extends CommonConfig>(
   preset: string,
   config: Config,
   device: string,
-  data: { readonly directory: string; readonly fingerprint: string },
+  data: {
+    readonly directory: string
+    readonly fingerprint: string
+    readonly classes?: readonly string[]
+  },
 ): RunRecord<Config> {
-  const { directory, fingerprint } = data
   return {
     kind,
     preset,
     config,
-    data: { directory: resolve(directory), fingerprint },
+    data: {
+      directory: resolve(data.directory),
+      fingerprint: data.fingerprint,
+      ...(data.classes ? { classes: [...data.classes] } : {}),
+    },
     environment: environment(device),
   }
+}
+
+/** Whether a run says that it is of a kind; nothing else of its config.json is looked at. */
+export function isRunOf(run: RunFolder, kind: RunKind<CommonConfig>['kind']): boolean {
+  return z.object({ kind: z.literal(kind) }).safeParse(run.config).success
 }
 
 /** Throws DdsasError 'input' where config.json is of no such run, or was changed to something that cannot be. */

@@ -1,5 +1,6 @@
 /** The settings of a training: one typed object, checked once. */
 import { z } from 'zod'
+import { precisions } from '../spaces/precision.ts'
 import { assignSettings, commonSettings } from './settings.ts'
 
 const positive = z.number().int().positive()
@@ -59,6 +60,8 @@ export const trainConfigSchema = z.strictObject({
   }),
   /** How likely an operation is left out for an image in the last epoch; it rises in a line from 0. */
   dropPath: part,
+  /** Element type of images between the layers: `bfloat16` halves their memory; weights and statistics stay float32. */
+  precision: z.enum(precisions).default('float32'),
   evaluation: z.strictObject({ batch: positive }),
   ...commonSettings,
 })

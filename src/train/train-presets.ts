@@ -21,6 +21,7 @@ const cifar10: TrainConfig = {
   weights: { rate: 0.025, schedule: 'cosine', warmUp: 0, momentum: 0.9, weightDecay: 3e-4, clip: 5 },
   loss: { smoothing: 0, auxiliary: 0.4 },
   dropPath: 0.2,
+  precision: 'float32',
   epochs: 600,
   evaluation: { batch: 250 },
   checkpoint,

@@ -5,6 +5,7 @@ import { RunFolder } from '../runs/folder.ts'
 import { cosineDistance, type Genotype } from '../spaces/genotype.ts'
 import { parseGenotype } from '../spaces/genotype-file.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
+import type { OnSkippedFile, SkippedFile } from './images.ts'
 import { checkSpace, takeUp, withLock } from './opening.ts'
 import {
   describeChanges,
@@ -51,6 +52,8 @@ export interface TrainStart {
 /** Who is told what a run is before it starts, and of its progress. */
 export interface TrainRunObserver extends TrainObserver {
   start?(about: TrainStart): void
+  /** Of each file of an image folder that cannot be decoded, once, with how many there are so far. */
+  skip?(file: SkippedFile, count: number): void
 }
 
 export interface TrainResult {
@@ -58,7 +61,7 @@ export interface TrainResult {
   readonly report: TrainReport
 }
 
-const trainKind: RunKind<TrainConfig> = {
+export const trainKind: RunKind<TrainConfig> = {
   kind: 'train',
   name: 'training',
   schema: trainConfigSchema,
@@ -89,9 +92,11 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
   RunFolder.refuseUnlessNew(out)
   const device = resolveDevice(config.device)
   setThreads(config.threads)
-  return withTraining(createTraining(config, genotype, directory, device), async (training) => {
+  const onSkip = skipsOf(observer)
+  return withTraining(createTraining(config, genotype, directory, device, onSkip), async (training) => {
     checkSpace(out, training.network)
-    const data = { directory, fingerprint: training.images.fingerprint }
+    const { fingerprint, classes } = training.images
+    const data = { directory, fingerprint, classes }
     const run = RunFolder.create(out, newRecord(trainKind, preset, config, device, data))
     return withLock(run, () => {
       run.writeGenotype(genotype)
@@ -115,8 +120,9 @@ async function resumeTrain(
   const device = resolveDevice(config.device)
   setThreads(config.threads)
   const directory = data ?? record.data.directory
+  const onSkip = skipsOf(observer)
   return withLock(run, () =>
-    withTraining(createTraining(config, genotype, directory, device), (training) => {
+    withTraining(createTraining(config, genotype, directory, device, onSkip), (training) => {
       checkSameImages(training, record, directory)
       const done = takeUp(run, request.checkpoint, {
         total: () => training.progress.total,
@@ -127,6 +133,10 @@ async function resumeTrain(
       return conduct({ run, config, device, training, done, notes }, observer)
     }),
   )
+}
+
+function skipsOf(observer: TrainRunObserver): OnSkippedFile {
+  return (file, count) => observer.skip?.(file, count)
 }
 
 async function conduct(about: TrainStart, observer: TrainRunObserver): Promise<TrainResult> {
@@ -142,8 +152,8 @@ async function withTraining<T>(training: Training, body: (training: Training) =>
   }
 }
 
-/** The cell of a run; throws DdsasError 'input' where another one is asked for. */
-function genotypeOf(run: RunFolder, asked: Genotype | undefined): Genotype {
+/** The cell of a run; throws DdsasError 'input' where it cannot be read, or another one is asked for. */
+export function genotypeOf(run: RunFolder, asked: Genotype | undefined): Genotype {
   const own = parseGenotype(run.readGenotype(), join(run.path, 'genotype.json'))
   if (asked === undefined || cosineDistance(own, asked) < 1e-9) return own
   throw new DdsasError(

@@ -34,6 +34,8 @@ export interface TrainEpochReport {
   readonly total: number
   /** Over the epoch's steps, on augmented images, while the weights moved. */
   readonly train: { readonly loss: number; readonly accuracy: number }
+  /** Files that could not be decoded: the ones after them in the epoch's order took their places. */
+  readonly skipped: number
   /** On the images held out of the training set, after the epoch; null where none were. */
   readonly validation: NetworkScore | null
   /** Whether no epoch before had a smaller error there. */
@@ -125,7 +127,8 @@ export async function trainStep(training: Training): Promise<TrainStepReport> {
   const numbers = { 'training loss': result.loss, 'gradient norm': result.gradNorm }
   checkFinite(`at step ${report.total} (epoch ${epoch + 1}, step ${report.step})`, numbers, 'train')
   const averages = include(progress.train, result)
-  training.progress = { ...progress, step: report.step, total: report.total, train: averages }
+  const skipped = progress.skipped + (batch.skipped ?? 0)
+  training.progress = { ...progress, step: report.step, total: report.total, train: averages, skipped }
   return report
 }
 
@@ -155,13 +158,14 @@ async function endEpoch(training: Training, began: number, pause: () => void): P
     epoch,
     total,
     train: means(progress.train),
+    skipped: progress.skipped,
     validation: validation ?? null,
     best,
     rate: rateOf(epoch, config),
     dropPath: dropPathOf(epoch, config),
     seconds: (performance.now() - began) / 1000,
   }
-  const next = { epoch: epoch + 1, step: 0, total, train: emptyAverage }
+  const next = { epoch: epoch + 1, step: 0, total, train: emptyAverage, skipped: 0 }
   training.progress = { ...next, last, best: best ? last : progress.best }
   return report
 }

@@ -10,7 +10,7 @@ import { clone, encodeSafetensors, Generator, keep, noGrad, type Tensor, tidy } 
 import { type Average, emptyAverage } from './averages.ts'
 import type { Place } from './course.ts'
 import type { NetworkScore } from './evaluate-network.ts'
-import { openImages, type TrainingImages } from './images.ts'
+import { type OnSkippedFile, openImages, type TrainingImages } from './images.ts'
 import {
   averageSchema,
   countSchema,
@@ -35,6 +35,8 @@ export interface EpochScore {
 export interface TrainProgress extends Place {
   /** Over this epoch's steps. */
   readonly train: Average
+  /** Files of this epoch's batches that could not be decoded. */
+  readonly skipped: number
   readonly last: EpochScore | null
   /** The epoch with the smallest top-1 error on the held-out images; the first of several. */
   readonly best: EpochScore | null
@@ -54,7 +56,15 @@ export interface Training {
   progress: TrainProgress
 }
 
-const start: TrainProgress = { epoch: 0, step: 0, total: 0, train: emptyAverage, last: null, best: null }
+const start: TrainProgress = {
+  epoch: 0,
+  step: 0,
+  total: 0,
+  train: emptyAverage,
+  skipped: 0,
+  last: null,
+  best: null,
+}
 
 /**
  * A training before its first step: everything drawn from the seed.
@@ -65,11 +75,14 @@ export function createTraining(
   genotype: Genotype,
   directory: string,
   device: string,
+  onSkip?: OnSkippedFile,
 ): Training {
   const auxiliary = config.loss.auxiliary > 0
-  const images = openImages(config, directory, device)
+  const images = openImages(config, directory, device, onSkip)
   try {
-    const shape: NetworkShape = { ...config.network, genotype, classes: images.classes.length, auxiliary }
+    const { network: sizes, precision } = config
+    const classes = images.classes.length
+    const shape: NetworkShape = { ...sizes, genotype, classes, auxiliary, precision }
     checkImageSide(shape, config.data.side)
     const network = new Network(shape, { device, generator: new Generator(config.seed, 'weights') })
     const optimizer = new Sgd(namedParameters(network), config.weights)
@@ -111,12 +124,19 @@ const scoreSchema = z.object({
   top1Error: z.number(),
   top5Error: z.number(),
   images: countSchema,
+  /** Checkpoints of old versions did not count them. */
+  skipped: countSchema.default(0),
 })
 const epochScoreSchema = z.object({ epoch: countSchema, validation: scoreSchema.optional() }).nullable()
 const stateSchema = z.object({
   config: trainConfigSchema,
   genotype: z.unknown(),
-  progress: placeSchema.extend({ train: averageSchema, last: epochScoreSchema, best: epochScoreSchema }),
+  progress: placeSchema.extend({
+    train: averageSchema,
+    skipped: countSchema.default(0),
+    last: epochScoreSchema,
+    best: epochScoreSchema,
+  }),
   source: streamSchema,
   dropPath: z.array(z.number().int()),
   metricsBytes: countSchema,

@@ -173,6 +173,8 @@ test('a run that another process holds; once that is gone it goes on, also with 
   const holder = start(['search', '--resume', run, '--threads', '2', '--set', 'checkpoint.steps=3', '--json'])
   const { notes } = JSON.parse(await holder.line(/"kind":"start"/))
   assert.deepEqual(notes, ['threads is 2, the run began with 1'])
+  // it would end before another process has begun
+  holder.child.kill('SIGSTOP')
   await refuse(['search', '--resume', run], 2, [
     new RegExp(`lock is held by process ${holder.child.pid}: wait until it ends`),
   ])

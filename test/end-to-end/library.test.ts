@@ -1,7 +1,7 @@
 /** The examples of `src/index.ts`: each compiles as a program that has ddsas installed, and runs. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import ts from 'typescript'
@@ -30,7 +30,7 @@ before(() => {
 after(place.remove)
 
 test('every part of the public API has an example, and all compile under the strictest rules', () => {
-  assert.equal(examples.length, 9)
+  assert.equal(examples.length, 13)
   const program = ts.createProgram(files, {
     module: ts.ModuleKind.NodeNext,
     target: ts.ScriptTarget.ES2023,
@@ -63,6 +63,10 @@ test('every example runs', () => {
     /^80 images, 3072 bytes each; the first: \w+\n$/,
     /^logits \[2,10\], normal cell \[\["/,
     /^distance 0\n$/,
+    /^3600334 parameters, \d+ multiply-adds, \d+ layers deep\n$/,
+    /^epoch 1: loss \d\.\d{3}\n\d+\.\d % of 16 wrong, in .*runs\/trained\n$/,
+    /^\d+ of 16 right: airplane \d+, .*, truck \d+\n$/,
+    /^a network of 10 classes in four files\n$/,
     /^x² sums to 14, its gradient is 2,4,6\n$/,
     /^input: there is no preset 'mnist'; known are cifar10, cifar100, demo\n$/,
   ]
@@ -70,4 +74,6 @@ test('every example runs', () => {
     assert.match(output[index] ?? '', pattern)
   })
   assert.ok(existsSync(join(place.path, 'normal.svg')))
+  const exported = ['network.onnx', 'network.safetensors', 'network.py', 'network.pt']
+  for (const name of exported) assert.ok(statSync(join(place.path, name)).size > 1000, name)
 })

@@ -41,7 +41,7 @@ before(async () => {
 })
 after(place.remove)
 
-const score = z.object({ top1Error: z.number(), top5Error: z.number(), images: z.number() })
+const score = z.looseObject({ top1Error: z.number(), top5Error: z.number(), images: z.number() })
 const tested = z.object({ epoch: z.number(), validation: score.optional(), test: score })
 const reportSchema = z.looseObject({ last: tested, best: tested.nullable() })
 
@@ -105,6 +105,37 @@ test('Ctrl-C saves and says how to go on', async () => {
   assertSameRun(path, reference)
 })
 
+test('in bfloat16: resumed exactly, near float32, weights and momentum of float32, evaluated as trained', async () => {
+  const half = begin('half', ...set('precision=bfloat16'))
+  const { child, ended, line } = start(half.args)
+  await line(/"kind":"step"/, 6)
+  child.kill('SIGKILL')
+  await ended
+  await succeed(['train', '--resume', half.path, '--json'])
+  const whole = begin('half whole', ...set('precision=bfloat16'))
+  await succeed(whole.args)
+  assertSameRun(half.path, whole.path)
+  const losses = (path: string) =>
+    metricsOf(path).flatMap(({ kind, train }) =>
+      kind === 'step' ? [z.object({ loss: z.number() }).parse(train).loss] : [],
+    )
+  const [own, full] = [losses(whole.path), losses(reference)]
+  assert.notDeepEqual(own, full)
+  own.forEach((loss, step) => {
+    assert.ok(Math.abs(loss / full[step] - 1) < 0.05, `step ${step + 1}: ${loss}, float32 ${full[step]}`)
+  })
+  const files = RunFolder.open(whole.path).loadCheckpoint()?.files
+  for (const name of ['weights.safetensors', 'momentum.safetensors'])
+    assert.ok(!/"dtype":"(?!F32)/.test(files?.get(name)?.toString('latin1', 0, 100_000) ?? '"dtype":"'), name)
+  const text = await succeed(['evaluate', whole.path, '--out', join(place.path, 'half csv'), '--json'])
+  const { loss } = z.object({ loss: z.number() }).parse(JSON.parse(text))
+  assert.equal(loss, z.looseObject({ loss: z.number() }).parse(reportOf(whole.path).last.test).loss)
+  await refuse(['train', '--resume', whole.path, ...set('precision=float32')], 2, [
+    /precision is "bfloat16" in the run, not "float32"/,
+  ])
+  await refuse(begin('odd', ...set('precision=float16')).args, 2, [/precision: .*"float32"\|"bfloat16"/])
+})
+
 test('without held-out images only the last epoch is reported', async () => {
   const { path, args } = begin('all', ...set('data.validation=0', 'loss.auxiliary=0', 'dropPath=0'))
   await succeed([...args, '--epochs', '1'])
@@ -112,7 +143,7 @@ test('without held-out images only the last epoch is reported', async () => {
   assert.deepEqual([last.validation, best], [undefined, null])
 })
 
-test('ddsas evaluate gives the errors of the report, and CSV files', async () => {
+test('ddsas evaluate gives the errors of the report, tables and charts', async () => {
   for (const which of ['last', 'best'] as const) {
     const out = join(place.path, `evaluated-${which}`)
     const text = await succeed(['evaluate', reference, '--weights', which, '--out', out, '--json'])
@@ -128,6 +159,8 @@ test('ddsas evaluate gives the errors of the report, and CSV files', async () =>
       16,
     )
     assert.equal(readFileSync(join(out, 'per-class.csv'), 'utf8').split('\r\n').length, 12)
+    for (const name of ['confusion.svg', 'confusion.png', 'per-class.svg', 'per-class.png'])
+      assert.ok(existsSync(join(out, name)), name)
   }
 })
 

@@ -15,7 +15,7 @@ import { loadTensors, stateDict } from '../../src/nn/index.ts'
 import { Network } from '../../src/spaces/network.ts'
 import { publishedGenotype } from '../../src/spaces/published-genotypes.ts'
 import { decodeSafetensors, Generator, noGrad, Tensor, tidy } from '../../src/torch/index.ts'
-import { runOnnx, withoutOnnxRuntime } from '../unit/export/onnx-runtime.ts'
+import { runOnnx } from '../unit/export/onnx-runtime.ts'
 import { runPython, withoutPython } from '../unit/export/python.ts'
 import { temporaryFolder } from '../unit/runs/temporary.ts'
 import { absent, assertClose, below, fixtures, shared, tensorOf } from './fixtures.ts'
@@ -37,10 +37,11 @@ function golden(kind: string): { trained: TrainedNetwork; images: Tensor; logits
 }
 
 for (const kind of ['cifar', 'imagenet']) {
-  test(`ONNX model of the ${kind} network`, { skip: absent || withoutOnnxRuntime }, async () => {
+  test(`ONNX model of the ${kind} network`, { skip: absent }, async () => {
     const { trained, images, logits } = golden(kind)
     const feed = { type: 'float32', data: Float32Array.from(images.floats()), shape: images.shape } as const
-    assertClose(await runOnnx(exportOnnx(trained), feed), logits, 'logits of ONNX Runtime')
+    const [found] = await runOnnx(exportOnnx(trained), feed)
+    assertClose(found, logits, 'logits of ONNX Runtime')
   })
 
   test(`PyTorch module of the ${kind} network`, { skip: absent || withoutPython('torch') }, (t) => {
@@ -65,7 +66,7 @@ const photographs = join(shared, 'data/imagefolder')
 const noPhotographs = existsSync(photographs) ? false : `no photographs at ${photographs} (set DDSAS_SHARED)`
 
 test('photographs as bytes: ONNX Runtime normalises and classifies them as our engine does', {
-  skip: absent || noPhotographs || withoutOnnxRuntime,
+  skip: absent || noPhotographs,
 }, async () => {
   const { mean, std } = imagenetEvaluation
   const { trained } = golden('cifar')
@@ -78,7 +79,7 @@ test('photographs as bytes: ONNX Runtime normalises and classifies them as our e
   const data = Uint8Array.from(pixels.flatMap((planes) => [...planes]))
   const shape = [pixels.length, 3, side, side]
   const model = exportOnnx({ ...trained, normalisation: { mean, std } }, 'bytes')
-  const logits = await runOnnx(model, { type: 'uint8', data, shape })
+  const [logits] = await runOnnx(model, { type: 'uint8', data, shape })
   const channel = (index: number) => Math.floor(index / side ** 2) % 3
   const images = Float32Array.from(data, (value, i) => (value / 255 - mean[channel(i)]) / std[channel(i)])
   const network = new Network(trained.shape, { device: 'cpu', generator: new Generator(0) })

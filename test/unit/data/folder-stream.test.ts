@@ -31,13 +31,13 @@ function streamOf(folder: ImageFolder, options: Partial<FolderStreamOptions> = {
 async function take(source: ImageSource, count: number) {
   const batches = []
   for (let index = 0; index < count; index++) {
-    const { images, labels } = await source.next()
+    const { images, labels, skipped } = await source.next()
     batches.push(
       tidy(() => {
         adopt(images)
         adopt(labels)
         const numbers = [...new BigInt64Array(labels.bytes().buffer)].map(Number)
-        return { shape: images.shape, floats: Buffer.from(images.bytes()), labels: numbers }
+        return { shape: images.shape, floats: Buffer.from(images.bytes()), labels: numbers, skipped }
       }),
     )
   }
@@ -139,6 +139,12 @@ test('a corrupt file is replaced by the next of the order, told of once, on ever
     onSkip: (skipped, count) => told.push([skipped, count]),
   })
   const batches = await take(stream, 3)
+  // own files alone count, whatever had to be tried in their places
+  const skipped = batches.map((batch) => batch.skipped ?? 0)
+  assert.equal(
+    skipped.reduce((sum, count) => sum + count, 0),
+    4,
+  )
   const order = new Generator(7).permutation(folder.count)
   for (const [place, position] of order.entries()) {
     const [batch, row] = [batches[Math.floor(place / 5)], place % 5]

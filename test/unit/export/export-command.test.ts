@@ -10,7 +10,9 @@ import { writePytorchFile } from '../../../src/export/pytorch-writer.ts'
 import { readWeightFile } from '../../../src/export/weights.ts'
 import { disposeModule } from '../../../src/nn/index.ts'
 import { RunFolder } from '../../../src/runs/folder.ts'
-import { encodeSafetensors, liveSlots, Tensor, tidy } from '../../../src/torch/index.ts'
+import { encodeSafetensors, liveSlots, tidy } from '../../../src/torch/index.ts'
+import type { TrainConfig } from '../../../src/train/train-config.ts'
+import { trainPresets } from '../../../src/train/train-presets.ts'
 import { temporaryFolder } from '../runs/temporary.ts'
 import { everyOperation, smallShape, trainedNetwork } from './networks.ts'
 
@@ -82,30 +84,56 @@ test('a PyTorch file becomes safetensors that need no further word, and these be
   })
 })
 
+/** config.json of a training of the small network, and of a search. */
+function recordOf(kind: 'train' | 'search', change: Partial<TrainConfig> = {}, classes?: readonly string[]) {
+  const { channels, cells } = smallShape
+  const network = { kind: smallShape.kind, channels, cells }
+  const config = { ...trainPresets.cifar10, network, ...change }
+  const environment = { ddsas: '0', libtorch: '0', cpuCapability: '-', device: 'cpu', node: '0' }
+  const data = { directory: 'data', fingerprint: '0', ...(classes ? { classes } : {}) }
+  return { kind, preset: 'cifar10', config, data, environment }
+}
+
 test('a run: the weights of its last checkpoint, its genotype and data set, into its export folder', async (t) => {
   const { folder, content } = saved(t)
-  const run = RunFolder.create(join(folder, 'run'), { config: { dataset: 'cifar10' } })
-  await refused([run.path, '--to', 'onnx'], 'input', /no trained weights yet/)
-  run.saveCheckpoint(1, { 'weights.safetensors': content })
-  await refused([run.path, '--to', 'onnx'], 'input', /does not tell its genotype; give --genotype/)
+  const run = RunFolder.create(join(folder, 'run'), recordOf('train'))
+  await refused([run.path, '--to', 'onnx'], 'input', /genotype\.json: /)
   run.writeGenotype(everyOperation)
+  await refused([run.path, '--to', 'onnx'], 'input', /no weights of its last epoch: wait/)
+  run.saveCheckpoint(1, { 'weights.safetensors': content })
+  await refused([run.path, '--to', 'onnx', '--weights', 'best'], 'input', /no weights of its best epoch/)
   for (const format of ['onnx', 'pytorch', 'safetensors']) await runExport(run.path, '--to', format)
   const names = ['network.onnx', 'network.pt', 'network.py', 'network.safetensors']
   assert.deepEqual(readdirSync(join(run.path, 'export')).sort(), names)
   assert.match(readFileSync(join(run.path, 'export', 'network.py'), 'utf8'), /MEAN, STD = \(0\.49139968/)
 })
 
+test('a run on an image folder: its own side, classes, mean and standard deviation', async (t) => {
+  const { folder, content } = saved(t)
+  const { data } = trainPresets.imagenet
+  const change = { dataset: 'folder', data: { ...data, side: 48 } } as const
+  const classes = Array.from({ length: 10 }, (_, label) => `class ${label}`)
+  const run = RunFolder.create(join(folder, 'run'), recordOf('train', change, classes))
+  run.writeGenotype(everyOperation)
+  run.saveCheckpoint(1, { 'weights.safetensors': content, 'best.safetensors': content })
+  for (const which of ['last', 'best']) {
+    const out = join(folder, `${which}.safetensors`)
+    await runExport(run.path, '--to', 'safetensors', '--weights', which, '--out', out)
+    tidy(() => {
+      const { imageSide, classNames, normalisation } = readWeightFile(out)
+      assert.deepEqual([imageSide, classNames], [48, classes])
+      assert.deepEqual(normalisation?.mean, [0.485, 0.456, 0.406])
+    })
+  }
+})
+
 test('another run can tell the genotype; a search has no network to export', async (t) => {
   const { folder, weights } = saved(t)
-  const search = RunFolder.create(join(folder, 'search'), { config: { dataset: 'cifar10' } })
+  const search = RunFolder.create(join(folder, 'search'), recordOf('search'))
   const out = join(folder, 'network.onnx')
   await refused([weights, '--to', 'onnx', '--genotype', search.path], 'input', /no genotype\.json yet/)
   search.writeGenotype(everyOperation)
   assert.match(await runExport(weights, '--to', 'onnx', '--genotype', search.path, '--out', out), /^written/)
-  const one = Tensor.from(Float32Array.of(1), [1])
-  const supernet = encodeSafetensors([['cells.0._ops.0._ops.4.op.1.weight', one]])
-  one.dispose()
-  search.saveCheckpoint(1, { 'weights.safetensors': supernet })
   await refused([search.path, '--to', 'onnx'], 'input', /is a search; train its cell first: ddsas train/)
 })
 

@@ -1,50 +1,62 @@
-/** ONNX Runtime, where it is installed, for tests that run exported models. */
-import { createRequire } from 'node:module'
+/** ONNX Runtime, in its build for WebAssembly that npm alone installs, for tests that run exported models. */
+import { env, InferenceSession, Tensor as OnnxTensor } from 'onnxruntime-web'
+import protobuf from 'protobufjs/light.js'
+import { z } from 'zod'
 import { Tensor } from '../../../src/torch/index.ts'
 
-/** The part of onnxruntime-web that is used here. */
-interface Runtime {
-  readonly env: { readonly wasm: { numThreads: number }; logLevel: string }
-  readonly Tensor: new (type: string, data: Float32Array | Uint8Array, shape: readonly number[]) => unknown
-  readonly InferenceSession: { create(model: Uint8Array): Promise<Session> }
+env.wasm.numThreads = 1
+
+/** Images as a model takes them. */
+export interface Feed {
+  readonly type: 'float32' | 'uint8'
+  readonly data: Float32Array | Uint8Array
+  /** [n, 3, h, w]. */
+  readonly shape: readonly number[]
 }
 
-interface Session {
-  readonly inputNames: readonly string[]
-  readonly outputNames: readonly string[]
-  run(
-    feeds: Readonly<Record<string, unknown>>,
-  ): Promise<Record<string, { data: Float32Array; dims: number[] }>>
+const sideSchema = z.array(z.union([z.string(), z.number()]))
+
+/** Shapes of the one input, `images`, and the one output, `logits`, of a model; throws where it has others. */
+function shapesOf(session: InferenceSession): { images: (string | number)[]; logits: (string | number)[] } {
+  const [inputs, outputs] = [session.inputMetadata, session.outputMetadata]
+  const names = [...inputs, ...outputs].map(({ name }) => name).join()
+  if (names !== 'images,logits') throw new Error(`the model has the values ${names}`)
+  const [images, logits] = [inputs[0], outputs[0]].map((value) =>
+    sideSchema.parse('shape' in value ? value.shape : undefined),
+  )
+  return { images, logits }
 }
 
-function load(): Runtime | undefined {
+/**
+ * Runs a model on each feed, which may differ in how many images they have, and returns the logits [n, classes].
+ * Throws where the model's input and output do not leave that number open.
+ */
+export async function runOnnx(model: Uint8Array, ...feeds: readonly Feed[]): Promise<Tensor[]> {
+  const session = await InferenceSession.create(model)
   try {
-    const runtime = createRequire(import.meta.url)('onnxruntime-web') as Runtime
-    runtime.env.wasm.numThreads = 1
-    return runtime
-  } catch {
-    return undefined
+    const { images, logits } = shapesOf(session)
+    if (images[0] !== 'batch' || logits[0] !== 'batch')
+      throw new Error(`the batch is fixed: [${images}] to [${logits}]`)
+    const found: Tensor[] = []
+    for (const { type, data, shape } of feeds) {
+      const input = new OnnxTensor(type, data, shape)
+      const result = (await session.run({ images: input })).logits
+      if (!(result.data instanceof Float32Array)) throw new Error(`logits of type ${result.type}`)
+      found.push(Tensor.from(result.data, result.dims))
+    }
+    return found
+  } finally {
+    await session.release()
   }
 }
 
-const runtime = load()
+const pair = { fields: { key: { type: 'string', id: 1 }, value: { type: 'string', id: 2 } } }
+const properties = { rule: 'repeated', type: 'Pair', id: 14 }
+const messages = protobuf.Root.fromJSON({ nested: { Pair: pair, Model: { fields: { properties } } } })
+const metadataSchema = z.object({ properties: z.array(z.object({ key: z.string(), value: z.string() })) })
 
-/** For node:test's `skip`: false, or why no model can be run. */
-export const withoutOnnxRuntime = runtime ? false : 'onnxruntime-web is not installed'
-
-/** Runs a model on `images` of a type and returns its logits; also checks the names of input and output. */
-export async function runOnnx(
-  model: Uint8Array,
-  images: {
-    readonly type: 'float32' | 'uint8'
-    readonly data: Float32Array | Uint8Array
-    readonly shape: readonly number[]
-  },
-): Promise<Tensor> {
-  if (!runtime) throw new Error('the test should have been skipped')
-  const session = await runtime.InferenceSession.create(model)
-  if (session.inputNames.join() !== 'images' || session.outputNames.join() !== 'logits')
-    throw new Error(`the model maps ${session.inputNames} to ${session.outputNames}`)
-  const { logits } = await session.run({ images: new runtime.Tensor(images.type, images.data, images.shape) })
-  return Tensor.from(logits.data, logits.dims)
+/** The metadata of a model, read by the field numbers of onnx.proto. */
+export function metadataOf(model: Uint8Array): Record<string, string> {
+  const found = metadataSchema.parse(messages.lookupType('Model').decode(model))
+  return Object.fromEntries(found.properties.map(({ key, value }) => [key, value]))
 }

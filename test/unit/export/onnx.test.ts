@@ -6,10 +6,11 @@ import { test } from 'node:test'
 import { exportOnnx, onnxInputs } from '../../../src/export/onnx.ts'
 import { disposeModule } from '../../../src/nn/index.ts'
 import type { Network } from '../../../src/spaces/network.ts'
+import { publishedGenotypes } from '../../../src/spaces/published-genotypes.ts'
 import { liveSlots, noGrad, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
 import { everyOperation, randomImages, smallShape, trainedNetwork } from './networks.ts'
-import { runOnnx, withoutOnnxRuntime } from './onnx-runtime.ts'
+import { metadataOf, runOnnx } from './onnx-runtime.ts'
 import { runPython, withoutPython } from './python.ts'
 
 function logitsOf(network: Network, images: Tensor): number[] {
@@ -27,27 +28,51 @@ function assertNear(got: readonly number[], wanted: readonly number[], tolerance
   })
 }
 
+/** Logits of ONNX Runtime against our engine's, on several sizes of batch. */
+async function assertSameLogits({ network, trained }: ReturnType<typeof trainedNetwork>): Promise<void> {
+  const { imageSide, shape } = trained
+  const feeds = [1, 3].map((count) => ({
+    type: 'float32' as const,
+    data: randomImages(count, imageSide),
+    shape: [count, 3, imageSide, imageSide],
+  }))
+  const found = await runOnnx(exportOnnx(trained), ...feeds)
+  found.forEach((logits, index) => {
+    const { data, shape: sides } = feeds[index]
+    assert.deepEqual(logits.shape, [sides[0], shape.classes])
+    assertNear([...logits.floats()], logitsOf(network, Tensor.from(data, sides)))
+  })
+}
+
 for (const [kind, imageSide] of [
   ['cifar', 32],
   ['cifar', 16],
   ['imagenet', 64],
 ] as const)
-  test(`${kind} network with every operation, ${imageSide} px, several batch sizes`, {
-    skip: withoutOnnxRuntime,
-  }, async () => {
-    const { network, trained } = trainedNetwork({ ...smallShape, kind }, imageSide)
-    const model = exportOnnx(trained)
-    for (const count of [1, 3]) {
-      const data = randomImages(count, imageSide)
-      const shape = [count, 3, imageSide, imageSide]
-      const logits = await runOnnx(model, { type: 'float32', data, shape })
-      assert.deepEqual(logits.shape, [count, smallShape.classes])
-      assertNear([...logits.floats()], logitsOf(network, Tensor.from(data, shape)))
-    }
-    disposeModule(network)
+  test(`${kind} network with every operation, ${imageSide} px, several batch sizes`, async () => {
+    const made = trainedNetwork({ ...smallShape, kind }, imageSide)
+    await assertSameLogits(made)
+    disposeModule(made.network)
   })
 
-test('images from 0 to 1, or in bytes, are normalised inside', { skip: withoutOnnxRuntime }, async () => {
+for (const [name, genotype] of Object.entries(publishedGenotypes))
+  for (const [kind, imageSide] of [
+    ['cifar', 16],
+    ['imagenet', 32],
+  ] as const)
+    test(`${kind} network of the published cell ${name}`, async () => {
+      // a normal cell, two reductions, and a normal cell after one
+      const shape = { ...smallShape, kind, genotype, cells: 4 }
+      const made = trainedNetwork(shape, imageSide)
+      const classNames = Array.from({ length: shape.classes }, (_, label) => `${name}, ${label}`)
+      await assertSameLogits(made)
+      const told = metadataOf(exportOnnx({ ...made.trained, classNames }))
+      assert.deepEqual(JSON.parse(told.classes), classNames)
+      assert.deepEqual([JSON.parse(told.genotype), told.network], [genotype, kind])
+      disposeModule(made.network)
+    })
+
+test('images from 0 to 1, or in bytes, are normalised inside', async () => {
   const { network, trained } = trainedNetwork()
   const { mean, std } = trained.normalisation ?? assert.fail()
   const pixels = Uint8Array.from({ length: 2 * 3 * 32 * 32 }, (_, index) => (index * 7919) % 256)
@@ -55,27 +80,40 @@ test('images from 0 to 1, or in bytes, are normalised inside', { skip: withoutOn
   const images = Float32Array.from(pixels, (value, i) => (value / 255 - mean[channel(i)]) / std[channel(i)])
   const shape = [2, 3, 32, 32]
   const wanted = logitsOf(network, Tensor.from(images, shape))
-  const bytes = await runOnnx(exportOnnx(trained, 'bytes'), { type: 'uint8', data: pixels, shape })
+  const [bytes] = await runOnnx(exportOnnx(trained, 'bytes'), { type: 'uint8', data: pixels, shape })
   assertNear([...bytes.floats()], wanted)
-  const unit = { type: 'float32', data: Float32Array.from(pixels, (value) => value / 255), shape } as const
-  assertNear([...(await runOnnx(exportOnnx(trained, 'unit'), unit)).floats()], wanted)
+  const data = Float32Array.from(pixels, (value) => value / 255)
+  const [unit] = await runOnnx(exportOnnx(trained, 'unit'), { type: 'float32', data, shape })
+  assertNear([...unit.floats()], wanted)
   disposeModule(network)
 })
 
 const checker = `
-import onnx
-model = onnx.load('network.onnx')
-onnx.checker.check_model(model, full_check=True)
-print(model.opset_import[0].version, [d.dim_param or d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim])`
+import onnx, sys
+for name in sys.argv[1:]:
+    model = onnx.load(name)
+    onnx.checker.check_model(model, full_check=True)
+    print(name, model.opset_import[0].version, [d.dim_param or d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim])`
 
 test('the ONNX checker and its shape inference pass', { skip: withoutPython('onnx') }, (t) => {
   const folder = temporaryFolder(t)
-  const { network, trained } = trainedNetwork({ ...smallShape, kind: 'imagenet' }, 32)
-  for (const input of onnxInputs) {
-    writeFileSync(join(folder, 'network.onnx'), exportOnnx(trained, input))
-    assert.equal(runPython(checker, [], folder).trim(), "17 ['batch', 7]")
-  }
-  disposeModule(network)
+  const genotypes = { everyOperation, ...publishedGenotypes }
+  const models = Object.entries(genotypes).flatMap(([name, genotype]) =>
+    (['cifar', 'imagenet'] as const).flatMap((kind) => {
+      const { network, trained } = trainedNetwork({ ...smallShape, kind, genotype }, 32)
+      const files = onnxInputs.map((input) => {
+        writeFileSync(join(folder, `${name}-${kind}-${input}.onnx`), exportOnnx(trained, input))
+        return `${name}-${kind}-${input}.onnx`
+      })
+      disposeModule(network)
+      return files
+    }),
+  )
+  const lines = runPython(checker, models, folder).trimEnd().split('\n')
+  assert.deepEqual(
+    lines,
+    models.map((name) => `${name} 17 ['batch', 7]`),
+  )
 })
 
 test('the model says what it is: genotype, classes, mean and std; the auxiliary head is not in it', () => {

@@ -1,0 +1,64 @@
+/** The weights that a training has come to, with all that is known of their network: what evaluation and export take. */
+import { cifarLayouts } from '../data/cifar-layout.ts'
+import { imagenetEvaluation, type Normalisation } from '../data/index.ts'
+import { DdsasError } from '../errors.ts'
+import type { RunFolder } from '../runs/folder.ts'
+import type { NetworkShape } from '../spaces/network.ts'
+import { decodeSafetensors, type Tensor } from '../torch/index.ts'
+import { isRunOf, readRecord } from './record.ts'
+import type { TrainConfig } from './train-config.ts'
+import { genotypeOf, trainKind } from './train-run.ts'
+
+/** The last epoch of a training, or the one that the held-out images chose. */
+export const trainedEpochs = ['last', 'best'] as const
+export type TrainedEpoch = (typeof trainedEpochs)[number]
+
+export interface TrainedWeights {
+  readonly shape: NetworkShape
+  /** By PyTorch's names, on the CPU; made in the scope around, as all tensors. */
+  readonly tensors: Map<string, Tensor>
+  /** Names them in errors. */
+  readonly source: string
+  readonly config: TrainConfig
+  /** Folder with the data set. */
+  readonly data: string
+  /** Height and width of the images in pixels. */
+  readonly imageSide: number
+  readonly normalisation: Normalisation
+  /** In the order of the logits; unknown of runs on image folders that an old version began. */
+  readonly classNames?: readonly string[] | undefined
+}
+
+const files: Readonly<Record<TrainedEpoch, string>> = {
+  last: 'weights.safetensors',
+  best: 'best.safetensors',
+}
+
+/**
+ * Reads the weights in the latest checkpoint of a training.
+ * @throws {DdsasError} `input` where the run is no training or has no such weights yet; `checkpoint` where they are damaged.
+ */
+export function readTrained(run: RunFolder, epoch: TrainedEpoch = 'last'): TrainedWeights {
+  if (isRunOf(run, 'search'))
+    throw new DdsasError('input', `${run.path} is a search; train its cell first: ddsas train ${run.path}`)
+  const { config, data } = readRecord(run, trainKind)
+  const genotype = genotypeOf(run, undefined)
+  const bytes = run.loadCheckpoint()?.files.get(files[epoch])
+  if (bytes === undefined)
+    throw new DdsasError('input', `${run.path} has no weights of its ${epoch} epoch: wait, or use the other`)
+  const source = `${epoch} weights of ${run.path}`
+  const { tensors } = decodeSafetensors(bytes, source)
+  const classes = tensors.get('classifier.weight')?.shape[0] ?? 0
+  const shape = { ...config.network, genotype, classes, auxiliary: config.loss.auxiliary > 0 }
+  const layout = config.dataset === 'folder' ? imagenetEvaluation : cifarLayouts[config.dataset]
+  return {
+    shape,
+    tensors,
+    source,
+    config,
+    data: data.directory,
+    imageSide: config.data.side,
+    normalisation: { mean: layout.mean, std: layout.std },
+    classNames: 'classes' in layout ? layout.classes : data.classes,
+  }
+}
