@@ -3,6 +3,7 @@ import type { Benchmark } from './benchmark.ts'
 import { decode } from './decode.ts'
 import { length } from './length.ts'
 import { loader } from './loader.ts'
+import { network } from './network-step.ts'
 import { operators } from './operators.ts'
 import { roofline } from './roofline.ts'
 import { step } from './search-step.ts'
@@ -10,6 +11,7 @@ import { step } from './search-step.ts'
 export const benchmarks: Readonly<Record<string, Benchmark>> = {
   step,
   operators,
+  network,
   length,
   loader,
   decode,

@@ -43,7 +43,12 @@ function ddsasOptions(subspace: number): DdsasOptions {
 
 type Arrange = (x: Tensor) => Tensor
 
-function randomBatch({ batch, device = 'cpu' }: StepShape, arrange: Arrange, generator: Generator): Batch {
+/** Images of 32 px and labels of ten classes. */
+export function randomBatch(
+  { batch, device = 'cpu' }: Pick<StepShape, 'batch' | 'device'>,
+  arrange: Arrange,
+  generator: Generator,
+): Batch {
   const pixels = Float32Array.from({ length: batch * 3 * 32 * 32 }, () => generator.normal())
   const labels = BigInt64Array.from({ length: batch }, () => BigInt(generator.below(10)))
   return tidy(() => ({

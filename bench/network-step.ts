@@ -1,0 +1,101 @@
+/** `network`: the training step of a published network at the recipe's size against the same by ATen's operators. */
+import { z } from 'zod'
+import type { ChartSpec } from '../src/export/chart.ts'
+import { namedParameters, Sgd } from '../src/nn/index.ts'
+import { Network, type NetworkShape } from '../src/spaces/network.ts'
+import { publishedGenotypes } from '../src/spaces/published-genotypes.ts'
+import { channelsLast, Generator, tidy, withoutKernels } from '../src/torch/index.ts'
+import { networkStep } from '../src/train/network-step.ts'
+import { trainPresets } from '../src/train/train-presets.ts'
+import { defineBenchmark, type Shown } from './benchmark.ts'
+import { type Contestant, takeTurns } from './measure.ts'
+import type { Settings } from './settings.ts'
+import { spreadText, timingSchema } from './spread.ts'
+import { randomBatch } from './step.ts'
+import { mebibytes } from './table.ts'
+
+const recipe = trainPresets.cifar10
+const shape: NetworkShape = {
+  ...recipe.network,
+  genotype: publishedGenotypes.DDSAS_cifar10,
+  classes: 10,
+  auxiliary: true,
+}
+const shapeText = `DDSAS_cifar10, C = ${shape.channels}, ${shape.cells} cells, batch ${recipe.data.batch}, with auxiliary head and drop-path`
+
+const schema = z.object({
+  /** Our median over the other. */
+  timeRatio: z.number(),
+  memoryRatio: z.number(),
+  timings: z.array(timingSchema),
+})
+
+type Report = z.infer<typeof schema>
+
+/** `how` runs a step: as it is, or without our kernels. */
+function contestant(name: string, how: (step: () => void) => void): Contestant {
+  const generator = new Generator(0)
+  const network = new Network(shape, { device: 'cpu', generator })
+  const optimizer = new Sgd(namedParameters(network), recipe.weights)
+  const batch = randomBatch({ batch: recipe.data.batch }, channelsLast, new Generator(1))
+  const { loss, weights } = recipe
+  const options = {
+    rate: weights.rate,
+    clip: weights.clip,
+    loss,
+    dropPath: { rate: recipe.dropPath, generator },
+  }
+  const step = () => {
+    tidy(() => networkStep(network, batch, optimizer, options).loss.item())
+  }
+  return { name, step: () => how(step) }
+}
+
+function measure({ turns = 5 }: Settings): Report {
+  const timings = takeTurns(
+    [contestant('ours', (step) => step()), contestant('ATen, channels last', withoutKernels)],
+    turns,
+    1,
+  )
+  const [own, plain] = timings
+  return { timeRatio: own.median / plain.median, memoryRatio: own.peak / plain.peak, timings }
+}
+
+function chart({ timings }: Report): ChartSpec {
+  return {
+    title: { text: 'The training step of a network', subtitle: shapeText },
+    data: { values: timings.map(({ name, median }) => ({ name, median })) },
+    width: 360,
+    mark: { type: 'bar', height: { band: 0.6 } },
+    encoding: {
+      y: { field: 'name', type: 'nominal', sort: null, title: null },
+      x: { field: 'median', type: 'quantitative', title: 'seconds a step' },
+      color: { field: 'name', legend: null },
+    },
+  }
+}
+
+function show(report: Report): Shown {
+  const { timings, timeRatio, memoryRatio } = report
+  return {
+    tables: [
+      {
+        title: `The training step of ${shapeText}, ${timings[0].turns} turns`,
+        columns: ['', 's (quartiles)', 'peak MiB'],
+        rows: timings.map((timing) => [timing.name, spreadText(timing), mebibytes(timing.peak)]),
+      },
+    ],
+    notes: [
+      `Ours takes ${timeRatio.toFixed(2)} of the time and ${memoryRatio.toFixed(2)} of the memory of ATen's operators.`,
+    ],
+    charts: { network: chart(report) },
+  }
+}
+
+export const network = defineBenchmark({
+  about: 'the training step of a published network against ATen in channels last: seconds and peak memory',
+  takes: ['turns', 'threads'],
+  schema,
+  measure,
+  show,
+})
