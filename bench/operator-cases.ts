@@ -145,7 +145,7 @@ function mixCase(shape: readonly number[]): OperatorCase {
         images.map((x) => ({ x })),
         weights,
         images.map(freshStatistics),
-        true,
+        { training: true },
       )
     },
   }

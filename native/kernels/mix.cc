@@ -1,8 +1,9 @@
-// ddsas::mix: the tail of a node. Batch norms without affine of its terms and their weighted sum (Eq. 7), over all edges
-// into the node at once, with hand-written backward for the terms and the weights.
+// ddsas::mix: the tail of a node. Batch norms of its terms and their weighted sum (Eq. 7), over all edges into the node at
+// once, with hand-written backward for the terms, the weights, and in networks the norms' own weights and biases.
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "grid/functions.h"
@@ -19,17 +20,42 @@ using OptionalTensors = c10::List<optional<at::Tensor>>;
 
 /// The batch norm of each term, or none: such a term enters as it is.
 struct Norms {
-  const OptionalTensors &moments, &means, &variances;
+  const OptionalTensors &moments, &means, &variances, &weights, &biases;
   bool training;
   double momentum, eps;
 
   bool has(int64_t k) const { return means.get(k).has_value(); }
-  Norm of(int64_t k) const { return {*means.get(k), *variances.get(k), training, momentum, eps}; }
+  bool is_affine(int64_t k) const { return weights.get(k).has_value(); }
+  Norm of(int64_t k) const {
+    const optional<at::Tensor> weight = weights.get(k), bias = biases.get(k);
+    return {*means.get(k), *variances.get(k), training, momentum, eps, weight.value_or(at::Tensor()),
+            bias.value_or(at::Tensor())};
+  }
+  bool any_affine() const {
+    for (int64_t k = 0; k < static_cast<int64_t>(weights.size()); ++k)
+      if (is_affine(k)) return true;
+    return false;
+  }
 
   /// Those found by the kernel that made the term, or by one more pass over it.
   at::Tensor moments_for(int64_t k, const at::Tensor& x) const {
     const auto found = moments.get(k);
     return found && found->numel() > 0 ? *found : moments_of(x);
+  }
+};
+
+/// What the terms, normalised to mean 0 and variance 1, are multiplied by and moved by before they are added up.
+struct Factors {
+  at::Tensor weights;  // [terms], or [terms, channels] where there are biases
+  at::Tensor biases;   // [terms, channels], or undefined: zero
+  at::Tensor kept;     // [terms, images]: what drop-path leaves of each term, or undefined: all
+
+  /// [terms, channels]
+  at::Tensor weight_matrix(int64_t channels) const {
+    return (weights.dim() == 1 ? weights.view({-1, 1}).expand({-1, channels}) : weights).contiguous();
+  }
+  float kept_of(int64_t k, int64_t image) const {
+    return kept.defined() ? kept.data_ptr<float>()[k * kept.size(1) + image] : 1;
   }
 };
 
@@ -42,32 +68,54 @@ Normaliser normalisers_of(at::TensorList xs, const Norms& norms) {
     if (!norms.has(k)) continue;
     const auto moments = norms.training ? norms.moments_for(k, xs[k]) : at::Tensor();
     const auto own = normaliser_of(norms.of(k), moments, images * pixels);
-    all.scale[k].copy_(own.scale);
-    all.shift[k].copy_(own.shift);
+    all.scale[k].copy_(own.hat_scale);
+    all.shift[k].copy_(own.hat_shift);
   }
   return all;
 }
 
-at::Tensor forward_terms(at::TensorList xs, const at::Tensor& weights, const Normaliser& normaliser) {
-  const auto [images, channels, pixels] = extent_of(xs[0]);
-  const auto terms = static_cast<int64_t>(xs.size());
-  const auto scale = (normaliser.scale * weights.view({-1, 1})).contiguous();
-  const auto bias = (normaliser.shift * weights.view({-1, 1})).sum(0).contiguous();
-  auto y = empty_images(xs[0], channels, xs[0].size(2), xs[0].size(3));
-  std::vector<const float*> data;
-  for (const auto& x : xs) data.push_back(x.data_ptr<float>());
-  const float* scales = scale.data_ptr<float>();
-  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
-    const int64_t at = image * channels * pixels;
-    std::vector<MixTerm> parts;
-    for (int64_t k = 0; k < terms; ++k) parts.push_back({data[k] + at, scales + k * channels});
-    kernels().mix_forward(channels, pixels, parts.data(), terms, bias.data_ptr<float>(), y.data_ptr<float>() + at);
+/// The sum of the terms of one image, each as scale x + shift [terms, channels], of those that drop-path left.
+void forward_image(const std::vector<MixTerm>& terms, const float* shifts, const Factors& by, int64_t image,
+                   const Extent& extent, float* y) {
+  const int64_t channels = extent.channels;
+  std::vector<float> scales(terms.size() * channels), bias(channels);
+  std::vector<MixTerm> kept;
+  for (size_t k = 0; k < terms.size(); ++k) {
+    const float part = by.kept_of(static_cast<int64_t>(k), image);
+    if (part == 0) continue;
+    float* const scale = scales.data() + k * channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      scale[c] = part * terms[k].scale[c];
+      bias[c] += part * shifts[k * channels + c];
+    }
+    kept.push_back({terms[k].x + image * channels * extent.pixels, scale});
+  }
+  kernels().mix_forward(channels, extent.pixels, kept.data(), static_cast<int64_t>(kept.size()), bias.data(), y);
+}
+
+at::Tensor forward_terms(at::TensorList xs, const Factors& by, const Normaliser& normaliser) {
+  const auto extent = extent_of(xs[0]);
+  const auto weights = by.weight_matrix(extent.channels);
+  const auto scale = normaliser.scale * weights;
+  const auto moved = normaliser.shift * weights;
+  const auto shift = by.biases.defined() ? moved + by.biases : moved;
+  auto y = empty_images(xs[0], extent.channels, xs[0].size(2), xs[0].size(3));
+  std::vector<MixTerm> terms;
+  for (const auto& x : xs)
+    terms.push_back({x.data_ptr<float>(), scale.data_ptr<float>() + static_cast<int64_t>(terms.size()) * extent.channels});
+  for_each_image(extent.images, 0, [&](int64_t image, float*) {
+    float* own = y.data_ptr<float>() + image * extent.channels * extent.pixels;
+    forward_image(terms, shift.data_ptr<float>(), by, image, extent, own);
   });
   return y;
 }
 
-/// Sums over all pixels: of dy (row 0), and of dy norm_k(x_k) for each term (row k + 1); [terms + 1, channels].
-std::vector<double> backward_sums(at::TensorList xs, const Normaliser& normaliser, const at::Tensor& dy) {
+/// Sums over all pixels for each term, [terms, channels]: of what drop-path left of dy, and of that times norm_k(x_k).
+struct Sums {
+  std::vector<double> total, dot;
+};
+
+Sums backward_sums(at::TensorList xs, const Factors& by, const Normaliser& normaliser, const at::Tensor& dy) {
   const auto [images, channels, pixels] = extent_of(dy);
   const auto terms = static_cast<int64_t>(xs.size());
   const int64_t values = (terms + 1) * channels;
@@ -81,90 +129,124 @@ std::vector<double> backward_sums(at::TensorList xs, const Normaliser& normalise
     float* part = parts.data() + image * values;
     kernels().channel_sum(channels, pixels, upstream, part);
     for (int64_t k = 0; k < terms; ++k)
-      kernels().mix_dot(channels, pixels, upstream, data[k] + at, scale + k * channels, shift + k * channels,
-                        part + (k + 1) * channels);
+      if (by.kept_of(k, image) != 0)
+        kernels().mix_dot(channels, pixels, upstream, data[k] + at, scale + k * channels, shift + k * channels,
+                          part + (k + 1) * channels);
   });
-  return sum_parts(parts, images, values);
+  Sums sums{std::vector<double>(terms * channels), std::vector<double>(terms * channels)};
+  for (int64_t image = 0; image < images; ++image)
+    for (int64_t k = 0; k < terms; ++k)
+      for (int64_t c = 0; c < channels; ++c) {
+        const double left = by.kept_of(k, image);
+        const float* part = parts.data() + image * values;
+        sums.total[k * channels + c] += left * part[c];
+        sums.dot[k * channels + c] += left * part[(k + 1) * channels + c];
+      }
+  return sums;
 }
 
-/// dx = a dy + b x + d for one term, channel by channel. Without a norm that is weight x dy.
+/// dx = kept a dy + b x + d for one term, channel by channel; `kept` of the image. Without a norm that is weight x dy.
 struct Coefficients {
   std::vector<float> a, b, d;
 
-  Coefficients(int64_t channels, double count, bool normed, double weight, const double* total, const double* dot,
+  Coefficients(int64_t channels, double count, bool normed, const float* weight, const double* total, const double* dot,
                const float* scale, const float* shift)
       : a(channels), b(channels), d(channels) {
     for (int64_t c = 0; c < channels; ++c) {
       const double r = scale[c], mean_total = normed ? total[c] / count : 0, mean_dot = normed ? dot[c] / count : 0;
-      a[c] = static_cast<float>(weight * r);
-      b[c] = static_cast<float>(-weight * r * r * mean_dot);
-      d[c] = static_cast<float>(-weight * r * (mean_total + shift[c] * mean_dot));
+      a[c] = static_cast<float>(weight[c] * r);
+      b[c] = static_cast<float>(-weight[c] * r * r * mean_dot);
+      d[c] = static_cast<float>(-weight[c] * r * (mean_total + shift[c] * mean_dot));
     }
   }
 };
 
 /// A term whose gradient is wanted.
 struct Wanted {
+  int64_t term;
   const float* x;
   float* dx;
   Coefficients by;
 };
 
 /// All gradients of one image before the next: dy is read from the cache for all but the first.
-void backward_terms(const at::Tensor& dy, const std::vector<Wanted>& terms) {
+void backward_terms(const at::Tensor& dy, const Factors& factors, const std::vector<Wanted>& terms) {
   const auto [images, channels, pixels] = extent_of(dy);
   for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
     const int64_t at = image * channels * pixels;
-    for (const auto& [x, dx, by] : terms) {
-      const MixGradient term{x + at, dx + at, by.a.data(), by.b.data(), by.d.data()};
+    std::vector<float> a(channels);
+    for (const auto& [k, x, dx, by] : terms) {
+      const float left = factors.kept_of(k, image);
+      std::transform(by.a.begin(), by.a.end(), a.begin(), [=](float value) { return left * value; });
+      const MixGradient term{x + at, dx + at, a.data(), by.b.data(), by.d.data()};
       kernels().mix_backward(channels, pixels, dy.data_ptr<float>() + at, term);
     }
   });
 }
 
+at::Tensor matrix_of(const std::vector<double>& values, at::IntArrayRef shape) {
+  auto result = at::empty(shape, at::TensorOptions().dtype(at::kFloat));
+  std::copy(values.begin(), values.end(), result.data_ptr<float>());
+  return result;
+}
+
 struct Mix : torch::autograd::Function<Mix> {
-  static at::Tensor forward(AutogradContext* context, at::TensorList xs, const at::Tensor& weights, const Norms& norms) {
+  static at::Tensor forward(AutogradContext* context, at::TensorList xs, const at::Tensor& weights,
+                            const optional<at::Tensor>& biases, const optional<at::Tensor>& kept, const Norms& norms) {
+    const Factors by{weights, biases.value_or(at::Tensor()), kept.value_or(at::Tensor())};
     const auto normaliser = normalisers_of(xs, norms);
     c10::List<bool> normed;
     for (int64_t k = 0; k < static_cast<int64_t>(xs.size()); ++k) normed.push_back(norms.has(k));
     variable_list saved(xs.begin(), xs.end());
-    saved.insert(saved.end(), {weights, normaliser.scale, normaliser.shift});
+    saved.insert(saved.end(), {weights, by.kept, normaliser.scale, normaliser.shift});
     context->save_for_backward(saved);
     context->saved_data["normed"] = normed;
-    return forward_terms(xs, weights, normaliser);
+    return forward_terms(xs, by, normaliser);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     auto xs = context->get_saved_variables();
     const Normaliser normaliser{xs[xs.size() - 2], xs[xs.size() - 1]};
-    const auto weights = xs[xs.size() - 3];
-    xs.resize(xs.size() - 3);
+    const Factors factors{xs[xs.size() - 4], {}, xs[xs.size() - 3]};
+    xs.resize(xs.size() - 4);
     const auto terms = static_cast<int64_t>(xs.size());
     const auto normed = context->saved_data["normed"].toBoolList();
     const auto dy = channels_last(gradients[0]);
     const auto [images, channels, pixels] = extent_of(dy);
-    const auto sums = backward_sums(xs, normaliser, dy);
-    variable_list result(terms + 2);
+    const auto sums = backward_sums(xs, factors, normaliser, dy);
+    const auto weights = factors.weight_matrix(channels);
+    variable_list result(terms + 4);
     std::vector<Wanted> wanted;
-    auto slopes = at::zeros_like(weights);
     for (int64_t k = 0; k < terms; ++k) {
-      const double* dot = sums.data() + (k + 1) * channels;
-      slopes.data_ptr<float>()[k] = static_cast<float>(std::accumulate(dot, dot + channels, 0.0));
       if (!context->needs_input_grad(k)) continue;
-      Coefficients by(channels, static_cast<double>(images * pixels), normed.get(k), weights.data_ptr<float>()[k],
-                            sums.data(), dot, normaliser.scale.data_ptr<float>() + k * channels,
-                            normaliser.shift.data_ptr<float>() + k * channels);
+      const int64_t row = k * channels;
+      Coefficients by(channels, static_cast<double>(images * pixels), normed.get(k), weights.data_ptr<float>() + row,
+                      sums.total.data() + row, sums.dot.data() + row, normaliser.scale.data_ptr<float>() + row,
+                      normaliser.shift.data_ptr<float>() + row);
       result[k] = empty_images(dy, channels, dy.size(2), dy.size(3));
-      wanted.push_back({xs[k].data_ptr<float>(), result[k].data_ptr<float>(), std::move(by)});
+      wanted.push_back({k, xs[k].data_ptr<float>(), result[k].data_ptr<float>(), std::move(by)});
     }
-    backward_terms(dy, wanted);
-    if (context->needs_input_grad(terms)) result[terms] = slopes;
+    backward_terms(dy, factors, wanted);
+    if (context->needs_input_grad(terms)) result[terms] = slopes(sums.dot, factors.weights, channels);
+    const bool affine = factors.weights.dim() == 2;
+    if (affine && context->needs_input_grad(terms + 1)) result[terms + 1] = matrix_of(sums.total, {terms, channels});
+    return result;
+  }
+
+  /// The gradient of the weights, as they were given.
+  static at::Tensor slopes(const std::vector<double>& dot, const at::Tensor& weights, int64_t channels) {
+    if (weights.dim() == 2) return matrix_of(dot, weights.sizes());
+    auto result = at::zeros_like(weights);
+    for (int64_t k = 0; k < weights.size(0); ++k)
+      result.data_ptr<float>()[k] = static_cast<float>(
+          std::accumulate(dot.begin() + k * channels, dot.begin() + (k + 1) * channels, 0.0));
     return result;
   }
 };
 
-bool fits(at::TensorList xs, const at::Tensor& weights, const Norms& norms) {
-  if (weights.scalar_type() != at::kFloat || !weights.device().is_cpu()) return false;
+bool fits(at::TensorList xs, const Factors& by, const Norms& norms) {
+  for (const auto& factor : {by.weights, by.biases, by.kept})
+    if (factor.defined() && (factor.scalar_type() != at::kFloat || !factor.device().is_cpu())) return false;
   for (const auto& x : xs)
     if (!are_cpu_images(x)) return false;
   for (int64_t k = 0; k < static_cast<int64_t>(xs.size()); ++k)
@@ -176,53 +258,86 @@ bool fits(at::TensorList xs, const at::Tensor& weights, const Norms& norms) {
 }
 
 /// The same with ATen's operators: any device and type, and what the kernel is tested against.
-at::Tensor compose(at::TensorList xs, const at::Tensor& weights, const Norms& norms) {
+at::Tensor compose(at::TensorList xs, const optional<at::Tensor>& weights, const optional<at::Tensor>& kept,
+                   const Norms& norms) {
   at::Tensor sum;
   for (int64_t k = 0; k < static_cast<int64_t>(xs.size()); ++k) {
-    auto value = xs[k];
-    if (norms.has(k)) {
-      const auto n = norms.of(k);
-      value = at::batch_norm(value, {}, {}, n.running_mean, n.running_var, n.training, n.momentum, n.eps, true);
-    }
-    const auto term = value * weights[k];
+    auto term = norms.has(k) ? normalise(xs[k], norms.of(k)) : xs[k];
+    if (weights) term = term * (*weights)[k];
+    if (kept) term = term * (*kept)[k].view({-1, 1, 1, 1}).to(term.scalar_type());
     sum = k == 0 ? term : sum + term;
   }
   return sum;
 }
 
-at::Tensor mix(at::TensorList xs, const optional<at::Tensor>& given, const OptionalTensors& moments,
-               const OptionalTensors& means, const OptionalTensors& variances, bool training, double momentum,
-               double eps) {
+at::Tensor ones_of(at::TensorList xs) {
+  return at::ones({static_cast<int64_t>(xs.size())}, at::TensorOptions().dtype(at::kFloat).device(xs[0].device()));
+}
+
+/// Weights of the terms together with those and the biases of their norms.
+Factors factors_of(at::TensorList xs, const optional<at::Tensor>& given, const at::Tensor& kept, const Norms& norms) {
+  const auto terms = static_cast<int64_t>(xs.size());
+  if (!norms.any_affine()) return {given ? *given : ones_of(xs), {}, kept};
+  std::vector<at::Tensor> weights, biases;
+  for (int64_t k = 0; k < terms; ++k) {
+    const bool affine = norms.is_affine(k);
+    const int64_t channels = xs[k].size(1);
+    weights.push_back(affine ? norms.of(k).weight : at::ones({channels}, at::kFloat));
+    biases.push_back(affine ? norms.of(k).bias : at::zeros({channels}, at::kFloat));
+  }
+  const auto weight = at::stack(weights), bias = at::stack(biases);
+  if (!given) return {weight, bias, kept};
+  const auto each = given->view({-1, 1});
+  return {weight * each, bias * each, kept};
+}
+
+/// Throws where there is not something for each term, or it is not of the terms' shape.
+void check(at::TensorList xs, const optional<at::Tensor>& weights, const optional<at::Tensor>& kept, const Norms& norms) {
   const size_t terms = xs.size();
-  TORCH_CHECK(terms > 0 && moments.size() == terms && means.size() == terms && variances.size() == terms,
-              "mix needs moments, a mean and a variance (or null) for each of ", terms, " terms, not ", moments.size(),
-              " moments, ", means.size(), " means, ", variances.size(), " variances");
+  for (const OptionalTensors* list : {&norms.moments, &norms.means, &norms.variances, &norms.weights, &norms.biases})
+    TORCH_CHECK(terms > 0 && list->size() == terms, "mix needs moments, a mean, a variance, a weight and a bias (or null) for "
+                "each of ", terms, " terms, not ", list->size());
   for (const auto& x : xs)
     TORCH_CHECK(x.sizes() == xs[0].sizes(), "mix needs terms of one shape, not ", xs[0].sizes(), " and ", x.sizes());
-  const auto plain = at::TensorOptions().dtype(at::kFloat).device(xs[0].device());
-  const auto weights = given ? *given : at::ones({static_cast<int64_t>(terms)}, plain);
-  TORCH_CHECK(weights.dim() == 1 && weights.size(0) == static_cast<int64_t>(terms), "mix needs a weight for each of ",
-              terms, " terms, not weights ", weights.sizes());
-  const Norms norms{moments, means, variances, training, momentum, eps};
-  for (int64_t k = 0; k < static_cast<int64_t>(terms); ++k) {
-    const optional<at::Tensor> own = moments.get(k), variance = variances.get(k);
+  const auto count = static_cast<int64_t>(terms);
+  TORCH_CHECK(!weights || weights->sizes() == at::IntArrayRef({count}), "mix needs a weight for each of ", terms,
+              " terms, not weights ", weights ? weights->sizes() : at::IntArrayRef());
+  TORCH_CHECK(!kept || kept->sizes() == at::IntArrayRef({count, xs[0].size(0)}), "mix needs what is kept of each term and "
+              "image, [", count, ", ", xs[0].size(0), "], not ", kept ? kept->sizes() : at::IntArrayRef());
+  for (int64_t k = 0; k < count; ++k) {
+    const optional<at::Tensor> own = norms.moments.get(k), variance = norms.variances.get(k);
     TORCH_CHECK(norms.has(k) == variance.has_value(), "term ", k, " has a mean or a variance, but not both");
+    TORCH_CHECK(norms.has(k) || !norms.is_affine(k), "term ", k, " has a weight but no norm");
     if (norms.has(k)) check_norm(norms.of(k), own.value_or(at::Tensor()), xs[k].size(1));
   }
+}
+
+at::Tensor mix(at::TensorList xs, const optional<at::Tensor>& weights, const optional<at::Tensor>& kept,
+               const OptionalTensors& moments, const OptionalTensors& means, const OptionalTensors& variances,
+               const OptionalTensors& norm_weights, const OptionalTensors& norm_biases, bool training, double momentum,
+               double eps) {
+  const Norms norms{moments, means, variances, norm_weights, norm_biases, training, momentum, eps};
+  check(xs, weights, kept, norms);
   const grid::TermNorms on_grid{moments, means, variances, training, momentum, eps};
-  if (grid::fits_mix(xs, weights, on_grid)) return grid::mix(xs, weights, on_grid);
-  if (!fits(xs, weights, norms)) return compose(xs, weights, norms);
+  if (grid::are_images(xs[0]) && !norms.any_affine() && !kept) {
+    const auto each = weights ? *weights : ones_of(xs);
+    if (grid::fits_mix(xs, each, on_grid)) return grid::mix(xs, each, on_grid);
+  }
+  if (!are_cpu_images(xs[0])) return compose(xs, weights, kept, norms);
+  const auto by = factors_of(xs, weights, kept.value_or(at::Tensor()), norms);
+  if (!fits(xs, by, norms)) return compose(xs, weights, kept, norms);
   std::vector<at::Tensor> images;
   for (const auto& x : xs) images.push_back(channels_last(x));
-  return Mix::apply(at::TensorList(images), weights.contiguous(), norms);
+  const auto given = [](const at::Tensor& x) { return x.defined() ? optional<at::Tensor>(x.contiguous()) : c10::nullopt; };
+  return Mix::apply(at::TensorList(images), by.weights.contiguous(), given(by.biases), given(by.kept), norms);
 }
 
 }  // namespace
 
 TORCH_LIBRARY_FRAGMENT(ddsas, library) {
   library.def(
-      "mix(Tensor[] xs, Tensor? weights, Tensor?[] moments, Tensor?[] means, Tensor?[] variances, bool training, "
-      "float momentum, float eps) -> Tensor",
+      "mix(Tensor[] xs, Tensor? weights, Tensor? kept, Tensor?[] moments, Tensor?[] means, Tensor?[] variances, "
+      "Tensor?[] norm_weights, Tensor?[] norm_biases, bool training, float momentum, float eps) -> Tensor",
       mix);
 }
 

@@ -49,16 +49,25 @@ bool fits(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& poin
 
 /// Everything one call needs, kept alive together with the pointers into it.
 struct Call {
-  at::Tensor x, spatial, taps, pointwise, transposed, scale, shift;
+  at::Tensor x, spatial, taps, pointwise, transposed;
+  Normaliser normaliser;
   Separable kernel;
 
-  Call(const at::Tensor& images, const at::Tensor& by, const at::Tensor& across, const Normaliser& normaliser, Shape shape)
-      : x(images), spatial(by), pointwise(across), scale(normaliser.scale), shift(normaliser.shift) {
+  Call(const at::Tensor& images, const at::Tensor& by, const at::Tensor& across, const Normaliser& before, Shape shape)
+      : x(images), spatial(by), pointwise(across), normaliser(before) {
     taps = spatial.flatten(1).t().contiguous();
     transposed = pointwise.flatten(1).t().contiguous();
     const Window window{x.size(1), x.size(2), x.size(3), spatial.size(2), shape.stride, shape.dilation};
     const auto data = [](const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; };
-    kernel = {window, pointwise.size(0), data(scale), data(shift), data(taps), data(pointwise), data(transposed)};
+    kernel = {window,
+              pointwise.size(0),
+              data(normaliser.scale),
+              data(normaliser.shift),
+              data(normaliser.hat_scale),
+              data(normaliser.hat_shift),
+              data(taps),
+              data(pointwise),
+              data(transposed)};
   }
 
   const float* image(int64_t i) const { return image_of(x, i); }
@@ -97,18 +106,20 @@ struct Parts {
   at::Tensor sum() const { return size > 0 ? tensor.sum(0) : at::Tensor(); }
 };
 
-/// From dz, the gradient of what the ReLU reads, to dx, that of what the norm before it reads; in place.
+/// From dz, the gradient of what the ReLU reads, to dx, that of what the norm before it reads; in place. sums: over all
+/// pixels, of dz and of dz hat, [2, channels].
 void through_norm(const Call& call, const at::Tensor& sums, bool by_batch, at::Tensor& dz) {
   const auto [images, channels, pixels] = extent_of(dz);
   const auto count = static_cast<double>(images * pixels);
+  const Separable& kernel = call.kernel;
   std::vector<float> a(channels), b(channels), d(channels);
   for (int64_t c = 0; c < channels; ++c) {
-    const double r = call.kernel.scale[c], shift = call.kernel.shift[c];
+    const double scale = kernel.scale[c];
     const double total = by_batch ? sums.data_ptr<float>()[c] / count : 0;
     const double dot = by_batch ? sums.data_ptr<float>()[channels + c] / count : 0;
-    a[c] = static_cast<float>(r);
-    b[c] = static_cast<float>(-r * r * dot);
-    d[c] = static_cast<float>(-r * (total + shift * dot));
+    a[c] = static_cast<float>(scale);
+    b[c] = static_cast<float>(-scale * kernel.hat_scale[c] * dot);
+    d[c] = static_cast<float>(-scale * (total + kernel.hat_shift[c] * dot));
   }
   float* data = dz.data_ptr<float>();
   for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
@@ -119,41 +130,47 @@ void through_norm(const Call& call, const at::Tensor& sums, bool by_batch, at::T
 }
 
 struct Wanted {
-  bool x, spatial, pointwise, by_batch;
+  bool x, spatial, pointwise, affine, by_batch;
 };
 
 variable_list backward_images(const Call& call, const at::Tensor& dy, Wanted wanted) {
   const auto& window = call.kernel.window;
   const int64_t images = call.x.size(0), channels = window.channels;
-  const bool normed = call.scale.defined();
-  auto dx = wanted.x ? empty_images(call.x, channels, window.height, window.width) : at::Tensor();
-  const Parts sums(wanted.x && normed, images, {2, channels});
+  const bool normed = call.normaliser.scale.defined(), wants_z = wanted.x || wanted.affine;
+  auto dx = wants_z ? empty_images(call.x, channels, window.height, window.width) : at::Tensor();
+  const Parts sums(wants_z && normed, images, {2, channels});
   const Parts spatial(wanted.spatial, images, {window.size * window.size, channels});
   const Parts pointwise(wanted.pointwise, images, {call.kernel.outputs, channels});
   const int64_t in_size = call.x.numel() / images, room = kernels().separable_scratch(call.kernel);
   const auto upstream = [&](int64_t image) { return Upstream{call.image(image), image_of(dy, image)}; };
   for_each_image_and_next(images, room, [&](int64_t image, int64_t next, float* scratch) {
-    float* own = wanted.x ? dx.data_ptr<float>() + image * in_size : nullptr;
+    float* own = wants_z ? dx.data_ptr<float>() + image * in_size : nullptr;
     const SeparableGradient to{own, sums.of(image), spatial.of(image), pointwise.of(image)};
     kernels().separable_backward(call.kernel, upstream(image), upstream(next), to, scratch);
   });
-  if (wanted.x && normed) through_norm(call, sums.sum(), wanted.by_batch, dx);
+  const auto total = sums.sum();
+  if (wanted.x && normed) through_norm(call, total, wanted.by_batch, dx);
   auto dspatial = spatial.sum(), dpointwise = pointwise.sum();
   if (wanted.spatial) dspatial = dspatial.t().contiguous().view(call.spatial.sizes());
   if (wanted.pointwise) dpointwise = dpointwise.view(call.pointwise.sizes());
-  return {dx, dspatial, dpointwise};
+  if (!wanted.affine) return {dx, dspatial, dpointwise, at::Tensor(), at::Tensor()};
+  return {wanted.x ? dx : at::Tensor(), dspatial, dpointwise, total[1], total[0]};
 }
 
 struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
+  /// weight, bias: those of the norm, once more for autograd to see.
   static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& spatial,
-                               const at::Tensor& pointwise, Shape shape, const Before& before) {
+                               const at::Tensor& pointwise, const optional<at::Tensor>& /*weight*/,
+                               const optional<at::Tensor>& /*bias*/, Shape shape, const Before& before) {
     Normaliser normaliser;
     if (before.norm) normaliser = normaliser_of(*before.norm, before.moments, x.numel() / x.size(1));
     const Call call(x, spatial, pointwise, normaliser, shape);
-    context->save_for_backward({x, spatial, pointwise, normaliser.scale, normaliser.shift});
+    context->save_for_backward({x, spatial, pointwise, normaliser.scale, normaliser.shift, normaliser.hat_scale,
+                                normaliser.hat_shift});
     context->saved_data["stride"] = shape.stride;
     context->saved_data["dilation"] = shape.dilation;
     context->saved_data["by_batch"] = before.norm && before.norm->training;
+    context->saved_data["affine"] = before.norm && before.norm->weight.defined();
     const auto [y, moments] = forward_images(call);
     context->mark_non_differentiable({moments});
     context->set_materialize_grads(false);
@@ -163,11 +180,12 @@ struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const Shape shape{context->saved_data["stride"].toInt(), context->saved_data["dilation"].toInt()};
-    const Call call(saved[0], saved[1], saved[2], {saved[3], saved[4]}, shape);
-    const Wanted wanted{context->needs_input_grad(0), context->needs_input_grad(1), context->needs_input_grad(2),
-                        context->saved_data["by_batch"].toBool()};
+    const Call call(saved[0], saved[1], saved[2], {saved[3], saved[4], saved[5], saved[6]}, shape);
+    const auto needs = [&](size_t input) { return context->needs_input_grad(input); };
+    const bool affine = context->saved_data["affine"].toBool() && (needs(3) || needs(4));
+    const Wanted wanted{needs(0), needs(1), needs(2), affine, context->saved_data["by_batch"].toBool()};
     auto result = backward_images(call, channels_last(gradients[0]), wanted);
-    result.resize(5);
+    result.resize(7);
     return result;
   }
 };
@@ -175,11 +193,7 @@ struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
 /// The same with ATen's operators: any device and type, and what the kernel is tested against. It finds no moments.
 at::Tensor compose(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise, Shape shape,
                    const Before& before) {
-  auto z = x;
-  if (before.norm) {
-    const auto& n = *before.norm;
-    z = at::batch_norm(x, {}, {}, n.running_mean, n.running_var, n.training, n.momentum, n.eps, true);
-  }
+  const auto z = before.norm ? normalise(x, *before.norm) : x;
   const auto padding = [&](int64_t dim) { return (spatial.size(dim) - 1) / 2 * shape.dilation; };
   const auto across = at::conv2d(at::relu(z), weight_for(x, spatial), {}, shape.stride,
                                  at::IntArrayRef({padding(2), padding(3)}), shape.dilation, x.size(1));
@@ -189,13 +203,19 @@ at::Tensor compose(const at::Tensor& x, const at::Tensor& spatial, const at::Ten
 std::tuple<at::Tensor, at::Tensor> separable(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise,
                                              int64_t stride, int64_t dilation, const optional<at::Tensor>& moments,
                                              const optional<at::Tensor>& running_mean,
-                                             const optional<at::Tensor>& running_var, bool training, double momentum,
+                                             const optional<at::Tensor>& running_var, const optional<at::Tensor>& weight,
+                                             const optional<at::Tensor>& bias, bool training, double momentum,
                                              double eps) {
   check(x, spatial, pointwise, {stride, dilation});
   TORCH_CHECK(running_mean.has_value() == running_var.has_value(), "separable needs a mean and a variance, or neither");
   Before before;
-  if (running_mean && running_var) before.norm = Norm{*running_mean, *running_var, training, momentum, eps};
-  if (before.norm) check_norm(*before.norm, moments.value_or(at::Tensor()), x.size(1));
+  const at::Tensor none;
+  if (running_mean && running_var)
+    before.norm = Norm{*running_mean, *running_var, training, momentum, eps, weight.value_or(none), bias.value_or(none)};
+  if (before.norm) check_norm(*before.norm, moments.value_or(none), x.size(1));
+  if (before.norm && before.norm->weight.defined() && grid::are_images(x))  // whose kernels know no affine norm
+    return separable(normalise(x, *before.norm), spatial, pointwise, stride, dilation, {}, {}, {}, {}, {}, training,
+                     momentum, eps);
   const grid::SeparableOptions on_grid{stride, dilation, before.norm, moments};
   if (grid::fits_separable(x, spatial, pointwise, on_grid)) return grid::separable(x, spatial, pointwise, on_grid);
   const bool alone = before.norm && training && x.size(0) * x.size(2) * x.size(3) == 1;
@@ -204,8 +224,9 @@ std::tuple<at::Tensor, at::Tensor> separable(const at::Tensor& x, const at::Tens
   const auto images = channels_last(x);
   const bool known = moments && moments->numel() > 0;
   if (before.norm && training) before.moments = known ? *moments : moments_of(images);
-  const auto result = SeparableFunction::apply(images, spatial.contiguous(), pointwise.contiguous(),
-                                               Shape{stride, dilation}, before);
+  const auto result =
+      SeparableFunction::apply(images, spatial.contiguous(), pointwise.contiguous(), weight, bias,
+                               Shape{stride, dilation}, before);
   return {result[0], result[1]};
 }
 
@@ -214,7 +235,8 @@ std::tuple<at::Tensor, at::Tensor> separable(const at::Tensor& x, const at::Tens
 TORCH_LIBRARY_FRAGMENT(ddsas, library) {
   library.def(
       "separable(Tensor x, Tensor spatial, Tensor pointwise, int stride, int dilation, Tensor? moments, "
-      "Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps) -> (Tensor, Tensor)",
+      "Tensor? running_mean, Tensor? running_var, Tensor? weight, Tensor? bias, bool training, float momentum, float eps) "
+      "-> (Tensor, Tensor)",
       separable);
 }
 

@@ -43,6 +43,10 @@ at::Tensor moments_of(const at::Tensor& x) {
 }
 
 void check_norm(const Norm& norm, const at::Tensor& moments, int64_t channels) {
+  TORCH_CHECK(norm.weight.defined() == norm.bias.defined(), "a norm has a weight and a bias, or neither");
+  for (const auto& part : {norm.weight, norm.bias})
+    TORCH_CHECK(!part.defined() || part.sizes() == at::IntArrayRef({channels}), "a norm of ", channels,
+                " channels has a weight and a bias of as many, not ", part.sizes());
   for (const auto& statistic : {norm.running_mean, norm.running_var})
     TORCH_CHECK(statistic.sizes() == at::IntArrayRef({channels}), "a norm of ", channels,
                 " channels has running statistics of as many, not ", statistic.sizes());
@@ -56,6 +60,8 @@ bool are_plain(const Norm& norm, const at::Device& device) {
   const auto plain = [&](const at::Tensor& x) {
     return x.scalar_type() == at::kFloat && x.is_contiguous() && x.device() == device;
   };
+  for (const auto& part : {norm.weight, norm.bias})
+    if (part.defined() && !plain(part)) return false;
   return plain(norm.running_mean) && plain(norm.running_var);
 }
 
@@ -79,21 +85,19 @@ Normaliser normaliser_of(const Norm& norm, const at::Tensor& moments, int64_t co
   const int64_t channels = norm.running_mean.numel();
   const float* mean = norm.training ? moments.data_ptr<float>() : norm.running_mean.data_ptr<float>();
   const float* variance = norm.training ? mean + channels : norm.running_var.data_ptr<float>();
-  Normaliser result{at::empty({channels}, norm.running_mean.options()), at::empty({channels}, norm.running_mean.options())};
-  float *scale = result.scale.data_ptr<float>(), *shift = result.shift.data_ptr<float>();
+  const auto empty = [&] { return at::empty({channels}, norm.running_mean.options()); };
+  Normaliser result{empty(), empty()};
+  float *scale = result.hat_scale.data_ptr<float>(), *shift = result.hat_shift.data_ptr<float>();
   for (int64_t c = 0; c < channels; ++c) {
     const double inverse = 1 / std::sqrt(static_cast<double>(variance[c]) + norm.eps);
     scale[c] = static_cast<float>(inverse);
     shift[c] = static_cast<float>(-mean[c] * inverse);
   }
+  if (!norm.weight.defined()) return result;
+  const at::NoGradGuard constants;
+  result.scale = result.hat_scale * norm.weight;
+  result.shift = at::addcmul(norm.bias, result.hat_shift, norm.weight);
   return result;
-}
-
-std::vector<double> sum_parts(const std::vector<float>& parts, int64_t images, int64_t values) {
-  std::vector<double> total(values, 0.0);
-  for (int64_t image = 0; image < images; ++image)
-    for (int64_t i = 0; i < values; ++i) total[i] += parts[image * values + i];
-  return total;
 }
 
 }  // namespace ddsas

@@ -33,11 +33,12 @@ class MomentParts {
 /// The moments of a batch that no kernel found on its way: one more pass over it.
 at::Tensor moments_of(const at::Tensor& x);
 
-/// A batch norm without affine: what normalises, and whether by the batch or by the running statistics.
+/// A batch norm: what normalises, and whether by the batch or by the running statistics.
 struct Norm {
   at::Tensor running_mean, running_var;
   bool training;
   double momentum, eps;
+  at::Tensor weight, bias;  // of an affine norm, else undefined
 };
 
 /// Throws where the statistics are not [channels] each, or the moments, if there are any, not float32 [2, channels].
@@ -46,15 +47,19 @@ void check_norm(const Norm& norm, const at::Tensor& moments, int64_t channels);
 /// Whether the kernels of a device can read and write the statistics; ATen's batch norm takes all others.
 bool are_plain(const Norm& norm, const at::Device& device);
 
-/// y = scale x + shift normalises; both float32 [channels].
+/// The norm by ATen.
+inline at::Tensor normalise(const at::Tensor& x, const Norm& by) {
+  return at::batch_norm(x, by.weight, by.bias, by.running_mean, by.running_var, by.training, by.momentum, by.eps, true);
+}
+
+/// y = scale x + shift is what the norm gives, hat = hat_scale x + hat_shift that without its weight and bias; float32
+/// [channels] each.
 struct Normaliser {
   at::Tensor scale, shift;
+  at::Tensor hat_scale = scale, hat_shift = shift;
 };
 
 /// Updates the running statistics in training. `moments` are those of the batch; not looked at in evaluation mode.
 Normaliser normaliser_of(const Norm& norm, const at::Tensor& moments, int64_t count);
-
-/// Sums over images of parts [images, values], in double and in order: the same for any number of threads.
-std::vector<double> sum_parts(const std::vector<float>& parts, int64_t images, int64_t values);
 
 }  // namespace ddsas

@@ -1,5 +1,14 @@
 /** Convolution, batch norm, linear and sequential layers with torch.nn's names, defaults and initialisation. */
-import { batchNorm, type ConvOptions, conv2d, linear, type Tensor, tidy, typeAs } from '../torch/index.ts'
+import {
+  batchNorm,
+  type ConvOptions,
+  conv2d,
+  linear,
+  type NormStatistics,
+  type Tensor,
+  tidy,
+  typeAs,
+} from '../torch/index.ts'
 import { filled, type Layer, type Maker, uniformByFanIn } from './module.ts'
 
 /** torch.nn.Conv2d without bias: weight [outputs, inputs / groups, kernel, kernel]; computes in the type of its images. */
@@ -36,6 +45,11 @@ export class BatchNorm2d implements Layer {
     const constant = (value: number) => filled([channels], value, maker)
     this.parameters = affine ? { weight: constant(1), bias: constant(0) } : {}
     this.buffers = { running_mean: constant(0), running_var: constant(1) }
+  }
+
+  /** What kernels that normalise on their way need. */
+  get statistics(): NormStatistics {
+    return { ...this.buffers, ...this.parameters }
   }
 
   forward(x: Tensor, training: boolean): Tensor {

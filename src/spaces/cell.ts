@@ -77,8 +77,8 @@ export class Cell implements Module {
       return mix(
         outputs,
         weights,
-        operations.map(({ norm }) => norm?.buffers),
-        training,
+        operations.map(({ norm }) => norm?.statistics),
+        { training },
       )
     })
   }

@@ -1,12 +1,11 @@
 /** A cell of a discrete network: the two operations into each node that its genotype names. */
 import { DdsasError } from '../errors.ts'
 import { type Maker, type Module, moduleList } from '../nn/index.ts'
-import { add, type Tensor, tidy } from '../torch/index.ts'
+import { mix, type Tensor, tidy } from '../torch/index.ts'
 import type { CellShape } from './cell.ts'
 import type { Drop } from './drop-path.ts'
 import type { Genotype, GenotypeEdge } from './genotype.ts'
 import {
-  applyOperation,
   applyReader,
   factorizedReduce,
   makeOperation,
@@ -48,6 +47,13 @@ function makeEdge([name, input]: GenotypeEdge, { channels, reduction }: CellShap
   return { operation, input, identity: name === 'skip_connect' && stride === 1 }
 }
 
+/** The sum of the operations into a node, with their batch norms and what drop-path leaves of them. */
+function joined(edges: readonly Edge[], states: States, { training, drop }: Pass): Tensor {
+  const outputs = edges.map(({ operation, input }) => operation.body(states.take(input), training))
+  const norms = edges.map(({ operation }) => operation.norm?.statistics)
+  return mix(outputs, null, norms, { training, kept: drop?.(edges.length) })
+}
+
 /** PyTorch's names: `preprocess0`, `preprocess1`, and `_ops` numbered by edge. */
 export class NetworkCell implements Module {
   readonly children: Readonly<Record<string, Module>>
@@ -73,11 +79,6 @@ export class NetworkCell implements Module {
     }
   }
 
-  /** How many operations drop-path can leave out. */
-  get droppable(): number {
-    return this.edges.filter(({ identity }) => !identity).length
-  }
-
   /**
    * The outputs of the two cells before, as the nodes they consist of -> this cell's nodes, each [n, c, h', w'], which
    * stand for their concatenation.
@@ -86,14 +87,10 @@ export class NetworkCell implements Module {
     return tidy(() => {
       const reads = [...this.edges.map(({ input }) => input), ...this.concat]
       const states = new States(countReaders(2 + this.edges.length / 2, reads))
-      const output = ({ operation, input, identity }: Edge) => {
-        const y = applyOperation(operation, states.take(input), pass.training)
-        return pass.drop && !identity ? pass.drop(y) : y
-      }
       states.push(applyReader(this.preprocess[0], s0, pass.training))
       states.push(applyReader(this.preprocess[1], s1, pass.training))
       for (let edge = 0; edge < this.edges.length; edge += 2)
-        states.push(tidy(() => add(output(this.edges[edge]), output(this.edges[edge + 1]))))
+        states.push(tidy(() => joined(this.edges.slice(edge, edge + 2), states, pass)))
       return this.concat.map((state) => states.take(state))
     })
   }

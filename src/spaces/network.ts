@@ -82,7 +82,7 @@ export class Network implements Module {
     return tidy(() => {
       const x = inPrecision(images, this.shape.precision)
       const drop =
-        training && dropPath && dropPath.rate > 0 ? drawDrops(dropPath, this.#droppable, x) : undefined
+        training && dropPath && dropPath.rate > 0 ? drawDrops(dropPath, droppable(this.cells), x) : undefined
       let [s0, s1] = this.stem.forward(x, training).map((state): readonly Tensor[] => [state])
       let auxiliary: Tensor | undefined
       this.cells.forEach((cell, index) => {
@@ -95,10 +95,6 @@ export class Network implements Module {
       })
       return { logits: this.#classifier.forward(cat(s1.map(globalAvgPool), 1)), auxiliary }
     })
-  }
-
-  get #droppable(): number {
-    return this.cells.reduce((sum, cell) => sum + cell.droppable, 0)
   }
 }
 
@@ -117,6 +113,11 @@ export function checkWeights(
   } finally {
     disposeModule(network)
   }
+}
+
+/** For each edge of all cells in turn whether drop-path may leave it out. */
+function droppable(cells: readonly NetworkCell[]): boolean[] {
+  return cells.flatMap(({ edges }) => edges.map(({ identity }) => !identity))
 }
 
 /** The cell whose output the auxiliary head reads: the second reduction. */

@@ -37,11 +37,9 @@ export function applyOperation(operation: Operation, x: Tensor, training: boolea
   return tidy(() => finish(operation.body(x, training), operation.norm, training))
 }
 
-/** The norm a body is followed by; one without affine goes by the moments found on the way. */
+/** The norm a body is followed by; it goes by the moments found on the way. */
 function finish(images: Images, norm: BatchNorm2d | undefined, training: boolean): Tensor {
-  if (norm === undefined) return images.x
-  if (norm.affine) return norm.forward(images.x, training)
-  return mix([images], null, [norm.buffers], training)
+  return norm === undefined ? images.x : mix([images], null, [norm.statistics], { training })
 }
 
 /** Zero; a supernet never runs it. */
@@ -130,7 +128,7 @@ function makeStage(
   return { spatial, pointwise, norm: new BatchNorm2d(channels, affine, maker), stride, dilation }
 }
 
-/** ReLU and both convolutions of a stage; `before`: a norm without affine that its input still has to pass. */
+/** ReLU and both convolutions of a stage; `before`: a norm that its input still has to pass. */
 function runStage(stage: Stage, images: Images, training: boolean, before?: NormStatistics): Images {
   const { stride, dilation, spatial, pointwise } = stage
   const options = { stride, dilation, training, norm: before }
@@ -147,8 +145,7 @@ function sepConv(kernel: number, options: OperationOptions, maker: Maker): Opera
   const body = (x: Tensor, training: boolean) =>
     tidy(() => {
       const half = runStage(first, { x }, training)
-      if (between.affine) return runStage(second, { x: between.forward(half.x, training) }, training)
-      return runStage(second, half, training, between.buffers)
+      return runStage(second, half, training, between.statistics)
     })
   return { body, norm: second.norm, children: { op: { children } } }
 }

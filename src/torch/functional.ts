@@ -70,10 +70,12 @@ export interface Images {
   readonly moments?: Tensor
 }
 
-/** Running statistics of a batch norm. */
+/** Running statistics of a batch norm [c], and the weight and bias of an affine one [c]. */
 export interface NormStatistics {
   readonly running_mean: Tensor
   readonly running_var: Tensor
+  readonly weight?: Tensor
+  readonly bias?: Tensor
 }
 
 /** torch.nn.BatchNorm2d's defaults. */
@@ -82,7 +84,7 @@ const normDefaults = { momentum: 0.1, eps: 1e-5 }
 export interface SeparableOptions {
   readonly stride: number
   readonly dilation: number
-  /** A batch norm without affine that comes before the ReLU. */
+  /** A batch norm that comes before the ReLU. */
   readonly norm?: NormStatistics
   readonly training: boolean
 }
@@ -99,7 +101,7 @@ export function separable(
 ): Images {
   const { stride, dilation, norm, training } = options
   const { momentum, eps } = normDefaults
-  const statistics = [norm ? (moments ?? null) : null, norm?.running_mean ?? null, norm?.running_var ?? null]
+  const statistics = [norm?.running_mean, norm?.running_var, norm?.weight, norm?.bias]
   return withMoments(
     'ddsas::separable',
     x,
@@ -107,7 +109,8 @@ export function separable(
     pointwise,
     stride,
     dilation,
-    ...statistics,
+    norm ? (moments ?? null) : null,
+    ...statistics.map((tensor) => tensor ?? null),
     training,
     momentum,
     eps,
@@ -148,22 +151,28 @@ export function avgPool3(x: Tensor, stride: number): Tensor {
   return call('ddsas::avg_pool3', x, stride)
 }
 
+export interface MixOptions {
+  readonly training: boolean
+  /** float32 [terms, n]: what is kept of each term in each image, as drop-path draws it; all where absent. */
+  readonly kept?: Tensor
+}
+
 /**
- * The sum over k of weights[k] norm_k(xs[k]): images of one shape, weights [k] or null for ones; a term without statistics
+ * The sum over k of weights[k] norm_k(xs[k]): images of one shape, weights [k] or null for ones; a term without a norm
  * enters as it is. Updates the running statistics in training.
  */
 export function mix(
   terms: readonly Images[],
   weights: Tensor | null,
   norms: readonly (NormStatistics | undefined)[],
-  training: boolean,
+  { training, kept }: MixOptions,
 ): Tensor {
   const moments = terms.map((term) => term.moments ?? null)
-  const means = norms.map((norm) => norm?.running_mean ?? null)
-  const variances = norms.map((norm) => norm?.running_var ?? null)
+  const of = (part: keyof NormStatistics) => norms.map((norm) => norm?.[part] ?? null)
+  const parts = [of('running_mean'), of('running_var'), of('weight'), of('bias')]
   const { momentum, eps } = normDefaults
   const xs = terms.map((term) => term.x)
-  return call('ddsas::mix', xs, weights, moments, means, variances, training, momentum, eps)
+  return call('ddsas::mix', xs, weights, kept ?? null, moments, ...parts, training, momentum, eps)
 }
 
 /** 3x3 as DARTS pools: padding 1. */

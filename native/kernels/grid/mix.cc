@@ -99,7 +99,7 @@ bool fits_mix(at::TensorList xs, const at::Tensor& weights, const TermNorms& nor
       return false;
   for (size_t k = 0; k < xs.size(); ++k) {
     const c10::optional<at::Tensor> mean = norms.means.get(k), variance = norms.variances.get(k);
-    if (mean && !are_plain({*mean, *variance, norms.training, norms.momentum, norms.eps}, xs[0].device())) return false;
+    if (mean && !are_plain({*mean, *variance, norms.training, norms.momentum, norms.eps, {}, {}}, xs[0].device())) return false;
   }
   if (!can_sum(static_cast<int64_t>(xs.size() + 1) * xs[0].size(1))) return false;
   // in evaluation mode the statistics are constants: only a forward pass is written for that

@@ -35,7 +35,8 @@ struct MixGradient {
 struct Separable {
   Window window;
   int64_t outputs;
-  const float *scale, *shift;  // [channels], or null
+  const float *scale, *shift;          // [channels], or null
+  const float *hat_scale, *hat_shift;  // the same without an affine norm's weight and bias
   const float* spatial;        // [size * size, channels]
   const float* pointwise;      // [outputs, channels]
   const float* transposed;     // [channels, outputs]
@@ -44,7 +45,7 @@ struct Separable {
 /// One image's part of the gradients of a Separable; null where not wanted.
 struct SeparableGradient {
   float* dz;          // [pixels, channels]: with respect to what the ReLU reads
-  float* sums;        // [2, channels]: over pixels, of dz and of dz (scale x + shift)
+  float* sums;        // [2, channels]: over pixels, of dz and of dz (hat_scale x + hat_shift)
   float* dspatial;    // [size * size, channels]
   float* dpointwise;  // [outputs, channels]
 };

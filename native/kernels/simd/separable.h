@@ -19,21 +19,22 @@ struct Taps {
   }
 };
 
-/// What the ReLU reads: x, normalised where there is a norm.
+/// scale x + shift: what a norm makes of x.
 template <int W>
 struct Normalise {
   Pack<W> scale, shift;
 
-  Normalise(const Separable& s, int64_t c)
-      : scale(s.scale != nullptr ? load<W>(s.scale + c) : Pack<W>{} + 1.0f),
-        shift(s.shift != nullptr ? load<W>(s.shift + c) : Pack<W>{}) {}
+  /// Null: x as it is.
+  Normalise(const float* scales, const float* shifts, int64_t c)
+      : scale(scales != nullptr ? load<W>(scales + c) : Pack<W>{} + 1.0f),
+        shift(shifts != nullptr ? load<W>(shifts + c) : Pack<W>{}) {}
 
   Pack<W> operator()(Pack<W> x) const { return x * scale + shift; }
 };
 
 template <int W>
 inline void pad_rectified(const Separable& s, int64_t c, const float* x, float* padded) {
-  const Normalise<W> normalise(s, c);
+  const Normalise<W> normalise(s.scale, s.shift, c);
   pad<W>(s.window, x + c, s.window.height, s.window.width, 1, padded,
          [&](Pack<W> value, int64_t, int64_t) { return rectify<W>(normalise(value)); });
 }
@@ -54,17 +55,17 @@ inline void input_block(const Separable& s, int64_t c, const float* x, const flo
                         float* sums) {
   const Window& window = s.window;
   const Taps<W, K> taps(s, c);
-  const Normalise<W> normalise(s, c);
+  const Normalise<W> normalise(s.scale, s.shift, c), hat(s.hat_scale, s.hat_shift, c);
   Pack<W> total{}, dot{};
   correlate<W, K, D, 1>(
       padded, padded_width(window), window.height, window.width, [&](int k) { return taps.values[K * K - 1 - k]; },
       ahead, [&](int64_t row, int64_t column, Pack<W> sum) {
         const int64_t at = (row * window.width + column) * window.channels + c;
-        const Pack<W> z = normalise(load<W>(x + at));
-        const Pack<W> gradient = z <= 0 ? Pack<W>{} : sum;
+        const Pack<W> value = load<W>(x + at);
+        const Pack<W> gradient = normalise(value) <= 0 ? Pack<W>{} : sum;
         store<W>(dz + at, gradient);
         total += gradient;
-        dot += gradient * z;
+        dot += gradient * hat(value);
       });
   if (sums == nullptr) return;
   store<W>(sums + c, total);

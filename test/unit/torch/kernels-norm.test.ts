@@ -8,6 +8,7 @@ import {
   mix,
   mul,
   relu,
+  reshape,
   separable,
   slice,
   Tensor,
@@ -99,7 +100,7 @@ function mixCase(
         const images = inputs.map((x, k) =>
           imagesOf(x, k % 3 === 1 ? momentsOf(to(x, { dtype: 'float64' })) : undefined),
         )
-        return mix([...images, imagesOf(inputs[0])], w, norms, training)
+        return mix([...images, imagesOf(inputs[0])], w, norms, { training })
       }
       const oracle: Operator = (w, ...inputs) => composed([...inputs, inputs[0]], w, norms, training)
       compare(own, oracle, [weights, ...xs], 1e-4, what)
@@ -112,6 +113,84 @@ function mixCase(
 for (const training of [true, false])
   test(`the weighted sum of batch norms, ${training ? 'training' : 'evaluation'}`, () => {
     forEachCase((shape, arrange, generator) => mixCase(shape, arrange, generator, training))
+  })
+
+/** Affine norms and drop-path as a network's node has them: the first term has a norm, the second has none. */
+function nodeCase(
+  shape: number[],
+  arrange: (x: Tensor) => Tensor,
+  generator: Generator,
+  weighed: boolean,
+): void {
+  const [count, channels] = shape
+  const moved = (x: Tensor) => add(mul(x, 3), Tensor.from(Float32Array.of(40), [1]))
+  const xs = [0, 1, 2].map(() => arrange(moved(randomTensor(shape, generator, 'float32'))))
+  const affine = [0, 1, 2, 3].map(() => randomTensor([channels], generator, 'float32'))
+  const kept = Tensor.from(
+    Float32Array.from({ length: 3 * count }, () => (generator.below(3) === 0 ? 0 : 1.25)),
+    [3, count],
+  )
+  const norms = [statistics(channels, generator), undefined, statistics(channels, generator)]
+  const weights = weighed ? randomTensor([3], generator, 'float32') : null
+  const own: Operator = (w1, b1, w2, b2, ...inputs) => {
+    const parts = [{ weight: w1, bias: b1 }, undefined, { weight: w2, bias: b2 }]
+    const whole = norms.map((norm, k) => norm && { ...norm, ...parts[k] })
+    return mix(
+      inputs.map((x) => ({ x })),
+      weights,
+      whole,
+      { training: true, kept },
+    )
+  }
+  const oracle: Operator = (w1, b1, w2, b2, ...inputs) => {
+    const parts = [{ weight: w1, bias: b1 }, undefined, { weight: w2, bias: b2 }]
+    return inputs
+      .map((x, k) => {
+        const exact = norms[k]?.exact
+        const own = {
+          runningMean: exact?.running_mean ?? x,
+          runningVar: exact?.running_var ?? x,
+          training: true,
+        }
+        const term = exact ? batchNorm(x, { ...own, ...parts[k] }) : x
+        const mask = reshape(to(slice(kept, 0, k, k + 1), { dtype: 'float64' }), [count, 1, 1, 1])
+        return mul(weights ? mul(term, slice(weights, 0, k, k + 1)) : term, mask)
+      })
+      .reduce((sum, term) => add(sum, term))
+  }
+  compare(own, oracle, [...affine, ...xs], 1e-4, `[${shape}], ${weighed ? 'weighed' : 'plain'}`)
+  for (const norm of norms)
+    for (const part of ['running_mean', 'running_var'] as const)
+      if (norm) assertNear(norm[part], norm.exact[part], 1e-5, `${part} of [${shape}]`, 1)
+}
+
+test('the sum of affine batch norms of which drop-path leaves out images', () => {
+  forEachCase((shape, arrange, generator) => {
+    for (const weighed of [false, true]) nodeCase(shape, arrange, generator, weighed)
+  })
+})
+
+for (const training of [true, false])
+  test(`an affine batch norm before a separable convolution, ${training ? 'training' : 'evaluation'}`, () => {
+    forEachCase((shape, arrange, generator) => {
+      const channels = shape[1]
+      const x = arrange(add(randomTensor(shape, generator, 'float32'), Tensor.from(Float32Array.of(3), [1])))
+      const [spatial, pointwise] = [
+        coarse([channels, 1, 5, 5], generator),
+        coarse([channels, channels, 1, 1], generator),
+      ]
+      // a weight of zero: its gradient is not zero
+      const affine = [coarse([channels], generator), randomTensor([channels], generator, 'float32')]
+      const norm = statistics(channels, generator)
+      const { running_mean: runningMean, running_var: runningVar } = norm.exact
+      const own: Operator = (a, s, p, weight, bias) =>
+        separable({ x: a }, s, p, { stride: 1, dilation: 1, training, norm: { ...norm, weight, bias } }).x
+      const oracle: Operator = (a, s, p, weight, bias) => {
+        const normal = batchNorm(a, { runningMean, runningVar, training, weight, bias })
+        return conv2d(conv2d(relu(normal), s, { padding: 2, groups: channels }), p)
+      }
+      compare(own, oracle, [x, spatial, pointwise, ...affine], 1e-4, `[${shape}]`)
+    })
   })
 
 test('a weighted sum for which no gradient is recorded is the same, in training and evaluation', () => {
@@ -129,7 +208,7 @@ test('a weighted sum for which no gradient is recorded is the same, in training 
         [norm],
         training,
       )
-      assertNear(mix([{ x }], weights, [norm], training), wanted, 1e-5, 'value')
+      assertNear(mix([{ x }], weights, [norm], { training }), wanted, 1e-5, 'value')
     }
   })
 })

@@ -95,7 +95,20 @@ const separableCases: readonly Case[] = [
     /\[2, 4, 6, 6\]/,
     () => {
       const tensors = [images(), coarse(4, 1, 3, 3), across()]
-      return callMany('ddsas::separable', ...tensors, 1, 1, null, coarse(4), null, true, 0.1, 1e-5)
+      return callMany(
+        'ddsas::separable',
+        ...tensors,
+        1,
+        1,
+        null,
+        coarse(4),
+        null,
+        null,
+        null,
+        true,
+        0.1,
+        1e-5,
+      )
     },
   ],
 ]
@@ -148,14 +161,28 @@ const sum = (xs: readonly Tensor[], weights: Tensor, norms: (NormStatistics | un
     xs.map((x) => ({ x })),
     weights,
     norms,
-    true,
+    { training: true },
   )
 const bare = [undefined, undefined]
-const withMoments = (moments: Tensor) => mix([{ x: images(), moments }], coarse(1), [statistics(4)], true)
+const withMoments = (moments: Tensor) =>
+  mix([{ x: images(), moments }], coarse(1), [statistics(4)], { training: true })
 const halfNormed = (mean: Tensor | null, variance: Tensor | null) =>
-  call('ddsas::mix', [images()], coarse(1), [null], [mean], [variance], true, 0.1, 1e-5)
+  call('ddsas::mix', [images()], coarse(1), null, [null], [mean], [variance], [null], [null], true, 0.1, 1e-5)
+
+const dropped = (kept: Tensor) => mix([{ x: images() }], null, [statistics(4)], { training: true, kept })
 
 const mixCases: readonly Case[] = [
+  ['a mask for other images', /\[1, 3\]/, () => dropped(coarse(1, 3))],
+  [
+    'a norm with a weight and no bias',
+    /a weight and a bias, or neither/,
+    () => sum([images()], coarse(1), [{ ...statistics(4), weight: coarse(4) }]),
+  ],
+  [
+    'a norm with weights of other channels',
+    /\[5\]/,
+    () => sum([images()], coarse(1), [{ ...statistics(4), weight: coarse(5), bias: coarse(5) }]),
+  ],
   ['no terms', /\[0\]/, () => sum([], coarse(0), [])],
   ['fewer weights than terms', /weights \[1\]/, () => sum([images(), images()], coarse(1), bare)],
   ['weights in 2 dimensions', /weights \[2, 1\]/, () => sum([images(), images()], coarse(2, 1), bare)],

@@ -63,7 +63,7 @@ function normalised(x: Tensor, training: boolean): Tensor {
   return batchNorm(x, { runningMean: precise(running_mean), runningVar: precise(running_var), training })
 }
 
-const sum: Operator = (w, a, b) => mix([{ x: a }, { x: b }], w, [undefined, undefined], true)
+const sum: Operator = (w, a, b) => mix([{ x: a }, { x: b }], w, [undefined, undefined], { training: true })
 const added: Operator = (w, a, b) =>
   call('aten::add.Tensor', mul(a, slice(w, 0, 0, 1)), mul(b, slice(w, 0, 1, 2)))
 
@@ -84,7 +84,7 @@ const cases: readonly Case[] = [
   ),
   [
     'a norm whose statistics do not lie side by side, in a weighted sum',
-    (w, x) => mix([{ x }], w, [spreadStatistics(4)], true),
+    (w, x) => mix([{ x }], w, [spreadStatistics(4)], { training: true }),
     (w, x) => mul(normalised(x, true), w),
     () => [coarse(1), coarse(2, 4, 6, 6)],
   ],

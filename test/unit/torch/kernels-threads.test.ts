@@ -71,7 +71,7 @@ const kernels: Readonly<Record<string, readonly [Kind[], Compute]>> = {
     ['three'],
     (x, [weights], generator) => {
       const norms = [statistics(channels, generator), undefined, statistics(channels, generator)]
-      const y = mix([{ x }, { x: mul(x, 2) }, { x: mul(x, x) }], weights, norms, true)
+      const y = mix([{ x }, { x: mul(x, 2) }, { x: mul(x, x) }], weights, norms, { training: true })
       return [y, ...norms.map((norm) => norm?.running_var)]
     },
   ],
@@ -123,7 +123,9 @@ test('without gradients: a weighted sum in evaluation mode is the same for any n
       const generator = new Generator(8, `${count}`)
       const x = randomTensor([count, channels, 6, 6], generator, 'float32')
       const weights = randomTensor([1], generator, 'float32')
-      return digests([noGrad(() => mix([{ x }], weights, [statistics(channels, generator)], false))])
+      return digests([
+        noGrad(() => mix([{ x }], weights, [statistics(channels, generator)], { training: false })),
+      ])
     })
   for (const count of counts) assertSame(evaluate(count), `${count} images`)
 })
