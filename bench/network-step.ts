@@ -15,15 +15,11 @@ import { randomBatch } from './step.ts'
 import { mebibytes } from './table.ts'
 
 const recipe = trainPresets.cifar10
-const shape: NetworkShape = {
-  ...recipe.network,
-  genotype: publishedGenotypes.DDSAS_cifar10,
-  classes: 10,
-  auxiliary: true,
-}
-const shapeText = `DDSAS_cifar10, C = ${shape.channels}, ${shape.cells} cells, batch ${recipe.data.batch}, with auxiliary head and drop-path`
 
 const schema = z.object({
+  channels: z.number(),
+  cells: z.number(),
+  batch: z.number(),
   /** Our median over the other. */
   timeRatio: z.number(),
   memoryRatio: z.number(),
@@ -32,12 +28,22 @@ const schema = z.object({
 
 type Report = z.infer<typeof schema>
 
+type Size = Pick<Report, 'channels' | 'cells' | 'batch'>
+
 /** `how` runs a step: as it is, or without our kernels. */
-function contestant(name: string, how: (step: () => void) => void): Contestant {
+function contestant(
+  name: string,
+  { channels, cells, batch: images }: Size,
+  how: (step: () => void) => void,
+): Contestant {
   const generator = new Generator(0)
+  const shape: NetworkShape = {
+    ...{ kind: 'cifar', genotype: publishedGenotypes.DDSAS_cifar10, auxiliary: true },
+    ...{ channels, cells, classes: 10 },
+  }
   const network = new Network(shape, { device: 'cpu', generator })
   const optimizer = new Sgd(namedParameters(network), recipe.weights)
-  const batch = randomBatch({ batch: recipe.data.batch }, channelsLast, new Generator(1))
+  const batch = randomBatch({ batch: images }, channelsLast, new Generator(1))
   const { loss, weights } = recipe
   const options = {
     rate: weights.rate,
@@ -51,20 +57,26 @@ function contestant(name: string, how: (step: () => void) => void): Contestant {
   return { name, step: () => how(step) }
 }
 
-function measure({ turns = 5 }: Settings): Report {
+function measure(settings: Settings): Report {
+  const { turns = 5, networkChannels: channels, networkCells: cells, networkBatch: batch } = settings
+  const size = { channels, cells, batch }
   const timings = takeTurns(
-    [contestant('ours', (step) => step()), contestant('ATen, channels last', withoutKernels)],
+    [contestant('ours', size, (step) => step()), contestant('ATen, channels last', size, withoutKernels)],
     turns,
     1,
   )
   const [own, plain] = timings
-  return { timeRatio: own.median / plain.median, memoryRatio: own.peak / plain.peak, timings }
+  return { ...size, timeRatio: own.median / plain.median, memoryRatio: own.peak / plain.peak, timings }
 }
 
-function chart({ timings }: Report): ChartSpec {
+function sizeText({ channels, cells, batch }: Size): string {
+  return `DDSAS_cifar10, C = ${channels}, ${cells} cells, batch ${batch}, with auxiliary head and drop-path`
+}
+
+function chart(report: Report): ChartSpec {
   return {
-    title: { text: 'The training step of a network', subtitle: shapeText },
-    data: { values: timings.map(({ name, median }) => ({ name, median })) },
+    title: { text: 'The training step of a network', subtitle: sizeText(report) },
+    data: { values: report.timings.map(({ name, median }) => ({ name, median })) },
     width: 360,
     mark: { type: 'bar', height: { band: 0.6 } },
     encoding: {
@@ -80,7 +92,7 @@ function show(report: Report): Shown {
   return {
     tables: [
       {
-        title: `The training step of ${shapeText}, ${timings[0].turns} turns`,
+        title: `The training step of ${sizeText(report)}, ${timings[0].turns} turns`,
         columns: ['', 's (quartiles)', 'peak MiB'],
         rows: timings.map((timing) => [timing.name, spreadText(timing), mebibytes(timing.peak)]),
       },
@@ -94,7 +106,7 @@ function show(report: Report): Shown {
 
 export const network = defineBenchmark({
   about: 'the training step of a published network against ATen in channels last: seconds and peak memory',
-  takes: ['turns', 'threads'],
+  takes: ['turns', 'threads', 'networkChannels', 'networkCells', 'networkBatch'],
   schema,
   measure,
   show,

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { searchPresets } from '../src/train/presets.ts'
+import { trainPresets } from '../src/train/train-presets.ts'
 import type { StepShape } from './step.ts'
 
 /** A benchmark reads those it names; the others are not offered. All are of the CPU; bench/gpu measures GPUs. */
@@ -13,6 +14,10 @@ export interface Settings extends Omit<StepShape, 'device' | 'precision'> {
   readonly lengths: readonly number[]
   /** Whether `length` times the plain supernets, too. */
   readonly plain: boolean
+  /** The size of the discrete network that `network` trains. */
+  readonly networkChannels: number
+  readonly networkCells: number
+  readonly networkBatch: number
   /** Folder with images in `train/CLASS/` for `decode`. */
   readonly data?: string
 }
@@ -29,6 +34,7 @@ function counts(text: string): number[] {
 }
 
 const { network, data, ddsas, threads } = searchPresets.cifar10
+const { cifar10: recipe } = trainPresets
 
 const options: Readonly<Record<SettingName, Option>> = {
   turns: new Option('--turns <n>', 'turns that count, after two that do not').argParser(count),
@@ -42,6 +48,13 @@ const options: Readonly<Record<SettingName, Option>> = {
     .argParser(counts)
     .default([15, 28, 42, 56, 70, 84, 98]),
   plain: new Option('--plain', 'the plain supernets, too').default(false),
+  networkChannels: new Option('--network-channels <n>', 'C of the discrete network')
+    .argParser(count)
+    .default(recipe.network.channels),
+  networkCells: new Option('--network-cells <n>', 'its cells').argParser(count).default(recipe.network.cells),
+  networkBatch: new Option('--network-batch <n>', 'images of its batch')
+    .argParser(count)
+    .default(recipe.data.batch),
   data: new Option('--data <dir>', 'decode the images of DIR/train/CLASS instead of made ones'),
 }
 

@@ -121,9 +121,12 @@ test('in bfloat16: resumed exactly, near float32, weights and momentum of float3
     )
   const [own, full] = [losses(whole.path), losses(reference)]
   assert.notDeepEqual(own, full)
-  own.forEach((loss, step) => {
-    assert.ok(Math.abs(loss / full[step] - 1) < 0.05, `step ${step + 1}: ${loss}, float32 ${full[step]}`)
-  })
+  // the same weights in the first step; after that rounding drives any two runs apart, but not their courses
+  const near = (a: number, b: number, share: number, what: string) =>
+    assert.ok(Math.abs(a / b - 1) < share, `${what}: ${a}, float32 ${b}`)
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value) / values.length
+  near(own[0], full[0], 5e-3, 'the first loss')
+  near(mean(own), mean(full), 0.03, 'the mean loss')
   const files = RunFolder.open(whole.path).loadCheckpoint()?.files
   for (const name of ['weights.safetensors', 'momentum.safetensors'])
     assert.ok(!/"dtype":"(?!F32)/.test(files?.get(name)?.toString('latin1', 0, 100_000) ?? '"dtype":"'), name)

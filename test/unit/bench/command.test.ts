@@ -18,6 +18,8 @@ function bench(...args: string[]) {
 
 const small = '--turns 1 --threads 1 --channels 4 --cells 3 --batch 2'.split(' ')
 
+const smallNetwork = '--network-channels 4 --network-cells 3 --network-batch 2'.split(' ')
+
 /** The one object on standard output. */
 function reportOf(result: ReturnType<typeof bench>) {
   assert.equal(result.status, 0, result.stderr)
@@ -54,11 +56,20 @@ test('length measures the L asked for, and roofline and loader the step', (t) =>
   assert.ok(loader.batches[0].imagesPerSecond > 0 && loader.waitedShare < 1)
 })
 
+test('network compares the training step with ATen', (t) => {
+  const out = temporaryFolder(t)
+  const report = reportOf(
+    bench('network', '--json', '--out', out, '--turns', '1', '--threads', '1', ...smallNetwork),
+  )
+  assert.deepEqual([report.channels, report.cells, report.batch], [4, 3, 2])
+  assert.ok(report.timeRatio > 0 && report.memoryRatio > 0 && report.memoryRatio < 1)
+})
+
 test('a name, number or option that cannot be used: one line on standard error, exit code 2', () => {
   const cases: [string[], RegExp][] = [
     [
       [],
-      /no benchmark ''; name one: npm run bench -- step\|operators\|length\|loader\|decode\|roofline\|all/,
+      /no benchmark ''; name one: npm run bench -- step\|operators\|network\|length\|loader\|decode\|roofline\|all/,
     ],
     [['stepp'], /no benchmark 'stepp'/],
     [['step', '--turns', '0'], /--turns.*'0'.*1 or more/],
@@ -82,12 +93,14 @@ test('all writes the results and charts of every benchmark, and leaves the READM
   const out = join(temporaryFolder(t), 'results')
   const readme = join(repository, 'bench/README.md')
   const before = readFileSync(readme, 'utf8')
-  const { reports, machine } = reportOf(bench('all', '--json', '--out', out, '--lengths', '20,42', ...small))
-  const names = ['step', 'operators', 'length', 'loader', 'decode', 'roofline']
+  const { reports, machine } = reportOf(
+    bench('all', '--json', '--out', out, '--lengths', '20,42', ...small, ...smallNetwork),
+  )
+  const names = ['step', 'operators', 'network', 'length', 'loader', 'decode', 'roofline']
   assert.deepEqual(Object.keys(reports), names)
   const file = join(out, `cpu-${machine.cores}-${machine.libtorch}.json`)
   assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), { machine, reports })
-  for (const name of ['step', 'operators', 'length', 'roofline'])
+  for (const name of ['step', 'operators', 'network', 'length', 'roofline'])
     assert.ok(existsSync(file.replace(/\.json$/, `-${name}.svg`)), name)
   assert.equal(readFileSync(readme, 'utf8'), before)
 })
