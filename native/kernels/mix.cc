@@ -75,8 +75,8 @@ Normaliser normalisers_of(at::TensorList xs, const Norms& norms) {
 }
 
 /// The sum of the terms of one image, each as scale x + shift [terms, channels], of those that drop-path left.
-void forward_image(const std::vector<MixTerm>& terms, const float* shifts, const Factors& by, int64_t image,
-                   const Extent& extent, float* y) {
+void forward_dropped(const std::vector<MixTerm>& terms, const float* shifts, const Factors& by, int64_t image,
+                     const Extent& extent, float* y) {
   const int64_t channels = extent.channels;
   std::vector<float> scales(terms.size() * channels), bias(channels);
   std::vector<MixTerm> kept;
@@ -88,7 +88,7 @@ void forward_image(const std::vector<MixTerm>& terms, const float* shifts, const
       scale[c] = part * terms[k].scale[c];
       bias[c] += part * shifts[k * channels + c];
     }
-    kept.push_back({terms[k].x + image * channels * extent.pixels, scale});
+    kept.push_back({terms[k].x, scale});
   }
   kernels().mix_forward(channels, extent.pixels, kept.data(), static_cast<int64_t>(kept.size()), bias.data(), y);
 }
@@ -99,13 +99,19 @@ at::Tensor forward_terms(at::TensorList xs, const Factors& by, const Normaliser&
   const auto scale = normaliser.scale * weights;
   const auto moved = normaliser.shift * weights;
   const auto shift = by.biases.defined() ? moved + by.biases : moved;
+  const auto bias = shift.sum(0);
   auto y = empty_images(xs[0], extent.channels, xs[0].size(2), xs[0].size(3));
-  std::vector<MixTerm> terms;
-  for (const auto& x : xs)
-    terms.push_back({x.data_ptr<float>(), scale.data_ptr<float>() + static_cast<int64_t>(terms.size()) * extent.channels});
   for_each_image(extent.images, 0, [&](int64_t image, float*) {
-    float* own = y.data_ptr<float>() + image * extent.channels * extent.pixels;
-    forward_image(terms, shift.data_ptr<float>(), by, image, extent, own);
+    const int64_t at = image * extent.channels * extent.pixels;
+    std::vector<MixTerm> terms;
+    for (size_t k = 0; k < static_cast<size_t>(xs.size()); ++k)
+      terms.push_back({xs[k].data_ptr<float>() + at, scale.data_ptr<float>() + static_cast<int64_t>(k) * extent.channels});
+    float* const own = y.data_ptr<float>() + at;
+    if (by.kept.defined())
+      forward_dropped(terms, shift.data_ptr<float>(), by, image, extent, own);
+    else
+      kernels().mix_forward(extent.channels, extent.pixels, terms.data(), static_cast<int64_t>(terms.size()),
+                            bias.data_ptr<float>(), own);
   });
   return y;
 }
@@ -134,14 +140,16 @@ Sums backward_sums(at::TensorList xs, const Factors& by, const Normaliser& norma
                           part + (k + 1) * channels);
   });
   Sums sums{std::vector<double>(terms * channels), std::vector<double>(terms * channels)};
-  for (int64_t image = 0; image < images; ++image)
-    for (int64_t k = 0; k < terms; ++k)
-      for (int64_t c = 0; c < channels; ++c) {
-        const double left = by.kept_of(k, image);
-        const float* part = parts.data() + image * values;
-        sums.total[k * channels + c] += left * part[c];
-        sums.dot[k * channels + c] += left * part[(k + 1) * channels + c];
-      }
+  for (int64_t image = 0; image < images; ++image) {
+    const float* const of_dy = parts.data() + image * values;
+    for (int64_t k = 0; k < terms; ++k) {
+      const double left = by.kept_of(k, image);
+      const float* const of_term = of_dy + (k + 1) * channels;
+      double *const total = sums.total.data() + k * channels, *const dot = sums.dot.data() + k * channels;
+      for (int64_t c = 0; c < channels; ++c) total[c] += left * of_dy[c];
+      for (int64_t c = 0; c < channels; ++c) dot[c] += left * of_term[c];
+    }
+  }
   return sums;
 }
 
