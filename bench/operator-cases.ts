@@ -30,6 +30,8 @@ export interface OperatorCase {
   apply(inputs: Inputs): Tensor
   /** For a separable convolution: libtorch's depthwise convolution alone, of the first input by the first weight. */
   depthwise?(inputs: Inputs): Tensor
+  /** Our kernel with as little of the 1x1 convolution as it can have: one output, whose weights are constants. */
+  ownDepthwise?(inputs: Inputs): Tensor
 }
 
 /** Terms of a node's sum when L = 28 operations are spread over 14 edges: two on each of 3.5 edges. */
@@ -68,6 +70,10 @@ export function separableCase(
   normed = false,
 ): OperatorCase {
   const channels = shape[1]
+  const options = (x: Tensor) => ({
+    ...{ stride, dilation, training: true },
+    ...(normed && { norm: freshStatistics(x) }),
+  })
   return {
     operator: `${normed ? 'norm, ' : ''}separable ${kernel}x${kernel}`,
     variant: `stride ${stride}, dilation ${dilation}`,
@@ -80,15 +86,14 @@ export function separableCase(
       ],
     }),
     apply: ({ images: [x], weights: [spatial, pointwise] }) =>
-      separable({ x }, spatial, pointwise, {
-        stride,
-        dilation,
-        training: true,
-        ...(normed && { norm: freshStatistics(x) }),
-      }).x,
+      separable({ x }, spatial, pointwise, options(x)).x,
     depthwise: ({ images: [x], weights: [spatial] }) => {
       const padding = ((kernel - 1) / 2) * dilation
       return conv2d(x, spatial, { stride, padding, dilation, groups: channels })
+    },
+    ownDepthwise: ({ images: [x], weights: [spatial] }) => {
+      const sum = Tensor.from(new Float32Array(channels).fill(1), [1, channels, 1, 1])
+      return separable({ x }, spatial, sum, options(x)).x
     },
   }
 }

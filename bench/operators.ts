@@ -18,7 +18,8 @@ const passSchema = z.object({
   ours: spreadSchema,
   channelsLast: spreadSchema,
   nchw: spreadSchema,
-  /** libtorch's depthwise convolution alone, which is a part of a separable one. */
+  /** Depthwise convolution alone, which is a part of a separable one: ours (with its ReLU) and libtorch's. */
+  ownDepthwise: spreadSchema.optional(),
   depthwiseChannelsLast: spreadSchema.optional(),
   depthwiseNchw: spreadSchema.optional(),
 })
@@ -43,11 +44,12 @@ export function contestantsOf(one: OperatorCase, given: Inputs): Record<string, 
     )
   }
   const aten = (inputs: Inputs) => withoutKernels(() => one.apply(inputs))
-  const { depthwise } = one
+  const { depthwise, ownDepthwise } = one
   return {
     ours: enter('ours', one.apply, channelsLast),
     channelsLast: enter('channels last', aten, channelsLast),
     nchw: enter('NCHW', aten, contiguous),
+    ...(ownDepthwise && { ownDepthwise: enter('our depthwise', ownDepthwise, channelsLast) }),
     ...(depthwise && {
       depthwiseChannelsLast: enter('depthwise, channels last', depthwise, channelsLast),
       depthwiseNchw: enter('depthwise, NCHW', depthwise, contiguous),
@@ -145,21 +147,29 @@ function speedTable({ turns, passes }: Report): Table {
   }
 }
 
-/** The whole backward pass of ours beside the part of libtorch's that is the depthwise convolution. */
+/** Our backward pass of a depthwise convolution, and that of a whole separable one, beside libtorch's depthwise one. */
 function depthwiseTable({ passes }: Report): Table {
   const milliseconds = (spread?: Spread) => (spread ? spreadText(spread, 1000, 2) : '')
   return {
     title:
-      "Backward: all of a separable convolution, and libtorch's depthwise convolution alone, in ms (quartiles)",
-    columns: ['', 'ours, all of it', 'depthwise, channels last', 'depthwise, NCHW'],
+      "Backward of the depthwise convolution alone: ours, with its ReLU and one output for the 1x1 convolution, and libtorch's; in ms (quartiles)",
+    columns: ['', 'ours, all', 'ours', 'channels last', 'NCHW', 'than channels last'],
     rows: passes
-      .filter(({ pass, depthwiseNchw }) => pass === 'backward' && depthwiseNchw)
-      .map(({ operator, variant, shape, ours, depthwiseChannelsLast, depthwiseNchw }) => [
-        `${operator}, ${variant}, ${shape.join(' x ')}`,
-        milliseconds(ours),
-        milliseconds(depthwiseChannelsLast),
-        milliseconds(depthwiseNchw),
-      ]),
+      .filter(({ pass }) => pass === 'backward')
+      .flatMap(({ operator, variant, shape, ours, ownDepthwise, depthwiseChannelsLast, depthwiseNchw }) =>
+        ownDepthwise && depthwiseChannelsLast
+          ? [
+              [
+                `${operator}, ${variant}, ${shape.join(' x ')}`,
+                milliseconds(ours),
+                milliseconds(ownDepthwise),
+                milliseconds(depthwiseChannelsLast),
+                milliseconds(depthwiseNchw),
+                times(depthwiseChannelsLast.median / ownDepthwise.median),
+              ],
+            ]
+          : [],
+      ),
   }
 }
 

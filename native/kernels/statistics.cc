@@ -1,6 +1,8 @@
 // Mean and variance of each channel over a batch, from each image's moments about its first pixel (Chan et al.).
 #include "statistics.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <cmath>
 
 namespace ddsas {

@@ -5,10 +5,12 @@ import { operatorCases } from '../../../bench/operator-cases.ts'
 import { contestantsOf } from '../../../bench/operators.ts'
 import { passesOf } from '../../../bench/passes.ts'
 import {
+  call,
   channelsLast,
   Generator,
   liveSlots,
   mul,
+  relu,
   setThreads,
   Tensor,
   tidy,
@@ -46,6 +48,19 @@ test('ours gives what the composition gives', () => {
       const own = one.apply({ ...given, images: given.images.map(channelsLast) })
       const composed = withoutKernels(() => one.apply(given))
       assertNear(own, composed, 1e-5, `${one.operator}, ${one.variant}, ${one.shape}`, 1)
+    })
+})
+
+test('our depthwise part is that of libtorch after a ReLU, added up over channels', () => {
+  for (const one of cases)
+    tidy(() => {
+      const { depthwise, ownDepthwise } = one
+      assert.equal(depthwise === undefined, ownDepthwise === undefined)
+      if (!depthwise || !ownDepthwise) return
+      const given = one.inputs(new Generator(1))
+      const wanted = depthwise({ ...given, images: given.images.map(relu) })
+      const added = call('aten::sum.dim_IntList', wanted, [1], true)
+      assertNear(ownDepthwise(given), added, 1e-5, `${one.operator}, ${one.variant}, ${one.shape}`, 1)
     })
 })
 
