@@ -26,6 +26,11 @@ Napi::Value Engine(const Napi::CallbackInfo& info) {
   result["config"] = at::show_config();
   result["threads"] = at::get_num_threads();
   result["cuda"] = static_cast<int>(cuda.hasCUDA() ? cuda.getNumGPUs() : 0);
+#ifdef DDSAS_CUDA_KERNELS
+  result["cudaKernels"] = true;
+#else
+  result["cudaKernels"] = false;
+#endif
   return result;
 }
 

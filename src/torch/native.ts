@@ -21,7 +21,14 @@ export interface Native {
   grad(output: number, inputs: readonly number[]): (number | null)[]
   setRequiresGrad(slots: readonly number[], flag: boolean): void
   setGradMode(flag: boolean): boolean
-  engine(): { version: string; path: string; config: string; threads: number; cuda: number }
+  engine(): {
+    version: string
+    path: string
+    config: string
+    threads: number
+    cuda: number
+    cudaKernels: boolean
+  }
   setThreads(count: number): void
   prepareDevice(device: string): void
   beginGraph(): void
@@ -73,16 +80,19 @@ export interface EngineInfo {
   readonly threads: number
   /** CUDA devices, as `cuda:0`, …; empty where there are none. */
   readonly cuda: readonly string[]
+  /** Whether the addon was built with kernels of its own for CUDA; without them ATen's operators compute there. */
+  readonly cudaKernels: boolean
 }
 
 /** What the engine is and runs on. Throws DdsasError 'setup' when the addon is not built. */
 export function describeEngine(): EngineInfo {
-  const { version, path, config, threads, cuda } = native().engine()
+  const { version, path, config, threads, cuda, cudaKernels } = native().engine()
   return {
     libtorch: version,
     path,
     cpuCapability: /CPU capability usage: (\S+)/.exec(config)?.[1] ?? 'unknown',
     threads,
     cuda: Array.from({ length: cuda }, (_, index) => `cuda:${index}`),
+    cudaKernels,
   }
 }

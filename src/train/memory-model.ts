@@ -11,10 +11,16 @@ import {
   bytesOf,
   composedOperators,
   type Extent,
+  gridOperators,
   kernelOperators,
   type Operators,
 } from './memory-operators.ts'
 import { Tape, type Value, type Wanted } from './memory-tape.ts'
+
+/** The vector kernels of `native/kernels/`, those for a GPU's grid, or ATen's operators. */
+export type KernelKind = keyof typeof operatorsOf
+
+const operatorsOf = { vector: kernelOperators, grid: gridOperators, none: composedOperators } as const
 
 /** What is run: a supernet on a batch, and how. */
 export interface PassShape {
@@ -25,8 +31,10 @@ export interface PassShape {
   readonly batch: number
   readonly side: number
   readonly wanted: Wanted
-  /** Whether the kernels of `native/kernels/` compute, or ATen's operators. */
-  readonly kernels: boolean
+  /** Bytes of one number of an image. */
+  readonly element: number
+  /** What computes. */
+  readonly kernels: KernelKind
 }
 
 /** The columns of the operations that run on each edge. */
@@ -44,23 +52,24 @@ export function passPeak(shape: PassShape, active: Active, start: number): numbe
 
 /** `Supernet.forward` to the mean over the pixels of the last cell's nodes; what follows is small. */
 function forward(tape: Tape, shape: PassShape, active: Active): Value {
-  const { space, batch: images, channels, cells, side, kernels } = shape
-  const operators = kernels ? kernelOperators(tape) : composedOperators(tape)
+  const { space, batch: images, channels, cells, side, element, kernels } = shape
+  const operators = operatorsOf[kernels](tape)
   const pass = new Pass(tape, operators, space)
   const outputs = [3 * channels, 3 * channels] as const
   const concatenated = { normal: space.nodes, reduce: space.nodes }
   const shapes = cellShapes({ outputs, halves: false }, { channels, cells, concatenated })
   const sides = cellSides(shapes, [side, side])
-  let s1: readonly Value[] = [stem(tape, { images, channels: 3 * channels, side })]
+  let s1: readonly Value[] = [stem(tape, { images, channels: 3 * channels, side, element })]
   let s0 = s1
   for (const [index, own] of shapes.entries()) {
     const type = own.reduction ? 'reduce' : 'normal'
-    const out = pass.cell(s0, s1, own, { images, channels: own.channels, side: sides[index] }, active[type])
+    const extent = { images, channels: own.channels, side: sides[index], element }
+    const out = pass.cell(s0, s1, own, extent, active[type])
     s0 = s1
     s1 = out
   }
   const pooled = tape.value(
-    bytesOf({ images, channels: s1.length * (shapes.at(-1)?.channels ?? 0), side: 1 }),
+    bytesOf({ images, channels: s1.length * (shapes.at(-1)?.channels ?? 0), side: 1, element }),
   )
   tape.record({ inputs: s1, outputs: [pooled], saved: [] })
   return pooled

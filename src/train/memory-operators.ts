@@ -6,6 +6,8 @@ export interface Extent {
   readonly images: number
   readonly channels: number
   readonly side: number
+  /** Bytes of one number: 4 in float32, 2 in bfloat16. */
+  readonly element: number
 }
 
 /** A term of a node's sum. */
@@ -30,9 +32,11 @@ export interface Operators {
 
 const float = 4
 
-/** Bytes of images in float32. */
-export function bytesOf({ images, channels, side }: Extent): number {
-  return float * images * channels * side ** 2
+const numbersOf = ({ images, channels, side }: Extent) => images * channels * side ** 2
+
+/** Bytes of images. */
+export function bytesOf(extent: Extent): number {
+  return extent.element * numbersOf(extent)
 }
 
 type Kept = Pick<Step, 'kept' | 'weights' | 'scratch' | 'mixes'>
@@ -53,6 +57,14 @@ function apply(
 /** Bytes of the weights of a separable convolution without biases. */
 const separableWeights = (channels: number, kernel: number) => float * channels * (kernel ** 2 + channels)
 
+/** A handle for each reader, whose gradients are added in one pass. */
+function handles(tape: Tape, x: Value, count: number, scratch: number): readonly Value[] {
+  if (count < 2) return [x]
+  const outputs = Array.from({ length: count }, () => ({ ...x, gradient: 0 }))
+  tape.record({ inputs: [x], outputs, saved: [], scratch })
+  return outputs
+}
+
 /** The kernels of `native/kernels/`: each keeps as little as it can. */
 export function kernelOperators(tape: Tape): Operators {
   // of a weight's gradient there is a part for each image before they are added up, and a copy or two
@@ -61,12 +73,7 @@ export function kernelOperators(tape: Tape): Operators {
     scratch: ((images + 2) * weights) / parts,
   })
   return {
-    fanOut: (x, count) => {
-      if (count < 2) return [x]
-      const handles = Array.from({ length: count }, () => ({ ...x, gradient: 0 }))
-      tape.record({ inputs: [x], outputs: [...handles], saved: [] })
-      return handles
-    },
+    fanOut: (x, count) => handles(tape, x, count, 0),
     pointwise: (parts, inputs, out, stride) => {
       const kept = gradient(float * inputs * out.channels, out.images, stride * parts.length)
       return apply(tape, parts, parts, out, kept)
@@ -74,12 +81,32 @@ export function kernelOperators(tape: Tape): Operators {
     separable: (x, _before, out, kernel) =>
       apply(tape, [x], [x], out, gradient(separableWeights(out.channels, kernel), out.images)),
     // a byte for each pixel: which of the nine it took
-    maxPool: (x, out) => apply(tape, [x], [], out, { kept: bytesOf(out) / float }),
+    maxPool: (x, out) => apply(tape, [x], [], out, { kept: numbersOf(out) }),
     avgPool: (x, out) => apply(tape, [x], [], out),
     mix: (terms, out, mixes) => {
       const xs = terms.map(({ x }) => x)
       return apply(tape, xs, xs, out, { mixes })
     },
+  }
+}
+
+/** The kernels of `native/kernels/grid/`: on CUDA, and on the CPU in bfloat16; 1x1 convolutions are products of libtorch's. */
+export function gridOperators(tape: Tape): Operators {
+  return {
+    ...kernelOperators(tape),
+    // a gradient that is part of one for several nodes side by side is copied first
+    fanOut: (x, count) => handles(tape, x, count, x.block.bytes),
+    pointwise: composedOperators(tape).pointwise,
+    separable: (x, _before, out, kernel) =>
+      tape.scope(() => {
+        // the depthwise result, there and once more on the way back, where its gradient is, too
+        const spatial = bytesOf(out)
+        tape.value(spatial)
+        const weights = separableWeights(out.channels, kernel)
+        // and the weights and their gradients in the type of the images
+        const scratch = (x.tracked ? spatial : 2 * spatial) + weights
+        return [apply(tape, [x], [x], out, { weights, scratch })]
+      })[0],
   }
 }
 
@@ -109,7 +136,7 @@ export function composedOperators(tape: Tape): Operators {
         return convolve(spatial, out, float * out.channels ** 2)
       }),
     // positions as 64-bit integers
-    maxPool: (x, out) => apply(tape, [x], [x], out, { kept: 2 * bytesOf(out) }),
+    maxPool: (x, out) => apply(tape, [x], [x], out, { kept: 8 * numbersOf(out) }),
     avgPool: (x, out) => apply(tape, [x], [x], out),
     mix: (terms, out, mixes) => composedMix(tape, terms, out, mixes),
   }

@@ -6,10 +6,10 @@ import { activeOperations, sampleSubspace } from '../search/subspace.ts'
 import { darts, edgeCount } from '../spaces/darts.ts'
 import { Supernet } from '../spaces/supernet.ts'
 import { profiles } from '../strategies/ddsas.ts'
-import { Generator, type Tensor } from '../torch/index.ts'
+import { describeEngine, Generator, type Tensor } from '../torch/index.ts'
 import type { SearchConfig } from './config.ts'
 import { type Available, availableMemory } from './memory-available.ts'
-import { type Active, passPeak } from './memory-model.ts'
+import { type Active, type KernelKind, passPeak } from './memory-model.ts'
 import { formatSize } from './memory-size.ts'
 import type { Wanted } from './memory-tape.ts'
 
@@ -82,7 +82,7 @@ function sampleSubspaces(config: SearchConfig): Subspaces[] {
 export function heaviestSubspaces(config: SearchConfig): Subspaces {
   const alone = (only: number) => {
     const active = Array.from({ length: edges }, () => [only])
-    return passPeak(passShape(config, true, 'weights'), { normal: active, reduce: active }, 0)
+    return passPeak(passShape(config, 'vector', 'weights'), { normal: active, reduce: active }, 0)
   }
   const costs = darts.operations.map((_, operation) => (operation === none ? 0 : alone(operation)))
   const mask = subspaceOf(config, (operation) => costs[operation])
@@ -99,8 +99,15 @@ function activeOf({ normal, reduce }: Subspaces): Active {
   return { normal: activeOperations(normal, none), reduce: activeOperations(reduce, none) }
 }
 
-function passShape({ network, data }: SearchConfig, kernels: boolean, wanted: Wanted) {
-  return { space: darts, ...network, batch: data.batch, side: imageSize, wanted, kernels }
+function passShape({ network, data, precision }: SearchConfig, kernels: KernelKind, wanted: Wanted) {
+  const element = precision === 'bfloat16' ? 2 : 4
+  return { space: darts, ...network, batch: data.batch, side: imageSize, element, wanted, kernels }
+}
+
+/** What computes a search on a device. */
+function kernelsOn(device: string, { precision }: SearchConfig): KernelKind {
+  if (device !== 'cpu') return describeEngine().cudaKernels ? 'grid' : 'none'
+  return precision === 'bfloat16' ? 'grid' : 'vector'
 }
 
 /** Bytes of all weights and of all running statistics of the supernet. */
@@ -120,8 +127,8 @@ export function peakOf(
   config: SearchConfig,
   device: string,
   images: number,
+  kernels = kernelsOn(device, config),
 ): (subspaces: Subspaces) => number {
-  const kernels = device === 'cpu'
   const { parameters, buffers } = weightBytes(config)
   // all the time there are weights and a velocity for each, and the data set
   const constant = 2 * parameters + buffers + datasetBytes(images)
@@ -134,11 +141,11 @@ export function peakOf(
     const active = activeOf(subspaces)
     const pass = (wanted: Wanted) => passPeak(passShape(config, kernels, wanted), active, step)
     // our kernels keep no more where gradients of the architecture alone are wanted; ATen's products do
-    const steps = kernels ? pass('weights') : Math.max(pass('weights'), pass('architecture'))
+    const steps = kernels !== 'none' ? pass('weights') : Math.max(pass('weights'), pass('architecture'))
     const evaluated = { ...passShape(config, kernels, 'nothing'), batch: evaluation.batch }
     const peak = Math.max(steps, passPeak(evaluated, active, evaluating))
-    // what is too small to be followed: alpha, zeta, losses, indices
-    return 1.02 * peak + 2 ** 18
+    // what is too small to be followed: alpha, zeta, losses, indices, and on the grid libtorch's parts of 1x1 products
+    return (kernels === 'grid' ? 1.03 : 1.02) * peak + 2 ** 18
   }
 }
 

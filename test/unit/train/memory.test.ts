@@ -37,8 +37,8 @@ const withLength = (config: SearchConfig, subspace: number): SearchConfig => ({
 })
 
 /** Typical and heaviest subspaces of some sizes. */
-function casesOf(config: SearchConfig, device: string) {
-  return [15, 28, 60, 112].flatMap((subspace) => {
+function casesOf(config: SearchConfig, device: string, lengths = [15, 28, 60, 112]) {
+  return lengths.flatMap((subspace) => {
     const own = withLength(config, subspace)
     return [typicalSubspaces(own, device, images), heaviestSubspaces(own)].map((subspaces) => ({
       subspace,
@@ -69,9 +69,19 @@ for (const [name, config] of shapes) {
     })
   })
 
+  test(`so is that for the kernels of GPUs, which the CPU has in bfloat16: ${name}`, () => {
+    const half: SearchConfig = { ...config, precision: 'bfloat16' }
+    const cases = casesOf(half, 'cpu', [28, 112])
+    const estimate = peakOf(half, 'cpu', images)
+    const measured = measureSubspaces(half, 'cpu', images, cases)
+    measured.forEach((measurement, index) => {
+      assertJustAbove(estimate(cases[index].subspaces), measurement)
+    })
+  })
+
   test(`so is that for ATen's operators, which other devices compute with: ${name}`, () => {
     const cases = casesOf(config, 'cuda:0')
-    const estimate = peakOf(config, 'cuda:0', images)
+    const estimate = peakOf(config, 'cuda:0', images, 'none')
     const measured = withoutKernels(() => measureSubspaces(config, 'cpu', images, cases))
     measured.forEach((measurement, index) => {
       assertJustAbove(estimate(cases[index].subspaces), measurement)
