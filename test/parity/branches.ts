@@ -32,7 +32,7 @@ const watched = /^ddsas::(separable|relu_pointwise|factorized_reduce|max_pool3)$
 const listed = (value: NativeValue): Tensor[] => (Array.isArray(value) ? value.map(given) : [given(value)])
 
 /** What the kernel's ReLU reads, as it finds it: scale and shift in float32, then one product and sum rounded once. */
-function normalisedByKernel([image, , , , , moments, , , , , eps]: Arguments): Tensor {
+function normalisedByKernel([image, , , , , moments, , , , , , , eps]: Arguments): Tensor {
   const x = given(image)
   const [mean, variance] = given(moments).matrix()
   assert.equal(mean.length, x.shape[1], 'no kernel handed its moments on')
@@ -45,7 +45,7 @@ function normalisedByKernel([image, , , , , moments, , , , , eps]: Arguments): T
 
 /** What a separable convolution's ReLU reads, by ATen. `moves`: whether the running statistics move. */
 function normalised(args: Arguments, moves: boolean): Tensor {
-  const [x, , , , , , runningMean, runningVar, training] = args
+  const [x, , , , , , runningMean, runningVar, , , training] = args
   if (runningMean === null) return given(x)
   const statistic = (value: NativeValue) => (moves ? given(value) : call('aten::clone', given(value)))
   const statistics = { runningMean: statistic(runningMean), runningVar: statistic(runningVar) }
