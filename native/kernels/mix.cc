@@ -16,25 +16,28 @@ namespace {
 using c10::optional;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using OptionalTensors = c10::List<optional<at::Tensor>>;
+using grid::OptionalTensors;
 
-/// The batch norm of each term, or none: such a term enters as it is.
-struct Norms {
-  const OptionalTensors &moments, &means, &variances, &weights, &biases;
-  bool training;
-  double momentum, eps;
+/// The batch norm of each term, or none: such a term enters as it is. weights, biases: of affine norms, else null.
+struct Norms : grid::TermNorms {
+  const OptionalTensors &weights, &biases;
 
   bool has(int64_t k) const { return means.get(k).has_value(); }
   bool is_affine(int64_t k) const { return weights.get(k).has_value(); }
-  Norm of(int64_t k) const {
-    const optional<at::Tensor> weight = weights.get(k), bias = biases.get(k);
-    return {*means.get(k), *variances.get(k), training, momentum, eps, weight.value_or(at::Tensor()),
-            bias.value_or(at::Tensor())};
-  }
   bool any_affine() const {
     for (int64_t k = 0; k < static_cast<int64_t>(weights.size()); ++k)
       if (is_affine(k)) return true;
     return false;
+  }
+
+  /// Without weight and bias.
+  Norm plain(int64_t k) const { return {*means.get(k), *variances.get(k), training, momentum, eps, {}, {}}; }
+  Norm whole(int64_t k) const {
+    auto norm = plain(k);
+    const optional<at::Tensor> weight = weights.get(k), bias = biases.get(k);
+    if (weight) norm.weight = *weight;
+    if (bias) norm.bias = *bias;
+    return norm;
   }
 
   /// Those found by the kernel that made the term, or by one more pass over it.
@@ -67,9 +70,9 @@ Normaliser normalisers_of(at::TensorList xs, const Norms& norms) {
   for (int64_t k = 0; k < terms; ++k) {
     if (!norms.has(k)) continue;
     const auto moments = norms.training ? norms.moments_for(k, xs[k]) : at::Tensor();
-    const auto own = normaliser_of(norms.of(k), moments, images * pixels);
-    all.scale[k].copy_(own.hat_scale);
-    all.shift[k].copy_(own.hat_shift);
+    const auto own = normaliser_of(norms.plain(k), moments, images * pixels);
+    all.scale[k].copy_(own.scale);
+    all.shift[k].copy_(own.shift);
   }
   return all;
 }
@@ -146,10 +149,13 @@ Sums backward_sums(at::TensorList xs, const Factors& by, const Normaliser& norma
       const double left = by.kept_of(k, image);
       const float* const of_term = of_dy + (k + 1) * channels;
       double *const total = sums.total.data() + k * channels, *const dot = sums.dot.data() + k * channels;
-      for (int64_t c = 0; c < channels; ++c) total[c] += left * of_dy[c];
       for (int64_t c = 0; c < channels; ++c) dot[c] += left * of_term[c];
+      if (k > 0 && !by.kept.defined()) continue;  // the same for all terms
+      for (int64_t c = 0; c < channels; ++c) total[c] += left * of_dy[c];
     }
   }
+  if (!by.kept.defined())
+    for (int64_t k = 1; k < terms; ++k) std::copy_n(sums.total.begin(), channels, sums.total.begin() + k * channels);
   return sums;
 }
 
@@ -258,7 +264,7 @@ bool fits(at::TensorList xs, const Factors& by, const Norms& norms) {
   for (const auto& x : xs)
     if (!are_cpu_images(x)) return false;
   for (int64_t k = 0; k < static_cast<int64_t>(xs.size()); ++k)
-    if (norms.has(k) && !are_plain(norms.of(k), at::kCPU)) return false;
+    if (norms.has(k) && !are_plain(norms.whole(k), at::kCPU)) return false;
   const auto [images, channels, pixels] = extent_of(xs[0]);
   (void)channels;
   // in evaluation mode the statistics are constants: only a forward pass is written for that
@@ -270,7 +276,7 @@ at::Tensor compose(at::TensorList xs, const optional<at::Tensor>& weights, const
                    const Norms& norms) {
   at::Tensor sum;
   for (int64_t k = 0; k < static_cast<int64_t>(xs.size()); ++k) {
-    auto term = norms.has(k) ? normalise(xs[k], norms.of(k)) : xs[k];
+    auto term = norms.has(k) ? normalise(xs[k], norms.whole(k)) : xs[k];
     if (weights) term = term * (*weights)[k];
     if (kept) term = term * (*kept)[k].view({-1, 1, 1, 1}).to(term.scalar_type());
     sum = k == 0 ? term : sum + term;
@@ -290,8 +296,8 @@ Factors factors_of(at::TensorList xs, const optional<at::Tensor>& given, const a
   for (int64_t k = 0; k < terms; ++k) {
     const bool affine = norms.is_affine(k);
     const int64_t channels = xs[k].size(1);
-    weights.push_back(affine ? norms.of(k).weight : at::ones({channels}, at::kFloat));
-    biases.push_back(affine ? norms.of(k).bias : at::zeros({channels}, at::kFloat));
+    weights.push_back(affine ? norms.whole(k).weight : at::ones({channels}, at::kFloat));
+    biases.push_back(affine ? norms.whole(k).bias : at::zeros({channels}, at::kFloat));
   }
   const auto weight = at::stack(weights), bias = at::stack(biases);
   if (!given) return {weight, bias, kept};
@@ -316,7 +322,7 @@ void check(at::TensorList xs, const optional<at::Tensor>& weights, const optiona
     const optional<at::Tensor> own = norms.moments.get(k), variance = norms.variances.get(k);
     TORCH_CHECK(norms.has(k) == variance.has_value(), "term ", k, " has a mean or a variance, but not both");
     TORCH_CHECK(norms.has(k) || !norms.is_affine(k), "term ", k, " has a weight but no norm");
-    if (norms.has(k)) check_norm(norms.of(k), own.value_or(at::Tensor()), xs[k].size(1));
+    if (norms.has(k)) check_norm(norms.whole(k), own.value_or(at::Tensor()), xs[k].size(1));
   }
 }
 
@@ -324,12 +330,11 @@ at::Tensor mix(at::TensorList xs, const optional<at::Tensor>& weights, const opt
                const OptionalTensors& moments, const OptionalTensors& means, const OptionalTensors& variances,
                const OptionalTensors& norm_weights, const OptionalTensors& norm_biases, bool training, double momentum,
                double eps) {
-  const Norms norms{moments, means, variances, norm_weights, norm_biases, training, momentum, eps};
+  const Norms norms{{moments, means, variances, training, momentum, eps}, norm_weights, norm_biases};
   check(xs, weights, kept, norms);
-  const grid::TermNorms on_grid{moments, means, variances, training, momentum, eps};
   if (grid::are_images(xs[0]) && !norms.any_affine() && !kept) {
     const auto each = weights ? *weights : ones_of(xs);
-    if (grid::fits_mix(xs, each, on_grid)) return grid::mix(xs, each, on_grid);
+    if (grid::fits_mix(xs, each, norms)) return grid::mix(xs, each, norms);
   }
   if (!are_cpu_images(xs[0])) return compose(xs, weights, kept, norms);
   const auto by = factors_of(xs, weights, kept.value_or(at::Tensor()), norms);

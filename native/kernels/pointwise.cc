@@ -82,14 +82,13 @@ at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& reading
   auto y = empty_images(xs[0], outputs, xs[0].size(2) / step, xs[0].size(3) / step);
   const auto extent = extent_of(y);
   MomentParts parts(extent);
-  const auto parts_of = static_cast<size_t>(xs.size());
   for_each_image_and_next(extent.images, scratch_of(readings, xs), [&](int64_t image, int64_t next, float* scratch) {
     float* to = y.data_ptr<float>() + image * extent.channels * extent.pixels;
     for (const auto& reading : readings) {
       int64_t channel = 0;
-      for (size_t part = 0; part < parts_of; ++part) {
+      for (size_t part = 0; part < xs.size(); ++part) {
         const auto& x = xs[part];
-        const float* soon = part + 1 < parts_of ? image_of(xs[part + 1], image) : image_of(xs[0], next);
+        const float* soon = part + 1 < xs.size() ? image_of(xs[part + 1], image) : image_of(xs[0], next);
         kernels().pointwise_forward(call_of(reading, x, channel, outputs), image_of(x, image), soon, channel > 0,
                                     to + reading.first, scratch);
         channel += x.size(1);

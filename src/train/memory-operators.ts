@@ -96,7 +96,7 @@ export function gridOperators(tape: Tape): Operators {
     ...kernelOperators(tape),
     // a gradient that is part of one for several nodes side by side is copied first
     fanOut: (x, count) => handles(tape, x, count, x.block.bytes),
-    pointwise: composedOperators(tape).pointwise,
+    pointwise: composedOperators(tape, true).pointwise,
     separable: (x, _before, out, kernel) =>
       tape.scope(() => {
         // the depthwise result, there and once more on the way back, where its gradient is, too
@@ -110,14 +110,18 @@ export function gridOperators(tape: Tape): Operators {
   }
 }
 
-/** The compositions of ATen's operators that other devices take: each operator of them keeps its own. */
-export function composedOperators(tape: Tape): Operators {
+/**
+ * The compositions of ATen's operators that other devices take: each operator of them keeps its own. `products`: a 1x1
+ * convolution is a product of matrices, which keeps a copy of the pixels that each of two weights reads at stride 2.
+ */
+export function composedOperators(tape: Tape, products = false): Operators {
   const relu = (x: Value, extent: Extent) => {
     const y = tape.value(bytesOf(extent))
     tape.record({ inputs: [x], outputs: [y], saved: [y] })
     return y
   }
-  const convolve = (x: Value, out: Extent, weights: number) => apply(tape, [x], [x], out, { weights })
+  const convolve = (x: Value, out: Extent, weights: number, kept = 0) =>
+    apply(tape, [x], [x], out, { weights, kept })
   const one = (body: () => Value) => tape.scope(() => [body()])[0]
   return {
     // one tensor for all readers: a gradient is added to those before as soon as it comes
@@ -127,7 +131,8 @@ export function composedOperators(tape: Tape): Operators {
         const before = { ...out, channels: inputs, side: stride * out.side }
         const whole = parts.length === 1 ? parts[0] : one(() => apply(tape, parts, [], before))
         const rectified = relu(whole, before)
-        return convolve(rectified, out, float * inputs * out.channels)
+        const copies = products && stride > 1 ? 2 * bytesOf({ ...out, channels: inputs }) : 0
+        return convolve(rectified, out, float * inputs * out.channels, copies)
       }),
     separable: (x, before, out, kernel, normed) =>
       one(() => {

@@ -144,8 +144,8 @@ export function peakOf(
     const steps = kernels !== 'none' ? pass('weights') : Math.max(pass('weights'), pass('architecture'))
     const evaluated = { ...passShape(config, kernels, 'nothing'), batch: evaluation.batch }
     const peak = Math.max(steps, passPeak(evaluated, active, evaluating))
-    // what is too small to be followed: alpha, zeta, losses, indices, and on the grid libtorch's parts of 1x1 products
-    return (kernels === 'grid' ? 1.03 : 1.02) * peak + 2 ** 18
+    // what is too small to be followed: alpha, zeta, losses, indices
+    return 1.02 * peak + 2 ** 18
   }
 }
 

@@ -5,14 +5,13 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { publishedGenotypes } from '../../src/spaces/published-genotypes.ts'
 import { writeFolder } from '../unit/data/image-files.ts'
-import { refuse, succeed, workplace } from './command.ts'
+import { refuse, set, succeed, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { filesBelow } from './runs.ts'
 
 const place = workplace()
 const at = (...parts: readonly string[]) => join(place.path, ...parts)
 
-const set = (...settings: readonly string[]) => settings.flatMap((setting) => ['--set', setting])
 const tiny = [...set('network.channels=4', 'network.cells=3', 'data.batch=8', 'threads=1'), '--epochs', '1']
 const small = [...tiny, ...set('data.side=32', 'data.resize=36', 'loss.auxiliary=0', 'data.validation=0')]
 const train = (preset: string, data: string, ...more: readonly string[]) => {

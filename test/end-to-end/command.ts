@@ -7,15 +7,19 @@ import { join } from 'node:path'
 
 const program = join(import.meta.dirname, '../../bin/ddsas.mjs')
 
+/** Options that change settings. */
+export const set = (...settings: readonly string[]): string[] =>
+  settings.flatMap((setting) => ['--set', setting])
+
 /** A supernet of three cells of four channels, in subspaces of three steps. */
-export const tiny: readonly string[] = [
+export const tiny: readonly string[] = set(
   'network.channels=4',
   'network.cells=3',
   'data.batch=8',
   'evaluation.batch=4',
   'ddsas.window=3',
   'threads=1',
-].flatMap((setting) => ['--set', setting])
+)
 
 /** How a command ended. */
 export interface Ended {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { z } from 'zod'
 import { writeFolder } from '../unit/data/image-files.ts'
-import { ddsas, refuse, start, workplace } from './command.ts'
+import { ddsas, refuse, set, start, workplace } from './command.ts'
 import { assertSameRun, metricsOf } from './runs.ts'
 
 const place = workplace()
@@ -14,7 +14,6 @@ const reference = join(place.path, 'reference')
 /** Two to train on (with this seed none of them is held out), one to test. */
 const corrupt = ['train/b/3.jpg', 'train/b/7.jpg', 'val/a/1.jpg'].map((file) => join(data, file))
 
-const set = (...settings: readonly string[]) => settings.flatMap((setting) => ['--set', setting])
 const tiny = set(
   'network.channels=4',
   'network.cells=3',

@@ -10,7 +10,7 @@ import { publishedGenotypes } from '../../src/spaces/published-genotypes.ts'
 import { decodeSafetensors, tidy } from '../../src/torch/index.ts'
 import { shared } from '../parity/fixtures.ts'
 import { runPython, withoutPython } from '../unit/export/python.ts'
-import { refuse, start, succeed, workplace } from './command.ts'
+import { refuse, set, start, succeed, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun, checkpointOf, metricsOf } from './runs.ts'
 
@@ -18,7 +18,6 @@ const place = workplace()
 const data = join(place.path, 'data')
 const reference = join(place.path, 'reference')
 
-const set = (...settings: readonly string[]) => settings.flatMap((setting) => ['--set', setting])
 const tiny = set(
   'network.channels=4',
   'network.cells=3',

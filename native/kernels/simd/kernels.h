@@ -37,9 +37,9 @@ struct Separable {
   int64_t outputs;
   const float *scale, *shift;          // [channels], or null
   const float *hat_scale, *hat_shift;  // the same without an affine norm's weight and bias
-  const float* spatial;        // [size * size, channels]
-  const float* pointwise;      // [outputs, channels]
-  const float* transposed;     // [channels, outputs]
+  const float* spatial;                // [size * size, channels]
+  const float* pointwise;              // [outputs, channels]
+  const float* transposed;             // [channels, outputs]
 };
 
 /// One image's part of the gradients of a Separable; null where not wanted.

@@ -77,27 +77,27 @@ inline float share(const Window& window, int64_t row, int64_t column) {
 
 template <int W, int S>
 void avg_forward_block(const Window& window, int64_t c, const float* x, float* y, float* scratch) {
-  Ahead ahead(1);
+  Ahead nothing(1);
   const int64_t columns = window.out_width();
   float* const padded = padded_block<W>(window, scratch);
   pad<W>(window, x + c, window.height, window.width, 1, padded,
          [](Pack<W> value, int64_t, int64_t) { return value; });
   correlate<W, 3, 1, S>(
       padded, window.width + 2, window.out_height(), columns, [](int) { return Pack<W>{} + 1.0f; },
-      ahead, [&](int64_t row, int64_t column, Pack<W> sum) {
+      nothing, [&](int64_t row, int64_t column, Pack<W> sum) {
         store<W>(y + (row * columns + column) * window.channels + c, sum * share(window, row, column));
       });
 }
 
 template <int W, int S>
 void avg_backward_block(const Window& window, int64_t c, const float* dy, float* dx, float* scratch) {
-  Ahead ahead(1);
+  Ahead nothing(1);
   float* const padded = padded_block<W>(window, scratch);
   pad<W>(window, dy + c, window.out_height(), window.out_width(), S, padded,
          [&](Pack<W> value, int64_t row, int64_t column) { return value * share(window, row, column); });
   correlate<W, 3, 1, 1>(
       padded, window.width + 2, window.height, window.width, [](int) { return Pack<W>{} + 1.0f; },
-      ahead, [&](int64_t row, int64_t column, Pack<W> sum) {
+      nothing, [&](int64_t row, int64_t column, Pack<W> sum) {
         store<W>(dx + (row * window.width + column) * window.channels + c, sum);
       });
 }

@@ -143,16 +143,15 @@ inline void separable_forward(const Separable& s, const float* x, const float* n
   Ahead ahead(channel_blocks(window.channels) * window.out_height());
   ahead.add(next_x, in_floats(s));
   ahead.add(y, out_pixels(window) * s.outputs);
-  const auto [block, gradient, result] = SeparableScratch(s, scratch);
-  (void)gradient;
-  with_window(window, [&, block = block, result = result](auto size, auto dilation, auto stride) {
+  const SeparableScratch room(s, scratch);
+  with_window(window, [&](auto size, auto dilation, auto stride) {
     for_channel_blocks(window.channels, [&](auto width, int64_t c) {
-      float* const padded = padded_block<width()>(window, block);
+      float* const padded = padded_block<width()>(window, room.block);
       pad_rectified<width()>(s, c, x, padded);
-      spatial_block<width(), size(), dilation(), stride()>(s, c, padded, ahead, result + c, window.channels);
+      spatial_block<width(), size(), dilation(), stride()>(s, c, padded, ahead, room.result + c, window.channels);
     });
   });
-  multiply<false>({result, window.channels}, out_pixels(window), window.channels, {s.transposed, s.outputs}, s.outputs,
+  multiply<false>({room.result, window.channels}, out_pixels(window), window.channels, {s.transposed, s.outputs}, s.outputs,
                   dense(y, s.outputs));
 }
 
@@ -171,7 +170,7 @@ inline void spread_gradient(const Separable& s, const float* dy, float* padded) 
 
 inline void separable_backward(const Separable& s, Upstream now, Upstream next, const SeparableGradient& to,
                                float* scratch) {
-  const auto [x, dy] = now;
+  const float *const x = now.x, *const dy = now.dy;
   const Window& window = s.window;
   const int64_t channels = window.channels, pixels = out_pixels(window);
   const SeparableScratch room(s, scratch);
@@ -181,7 +180,7 @@ inline void separable_backward(const Separable& s, Upstream now, Upstream next, 
   ahead.add(next.dy, pixels * s.outputs);
   ahead.add(to.dz, in_floats(s));
   if (to.dz != nullptr || to.dspatial != nullptr) spread_gradient(s, dy, room.gradient);
-  with_window(window, [&, x = x, dy = dy](auto size, auto dilation, auto stride) {
+  with_window(window, [&](auto size, auto dilation, auto stride) {
     for_channel_blocks(channels, [&](auto width, int64_t c) {
       constexpr int W = width(), K = size(), D = dilation(), S = stride();
       const float* upstream = room.gradient + c * padded_pixels(window);

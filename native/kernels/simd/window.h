@@ -48,7 +48,7 @@ inline void pad(const Window& window, const float* from, int64_t rows, int64_t c
   }
 }
 
-/// T neighbouring outputs at once: each weight is loaded once for all of them, and at stride 1 each pixel once a row.
+/// T neighbouring outputs at once: each weight is loaded once for all of them.
 template <int W, int K, int D, int S, int T, typename Weights>
 inline void correlate_tile(const float* corner, int64_t line, Weights weights, Pack<W>* sums) {
 #pragma GCC unroll 8

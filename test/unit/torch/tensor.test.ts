@@ -27,6 +27,7 @@ import {
 import { assertRefuses } from '../runs/temporary.ts'
 
 const names = Object.keys(dtypes) as Dtype[]
+/** Written once more, apart from the product's own table: what that is checked against. */
 const widths: Record<Dtype, number> = {
   uint8: 1,
   int32: 4,
