@@ -1,8 +1,10 @@
-// ddsas::fan_out: the same tensor several times over, so that all gradients that come back are added in one pass.
+// ddsas::fan_out: the same tensor several times over and separable convolutions of it, so that all gradients that come back
+// are added in one pass.
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include "grid/functions.h"
+#include "separable.h"
 #include "statistics.h"
 
 namespace ddsas {
@@ -12,7 +14,9 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor add_images(const variable_list& terms) {
+}  // namespace
+
+at::Tensor add_images(at::TensorList terms) {
   if (grid::are_images(terms[0])) return grid::add_images(terms);
   const auto [images, channels, pixels] = extent_of(terms[0]);
   const std::vector<float> one(channels, 1.0f), zero(channels, 0.0f);
@@ -26,6 +30,8 @@ at::Tensor add_images(const variable_list& terms) {
   });
   return sum;
 }
+
+namespace {
 
 struct FanOut : torch::autograd::Function<FanOut> {
   static variable_list forward(AutogradContext* context, const at::Tensor& x, int64_t count) {
@@ -44,14 +50,30 @@ struct FanOut : torch::autograd::Function<FanOut> {
   }
 };
 
-std::vector<at::Tensor> fan_out(const at::Tensor& x, int64_t count) {
-  TORCH_CHECK(count >= 0, "fan_out needs a count of at least 0, not ", count);
-  if (count > 1 && (are_cpu_images(x) || grid::are_images(x)) && x.requires_grad()) return FanOut::apply(x, count);
-  return std::vector<at::Tensor>(count, x);
+/// `copies` times x, then the results of the convolutions, then their moments.
+std::vector<at::Tensor> fan_out(const at::Tensor& x, int64_t copies, at::TensorList spatials, at::TensorList pointwises,
+                                at::IntArrayRef strides, at::IntArrayRef dilations) {
+  TORCH_CHECK(copies >= 0, "fan_out needs a count of at least 0, not ", copies);
+  const size_t count = spatials.size();
+  TORCH_CHECK(pointwises.size() == count && strides.size() == count && dilations.size() == count,
+              "fan_out needs a pointwise weight, a stride and a dilation for each of ", count, " depthwise weights, not ",
+              pointwises.size(), ", ", strides.size(), " and ", dilations.size());
+  std::vector<Convolution> convolutions;
+  for (size_t k = 0; k < count; ++k) convolutions.push_back({spatials[k], pointwises[k], strides[k], dilations[k]});
+  return separables(x, copies, convolutions);
 }
 
 }  // namespace
 
-TORCH_LIBRARY_FRAGMENT(ddsas, library) { library.def("fan_out(Tensor x, int count) -> Tensor[]", fan_out); }
+std::vector<at::Tensor> copies_of(const at::Tensor& x, int64_t count) {
+  if (count > 1 && (are_cpu_images(x) || grid::are_images(x)) && x.requires_grad()) return FanOut::apply(x, count);
+  return std::vector<at::Tensor>(count, x);
+}
+
+TORCH_LIBRARY_FRAGMENT(ddsas, library) {
+  library.def(
+      "fan_out(Tensor x, int copies, Tensor[] spatials, Tensor[] pointwises, int[] strides, int[] dilations) -> Tensor[]",
+      fan_out);
+}
 
 }  // namespace ddsas

@@ -72,4 +72,39 @@ void for_each_image(int64_t images, int64_t scratch_floats, Body body) {
   for_each_image_and_next(images, scratch_floats, [&](int64_t image, int64_t, float* scratch) { body(image, scratch); });
 }
 
+/// Parts of a gradient found image by image, added up in order; or none of them.
+class Parts {
+ public:
+  Parts() = default;
+  Parts(int64_t images, at::IntArrayRef shape) : images_(images), sum_(at::zeros(shape, at::kFloat)) {
+    parts_ = at::empty({images, sum_.numel()}, at::kFloat);
+  }
+
+  bool wanted() const { return sum_.defined(); }
+
+  /// Where the part of an image goes; null where none is wanted.
+  float* of(int64_t image) const {
+    return wanted() ? parts_.data_ptr<float>() + image * parts_.size(1) : nullptr;
+  }
+
+  /// Not defined where none was wanted.
+  at::Tensor sum() const {
+    if (!wanted()) return {};
+    const float* const parts = parts_.data_ptr<float>();
+    float* const to = sum_.data_ptr<float>();
+    const int64_t size = parts_.size(1);
+    // few enough for one thread to keep the sums in its nearest cache
+    constexpr int64_t kNumbers = 1024;
+    at::parallel_for(0, size, kNumbers, [&](int64_t begin, int64_t end) {
+      for (int64_t image = 0; image < images_; ++image)
+        for (int64_t i = begin; i < end; ++i) to[i] += parts[image * size + i];
+    });
+    return sum_;
+  }
+
+ private:
+  int64_t images_ = 0;
+  at::Tensor sum_, parts_;
+};
+
 }  // namespace ddsas

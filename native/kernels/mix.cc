@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "deferred.h"
 #include "grid/functions.h"
 #include "statistics.h"
 
@@ -173,6 +174,15 @@ struct Coefficients {
       d[c] = static_cast<float>(-weight[c] * r * (mean_total + shift[c] * mean_dot));
     }
   }
+
+  /// [3, channels]
+  at::Tensor matrix() const {
+    const auto channels = static_cast<int64_t>(a.size());
+    auto result = at::empty({3, channels}, at::TensorOptions().dtype(at::kFloat));
+    float* to = result.data_ptr<float>();
+    for (const auto* row : {&a, &b, &d}) to = std::copy(row->begin(), row->end(), to);
+    return result;
+  }
 };
 
 /// A term whose gradient is wanted.
@@ -206,7 +216,8 @@ at::Tensor matrix_of(const std::vector<double>& values, at::IntArrayRef shape) {
 
 struct Mix : torch::autograd::Function<Mix> {
   static at::Tensor forward(AutogradContext* context, at::TensorList xs, const at::Tensor& weights,
-                            const optional<at::Tensor>& biases, const optional<at::Tensor>& kept, const Norms& norms) {
+                            const optional<at::Tensor>& biases, const optional<at::Tensor>& kept, const Norms& norms,
+                            const std::vector<DeferralPtr>& deferrals) {
     const Factors by{weights, biases.value_or(at::Tensor()), kept.value_or(at::Tensor())};
     const auto normaliser = normalisers_of(xs, norms);
     c10::List<bool> normed;
@@ -215,6 +226,7 @@ struct Mix : torch::autograd::Function<Mix> {
     saved.insert(saved.end(), {weights, by.kept, normaliser.scale, normaliser.shift});
     context->save_for_backward(saved);
     context->saved_data["normed"] = normed;
+    context->saved_data["deferrals"] = saved_deferrals(deferrals);
     return forward_terms(xs, by, normaliser);
   }
 
@@ -229,7 +241,8 @@ struct Mix : torch::autograd::Function<Mix> {
     const auto [images, channels, pixels] = extent_of(dy);
     const auto sums = backward_sums(xs, factors, normaliser, dy);
     const auto weights = factors.weight_matrix(channels);
-    variable_list result(terms + 4);
+    const auto deferrals = deferrals_of(context->saved_data["deferrals"]);
+    variable_list result(terms + 5);
     std::vector<Wanted> wanted;
     for (int64_t k = 0; k < terms; ++k) {
       if (!context->needs_input_grad(k)) continue;
@@ -237,6 +250,11 @@ struct Mix : torch::autograd::Function<Mix> {
       Coefficients by(channels, static_cast<double>(images * pixels), normed.get(k), weights.data_ptr<float>() + row,
                       sums.total.data() + row, sums.dot.data() + row, normaliser.scale.data_ptr<float>() + row,
                       normaliser.shift.data_ptr<float>() + row);
+      if (deferrals[k]) {
+        deferrals[k]->left = Deferred{dy, xs[k], by.matrix(), factors.kept.defined() ? factors.kept[k] : at::Tensor()};
+        result[k] = dy;
+        continue;
+      }
       result[k] = empty_images(dy, channels, dy.size(2), dy.size(3));
       wanted.push_back({k, xs[k].data_ptr<float>(), result[k].data_ptr<float>(), std::move(by)});
     }
@@ -340,9 +358,14 @@ at::Tensor mix(at::TensorList xs, const optional<at::Tensor>& weights, const opt
   const auto by = factors_of(xs, weights, kept.value_or(at::Tensor()), norms);
   if (!fits(xs, by, norms)) return compose(xs, weights, kept, norms);
   std::vector<at::Tensor> images;
-  for (const auto& x : xs) images.push_back(channels_last(x));
+  std::vector<DeferralPtr> deferrals;
+  for (const auto& x : xs) {
+    images.push_back(channels_last(x));
+    deferrals.push_back(images.back().is_same(x) ? claim_deferral(x) : DeferralPtr());
+  }
   const auto given = [](const at::Tensor& x) { return x.defined() ? optional<at::Tensor>(x.contiguous()) : c10::nullopt; };
-  return Mix::apply(at::TensorList(images), by.weights.contiguous(), given(by.biases), given(by.kept), norms);
+  return Mix::apply(at::TensorList(images), by.weights.contiguous(), given(by.biases), given(by.kept), norms,
+                    deferrals);
 }
 
 }  // namespace

@@ -108,17 +108,15 @@ at::Tensor backward_part(const at::Tensor& x, int64_t channel, const std::vector
   if (wants_x && readings[0].step > 1) dx.zero_();
   for (size_t i = 0; i < readings.size(); ++i) {
     const auto call = call_of(readings[i], x, channel, dy.size(1));
-    const int64_t weights = call.outputs * call.channels;
-    auto parts = dweights.empty() ? at::Tensor() : at::empty({images, call.outputs, call.channels}, x.options());
+    const Parts parts = dweights.empty() ? Parts() : Parts(images, {call.outputs, call.channels});
     const auto upstream = [&](int64_t image) {
       return image < 0 ? Upstream{} : Upstream{image_of(x, image), image_of(dy, image) + readings[i].first};
     };
     for_each_image_and_next(images, kernels().pointwise_scratch(call), [&](int64_t image, int64_t next, float* scratch) {
       float* to = wants_x ? dx.data_ptr<float>() + image * size : nullptr;
-      float* own = parts.defined() ? parts.data_ptr<float>() + image * weights : nullptr;
-      kernels().pointwise_backward(call, upstream(image), upstream(next), to, own, scratch);
+      kernels().pointwise_backward(call, upstream(image), upstream(next), to, parts.of(image), scratch);
     });
-    if (parts.defined()) dweights[i].push_back(parts.sum(0));
+    if (parts.wanted()) dweights[i].push_back(parts.sum());
   }
   return dx;
 }

@@ -21,7 +21,7 @@ void remember(AutogradContext* context, const at::Tensor& x, int64_t stride) {
   context->saved_data["stride"] = stride;
 }
 
-Window window_of(at::IntArrayRef shape, int64_t stride) { return {shape[1], shape[2], shape[3], 3, stride, 1}; }
+Window window_of(at::IntArrayRef shape, int64_t stride) { return {shape[1], shape[2], shape[3], 3, stride, 1, 1}; }
 
 Window remembered(AutogradContext* context) {
   return window_of(context->saved_data["shape"].toIntVector(), context->saved_data["stride"].toInt());

@@ -1,8 +1,11 @@
-// ddsas::separable: depthwise, then pointwise convolution of relu(x), or of relu(batch norm(x)), with hand-written backward.
-// Only x is kept for the backward pass.
+// ddsas::separable: depthwise, then pointwise convolution of relu(x), or of relu(batch norm(x)), with hand-written backward;
+// and several of them that read one x. Only x is kept for the backward pass.
+#include "separable.h"
+
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "deferred.h"
 #include "grid/functions.h"
 #include "statistics.h"
 
@@ -14,17 +17,14 @@ using c10::optional;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-struct Shape {
-  int64_t stride, dilation;
-};
-
 /// The batch norm before the ReLU where there is one, and the moments it normalises by.
 struct Before {
   optional<Norm> norm;
-  at::Tensor moments;
+  optional<at::Tensor> moments;
 };
 
-void check(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise, Shape shape) {
+void check(const at::Tensor& x, const Convolution& by) {
+  const auto& [spatial, pointwise, stride, dilation] = by;
   TORCH_CHECK(x.dim() == 4 && x.size(1) > 0, "separable needs images [n, c, h, w] with channels, not ", x.sizes());
   const int64_t c = x.size(1);
   TORCH_CHECK(spatial.dim() == 4 && spatial.size(0) == c && spatial.size(1) == 1 && spatial.size(2) % 2 == 1 &&
@@ -32,87 +32,166 @@ void check(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& poi
               "separable needs depthwise weights [", c, ", 1, k, k] with odd k, not ", spatial.sizes());
   TORCH_CHECK(pointwise.dim() == 4 && pointwise.size(1) == c && pointwise.size(2) == 1 && pointwise.size(3) == 1,
               "separable needs pointwise weights [o, ", c, ", 1, 1], not ", pointwise.sizes());
-  TORCH_CHECK(shape.stride > 0 && shape.dilation > 0, "separable needs a stride and a dilation of at least 1, not ",
-              shape.stride, " and ", shape.dilation);
+  TORCH_CHECK(stride > 0 && dilation > 0, "separable needs a stride and a dilation of at least 1, not ", stride,
+              " and ", dilation);
 }
 
 bool one_or_two(int64_t n) { return n == 1 || n == 2; }
 
-bool fits(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise, Shape shape) {
+bool fits(const at::Tensor& x, const Convolution& by) {
+  const auto& [spatial, pointwise, stride, dilation] = by;
   const auto is_weight = [](const at::Tensor& w) {
     return w.scalar_type() == at::kFloat && w.device().is_cpu() && w.dim() == 4;
   };
   return are_cpu_images(x) && is_weight(spatial) && is_weight(pointwise) && pointwise.size(0) > 0 &&
          spatial.size(2) == spatial.size(3) && (spatial.size(2) == 3 || spatial.size(2) == 5) &&
-         one_or_two(shape.stride) && one_or_two(shape.dilation);
+         one_or_two(stride) && one_or_two(dilation);
 }
 
-/// Everything one call needs, kept alive together with the pointers into it.
-struct Call {
-  at::Tensor x, spatial, taps, pointwise, transposed;
-  Normaliser normaliser;
+/// One convolution as the kernels take it, kept alive together with the pointers into it.
+struct Weights {
+  at::Tensor taps, pointwise, transposed;
   Separable kernel;
-
-  Call(const at::Tensor& images, const at::Tensor& by, const at::Tensor& across, const Normaliser& before, Shape shape)
-      : x(images), spatial(by), pointwise(across), normaliser(before) {
-    taps = spatial.flatten(1).t().contiguous();
-    transposed = pointwise.flatten(1).t().contiguous();
-    const Window window{x.size(1), x.size(2), x.size(3), spatial.size(2), shape.stride, shape.dilation};
-    const auto data = [](const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; };
-    kernel = {window,
-              pointwise.size(0),
-              data(normaliser.scale),
-              data(normaliser.shift),
-              data(normaliser.hat_scale),
-              data(normaliser.hat_shift),
-              data(taps),
-              data(pointwise),
-              data(transposed)};
-  }
-
-  const float* image(int64_t i) const { return image_of(x, i); }
 };
 
-/// y and its moments.
-std::pair<at::Tensor, at::Tensor> forward_images(const Call& call) {
-  const auto& window = call.kernel.window;
-  auto y = empty_images(call.x, call.kernel.outputs, window.out_height(), window.out_width());
-  const auto extent = extent_of(y);
-  MomentParts parts(extent);
-  float* to = y.data_ptr<float>();
-  const int64_t room = kernels().separable_scratch(call.kernel);
-  for_each_image_and_next(extent.images, room, [&](int64_t image, int64_t next, float* scratch) {
-    float* own = to + image * extent.channels * extent.pixels;
-    kernels().separable_forward(call.kernel, call.image(image), call.image(next), own, scratch);
-    parts.add(image, own);
+/// Everything one call needs: x and the convolutions of it.
+struct Call {
+  at::Tensor x;
+  Normaliser normaliser;
+  std::vector<Weights> convolutions;
+  int64_t scratch = 0;
+
+  Call(const at::Tensor& images, const std::vector<Convolution>& all, const Normaliser& before)
+      : x(images), normaliser(before) {
+    int64_t border = 0;
+    for (const auto& by : all) border = std::max(border, window_of(by).padding());
+    for (const auto& by : all) {
+      convolutions.push_back({by.spatial.flatten(1).t().contiguous(), by.pointwise,
+                              by.pointwise.flatten(1).t().contiguous(), {}});
+      auto& [taps, pointwise, transposed, kernel] = convolutions.back();
+      Window window = window_of(by);
+      window.border = border;
+      kernel = {window, pointwise.size(0), data(normaliser.scale), data(normaliser.shift), data(normaliser.hat_scale),
+                data(normaliser.hat_shift), data(taps), data(pointwise), data(transposed)};
+      scratch = std::max(scratch, kernels().separable_scratch(kernel));
+    }
+  }
+
+  int64_t count() const { return static_cast<int64_t>(convolutions.size()); }
+  const Separable& kernel(int64_t k) const { return convolutions[k].kernel; }
+  const float* image(int64_t i) const { return image_of(x, i); }
+  int64_t image_size() const { return x.numel() / x.size(0); }
+
+ private:
+  static const float* data(const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; }
+  Window window_of(const Convolution& by) const {
+    return {x.size(1), x.size(2), x.size(3), by.spatial.size(2), by.stride, by.dilation, 0};
+  }
+};
+
+/// The results and their moments.
+std::pair<variable_list, variable_list> forward_images(const Call& call) {
+  const auto& window = call.kernel(0).window;
+  variable_list ys, moments;
+  std::vector<MomentParts> parts;
+  for (const auto& by : call.convolutions) {
+    ys.push_back(empty_images(call.x, by.kernel.outputs, window.out_height(), window.out_width()));
+    parts.emplace_back(extent_of(ys.back()));
+  }
+  for_each_image_and_next(call.x.size(0), call.scratch, [&](int64_t image, int64_t next, float* scratch) {
+    kernels().rectify(call.kernel(0), call.image(image), scratch);
+    for (int64_t k = 0; k < call.count(); ++k) {
+      const int64_t size = ys[k].numel() / ys[k].size(0);
+      float* const own = ys[k].data_ptr<float>() + image * size;
+      Soon soon;
+      soon.add(own, size);
+      if (k + 1 == call.count()) soon.add(call.image(next), call.image_size());
+      kernels().separable_forward(call.kernel(k), soon, own, scratch);
+      parts[k].add(image, own);
+    }
   });
-  return {y, parts.combine(to)};
+  for (int64_t k = 0; k < call.count(); ++k) moments.push_back(parts[k].combine(ys[k].data_ptr<float>()));
+  return {ys, moments};
 }
 
-/// Parts of a gradient found image by image, added up in order.
-struct Parts {
-  at::Tensor tensor;
-  int64_t size = 0;
+/// The gradient of the result of convolution `index`, and what is computed from it.
+struct Returned {
+  int64_t index;
+  Deferred gradient;
+  Parts spatial, pointwise;
 
-  Parts(bool wanted, int64_t images, at::IntArrayRef shape) {
-    if (!wanted) return;
-    std::vector<int64_t> sizes{images};
-    sizes.insert(sizes.end(), shape.begin(), shape.end());
-    tensor = at::empty(sizes, at::TensorOptions().dtype(at::kFloat));
-    size = tensor.numel() / images;
+  ResultGradient on(int64_t image) const {
+    const auto& [dy, y, coefficients, kept] = gradient;
+    if (!coefficients.defined()) return {image_of(dy, image), nullptr, 1, nullptr, nullptr, nullptr};
+    const float* const a = coefficients.data_ptr<float>();
+    const int64_t channels = coefficients.size(1);
+    const float left = kept.defined() ? kept.data_ptr<float>()[image] : 1;
+    return {image_of(dy, image), image_of(y, image), left, a, a + channels, a + 2 * channels};
   }
 
-  float* of(int64_t image) const { return size > 0 ? tensor.data_ptr<float>() + image * size : nullptr; }
-  at::Tensor sum() const { return size > 0 ? tensor.sum(0) : at::Tensor(); }
+  /// What the kernel will read for an image; nothing for one before the first.
+  void add_to(Soon& soon, int64_t image) const {
+    const int64_t size = gradient.upstream.numel() / gradient.upstream.size(0);
+    soon.add(image_of(gradient.upstream, image), size);
+    if (gradient.coefficients.defined()) soon.add(image_of(gradient.y, image), size);
+  }
 };
 
-/// From dz, the gradient of what the ReLU reads, to dx, that of what the norm before it reads; in place. sums: over all
-/// pixels, of dz and of dz hat, [2, channels].
-void through_norm(const Call& call, const at::Tensor& sums, bool by_batch, at::Tensor& dz) {
+struct Gradients {
+  at::Tensor dx, sums;
+  variable_list spatial, pointwise;
+};
+
+/// `others`: gradients that came back from other readers of x.
+Gradients backward_images(const Call& call, const std::vector<Returned>& returned, const variable_list& others,
+                          bool wants_z) {
+  const auto [images, channels, pixels] = extent_of(call.x);
+  (void)pixels;
+  auto dz = wants_z ? empty_images(call.x, channels, call.x.size(2), call.x.size(3)) : at::Tensor();
+  const Parts sums = wants_z && call.normaliser.scale.defined() ? Parts(images, {2, channels}) : Parts();
+  const bool rectified = std::any_of(returned.begin(), returned.end(), [](const Returned& r) {
+    return r.spatial.wanted() || r.pointwise.wanted();
+  });
+  const auto last = returned.size() - 1;
+  for_each_image_and_next(images, call.scratch, [&](int64_t image, int64_t next, float* scratch) {
+    std::vector<const float*> added;
+    for (const auto& other : others) added.push_back(image_of(other, image));
+    if (rectified) kernels().rectify(call.kernel(0), call.image(image), scratch);
+    float* const own = wants_z ? dz.data_ptr<float>() + image * call.image_size() : nullptr;
+    for (size_t k = 0; k <= last; ++k) {
+      const auto& [index, gradient, spatial, pointwise] = returned[k];
+      Soon soon;
+      const size_t following = k < last ? k + 1 : 0;
+      const int64_t then = k < last ? image : next;
+      returned[following].add_to(soon, then);
+      if (following == last || (rectified && following == 0)) soon.add(call.image(then), call.image_size());
+      if (following == last && wants_z) {
+        soon.add(image_of(dz, then), call.image_size());
+        for (const auto& other : others) soon.add(image_of(other, then), call.image_size());
+      }
+      const InputGradient input{k == 0, k == last, own, sums.of(image), added.data(), static_cast<int64_t>(added.size())};
+      const SeparableGradient to{wants_z ? &input : nullptr, spatial.of(image), pointwise.of(image)};
+      kernels().separable_backward(call.kernel(index), call.image(image), returned[k].on(image), soon, to, scratch);
+    }
+  });
+  Gradients result{dz, sums.sum(), variable_list(call.count()), variable_list(call.count())};
+  for (const auto& [index, gradient, spatial, pointwise] : returned) {
+    const auto& by = call.convolutions[index];
+    const int64_t size = by.kernel.window.size;
+    if (spatial.wanted()) result.spatial[index] = spatial.sum().t().contiguous().view({channels, 1, size, size});
+    if (pointwise.wanted()) result.pointwise[index] = pointwise.sum().view(by.pointwise.sizes());
+  }
+  return result;
+}
+
+/// How dx, the gradient of what a norm reads, is made of dz, that of what it gives, and x. sums: over all pixels, of dz and
+/// of dz hat, [2, channels].
+Deferred through_norm(const Call& call, const at::Tensor& sums, bool by_batch, const at::Tensor& dz) {
   const auto [images, channels, pixels] = extent_of(dz);
   const auto count = static_cast<double>(images * pixels);
-  const Separable& kernel = call.kernel;
-  std::vector<float> a(channels), b(channels), d(channels);
+  const Separable& kernel = call.kernel(0);
+  auto coefficients = at::empty({3, channels}, sums.options());
+  float *const a = coefficients.data_ptr<float>(), *const b = a + channels, *const d = b + channels;
   for (int64_t c = 0; c < channels; ++c) {
     const double scale = kernel.scale[c];
     const double total = by_batch ? sums.data_ptr<float>()[c] / count : 0;
@@ -121,116 +200,218 @@ void through_norm(const Call& call, const at::Tensor& sums, bool by_batch, at::T
     b[c] = static_cast<float>(-scale * kernel.hat_scale[c] * dot);
     d[c] = static_cast<float>(-scale * (total + kernel.hat_shift[c] * dot));
   }
-  float* data = dz.data_ptr<float>();
+  return {dz, call.x, coefficients, {}};
+}
+
+/// Computes it in place of the upstream gradient.
+void compute(const Deferred& gradient) {
+  const auto [images, channels, pixels] = extent_of(gradient.y);
+  float* const data = gradient.upstream.data_ptr<float>();
+  const float *a = gradient.coefficients.data_ptr<float>(), *b = a + channels, *d = b + channels;
   for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
     const int64_t from = image * channels * pixels;
-    const MixGradient term{call.x.data_ptr<float>() + from, data + from, a.data(), b.data(), d.data()};
-    kernels().mix_backward(channels, pixels, data + from, term);
+    kernels().mix_backward(channels, pixels, data + from, {image_of(gradient.y, image), data + from, a, b, d});
   });
 }
 
-struct Wanted {
-  bool x, spatial, pointwise, affine, by_batch;
+/// Where its arguments are among those of `forward`, and its results among those it returns.
+struct Layout {
+  int64_t copies, convolutions;
+
+  size_t spatial(int64_t k) const { return 1 + k; }
+  size_t pointwise(int64_t k) const { return 1 + convolutions + k; }
+  size_t weight() const { return 1 + 2 * convolutions; }
+  size_t bias() const { return weight() + 1; }
+  size_t result(int64_t k) const { return copies + k; }
 };
 
-variable_list backward_images(const Call& call, const at::Tensor& dy, Wanted wanted) {
-  const auto& window = call.kernel.window;
-  const int64_t images = call.x.size(0), channels = window.channels;
-  const bool normed = call.normaliser.scale.defined(), wants_z = wanted.x || wanted.affine;
-  auto dx = wants_z ? empty_images(call.x, channels, window.height, window.width) : at::Tensor();
-  const Parts sums(wants_z && normed, images, {2, channels});
-  const Parts spatial(wanted.spatial, images, {window.size * window.size, channels});
-  const Parts pointwise(wanted.pointwise, images, {call.kernel.outputs, channels});
-  const int64_t in_size = call.x.numel() / images, room = kernels().separable_scratch(call.kernel);
-  const auto upstream = [&](int64_t image) { return Upstream{call.image(image), image_of(dy, image)}; };
-  for_each_image_and_next(images, room, [&](int64_t image, int64_t next, float* scratch) {
-    float* own = wants_z ? dx.data_ptr<float>() + image * in_size : nullptr;
-    const SeparableGradient to{own, sums.of(image), spatial.of(image), pointwise.of(image)};
-    kernels().separable_backward(call.kernel, upstream(image), upstream(next), to, scratch);
-  });
-  const auto total = sums.sum();
-  if (wanted.x && normed) through_norm(call, total, wanted.by_batch, dx);
-  auto dspatial = spatial.sum(), dpointwise = pointwise.sum();
-  if (wanted.spatial) dspatial = dspatial.t().contiguous().view(call.spatial.sizes());
-  if (wanted.pointwise) dpointwise = dpointwise.view(call.pointwise.sizes());
-  if (!wanted.affine) return {dx, dspatial, dpointwise, at::Tensor(), at::Tensor()};
-  return {wanted.x ? dx : at::Tensor(), dspatial, dpointwise, total[1], total[0]};
-}
-
 struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
-  /// weight, bias: those of the norm, once more for autograd to see.
-  static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& spatial,
-                               const at::Tensor& pointwise, const optional<at::Tensor>& /*weight*/,
-                               const optional<at::Tensor>& /*bias*/, Shape shape, const Before& before) {
+  /// x `copies` times for other readers, then the results, then their moments. weight, bias: those of the norm, for autograd
+  /// to see.
+  static variable_list forward(AutogradContext* context, const at::Tensor& x, at::TensorList spatial,
+                               at::TensorList pointwise, const optional<at::Tensor>& /*weight*/,
+                               const optional<at::Tensor>& /*bias*/, int64_t copies, int64_t stride,
+                               const std::vector<int64_t>& dilations, const Before& before, const DeferralPtr& of_x) {
     Normaliser normaliser;
-    if (before.norm) normaliser = normaliser_of(*before.norm, before.moments, x.numel() / x.size(1));
-    const Call call(x, spatial, pointwise, normaliser, shape);
-    context->save_for_backward({x, spatial, pointwise, normaliser.scale, normaliser.shift, normaliser.hat_scale,
-                                normaliser.hat_shift});
-    context->saved_data["stride"] = shape.stride;
-    context->saved_data["dilation"] = shape.dilation;
+    if (before.norm) normaliser = normaliser_of(*before.norm, before.moments.value_or(at::Tensor()), x.numel() / x.size(1));
+    variable_list saved{x, normaliser.scale, normaliser.shift, normaliser.hat_scale, normaliser.hat_shift};
+    saved.insert(saved.end(), spatial.begin(), spatial.end());
+    saved.insert(saved.end(), pointwise.begin(), pointwise.end());
+    context->save_for_backward(saved);
+    context->saved_data["copies"] = copies;
+    context->saved_data["stride"] = stride;
+    context->saved_data["dilations"] = dilations;
     context->saved_data["by_batch"] = before.norm && before.norm->training;
     context->saved_data["affine"] = before.norm && before.norm->weight.defined();
-    const auto [y, moments] = forward_images(call);
-    context->mark_non_differentiable({moments});
+    context->saved_data["of_x"] = saved_deferrals({of_x});
+    const Call call(x, convolutions_of(saved, dilations, stride), normaliser);
+    std::vector<DeferralPtr> deferrals;
+    for (int64_t k = 0; k < call.count(); ++k) deferrals.push_back(c10::make_intrusive<Deferral>());
+    context->saved_data["deferrals"] = saved_deferrals(deferrals);
+    auto [ys, moments] = forward_images(call);
+    context->mark_non_differentiable(moments);
     context->set_materialize_grads(false);
-    return {y, moments};
+    variable_list results;
+    for (int64_t i = 0; i < copies; ++i) results.push_back(x.detach());
+    results.insert(results.end(), ys.begin(), ys.end());
+    results.insert(results.end(), moments.begin(), moments.end());
+    return results;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    auto& data = context->saved_data;
     const auto saved = context->get_saved_variables();
-    const Shape shape{context->saved_data["stride"].toInt(), context->saved_data["dilation"].toInt()};
-    const Call call(saved[0], saved[1], saved[2], {saved[3], saved[4], saved[5], saved[6]}, shape);
+    const auto dilations = data["dilations"].toIntVector();
+    const Call call(saved[0], convolutions_of(saved, dilations, data["stride"].toInt()),
+                    {saved[1], saved[2], saved[3], saved[4]});
+    const Layout at{data["copies"].toInt(), call.count()};
     const auto needs = [&](size_t input) { return context->needs_input_grad(input); };
-    const bool affine = context->saved_data["affine"].toBool() && (needs(3) || needs(4));
-    const Wanted wanted{needs(0), needs(1), needs(2), affine, context->saved_data["by_batch"].toBool()};
-    auto result = backward_images(call, channels_last(gradients[0]), wanted);
-    result.resize(7);
+    const bool affine = data["affine"].toBool() && (needs(at.weight()) || needs(at.bias()));
+    const auto parts = [&](bool wanted, at::IntArrayRef shape) {
+      return wanted ? Parts(call.x.size(0), shape) : Parts();
+    };
+    const auto deferrals = deferrals_of(data["deferrals"]);
+    std::vector<Returned> returned;
+    for (int64_t k = 0; k < call.count(); ++k) {
+      auto gradient = arrived(deferrals[k], gradients[at.result(k)]);
+      if (!gradient.upstream.defined()) continue;
+      gradient.upstream = channels_last(gradient.upstream);
+      const Separable& kernel = call.kernel(k);
+      const auto& [channels, height, width, size, stride, dilation, border] = kernel.window;
+      returned.push_back({k, gradient, parts(needs(at.spatial(k)), {size * size, channels}),
+                          parts(needs(at.pointwise(k)), {kernel.outputs, channels})});
+    }
+    variable_list others;
+    for (int64_t i = 0; i < at.copies; ++i)
+      if (gradients[i].defined()) others.push_back(channels_last(gradients[i]));
+    variable_list result(at.bias() + 6);
+    if (returned.empty()) {
+      if (!others.empty()) result[0] = others.size() == 1 ? others[0] : add_images(others);
+      return result;
+    }
+    auto found = backward_images(call, returned, others, needs(0) || affine);
+    for (int64_t k = 0; k < call.count(); ++k) {
+      result[at.spatial(k)] = found.spatial[k];
+      result[at.pointwise(k)] = found.pointwise[k];
+    }
+    if (affine) {
+      result[at.weight()] = found.sums[1];
+      result[at.bias()] = found.sums[0];
+    }
+    if (!needs(0)) return result;
+    if (call.normaliser.scale.defined()) {
+      const auto left = through_norm(call, found.sums, data["by_batch"].toBool(), found.dx);
+      if (const auto of_x = deferrals_of(data["of_x"])[0])
+        of_x->left = left;
+      else
+        compute(left);
+    }
+    result[0] = found.dx;
     return result;
+  }
+
+  /// From what was saved: after five others the depthwise weights, then the pointwise ones.
+  static std::vector<Convolution> convolutions_of(const variable_list& saved, const std::vector<int64_t>& dilations,
+                                                  int64_t stride) {
+    std::vector<Convolution> convolutions;
+    const size_t count = dilations.size();
+    for (size_t k = 0; k < count; ++k)
+      convolutions.push_back({saved[5 + k], saved[5 + count + k], stride, dilations[k]});
+    return convolutions;
   }
 };
 
 /// The same with ATen's operators: any device and type, and what the kernel is tested against. It finds no moments.
-at::Tensor compose(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise, Shape shape,
-                   const Before& before) {
+at::Tensor compose(const at::Tensor& x, const Convolution& by, const Before& before) {
   const auto z = before.norm ? normalise(x, *before.norm) : x;
-  const auto padding = [&](int64_t dim) { return (spatial.size(dim) - 1) / 2 * shape.dilation; };
-  const auto across = at::conv2d(at::relu(z), weight_for(x, spatial), {}, shape.stride,
-                                 at::IntArrayRef({padding(2), padding(3)}), shape.dilation, x.size(1));
-  return at::conv2d(across, weight_for(x, pointwise));
+  const auto padding = [&](int64_t dim) { return (by.spatial.size(dim) - 1) / 2 * by.dilation; };
+  const auto across = at::conv2d(at::relu(z), weight_for(x, by.spatial), {}, by.stride,
+                                 at::IntArrayRef({padding(2), padding(3)}), by.dilation, x.size(1));
+  return at::conv2d(across, weight_for(x, by.pointwise));
 }
 
-std::tuple<at::Tensor, at::Tensor> separable(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise,
-                                             int64_t stride, int64_t dilation, const optional<at::Tensor>& moments,
-                                             const optional<at::Tensor>& running_mean,
-                                             const optional<at::Tensor>& running_var, const optional<at::Tensor>& weight,
-                                             const optional<at::Tensor>& bias, bool training, double momentum,
-                                             double eps) {
-  check(x, spatial, pointwise, {stride, dilation});
-  TORCH_CHECK(running_mean.has_value() == running_var.has_value(), "separable needs a mean and a variance, or neither");
-  Before before;
-  const at::Tensor none;
-  if (running_mean && running_var)
-    before.norm = Norm{*running_mean, *running_var, training, momentum, eps, weight.value_or(none), bias.value_or(none)};
-  if (before.norm) check_norm(*before.norm, moments.value_or(none), x.size(1));
+using Result = std::tuple<at::Tensor, at::Tensor>;
+
+Result separable_after(const at::Tensor& x, const Convolution& by, Before before) {
   if (before.norm && before.norm->weight.defined() && grid::are_images(x))  // whose kernels know no affine norm
-    return separable(normalise(x, *before.norm), spatial, pointwise, stride, dilation, {}, {}, {}, {}, {}, training,
-                     momentum, eps);
-  const grid::SeparableOptions on_grid{stride, dilation, before.norm, moments};
-  if (grid::fits_separable(x, spatial, pointwise, on_grid)) return grid::separable(x, spatial, pointwise, on_grid);
-  const bool alone = before.norm && training && x.size(0) * x.size(2) * x.size(3) == 1;
-  if (alone || (before.norm && !are_plain(*before.norm, x.device())) || !fits(x, spatial, pointwise, {stride, dilation}))
-    return {compose(x, spatial, pointwise, {stride, dilation}, before), at::empty({0}, x.options())};
+    return separable_after(normalise(x, *before.norm), by, {});
+  const grid::SeparableOptions on_grid{by.stride, by.dilation, before.norm, before.moments};
+  if (grid::fits_separable(x, by.spatial, by.pointwise, on_grid))
+    return grid::separable(x, by.spatial, by.pointwise, on_grid);
+  const bool alone = before.norm && before.norm->training && x.size(0) * x.size(2) * x.size(3) == 1;
+  if (alone || (before.norm && !are_plain(*before.norm, x.device())) || !fits(x, by))
+    return {compose(x, by, before), at::empty({0}, x.options())};
   const auto images = channels_last(x);
-  const bool known = moments && moments->numel() > 0;
-  if (before.norm && training) before.moments = known ? *moments : moments_of(images);
+  const bool known = before.moments && before.moments->numel() > 0;
+  if (before.norm && before.norm->training && !known) before.moments = moments_of(images);
+  const auto of_x = images.is_same(x) && before.norm ? claim_deferral(x) : DeferralPtr();
+  const auto weight = before.norm ? optional<at::Tensor>(before.norm->weight) : c10::nullopt;
+  const auto bias = before.norm ? optional<at::Tensor>(before.norm->bias) : c10::nullopt;
   const auto result =
-      SeparableFunction::apply(images, spatial.contiguous(), pointwise.contiguous(), weight, bias,
-                               Shape{stride, dilation}, before);
+      SeparableFunction::apply(images, at::TensorList({by.spatial.contiguous()}), at::TensorList({by.pointwise.contiguous()}),
+                               weight, bias, 0, by.stride, std::vector<int64_t>{by.dilation}, before, of_x);
   return {result[0], result[1]};
 }
 
+Result separable(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise, int64_t stride,
+                 int64_t dilation, const optional<at::Tensor>& moments, const optional<at::Tensor>& running_mean,
+                 const optional<at::Tensor>& running_var, const optional<at::Tensor>& weight,
+                 const optional<at::Tensor>& bias, bool training, double momentum, double eps) {
+  const Convolution by{spatial, pointwise, stride, dilation};
+  check(x, by);
+  TORCH_CHECK(running_mean.has_value() == running_var.has_value(), "separable needs a mean and a variance, or neither");
+  if (!running_mean || !running_var) return separable_after(x, by, {});
+  const at::Tensor none;
+  const Norm norm{*running_mean, *running_var, training, momentum, eps, weight.value_or(none), bias.value_or(none)};
+  check_norm(norm, moments.value_or(none), x.size(1));
+  return separable_after(x, by, {norm, moments});
+}
+
 }  // namespace
+
+DeferralPtr claim_deferral(const at::Tensor& y) {
+  const auto maker = y.grad_fn();
+  auto* const own = dynamic_cast<torch::autograd::CppNode<SeparableFunction>*>(maker.get());
+  if (own == nullptr) return {};
+  auto& data = own->ctx_.saved_data;
+  const auto deferrals = deferrals_of(data["deferrals"]);
+  const int64_t k = static_cast<int64_t>(y.output_nr()) - data["copies"].toInt();
+  if (k < 0 || k >= static_cast<int64_t>(deferrals.size()) || deferrals[k]->claimed) return {};
+  deferrals[k]->claimed = true;
+  return deferrals[k];
+}
+
+std::vector<at::Tensor> separables(const at::Tensor& x, int64_t copies, const std::vector<Convolution>& convolutions) {
+  for (const auto& by : convolutions) check(x, by);
+  const bool all_fit = std::all_of(convolutions.begin(), convolutions.end(), [&](const auto& by) {
+    return fits(x, by) && by.stride == convolutions[0].stride;
+  });
+  variable_list spatial, pointwise;
+  std::vector<int64_t> dilations;
+  if (all_fit && !convolutions.empty()) {
+    for (const auto& by : convolutions) {
+      spatial.push_back(by.spatial.contiguous());
+      pointwise.push_back(by.pointwise.contiguous());
+      dilations.push_back(by.dilation);
+    }
+    const auto images = channels_last(x);
+    const int64_t own = images.requires_grad() ? copies : 0;
+    const optional<at::Tensor> none;
+    auto results = SeparableFunction::apply(images, at::TensorList(spatial), at::TensorList(pointwise), none, none, own,
+                                            convolutions[0].stride, dilations, Before{}, DeferralPtr());
+    results.insert(results.begin(), copies - own, x);
+    return results;
+  }
+  auto results = copies_of(x, copies + static_cast<int64_t>(convolutions.size()));
+  variable_list moments;
+  for (size_t k = 0; k < convolutions.size(); ++k) {
+    auto& result = results[copies + k];
+    moments.emplace_back();
+    std::tie(result, moments.back()) = separable_after(result, convolutions[k], {});
+  }
+  results.insert(results.end(), moments.begin(), moments.end());
+  return results;
+}
 
 TORCH_LIBRARY_FRAGMENT(ddsas, library) {
   library.def(

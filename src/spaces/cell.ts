@@ -11,7 +11,7 @@ import {
   type Reader,
   reluConvBn,
 } from './operations.ts'
-import { countReaders, States } from './states.ts'
+import { type Reading, readersOf, States } from './states.ts'
 
 export interface CellShape {
   /** Channels of the outputs of the cell before the last and of the last one. */
@@ -94,14 +94,22 @@ export class Cell implements Module {
     training: boolean,
   ): readonly Tensor[] {
     return tidy(() => {
-      const reads = nodes.flatMap(({ terms }, node) => [...terms.map(({ input }) => input), node + 2])
-      const states = new States(countReaders(nodes.length + 2, reads))
+      const states = new States(readersOf(nodes.length + 2, this.#readings(nodes)))
       states.push(applyReader(this.#preprocess[0], s0, training))
       states.push(applyReader(this.#preprocess[1], s1, training))
       return nodes.map((terms, node) => {
         states.push(this.#node(node, terms, states, training))
-        return states.take(node + 2)
+        return states.take(node + 2).x
       })
     })
+  }
+
+  /** Who reads which state: those outside the cell each node, then the operations in the order in which they run. */
+  #readings(nodes: readonly NodeTerms[]): Reading[] {
+    const outside = nodes.map((_, node) => ({ state: node + 2 }))
+    const inside = nodes.flatMap(({ terms }, node) =>
+      terms.map((term) => ({ state: term.input, entry: this.#operation(node, term).entry })),
+    )
+    return [...outside, ...inside]
   }
 }

@@ -15,7 +15,7 @@ import {
   type Reader,
   reluConvBn,
 } from './operations.ts'
-import { countReaders, States } from './states.ts'
+import { type Reading, readersOf, States } from './states.ts'
 
 /** How one forward pass runs. */
 export interface Pass {
@@ -85,13 +85,16 @@ export class NetworkCell implements Module {
    */
   forward(s0: readonly Tensor[], s1: readonly Tensor[], pass: Pass): readonly Tensor[] {
     return tidy(() => {
-      const reads = [...this.edges.map(({ input }) => input), ...this.concat]
-      const states = new States(countReaders(2 + this.edges.length / 2, reads))
+      const inside = this.edges.map(
+        ({ input, operation }): Reading => ({ state: input, entry: operation.entry }),
+      )
+      const outside = this.concat.map((state): Reading => ({ state }))
+      const states = new States(readersOf(2 + this.edges.length / 2, [...inside, ...outside]))
       states.push(applyReader(this.preprocess[0], s0, pass.training))
       states.push(applyReader(this.preprocess[1], s1, pass.training))
       for (let edge = 0; edge < this.edges.length; edge += 2)
         states.push(tidy(() => joined(this.edges.slice(edge, edge + 2), states, pass)))
-      return this.concat.map((state) => states.take(state))
+      return this.concat.map((state) => states.take(state).x)
     })
   }
 }

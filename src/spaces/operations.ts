@@ -2,13 +2,14 @@
 import { BatchNorm2d, Conv2d, type Maker, type Module } from '../nn/index.ts'
 import {
   avgPool3,
+  fanOut,
   type Images,
   maxPool3,
   mix,
   mul,
-  type NormStatistics,
   factorizedReduce as reduceImages,
   reluPointwise,
+  type SeparableConvolution,
   separable,
   slice,
   type Tensor,
@@ -16,11 +17,15 @@ import {
 } from '../torch/index.ts'
 
 /**
- * An operation on an edge: [n, c, h, w] -> [n, c, h / stride, w / stride], as a body and the batch norm it ends with. A
- * supernet computes the norms of all operations into a node together with their weighted sum.
+ * An operation on an edge: [n, c, h, w] -> [n, c, h / stride, w / stride], as the convolution it begins with, a body and the
+ * batch norm it ends with. All that begin at one state are computed together, and so are the norms of all operations into a
+ * node and their weighted sum.
  */
 export interface Operation extends Module {
-  body(x: Tensor, training: boolean): Images
+  /** Absent where the operation reads its input as it is. */
+  readonly entry?: SeparableConvolution
+  /** What follows its beginning. */
+  body(x: Images, training: boolean): Images
   /** Absent where the operation ends without one. */
   readonly norm?: BatchNorm2d
 }
@@ -34,7 +39,10 @@ export interface OperationOptions {
 
 /** The whole operation on its own. */
 export function applyOperation(operation: Operation, x: Tensor, training: boolean): Tensor {
-  return tidy(() => finish(operation.body(x, training), operation.norm, training))
+  return tidy(() => {
+    const [begun] = fanOut(x, [operation.entry])
+    return finish(operation.body(begun, training), operation.norm, training)
+  })
 }
 
 /** The norm a body is followed by; it goes by the moments found on the way. */
@@ -45,7 +53,7 @@ function finish(images: Images, norm: BatchNorm2d | undefined, training: boolean
 /** Zero; a supernet never runs it. */
 function none({ stride }: OperationOptions): Operation {
   const thinned = (x: Tensor, dim: number) => slice(x, dim, 0, x.shape[dim], stride)
-  return { body: (x) => tidy(() => ({ x: mul(thinned(thinned(x, 2), 3), 0) })) }
+  return { body: ({ x }) => tidy(() => ({ x: mul(thinned(thinned(x, 2), 3), 0) })) }
 }
 
 /** 3x3 pooling; in a supernet (no affine norms) followed by a batch norm, as DARTS does. */
@@ -54,7 +62,7 @@ function pool(
   { channels, stride, affine }: OperationOptions,
   maker: Maker,
 ): Operation {
-  const body = (x: Tensor) => ({ x: kind(x, stride) })
+  const body = ({ x }: Images) => ({ x: kind(x, stride) })
   if (affine) return { body }
   const norm = new BatchNorm2d(channels, false, maker)
   return { body, norm, children: { 1: norm } }
@@ -75,9 +83,9 @@ export function factorizedReduce(inputs: number, outputs: number, affine: boolea
 }
 
 function skip({ channels, stride, affine }: OperationOptions, maker: Maker): Operation {
-  if (stride === 1) return { body: (x) => ({ x }) }
+  if (stride === 1) return { body: (images) => images }
   const { read, ...rest } = factorizedReduce(channels, channels, affine, maker)
-  return { body: (x) => read([x]), ...rest }
+  return { body: ({ x }) => read([x]), ...rest }
 }
 
 /** Prepares a cell's input: the output of a cell before, as its nodes [n, c_i, h, w] that nobody concatenated. */
@@ -104,8 +112,7 @@ interface Stage {
   readonly spatial: Conv2d
   readonly pointwise: Conv2d
   readonly norm: BatchNorm2d
-  readonly stride: number
-  readonly dilation: number
+  readonly convolution: SeparableConvolution
 }
 
 function makeStage(
@@ -125,14 +132,9 @@ function makeStage(
     maker,
   )
   const pointwise = new Conv2d(channels, channels, 1, {}, maker)
-  return { spatial, pointwise, norm: new BatchNorm2d(channels, affine, maker), stride, dilation }
-}
-
-/** ReLU and both convolutions of a stage; `before`: a norm that its input still has to pass. */
-function runStage(stage: Stage, images: Images, training: boolean, before?: NormStatistics): Images {
-  const { stride, dilation, spatial, pointwise } = stage
-  const options = { stride, dilation, training, norm: before }
-  return separable(images, spatial.parameters.weight, pointwise.parameters.weight, options)
+  const norm = new BatchNorm2d(channels, affine, maker)
+  const weights = { spatial: spatial.parameters.weight, pointwise: pointwise.parameters.weight }
+  return { spatial, pointwise, norm, convolution: { ...weights, stride, dilation } }
 }
 
 /** A separable convolution, applied twice; the second time with stride 1. */
@@ -142,19 +144,18 @@ function sepConv(kernel: number, options: OperationOptions, maker: Maker): Opera
   const between = first.norm
   const positions = { 1: first.spatial, 2: first.pointwise, 3: between }
   const children = { ...positions, 5: second.spatial, 6: second.pointwise, 7: second.norm }
-  const body = (x: Tensor, training: boolean) =>
-    tidy(() => {
-      const half = runStage(first, { x }, training)
-      return runStage(second, half, training, between.statistics)
-    })
-  return { body, norm: second.norm, children: { op: { children } } }
+  const { spatial, pointwise, ...shape } = second.convolution
+  const body = (half: Images, training: boolean) =>
+    separable(half, spatial, pointwise, { ...shape, norm: between.statistics, training })
+  return { entry: first.convolution, body, norm: second.norm, children: { op: { children } } }
 }
 
 function dilConv(kernel: number, options: OperationOptions, maker: Maker): Operation {
   const stage = makeStage(kernel, options.stride, 2, options, maker)
   const children = { 1: stage.spatial, 2: stage.pointwise, 3: stage.norm }
   return {
-    body: (x, training) => runStage(stage, { x }, training),
+    entry: stage.convolution,
+    body: (images) => images,
     norm: stage.norm,
     children: { op: { children } },
   }

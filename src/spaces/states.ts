@@ -1,14 +1,17 @@
-/** The node states of a cell in one forward pass: each is handed out to the readers that were counted before. */
+/** The node states of a cell in one forward pass: each is handed out to the readers that were named before. */
 import { DdsasError } from '../errors.ts'
-import { fanOut, type Tensor } from '../torch/index.ts'
+import { fanOut, type Images, type SeparableConvolution, type Tensor } from '../torch/index.ts'
 
-/** One handle for each reader of a state, so that all gradients that come back to it are added in one pass. */
+/** What a reader takes of a state: a separable convolution of it, or the state itself. */
+export type Entry = SeparableConvolution | undefined
+
+/** Hands each state to its readers; what they take is computed at once, and all gradients that come back are added in one pass. */
 export class States {
-  readonly #readers: readonly number[]
-  readonly #handles: Tensor[][] = []
+  readonly #readers: readonly (readonly Entry[])[]
+  readonly #handles: Images[][] = []
 
-  /** `readers`: how often each state will be taken; the cell's inputs first, then its nodes. */
-  constructor(readers: readonly number[]) {
+  /** `readers`: of each state, in the order in which they will take it; the cell's inputs first, then its nodes. */
+  constructor(readers: readonly (readonly Entry[])[]) {
     this.#readers = readers
   }
 
@@ -17,17 +20,23 @@ export class States {
     this.#handles.push(fanOut(x, this.#readers[this.#handles.length]))
   }
 
-  /** The next unused handle of a state. */
-  take(index: number): Tensor {
-    const handle = this.#handles[index].pop()
+  /** What the next reader of a state takes. */
+  take(index: number): Images {
+    const handle = this.#handles[index].shift()
     if (handle !== undefined) return handle
-    throw new DdsasError('torch', `state ${index} has more readers than were counted`)
+    throw new DdsasError('torch', `state ${index} has more readers than were named`)
   }
 }
 
-/** How often each of `count` states is named by `reads`. */
-export function countReaders(count: number, reads: readonly number[]): number[] {
-  const counts = Array.from({ length: count }, () => 0)
-  for (const state of reads) counts[state] += 1
-  return counts
+/** A reader, and the state that it reads. */
+export interface Reading {
+  readonly state: number
+  readonly entry?: Entry
+}
+
+/** The readers of each of `count` states, in the order given. */
+export function readersOf(count: number, readings: readonly Reading[]): Entry[][] {
+  const readers: Entry[][] = Array.from({ length: count }, () => [])
+  for (const { state, entry } of readings) readers[state].push(entry)
+  return readers
 }

@@ -136,9 +136,36 @@ function withMoments(name: string, ...args: Argument[]): Images {
   return moments === null ? { x } : { x, moments }
 }
 
-/** The same tensor `count` times, for that many readers: their gradients are added in one pass. */
-export function fanOut(x: Tensor, count: number): Tensor[] {
-  return callMany('ddsas::fan_out', x, count).filter((tensor) => tensor !== null)
+/** Depthwise, then 1x1 convolution of relu(x): spatial [c, 1, k, k], pointwise [o, c, 1, 1]. */
+export interface SeparableConvolution {
+  readonly spatial: Tensor
+  readonly pointwise: Tensor
+  readonly stride: number
+  readonly dilation: number
+}
+
+/**
+ * What each reader of x takes, in their order: a separable convolution, or x itself where it names none. All are computed
+ * in one pass, and all gradients that come back are added in one.
+ */
+export function fanOut(x: Tensor, readers: readonly (SeparableConvolution | undefined)[]): Images[] {
+  const convolutions = readers.filter((reader) => reader !== undefined)
+  const copies = readers.length - convolutions.length
+  const column = <K extends keyof SeparableConvolution>(name: K) => convolutions.map((by) => by[name])
+  const weights = [column('spatial'), column('pointwise')]
+  const found = callMany('ddsas::fan_out', x, copies, ...weights, column('stride'), column('dilation'))
+  const [given, results, moments] = [
+    found.slice(0, copies),
+    found.slice(copies, readers.length),
+    found.slice(readers.length),
+  ].map((tensors) => tensors.values())
+  const next = (from: Iterator<Tensor | null>) => from.next().value ?? undefined
+  return readers.map((reader) => {
+    const own = next(reader === undefined ? given : results)
+    if (own === undefined) throw new DdsasError('torch', 'ddsas::fan_out returned too few tensors')
+    const found = reader && next(moments)
+    return found === undefined ? { x: own } : { x: own, moments: found }
+  })
 }
 
 /** 3x3 maximum with padding 1. */

@@ -2,12 +2,14 @@
  * The memory of one pass through the supernet, counted from its shapes: `Supernet.forward` and its backward pass without
  * the numbers, in the order in which memory is taken and given back.
  */
+import { DdsasError } from '../errors.ts'
 import type { CellShape } from '../spaces/cell.ts'
 import { type CellSpace, edgeIndex } from '../spaces/darts.ts'
 import type { CellType } from '../spaces/genotype.ts'
 import { cellShapes, cellSides } from '../spaces/layout.ts'
 import type { OperationName } from '../spaces/operations.ts'
 import {
+  type Beginning,
   bytesOf,
   composedOperators,
   type Extent,
@@ -108,14 +110,15 @@ class Pass {
   ): readonly Value[] {
     const before = reduction ? { ...out, side: 2 * out.side } : out
     return this.#tape.scope(() => {
-      const readers = countReaders(active, this.#space.nodes)
       const states: Value[][] = []
-      const push = (x: Value, others: number) =>
-        states.push([...this.#operators.fanOut(x, readers[states.length] + others)])
-      push(this.#reader(s0, inputs[0], before, afterReduction ? 2 : 1), 0)
-      push(this.#reader(s1, inputs[1], before, 1), 0)
+      const push = (x: Value) => {
+        const readers = this.#readers(states.length, active, out, reduction)
+        states.push([...this.#operators.fanOut(x, readers)])
+      }
+      push(this.#reader(s0, inputs[0], before, afterReduction ? 2 : 1))
+      push(this.#reader(s1, inputs[1], before, 1))
       return Array.from({ length: this.#space.nodes }, (_, node) => {
-        push(this.#node(node, states, active, out, reduction), 1)
+        push(this.#node(node, states, active, out, reduction))
         return take(states[node + 2])
       })
     })
@@ -148,14 +151,24 @@ class Pass {
     })
   }
 
+  /** Who reads a state, in the order in which they take it: those outside the cell a node, then the later nodes. */
+  #readers(state: number, active: ActiveEdges, out: Extent, reduction: boolean): (Beginning | undefined)[] {
+    const { nodes, operations } = this.#space
+    const stride = reduction && state < 2 ? 2 : 1
+    const inside = Array.from({ length: nodes }, (_, node) =>
+      state < node + 2 ? active[edgeIndex(node, state)] : [],
+    )
+    const beginnings = inside.flat().map((column) => beginningOf(operations[column], out, stride))
+    return state < 2 ? beginnings : [undefined, ...beginnings]
+  }
+
   /** The body of an operation, as `src/spaces/operations.ts` makes it. */
   #operation(name: OperationName, x: Value, out: Extent, stride: number): Value {
     const { pointwise, separable, maxPool, avgPool } = this.#operators
-    const before = { ...out, side: stride * out.side }
-    const twice = (kernel: number) =>
-      this.#one(() => separable(separable(x, before, out, kernel, false), out, out, kernel, true))
     switch (name) {
       case 'none':
+      case 'dil_conv_3x3':
+      case 'dil_conv_5x5':
         return x
       case 'max_pool_3x3':
         return maxPool(x, out)
@@ -164,13 +177,9 @@ class Pass {
       case 'skip_connect':
         return stride === 1 ? x : pointwise([x], out.channels, out, stride)
       case 'sep_conv_3x3':
-        return twice(3)
+        return separable(x, out, out, 3, true)
       case 'sep_conv_5x5':
-        return twice(5)
-      case 'dil_conv_3x3':
-        return separable(x, before, out, 3, false)
-      case 'dil_conv_5x5':
-        return separable(x, before, out, 5, false)
+        return separable(x, out, out, 5, true)
     }
   }
 
@@ -179,16 +188,15 @@ class Pass {
   }
 }
 
-/** How many active operations read each state: the inputs, then the nodes. */
-function countReaders(active: ActiveEdges, nodes: number): number[] {
-  const counts = Array.from({ length: nodes + 2 }, () => 0)
-  for (let node = 0; node < nodes; node++)
-    for (let input = 0; input < node + 2; input++) counts[input] += active[edgeIndex(node, input)].length
-  return counts
+/** The convolution that an operation begins with: its `entry`. */
+function beginningOf(name: OperationName, out: Extent, stride: number): Beginning | undefined {
+  if (!/^(sep|dil)_conv/.test(name)) return undefined
+  return { before: { ...out, side: stride * out.side }, out, kernel: name.endsWith('5x5') ? 5 : 3 }
 }
 
-/** The next handle to a state; a state that nothing was counted for has one. */
+/** What the next reader of a state takes. */
 function take(handles: Value[]): Value {
-  const [only] = handles
-  return handles.length > 1 ? (handles.pop() ?? only) : only
+  const next = handles.shift()
+  if (next !== undefined) return next
+  throw new DdsasError('torch', 'a state has more readers than were named')
 }

@@ -17,9 +17,17 @@ export interface Term {
   readonly normed: boolean
 }
 
+/** A separable convolution that reads its input as it is; `before`: the extent of that. */
+export interface Beginning {
+  readonly before: Extent
+  readonly out: Extent
+  readonly kernel: number
+}
+
 /** The operators of `src/torch/functional.ts` that a cell consists of; `out`: the extent of the result. */
 export interface Operators {
-  fanOut(x: Value, count: number): readonly Value[]
+  /** What each reader takes: x itself, or a convolution of it. */
+  fanOut(x: Value, readers: readonly (Beginning | undefined)[]): readonly Value[]
   /** ReLU and 1x1 convolutions; `inputs`: channels of all parts together; of stride 2: `factorizedReduce`. */
   pointwise(parts: readonly Value[], inputs: number, out: Extent, stride: number): Value
   /** `before`: extent of the input; `normed`: whether a batch norm comes first. */
@@ -39,7 +47,7 @@ export function bytesOf(extent: Extent): number {
   return extent.element * numbersOf(extent)
 }
 
-type Kept = Pick<Step, 'kept' | 'weights' | 'scratch' | 'mixes'>
+type Kept = Pick<Step, 'kept' | 'weights' | 'scratch' | 'mixes' | 'leaves'>
 
 /** Records an operator with one result; besides what it names it keeps some numbers for each channel, as norms do. */
 function apply(
@@ -60,9 +68,21 @@ const separableWeights = (channels: number, kernel: number) => float * channels 
 /** A handle for each reader, whose gradients are added in one pass. */
 function handles(tape: Tape, x: Value, count: number, scratch: number): readonly Value[] {
   if (count < 2) return [x]
-  const outputs = Array.from({ length: count }, () => ({ ...x, gradient: 0 }))
+  const outputs = Array.from({ length: count }, () => handle(x))
   tape.record({ inputs: [x], outputs, saved: [], scratch })
   return outputs
+}
+
+/** The same tensor for one more reader. */
+const handle = ({ block, tracked }: Value): Value => ({ block, tracked })
+
+/** Each convolution by itself, of handles to x. */
+function oneByOne(
+  readers: readonly (Beginning | undefined)[],
+  xs: readonly Value[],
+  separable: Operators['separable'],
+): readonly Value[] {
+  return readers.map((by, i) => (by ? separable(xs[i], by.before, by.out, by.kernel, false) : xs[i]))
 }
 
 /** The kernels of `native/kernels/`: each keeps as little as it can. */
@@ -72,41 +92,58 @@ export function kernelOperators(tape: Tape): Operators {
     weights,
     scratch: ((images + 2) * weights) / parts,
   })
+  const result = (out: Extent) => ({ ...tape.value(bytesOf(out)), defers: true })
+  const norms = (out: Extent) => 4 * float * out.channels
   return {
-    fanOut: (x, count) => handles(tape, x, count, 0),
+    fanOut: (x, readers) => {
+      const convolutions = readers.filter((by) => by !== undefined)
+      if (convolutions.length === 0) return handles(tape, x, readers.length, 0)
+      const copy = () => (x.tracked ? handle(x) : x)
+      const outputs = readers.map((by) => (by ? result(by.out) : copy()))
+      const [{ out }] = convolutions
+      const weights = convolutions.reduce((sum, by) => sum + separableWeights(out.channels, by.kernel), 0)
+      const kept = convolutions.length * norms(out)
+      tape.record({ inputs: [x], outputs, saved: [x], kept, ...gradient(weights, out.images) })
+      return outputs
+    },
     pointwise: (parts, inputs, out, stride) => {
       const kept = gradient(float * inputs * out.channels, out.images, stride * parts.length)
       return apply(tape, parts, parts, out, kept)
     },
-    separable: (x, _before, out, kernel) =>
-      apply(tape, [x], [x], out, gradient(separableWeights(out.channels, kernel), out.images)),
+    separable: (x, _before, out, kernel) => {
+      const y = result(out)
+      const weights = gradient(separableWeights(out.channels, kernel), out.images)
+      tape.record({ inputs: [x], outputs: [y], saved: [x], kept: norms(out), ...weights, leaves: 'own' })
+      return y
+    },
     // a byte for each pixel: which of the nine it took
     maxPool: (x, out) => apply(tape, [x], [], out, { kept: numbersOf(out) }),
     avgPool: (x, out) => apply(tape, [x], [], out),
     mix: (terms, out, mixes) => {
       const xs = terms.map(({ x }) => x)
-      return apply(tape, xs, xs, out, { mixes })
+      return apply(tape, xs, xs, out, { mixes, leaves: 'upstream' })
     },
   }
 }
 
 /** The kernels of `native/kernels/grid/`: on CUDA, and on the CPU in bfloat16; 1x1 convolutions are products of libtorch's. */
 export function gridOperators(tape: Tape): Operators {
+  const separable: Operators['separable'] = (x, _before, out, kernel) =>
+    tape.scope(() => {
+      // the depthwise result, there and once more on the way back, where its gradient is, too
+      const spatial = bytesOf(out)
+      tape.value(spatial)
+      const weights = separableWeights(out.channels, kernel)
+      // and the weights and their gradients in the type of the images
+      const scratch = (x.tracked ? spatial : 2 * spatial) + weights
+      return [apply(tape, [x], [x], out, { weights, scratch })]
+    })[0]
   return {
     ...kernelOperators(tape),
     // a gradient that is part of one for several nodes side by side is copied first
-    fanOut: (x, count) => handles(tape, x, count, x.block.bytes),
+    fanOut: (x, readers) => oneByOne(readers, handles(tape, x, readers.length, x.block.bytes), separable),
     pointwise: composedOperators(tape, true).pointwise,
-    separable: (x, _before, out, kernel) =>
-      tape.scope(() => {
-        // the depthwise result, there and once more on the way back, where its gradient is, too
-        const spatial = bytesOf(out)
-        tape.value(spatial)
-        const weights = separableWeights(out.channels, kernel)
-        // and the weights and their gradients in the type of the images
-        const scratch = (x.tracked ? spatial : 2 * spatial) + weights
-        return [apply(tape, [x], [x], out, { weights, scratch })]
-      })[0],
+    separable,
   }
 }
 
@@ -123,9 +160,15 @@ export function composedOperators(tape: Tape, products = false): Operators {
   const convolve = (x: Value, out: Extent, weights: number, kept = 0) =>
     apply(tape, [x], [x], out, { weights, kept })
   const one = (body: () => Value) => tape.scope(() => [body()])[0]
+  const separable: Operators['separable'] = (x, before, out, kernel, normed) =>
+    one(() => {
+      const rectified = one(() => relu(normed ? apply(tape, [x], [x], before) : x, before))
+      const spatial = convolve(rectified, out, float * out.channels * kernel ** 2)
+      return convolve(spatial, out, float * out.channels ** 2)
+    })
   return {
     // one tensor for all readers: a gradient is added to those before as soon as it comes
-    fanOut: (x, count) => Array.from({ length: Math.max(1, count) }, () => x),
+    fanOut: (x, readers) => oneByOne(readers, Array(readers.length).fill(x), separable),
     pointwise: (parts, inputs, out, stride) =>
       one(() => {
         const before = { ...out, channels: inputs, side: stride * out.side }
@@ -134,12 +177,7 @@ export function composedOperators(tape: Tape, products = false): Operators {
         const copies = products && stride > 1 ? 2 * bytesOf({ ...out, channels: inputs }) : 0
         return convolve(rectified, out, float * inputs * out.channels, copies)
       }),
-    separable: (x, before, out, kernel, normed) =>
-      one(() => {
-        const rectified = one(() => relu(normed ? apply(tape, [x], [x], before) : x, before))
-        const spatial = convolve(rectified, out, float * out.channels * kernel ** 2)
-        return convolve(spatial, out, float * out.channels ** 2)
-      }),
+    separable,
     // positions as 64-bit integers
     maxPool: (x, out) => apply(tape, [x], [x], out, { kept: 8 * numbersOf(out) }),
     avgPool: (x, out) => apply(tape, [x], [x], out),

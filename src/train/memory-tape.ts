@@ -14,8 +14,12 @@ export interface Value {
   readonly block: Block
   /** Whether it depends on something that a gradient is wanted of. */
   tracked: boolean
-  /** Bytes of the gradient that waits for the operator that made the value. */
-  gradient: number
+  /** The gradient that waits for the operator that made the value. */
+  gradient?: Block
+  /** Whether that operator computes the gradient itself, from that of its reader's result and from the value. */
+  readonly defers?: boolean
+  /** Whether it was left to it: the value is held until then. */
+  left?: boolean
 }
 
 /** An operator of the forward pass, as much as its backward pass needs to be known. */
@@ -32,6 +36,8 @@ export interface Step {
   readonly mixes?: boolean
   /** Bytes in use while its backward pass computes. */
   readonly scratch?: number
+  /** What it gives to inputs whose operators compute their gradients themselves: that of its own result, or one of its own. */
+  readonly leaves?: 'upstream' | 'own'
 }
 
 export class Tape {
@@ -72,7 +78,7 @@ export class Tape {
     this.#add(bytes)
     const block = { bytes, holders: 1 }
     this.#scopes.at(-1)?.push(block)
-    return { block, tracked: false, gradient: 0 }
+    return { block, tracked: false }
   }
 
   /** Notes an operator for the backward pass; one that no wanted gradient passes through keeps nothing. */
@@ -93,22 +99,36 @@ export class Tape {
     this.#steps = []
   }
 
-  #stepBack({ inputs, outputs, saved, kept = 0, weights = 0, scratch = 0 }: Step): void {
+  #stepBack({ inputs, outputs, saved, kept = 0, weights = 0, scratch = 0, leaves }: Step): void {
     this.#add(scratch + (this.wanted === 'weights' ? weights : 0))
-    for (const input of inputs) if (input.tracked) this.#give(input)
-    for (const output of outputs) {
-      this.#add(-output.gradient)
-      output.gradient = 0
+    for (const input of inputs) {
+      if (!input.tracked) continue
+      const left = leaves !== undefined && input.defers === true
+      this.#give(input, left && leaves === 'upstream' ? outputs[0].gradient : undefined)
+      if (!left) continue
+      input.left = true
+      input.block.holders += 1
     }
+    for (const output of outputs) this.#drop(output)
     this.#add(-scratch - kept)
     for (const { block } of saved) this.#release(block)
   }
 
-  /** A gradient arrives; a second one is added to the first and goes. */
-  #give(value: Value): void {
-    this.#add(value.block.bytes)
-    if (value.gradient > 0) this.#add(-value.block.bytes)
-    value.gradient = value.block.bytes
+  /** A gradient arrives, `known` or a new one; a second one is added to the first and goes. */
+  #give(value: Value, known?: Block): void {
+    const gradient = known ?? { bytes: value.block.bytes, holders: 0 }
+    gradient.holders += 1
+    if (known === undefined) this.#add(gradient.bytes)
+    if (value.gradient !== undefined) this.#release(value.gradient)
+    value.gradient = gradient
+  }
+
+  /** The operator that made the value has used its gradient. */
+  #drop(value: Value): void {
+    if (value.gradient !== undefined) this.#release(value.gradient)
+    value.gradient = undefined
+    if (value.left) this.#release(value.block)
+    value.left = false
   }
 
   #release(block: Block): void {

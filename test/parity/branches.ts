@@ -27,7 +27,7 @@ export interface Branch {
   readonly taken: readonly Tensor[]
 }
 
-const watched = /^ddsas::(separable|relu_pointwise|factorized_reduce|max_pool3)$/
+const watched = /^ddsas::(fan_out|separable|relu_pointwise|factorized_reduce|max_pool3)$/
 
 const listed = (value: NativeValue): Tensor[] => (Array.isArray(value) ? value.map(given) : [given(value)])
 
@@ -52,6 +52,11 @@ function normalised(args: Arguments, moves: boolean): Tensor {
   return batchNorm(given(x), { ...statistics, training: training === true })
 }
 
+/** Handing a tensor out has one where convolutions of it are computed. */
+function hasKink(operator: string, [, , spatials]: Arguments): boolean {
+  return operator !== 'ddsas::fan_out' || listed(spatials).length > 0
+}
+
 function chosenPixels(x: Tensor, stride: number): Tensor {
   const pair = (n: number) => [n, n]
   const found = callMany('aten::max_pool2d_with_indices', x, pair(3), pair(stride), pair(1), pair(1), false)
@@ -72,6 +77,7 @@ export function recordBranches(byKernel: boolean, body: () => void): Branch[] {
   intercept(
     watched,
     (operator, args) => {
+      if (!hasKink(operator, args)) return undefined
       const taken = noGrad(() => tidy(() => take(operator, args).map(keep)))
       branches.push({ operator, taken })
       return undefined
@@ -87,6 +93,34 @@ function pick(x: Tensor, pixels: Tensor): Tensor {
   return reshape(call('aten::gather', flat(x), 2, flat(pixels), false), pixels.shape)
 }
 
+/** Both convolutions of a separable one, of what a ReLU let through. */
+function convolved(
+  x: Tensor,
+  [spatial, pointwise]: readonly Tensor[],
+  stride: number,
+  dilation: number,
+): Tensor {
+  const padding = ((spatial.shape[2] - 1) / 2) * dilation
+  return conv2d(conv2d(x, spatial, { stride, dilation, padding, groups: spatial.shape[0] }), pointwise)
+}
+
+/** `ddsas::fan_out` with its kink taken as given: copies, results, moments that nobody found. */
+function followFanOut(
+  [x, copies, spatials, pointwises, strides, dilations]: Arguments,
+  mask: Tensor,
+): Tensor[] {
+  const through = mul(given(x), mask)
+  const numbers = (values: NativeValue) => (Array.isArray(values) ? values.map(Number) : [])
+  const across = listed(pointwises)
+  const results = listed(spatials).map((spatial, k) =>
+    convolved(through, [spatial, across[k]], numbers(strides)[k], numbers(dilations)[k]),
+  )
+  const own = Array.from({ length: Number(copies) }, () => given(x))
+  return [...own, ...results, ...results.map(unknown)]
+}
+
+const unknown = () => Tensor.from(new Float64Array(0), [0])
+
 /** A watched operator with its kinks taken as given. */
 function follow(operator: string, args: Arguments, taken: readonly Tensor[]): Tensor {
   if (operator === 'ddsas::max_pool3') return pick(given(args[0]), taken[0])
@@ -96,12 +130,7 @@ function follow(operator: string, args: Arguments, taken: readonly Tensor[]): Te
   const weights = args.slice(1, 3)
   if (separable) {
     const [spatial, pointwise] = weights.map(given)
-    const [stride, dilation] = [Number(args[3]), Number(args[4])]
-    const padding = ((spatial.shape[2] - 1) / 2) * dilation
-    return conv2d(
-      conv2d(through[0], spatial, { stride, dilation, padding, groups: spatial.shape[0] }),
-      pointwise,
-    )
+    return convolved(through[0], [spatial, pointwise], Number(args[3]), Number(args[4]))
   }
   const x = through.length === 1 ? through[0] : cat(through, 1)
   if (operator === 'ddsas::relu_pointwise') return conv2d(x, given(weights[0]))
@@ -115,10 +144,13 @@ export function followBranches(branches: readonly Branch[], body: () => void): v
   intercept(
     watched,
     (operator, args) => {
+      if (!hasKink(operator, args)) return undefined
       const branch = branches[next++]
       assert.equal(branch?.operator, operator, 'the other search called other operators')
+      if (operator === 'ddsas::fan_out')
+        return followFanOut(args, branch.taken[0]).map((tensor) => keep(tensor).slot)
       const { slot } = keep(follow(operator, args, branch.taken))
-      return operator === 'ddsas::max_pool3' ? slot : [slot, keep(Tensor.from(new Float64Array(0), [0])).slot]
+      return operator === 'ddsas::max_pool3' ? slot : [slot, keep(unknown()).slot]
     },
     body,
   )

@@ -32,7 +32,7 @@ const maker: Maker = { device: 'cpu', generator: new Generator(0) }
 
 /** A reader of a cell's output as an operation, to be compared in the same way. */
 function asOperation({ read, ...rest }: Reader): Operation {
-  return { body: (x) => read([x]), ...rest }
+  return { body: ({ x }) => read([x]), ...rest }
 }
 
 /** Cases are called `sep_conv_3x3.stride2.search`, `relu_conv_bn.search`, … */

@@ -3,22 +3,22 @@
 
 #include <cstdint>
 
+#include "kernels.h"
 #include "pack.h"
 
 namespace ddsas {
 namespace DDSAS_INSTRUCTIONS {
 
-/// Up to three stretches of memory, brought to the cache in `steps` equal parts.
+/// What is wanted soon, brought to the cache in `steps` equal parts.
 class Ahead {
  public:
-  explicit Ahead(int64_t steps) : steps_(steps > 0 ? steps : 1) {}
-
-  /// Null: nothing.
-  void add(const float* data, int64_t floats) {
-    if (data == nullptr) return;
-    const auto* const at = reinterpret_cast<const char*>(data);
-    const auto bytes = static_cast<int64_t>(floats * sizeof(float));
-    stretches_[count_++] = {at, at + bytes, (bytes / kLine + steps_ - 1) / steps_ * kLine};
+  Ahead(const Soon& soon, int64_t steps) {
+    if (steps < 1) steps = 1;
+    for (int i = 0; i < soon.count; ++i) {
+      const auto* const at = reinterpret_cast<const char*>(soon.stretches[i].data);
+      const auto bytes = static_cast<int64_t>(soon.stretches[i].floats * sizeof(float));
+      stretches_[count_++] = {at, at + bytes, (bytes / kLine + steps - 1) / steps * kLine};
+    }
   }
 
   void step() {
@@ -36,9 +36,8 @@ class Ahead {
     int64_t part;
   };
 
-  int64_t steps_;
   int count_ = 0;
-  Stretch stretches_[3];
+  Stretch stretches_[Soon::kMost];
 };
 
 /// How many blocks `for_channel_blocks` makes, about.

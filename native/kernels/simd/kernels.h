@@ -12,6 +12,7 @@ namespace ddsas {
 struct Window {
   int64_t channels, height, width;
   int64_t size, stride, dilation;
+  int64_t border;  // of zeros around the image in scratch: at least the padding
 
   int64_t padding() const { return (size - 1) / 2 * dilation; }
   int64_t out_height() const { return (height - 1) / stride + 1; }
@@ -31,6 +32,22 @@ struct MixGradient {
   const float *a, *b, *d;
 };
 
+/// Memory that is wanted soon, to be brought to the cache while something else is computed.
+struct Soon {
+  struct Stretch {
+    const float* data;
+    int64_t floats;
+  };
+  static constexpr int kMost = 8;
+  Stretch stretches[kMost];
+  int count = 0;
+
+  /// Null: nothing. More than fit are left to the processor's own guess.
+  void add(const float* data, int64_t floats) {
+    if (data != nullptr && count < kMost) stretches[count++] = {data, floats};
+  }
+};
+
 /// Depthwise, then pointwise convolution of relu(x), or of relu(scale x + shift) where x is normalised first.
 struct Separable {
   Window window;
@@ -42,10 +59,25 @@ struct Separable {
   const float* transposed;             // [channels, outputs]
 };
 
+/// The gradient of an operator's result y on one image: dy, or kept a[c] dy + b[c] y + d[c] where y is not null.
+struct ResultGradient {
+  const float *dy, *y;
+  float kept;
+  const float *a, *b, *d;
+};
+
+/// The gradients of several results that were read from one x are added up before the ReLU: each Separable adds its part.
+struct InputGradient {
+  bool first, last;
+  float* dz;     // [pixels, channels]: with respect to what the ReLU reads; written with the last part
+  float* sums;   // [2, channels]: over pixels, of dz and of dz (hat_scale x + hat_shift); or null
+  const float* const* others;  // gradients that are added to dz after the ReLU, each [pixels, channels]
+  int64_t count;               // of others
+};
+
 /// One image's part of the gradients of a Separable; null where not wanted.
 struct SeparableGradient {
-  float* dz;          // [pixels, channels]: with respect to what the ReLU reads
-  float* sums;        // [2, channels]: over pixels, of dz and of dz (hat_scale x + hat_shift)
+  const InputGradient* input;
   float* dspatial;    // [size * size, channels]
   float* dpointwise;  // [outputs, channels]
 };
@@ -76,12 +108,17 @@ struct Kernels {
   int64_t (*separable_scratch)(const Separable&);
   int64_t (*pointwise_scratch)(const Pointwise&);
 
-  // `next`: what the thread works on after this image, brought to the cache meanwhile; null where there is nothing more.
-
+  // A Separable's scratch begins with relu(norm(x)) as `rectify` left it: once for all that are computed from one x. They
+  // have one border.
+  void (*rectify)(const Separable&, const float* x, float* scratch);
   /// y [out pixels, outputs] = pointwise(depthwise(relu(norm(x)))).
-  void (*separable_forward)(const Separable&, const float* x, const float* next_x, float* y, float* scratch);
-  /// This image's part of all gradients; those whose pointer is null are left out.
-  void (*separable_backward)(const Separable&, Upstream now, Upstream next, const SeparableGradient&, float* scratch);
+  void (*separable_forward)(const Separable&, const Soon&, float* y, float* scratch);
+  /// This image's part of all gradients; those whose pointer is null are left out. `rectify` may be left out where no
+  /// weight's gradient is wanted.
+  void (*separable_backward)(const Separable&, const float* x, const ResultGradient&, const Soon&, const SeparableGradient&,
+                             float* scratch);
+
+  // `next`: what the thread works on after this image, brought to the cache meanwhile; null where there is nothing more.
 
   /// y [pixels, outputs] = relu(x) x weight, plus y where `add`.
   void (*pointwise_forward)(const Pointwise&, const float* x, const float* next_x, bool add, float* y, float* scratch);

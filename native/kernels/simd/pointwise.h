@@ -38,8 +38,9 @@ inline void scatter_masked(const Pointwise& p, const float* x, const float* from
 
 template <bool Add>
 inline void pointwise_rows(const Pointwise& p, const float* x, const float* next_x, float* y, float* scratch) {
-  Ahead ahead(p.rows);
-  ahead.add(next_x, in_floats(p));
+  Soon soon;
+  soon.add(next_x, in_floats(p));
+  Ahead ahead(soon, p.rows);
   for (int64_t row = 0; row < p.rows; ++row) {
     ahead.step();
     gather_rectified(p, x + first_of(p, row), scratch);
@@ -64,9 +65,10 @@ inline void pointwise_backward(const Pointwise& p, Upstream now, Upstream next, 
                 {now.x + first_of(p, 0), p.rows, p.columns, line, p.step * p.channels}, p.channels, dweight, p.channels);
   }
   if (dx == nullptr) return;
-  Ahead ahead(p.rows);
-  ahead.add(next.x, in_floats(p));
-  ahead.add(next.dy, p.rows * p.columns * p.y_stride);
+  Soon soon;
+  soon.add(next.x, in_floats(p));
+  soon.add(next.dy, p.rows * p.columns * p.y_stride);
+  Ahead ahead(soon, p.rows);
   for (int64_t row = 0; row < p.rows; ++row) {
     ahead.step();
     multiply<false>({now.dy + row * p.columns * p.y_stride, p.y_stride}, p.columns, p.outputs,

@@ -77,7 +77,7 @@ inline float share(const Window& window, int64_t row, int64_t column) {
 
 template <int W, int S>
 void avg_forward_block(const Window& window, int64_t c, const float* x, float* y, float* scratch) {
-  Ahead nothing(1);
+  Ahead nothing({}, 1);
   const int64_t columns = window.out_width();
   float* const padded = padded_block<W>(window, scratch);
   pad<W>(window, x + c, window.height, window.width, 1, padded,
@@ -91,7 +91,7 @@ void avg_forward_block(const Window& window, int64_t c, const float* x, float* y
 
 template <int W, int S>
 void avg_backward_block(const Window& window, int64_t c, const float* dy, float* dx, float* scratch) {
-  Ahead nothing(1);
+  Ahead nothing({}, 1);
   float* const padded = padded_block<W>(window, scratch);
   pad<W>(window, dy + c, window.out_height(), window.out_width(), S, padded,
          [&](Pack<W> value, int64_t row, int64_t column) { return value * share(window, row, column); });

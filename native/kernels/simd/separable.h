@@ -1,5 +1,6 @@
-// Depthwise, then pointwise convolution of relu(norm(x)), image by image: the depthwise result never leaves the cache. It
-// is computed again for the backward pass, which costs less than reading it from memory.
+// Depthwise, then pointwise convolutions of relu(norm(x)), image by image: all that read one x take it from the cache, and
+// the depthwise result never leaves it. That is computed again for the backward pass, which costs less than reading it from
+// memory.
 #pragma once
 
 #include "multiply.h"
@@ -45,31 +46,52 @@ inline void spatial_block(const Separable& s, int64_t c, const float* padded, Ah
   const Taps<W, K> taps(s, c);
   const int64_t columns = s.window.out_width();
   correlate<W, K, D, S>(
-      padded, padded_width(s.window), s.window.out_height(), columns, [&](int k) { return taps.values[k]; },
-      ahead, [&](int64_t row, int64_t column, Pack<W> sum) { store<W>(to + (row * columns + column) * stride, sum); });
+      padded + first_corner(s.window) * W, padded_width(s.window), s.window.out_height(), columns,
+      [&](int k) { return taps.values[k]; }, ahead,
+      [&](int64_t row, int64_t column, Pack<W> sum) { store<W>(to + (row * columns + column) * stride, sum); });
 }
 
-/// dz: a correlation of the depthwise result's gradient with the weights turned around, where the ReLU let z through.
-template <int W, int K, int D>
-inline void input_block(const Separable& s, int64_t c, const float* x, const float* padded, Ahead& ahead, float* dz,
-                        float* sums) {
+/// The gradient of the depthwise result, correlated with the weights turned around: write(place of pixel and channel, sum).
+template <int W, int K, int D, typename Write>
+inline void turned_block(const Separable& s, int64_t c, const float* padded, Ahead& ahead, Write write) {
   const Window& window = s.window;
   const Taps<W, K> taps(s, c);
+  correlate<W, K, D, 1>(
+      padded + first_corner(window) * W, padded_width(window), window.height, window.width,
+      [&](int k) { return taps.values[K * K - 1 - k]; }, ahead,
+      [&](int64_t row, int64_t column, Pack<W> sum) { write((row * window.width + column) * window.channels + c, sum); });
+}
+
+/// What comes back from one result, added to what came from others; with the last of them dz: where the ReLU let z through.
+template <int W, int K, int D, bool First>
+inline void input_block(const Separable& s, int64_t c, const float* x, const float* padded, Ahead& ahead, float* so_far,
+                        const InputGradient& to) {
+  const auto with_others = [so_far](int64_t at, Pack<W> sum) { return First ? sum : sum + load<W>(so_far + at); };
+  if (!to.last) {
+    turned_block<W, K, D>(s, c, padded, ahead,
+                          [=](int64_t at, Pack<W> sum) { store<W>(so_far + at, with_others(at, sum)); });
+    return;
+  }
   const Normalise<W> normalise(s.scale, s.shift, c), hat(s.hat_scale, s.hat_shift, c);
   Pack<W> total{}, dot{};
-  correlate<W, K, D, 1>(
-      padded, padded_width(window), window.height, window.width, [&](int k) { return taps.values[K * K - 1 - k]; },
-      ahead, [&](int64_t row, int64_t column, Pack<W> sum) {
-        const int64_t at = (row * window.width + column) * window.channels + c;
-        const Pack<W> value = load<W>(x + at);
-        const Pack<W> gradient = normalise(value) <= 0 ? Pack<W>{} : sum;
-        store<W>(dz + at, gradient);
-        total += gradient;
-        dot += gradient * hat(value);
-      });
-  if (sums == nullptr) return;
-  store<W>(sums + c, total);
-  store<W>(sums + window.channels + c, dot);
+  turned_block<W, K, D>(s, c, padded, ahead, [&, dz = to.dz](int64_t at, Pack<W> sum) {
+    const Pack<W> value = load<W>(x + at);
+    const Pack<W> gradient = normalise(value) <= 0 ? Pack<W>{} : with_others(at, sum);
+    store<W>(dz + at, gradient);
+    total += gradient;
+    dot += gradient * hat(value);
+  });
+  if (to.sums == nullptr) return;
+  store<W>(to.sums + c, total);
+  store<W>(to.sums + s.window.channels + c, dot);
+}
+
+/// Adds the gradients that came back past the ReLU.
+inline void add_others(const InputGradient& to, int64_t floats) {
+  for (int64_t i = 0; i < to.count; ++i) {
+    const float* const other = to.others[i];
+    for (int64_t at = 0; at < floats; ++at) to.dz[at] += other[at];
+  }
 }
 
 /// Rows KH0 to KH1 of the depthwise weight's gradient: as many sums at a time as the processor has registers for.
@@ -79,13 +101,14 @@ inline void weight_rows(const Window& window, const float* padded, const float* 
   Pack<W> sums[(KH1 - KH0) * K] = {};
   for (int64_t row = 0; row < window.out_height(); ++row)
     for (int64_t column = 0; column < window.out_width(); ++column) {
-      const int64_t corner = row * S * line + column * S;
-      const Pack<W> da = load<W>(upstream + (origin(window) + corner) * W);
+      const int64_t at = row * S * line + column * S;
+      const float* const corner = padded + (first_corner(window) + at) * W;
+      const Pack<W> da = load<W>(upstream + (origin(window) + at) * W);
 #pragma GCC unroll 5
       for (int kh = KH0; kh < KH1; ++kh)
 #pragma GCC unroll 5
         for (int kw = 0; kw < K; ++kw)
-          sums[(kh - KH0) * K + kw] += da * load<W>(padded + (corner + kh * D * line + kw * D) * W);
+          sums[(kh - KH0) * K + kw] += da * load<W>(corner + (kh * D * line + kw * D) * W);
     }
 #pragma GCC unroll 25
   for (int k = 0; k < (KH1 - KH0) * K; ++k) store<W>(dweight + (KH0 * K + k) * window.channels, sums[k]);
@@ -123,31 +146,36 @@ inline void with_window(const Window& window, Body body) {
     with_dilation(std::integral_constant<int, 5>{});
 }
 
-/// Padded blocks of what the ReLU lets through, padded blocks of all channels for a gradient, and a depthwise result.
+/// Padded blocks of all channels of what the ReLU lets through and of a gradient, a depthwise result, the sum of gradients
+/// of several results, and the gradient of one.
 struct SeparableScratch {
-  float *block, *gradient, *result;
+  float *rectified, *gradient, *result, *so_far, *upstream;
 
   SeparableScratch(const Separable& s, float* scratch)
-      : block(scratch), gradient(block + window_scratch(s.window)),
-        result(gradient + padded_pixels(s.window) * s.window.channels) {}
+      : rectified(scratch), gradient(rectified + padded_pixels(s.window) * s.window.channels),
+        result(gradient + padded_pixels(s.window) * s.window.channels),
+        so_far(result + out_pixels(s.window) * s.window.channels),
+        upstream(so_far + s.window.height * s.window.width * s.window.channels) {}
 };
 
 inline int64_t separable_scratch(const Separable& s) {
-  return window_scratch(s.window) + (padded_pixels(s.window) + out_pixels(s.window)) * s.window.channels;
+  const int64_t pixels = 2 * padded_pixels(s.window) + out_pixels(s.window) + s.window.height * s.window.width;
+  return pixels * s.window.channels + out_pixels(s.window) * s.outputs;
 }
 
-inline int64_t in_floats(const Separable& s) { return s.window.height * s.window.width * s.window.channels; }
+inline void rectify(const Separable& s, const float* x, float* scratch) {
+  for_channel_blocks(s.window.channels, [&](auto width, int64_t c) {
+    pad_rectified<width()>(s, c, x, scratch + c * padded_pixels(s.window));
+  });
+}
 
-inline void separable_forward(const Separable& s, const float* x, const float* next_x, float* y, float* scratch) {
+inline void separable_forward(const Separable& s, const Soon& soon, float* y, float* scratch) {
   const Window& window = s.window;
-  Ahead ahead(channel_blocks(window.channels) * window.out_height());
-  ahead.add(next_x, in_floats(s));
-  ahead.add(y, out_pixels(window) * s.outputs);
+  Ahead ahead(soon, channel_blocks(window.channels) * window.out_height());
   const SeparableScratch room(s, scratch);
   with_window(window, [&](auto size, auto dilation, auto stride) {
     for_channel_blocks(window.channels, [&](auto width, int64_t c) {
-      float* const padded = padded_block<width()>(window, room.block);
-      pad_rectified<width()>(s, c, x, padded);
+      const float* const padded = room.rectified + c * padded_pixels(window);
       spatial_block<width(), size(), dilation(), stride()>(s, c, padded, ahead, room.result + c, window.channels);
     });
   });
@@ -155,45 +183,63 @@ inline void separable_forward(const Separable& s, const float* x, const float* n
                   dense(y, s.outputs));
 }
 
-/// Gradient of the depthwise result: dy x pointwise, set into padded blocks as far apart as its pixels were read.
-inline void spread_gradient(const Separable& s, const float* dy, float* padded) {
+/// The gradient of the pixels of a row of the result: as it came, or computed into `to`.
+inline const float* result_gradient(const ResultGradient& g, int64_t outputs, int64_t first, int64_t pixels, float* to) {
+  if (g.y == nullptr) return g.dy + first * outputs;
+  for_channel_blocks(outputs, [&](auto width, int64_t c) {
+    constexpr int W = width();
+    const Pack<W> a = load<W>(g.a + c) * g.kept, b = load<W>(g.b + c), d = load<W>(g.d + c);
+    for (int64_t p = first; p < first + pixels; ++p) {
+      const int64_t at = p * outputs + c;
+      store<W>(to + at, a * load<W>(g.dy + at) + (b * load<W>(g.y + at) + d));
+    }
+  });
+  return to + first * outputs;
+}
+
+/// Gradient of the depthwise result: dy x pointwise, set into padded blocks as far apart as its pixels were read. Returns
+/// the whole dy.
+inline const float* spread_gradient(const Separable& s, const ResultGradient& upstream, const SeparableScratch& room) {
   const Window& window = s.window;
   const int64_t columns = window.out_width(), pixels = padded_pixels(window);
   for (int64_t row = 0; row < window.out_height(); ++row) {
     const int64_t first = origin(window) + row * window.stride * padded_width(window);
-    multiply<false>({dy + row * columns * s.outputs, s.outputs}, columns, s.outputs, {s.pointwise, window.channels},
-                    window.channels, [&](auto width, int64_t c) {
-                      return Target{padded + c * pixels + first * width(), window.stride * width(), pixels * width()};
+    const float* const dy = result_gradient(upstream, s.outputs, row * columns, columns, room.upstream);
+    multiply<false>({dy, s.outputs}, columns, s.outputs, {s.pointwise, window.channels}, window.channels,
+                    [&](auto width, int64_t c) {
+                      return Target{room.gradient + c * pixels + first * width(), window.stride * width(),
+                                    pixels * width()};
                     });
   }
+  return upstream.y == nullptr ? upstream.dy : room.upstream;
 }
 
-inline void separable_backward(const Separable& s, Upstream now, Upstream next, const SeparableGradient& to,
-                               float* scratch) {
-  const float *const x = now.x, *const dy = now.dy;
+inline void separable_backward(const Separable& s, const float* x, const ResultGradient& upstream, const Soon& soon,
+                               const SeparableGradient& to, float* scratch) {
   const Window& window = s.window;
   const int64_t channels = window.channels, pixels = out_pixels(window);
   const SeparableScratch room(s, scratch);
-  Ahead ahead(channel_blocks(channels) *
-              ((to.dpointwise != nullptr ? window.out_height() : 0) + (to.dz != nullptr ? window.height : 0)));
-  ahead.add(next.x, in_floats(s));
-  ahead.add(next.dy, pixels * s.outputs);
-  ahead.add(to.dz, in_floats(s));
-  if (to.dz != nullptr || to.dspatial != nullptr) spread_gradient(s, dy, room.gradient);
+  Ahead ahead(soon, channel_blocks(channels) * ((to.dpointwise != nullptr ? window.out_height() : 0) +
+                                                (to.input != nullptr ? window.height : 0)));
+  const float* const dy = spread_gradient(s, upstream, room);
   with_window(window, [&](auto size, auto dilation, auto stride) {
     for_channel_blocks(channels, [&](auto width, int64_t c) {
       constexpr int W = width(), K = size(), D = dilation(), S = stride();
-      const float* upstream = room.gradient + c * padded_pixels(window);
-      float* const block = padded_block<W>(window, room.block);
-      if (to.dpointwise != nullptr || to.dspatial != nullptr) pad_rectified<W>(s, c, x, block);
+      const float* const gradient = room.gradient + c * padded_pixels(window);
+      const float* const block = room.rectified + c * padded_pixels(window);
       if (to.dpointwise != nullptr) {
         spatial_block<W, K, D, S>(s, c, block, ahead, room.result, W);
         outer<false>({dy, s.outputs}, s.outputs, {room.result, 1, pixels, 0, W}, W, to.dpointwise + c, channels);
       }
-      if (to.dspatial != nullptr) weight_block<W, K, D, S>(window, block, upstream, to.dspatial + c);
-      if (to.dz != nullptr) input_block<W, K, D>(s, c, x, upstream, ahead, to.dz, to.sums);
+      if (to.dspatial != nullptr) weight_block<W, K, D, S>(window, block, gradient, to.dspatial + c);
+      if (to.input == nullptr) return;
+      if (to.input->first)
+        input_block<W, K, D, true>(s, c, x, gradient, ahead, room.so_far, *to.input);
+      else
+        input_block<W, K, D, false>(s, c, x, gradient, ahead, room.so_far, *to.input);
     });
   });
+  if (to.input != nullptr && to.input->last) add_others(*to.input, window.height * window.width * channels);
 }
 
 }  // namespace DDSAS_INSTRUCTIONS

@@ -19,6 +19,7 @@ const Kernels table = {
     window_scratch,
     separable_scratch,
     pointwise_scratch,
+    rectify,
     separable_forward,
     separable_backward,
     pointwise_forward,

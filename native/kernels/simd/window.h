@@ -10,10 +10,10 @@ namespace DDSAS_INSTRUCTIONS {
 
 /// Pixels of an image with its border.
 inline int64_t padded_pixels(const Window& window) {
-  return (window.height + 2 * window.padding()) * (window.width + 2 * window.padding());
+  return (window.height + 2 * window.border) * (window.width + 2 * window.border);
 }
 
-inline int64_t padded_width(const Window& window) { return window.width + 2 * window.padding(); }
+inline int64_t padded_width(const Window& window) { return window.width + 2 * window.border; }
 
 inline int64_t out_pixels(const Window& window) { return window.out_height() * window.out_width(); }
 
@@ -28,7 +28,12 @@ inline float* padded_block(const Window& window, float* scratch) {
 }
 
 /// Where pixel (0, 0) of an image stands in a padded block, in pixels.
-inline int64_t origin(const Window& window) { return window.padding() * (padded_width(window) + 1); }
+inline int64_t origin(const Window& window) { return window.border * (padded_width(window) + 1); }
+
+/// Where the window of output (0, 0) begins there.
+inline int64_t first_corner(const Window& window) {
+  return (window.border - window.padding()) * (padded_width(window) + 1);
+}
 
 template <int W>
 inline void fill(float* to, int64_t pixels, Pack<W> value) {
@@ -84,6 +89,7 @@ inline void correlate_row(const float* corner, int64_t line, int64_t columns, We
 }
 
 /// write(row, column, sum over the window of weight x padded image) for every output; a step ahead for every row.
+/// `padded`: from the first window on.
 template <int W, int K, int D, int S, typename Weights, typename Write>
 inline void correlate(const float* padded, int64_t line, int64_t rows, int64_t columns, Weights weights, Ahead& ahead,
                       Write write) {

@@ -7,6 +7,7 @@ import {
   call,
   channelsLast,
   dtypes,
+  fanOut,
   Generator,
   grad,
   type Images,
@@ -83,6 +84,10 @@ export function forEachCase(
     for (const arrange of Object.values(layouts))
       tidy(() => body(shape, arrange, new Generator(2, `${shape}`)))
 }
+
+/** The same tensor for that many readers. */
+export const copies = (x: Tensor, count: number): Tensor[] =>
+  fanOut(x, Array(count).fill(undefined)).map((reader) => reader.x)
 
 /** The same images with moments, as a kernel that found them would hand them on, or without. */
 export const imagesOf = (x: Tensor, moments?: Tensor): Images => (moments ? { x, moments } : { x })

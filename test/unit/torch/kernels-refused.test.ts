@@ -243,12 +243,30 @@ const augmentCases: readonly Case[] = [
   ['a mean of fewer channels', /\[2, 3, 8, 8\]/, () => augmented({ mean: [0] })],
 ]
 
+const fanOutCases: readonly Case[] = [
+  [
+    'a negative count',
+    /\[2, 4, 6, 6\].*not -1/,
+    () => callMany('ddsas::fan_out', images(), -1, [], [], [], []),
+  ],
+  [
+    'depthwise weights without pointwise ones',
+    /each of 1 depthwise weights, not 0, 1 and 1/,
+    () => callMany('ddsas::fan_out', images(), 0, [coarse(4, 1, 3, 3)], [], [1], [1]),
+  ],
+  [
+    'a convolution of other channels',
+    /\[5, 1, 3, 3\]/,
+    () => fanOut(images(), [{ spatial: coarse(5, 1, 3, 3), pointwise: across(), stride: 1, dilation: 1 }]),
+  ],
+]
+
 const refused: Readonly<Record<string, readonly Case[]>> = {
   separable: separableCases,
   relu_pointwise: pointwiseCases,
   factorized_reduce: reduceCases,
   mix: mixCases,
-  fan_out: [['a negative count', /\[2, 4, 6, 6\]/, () => fanOut(images(), -1)]],
+  fan_out: fanOutCases,
   max_pool3: poolCases(maxPool3),
   avg_pool3: poolCases(avgPool3),
   augment: augmentCases,

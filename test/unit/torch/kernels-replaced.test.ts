@@ -24,7 +24,7 @@ import {
   tidy,
   to,
 } from '../../../src/torch/index.ts'
-import { coarse as coarseBy, compare, type Operator } from './kernel-cases.ts'
+import { coarse as coarseBy, compare, copies, type Operator } from './kernel-cases.ts'
 
 setThreads(1)
 
@@ -106,7 +106,7 @@ const cases: readonly Case[] = [
   ...[[4, 3, 5], [4], [0, 3, 5, 5], [2, 0, 5, 5]].map(
     (shape): Case => [
       `three readers of [${shape}]`,
-      (x) => cat(fanOut(x, 3), 0),
+      (x) => cat(copies(x, 3), 0),
       (x) => cat([x, x, x], 0),
       () => [coarse(...shape)],
     ],
@@ -139,12 +139,12 @@ for (const [what, own, oracle, inputs] of cases)
 test('whole numbers are handed out as they are, and to no reader', () => {
   tidy(() => {
     const x = to(coarse(2, 4, 5, 5), { dtype: 'int64' })
-    const handles = fanOut(x, 3)
+    const handles = copies(x, 3)
     assert.deepEqual(
       handles.map((handle) => handle.bytes()),
       Array(3).fill(x.bytes()),
     )
-    assert.deepEqual(fanOut(x, 0), [])
+    assert.deepEqual(fanOut(x, []), [])
   })
 })
 

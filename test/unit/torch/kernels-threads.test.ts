@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { namedParameters } from '../../../src/nn/index.ts'
 import {
+  add,
   avgPool3,
   call,
   crossEntropy,
@@ -30,7 +31,7 @@ import {
 } from '../../../src/torch/index.ts'
 import { randomTensor, weighed } from '../spaces/numerical.ts'
 import { makeBatch, type Tiny, withTiny } from '../strategies/tiny.ts'
-import { statistics, testOtherInstructions } from './kernel-cases.ts'
+import { copies, statistics, testOtherInstructions } from './kernel-cases.ts'
 
 const channels = 24
 const counts = [1, 3, 7]
@@ -75,7 +76,18 @@ const kernels: Readonly<Record<string, readonly [Kind[], Compute]>> = {
       return [y, ...norms.map((norm) => norm?.running_var)]
     },
   ],
-  fan_out: [[], (x) => [fanOut(x, 3).reduce((sum, handle) => mul(sum, handle))]],
+  fan_out: [[], (x) => [copies(x, 3).reduce((product, handle) => mul(product, handle))]],
+  'fan_out of convolutions': [
+    ['spatial', 'across', 'spatial', 'across'],
+    (x, [first, second, third, fourth]) => {
+      const [a, b, c] = fanOut(x, [
+        { spatial: first, pointwise: second, stride: 1, dilation: 2 },
+        undefined,
+        { spatial: third, pointwise: fourth, stride: 1, dilation: 1 },
+      ])
+      return [add(mul(a.x, c.x), b.x), a.moments, c.moments]
+    },
+  ],
   'max_pool3, stride 1': [[], (x) => [maxPool3(x, 1)]],
   'max_pool3, stride 2': [[], (x) => [maxPool3(x, 2)]],
   'avg_pool3, stride 1': [[], (x) => [avgPool3(x, 1)]],

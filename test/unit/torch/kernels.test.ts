@@ -2,18 +2,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  add,
   avgPool2d,
   avgPool3,
   cat,
   conv2d,
   factorizedReduce,
-  fanOut,
   Generator,
   grad,
   maxPool2d,
   maxPool3,
-  mul,
   relu,
   reluPointwise,
   separable,
@@ -90,24 +87,6 @@ test('factorized reduce: two pointwise convolutions of every second pixel, of pa
           return cat([conv2d(every(0), a), conv2d(every(1), b)], 1)
         }
         compare(own, oracle, [...weights, ...parts], 1e-6, what)
-      }
-  })
-})
-
-test('a tensor fanned out is itself, and collects the gradients of all its readers, also where some give none', () => {
-  forEachCase((shape, arrange, generator) => {
-    for (const count of [1, 2, 5])
-      for (const used of [count, Math.ceil(count / 2)]) {
-        const x = arrange(coarse(shape, generator))
-        // each reader scales differently
-        const sum = (handles: Tensor[]) =>
-          handles
-            .slice(0, used)
-            .map((handle, i) => mul(handle, i + 1))
-            .reduce((all, term) => add(all, term))
-        const own: Operator = (a) => sum(fanOut(a, count))
-        const oracle: Operator = (a) => sum(Array.from({ length: count }, () => a))
-        compare(own, oracle, [x], 1e-6, `${used} of ${count} readers of [${shape}]`)
       }
   })
 })
