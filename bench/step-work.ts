@@ -47,6 +47,8 @@ interface State {
   readonly extent: Extent
   readonly wanted: boolean
   readers: number
+  /** Readers that are separable convolutions. */
+  convolutions: number
 }
 
 class Tally {
@@ -65,15 +67,15 @@ class Tally {
   }
 
   state(extent: Extent, wanted: boolean): State {
-    const state = { extent, wanted, readers: 0 }
+    const state = { extent, wanted, readers: 0, convolutions: 0 }
     this.states.push(state)
     return state
   }
 
-  /** Once all readers are known: the sums of the gradients that come back from them. */
+  /** Once all readers are known: what they read together, and the sums of the gradients that come back from them. */
   finish(): this {
-    for (const { extent, readers, wanted } of this.states)
-      this.add('fan_out', fanOutWork(extent, readers, wanted))
+    for (const { extent, readers, convolutions, wanted } of this.states)
+      this.add('fan_out', fanOutWork(extent, readers, convolutions, { x: wanted, weights: this.trains }))
     return this
   }
 }
@@ -97,12 +99,14 @@ function reader(tally: Tally, from: readonly State[], channels: number, halves: 
 
 /** One operation without the batch norm it ends with; returns the term it is in its node's sum. */
 function operation(tally: Tally, name: Exclude<OperationName, 'none'>, from: State, stride: number): Term {
-  from.readers += 1
+  const convolves = name.startsWith('sep_conv') || name.startsWith('dil_conv')
+  if (convolves) from.convolutions += 1
+  else from.readers += 1
   const input = from.extent
   const wanted = { x: from.wanted, weights: tally.trains }
-  const learns = { normed: true, wanted: from.wanted || tally.trains }
+  const learns = { normed: true, wanted: from.wanted || tally.trains, left: convolves }
   const kernel = name.endsWith('5x5') ? 5 : 3
-  const separable = { input, kernel, stride, normed: false }
+  const separable = { input, kernel, stride, normed: false, shared: true, left: true }
   switch (name) {
     case 'skip_connect':
       if (stride === 1) return { normed: false, wanted: from.wanted }
@@ -120,7 +124,7 @@ function operation(tally: Tally, name: Exclude<OperationName, 'none'>, from: Sta
     case 'sep_conv_5x5': {
       tally.add(name, separableWork(separable, wanted))
       const half = { ...input, side: Math.ceil(input.side / stride) }
-      const again = { input: half, kernel, stride: 1, normed: true }
+      const again = { input: half, kernel, stride: 1, normed: true, left: true }
       tally.add(name, separableWork(again, { x: learns.wanted, weights: tally.trains }))
       return learns
     }

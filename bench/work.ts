@@ -93,10 +93,15 @@ export interface Separable {
   readonly stride: number
   /** Whether a batch norm by the batch's moments comes before the ReLU. */
   readonly normed: boolean
+  /** One of several that read the same input: that, and its gradient, are counted with `fanOutWork`. */
+  readonly shared?: boolean
+  /** Whether a norm that follows leaves it to compute its gradient, from the result and the gradient of the norm's sum. */
+  readonly left?: boolean
 }
 
 /** Depthwise, then 1x1 convolution to as many channels. */
-export function separableWork({ input, kernel, stride, normed }: Separable, wanted: Wanted): BothWays {
+export function separableWork(convolution: Separable, wanted: Wanted): BothWays {
+  const { input, kernel, stride, normed, shared = false, left = false } = convolution
   const output = outputOf(input, input.channels, stride)
   const [read, written] = [elements(input), elements(output)]
   const weights = input.channels * (kernel * kernel + input.channels)
@@ -105,15 +110,18 @@ export function separableWork({ input, kernel, stride, normed }: Separable, want
   const between = wanted.x || wanted.weights ? 2 * pointwise : 0
   const own = { x: spatial, weights: spatial + pointwise }
   const gradients = gradientWork(read, written, weights, own, wanted)
-  const through = normed && wanted.x ? { bytes: float * 3 * read, flops: 4 * read } : nothing
+  const some = wanted.x || wanted.weights
+  const elsewhere = shared && some ? float * read * (wanted.x ? 2 : 1) : 0
+  const through = left && some ? { bytes: float * written, flops: 4 * written } : nothing
   return {
     forward: {
-      bytes: float * (read + written + weights),
+      bytes: float * ((shared ? 0 : read) + written + weights),
       flops: 2 * (spatial + pointwise) + (normed ? 2 * read : 0),
     },
     backward: {
-      bytes: gradients.bytes + through.bytes,
-      flops: gradients.flops + between + through.flops,
+      bytes: gradients.bytes - elsewhere + through.bytes,
+      // with a norm the sums of the gradient and of its product with what was normalised
+      flops: gradients.flops + between + through.flops + (normed && wanted.x ? 3 * read : 0),
     },
     weights,
   }
@@ -136,37 +144,47 @@ export function poolWork(kind: 'max' | 'avg', input: Extent, stride: number, wan
 export interface Term {
   readonly normed: boolean
   readonly wanted: boolean
+  /** Whether that is left to the operator that made the term. */
+  readonly left?: boolean
 }
 
 /** Batch norms and weighted sum of terms of one extent; `weights`: whether the gradient of the mixing weights is wanted. */
 export function mixWork(extent: Extent, terms: readonly Term[], weights: boolean): BothWays {
   const size = elements(extent)
-  const count = (test: (term: Term) => boolean) => terms.filter(test).length
+  const count = (test: (term: Term) => boolean | undefined) => terms.filter(test).length
   const normed = count((term) => term.normed)
-  const wanted = count((term) => term.wanted)
   const both = count((term) => term.wanted && term.normed)
+  const written = count((term) => term.wanted && !term.left)
+  const read = count((term) => term.wanted && term.normed && !term.left)
   // sums of dy and of dy x, which the weights' gradient asks of all terms and a norm's of its own
   const summed = weights ? terms.length : both
   const first = summed > 0 ? size * (1 + summed) : 0
-  const second = wanted > 0 ? size * (1 + wanted + both) : 0
+  const second = written > 0 ? size * (1 + written + read) : 0
   return {
     // moments: a sum and a square, both over all pixels
     forward: { bytes: float * size * (terms.length + 1), flops: size * (2 * terms.length + 3 * normed) },
     backward: {
       bytes: float * (first + second),
-      flops: size * ((summed > 0 ? 1 : 0) + 2 * summed + wanted + 3 * both),
+      flops: size * ((summed > 0 ? 1 : 0) + 2 * summed + written + 3 * read),
     },
     weights: 0,
   }
 }
 
-/** The sum of the gradients that come back from the readers of one tensor. */
-export function fanOutWork(extent: Extent, readers: number, wanted: boolean): BothWays {
+/**
+ * One tensor for several readers, of which some are separable convolutions: these read it together, and the sum of all
+ * gradients that come back is written once.
+ */
+export function fanOutWork(extent: Extent, readers: number, convolutions: number, wanted: Wanted): BothWays {
   const size = elements(extent)
-  const adds = wanted && readers > 1
+  const together = convolutions > 0
+  const read = { bytes: float * size, flops: 0 }
+  const sum = { bytes: float * size * (readers + 1), flops: size * (readers + convolutions - 1) }
+  const adds = wanted.x && (together || readers > 1)
+  const again = together && (wanted.x || wanted.weights) ? read.bytes : 0
   return {
-    forward: nothing,
-    backward: adds ? { bytes: float * size * (readers + 1), flops: size * (readers - 1) } : nothing,
+    forward: together ? read : nothing,
+    backward: { bytes: again + (adds ? sum.bytes : 0), flops: adds ? sum.flops : 0 },
     weights: 0,
   }
 }

@@ -105,12 +105,16 @@ test('a separable operation runs twice, the second time at stride 1 after a norm
   const parts = stepWork({ ...shape, cells: 3 }, active, 1000)
   const [, , first, second] = partsOf(parts, 'sep_conv_3x3', 'forward')
   const input = { batch: 1, channels: 4, side: 4 }
-  assert.deepEqual(first, separableWork({ input, kernel: 3, stride: 2, normed: false }, none).forward)
+  const how = { kernel: 3, left: true }
+  assert.deepEqual(
+    first,
+    separableWork({ ...how, input, stride: 2, normed: false, shared: true }, none).forward,
+  )
   const half = { ...input, side: 2 }
-  assert.deepEqual(second, separableWork({ input: half, kernel: 3, stride: 1, normed: true }, none).forward)
+  assert.deepEqual(second, separableWork({ ...how, input: half, stride: 1, normed: true }, none).forward)
   const last = partsOf(parts, 'sep_conv_3x3', 'backward').at(-1)
   const end = { batch: 1, channels: 8, side: 1 }
-  assert.deepEqual(last, separableWork({ input: end, kernel: 3, stride: 1, normed: true }, all).backward)
+  assert.deepEqual(last, separableWork({ ...how, input: end, stride: 1, normed: true }, all).backward)
 })
 
 test('gradients come back together where a state has several readers', () => {

@@ -55,14 +55,28 @@ test('a separable convolution of stride 2', () => {
   assert.deepEqual(separableWork(options, none).backward, nothing)
 })
 
-test('a batch norm before a separable convolution asks for one more pass backward', () => {
+test('a batch norm before a separable convolution asks for sums backward, and no more pass', () => {
   const options = { input, kernel: 5, stride: 1 }
   const plain = separableWork({ ...options, normed: false }, all)
   const normed = separableWork({ ...options, normed: true }, all)
   assert.equal(normed.forward.bytes, plain.forward.bytes)
   assert.equal(normed.forward.flops - plain.forward.flops, 2 * 96)
-  assert.equal(normed.backward.bytes - plain.backward.bytes, 4 * 3 * 96)
-  assert.equal(normed.backward.flops - plain.backward.flops, 2 * 2 * 96)
+  assert.equal(normed.backward.bytes, plain.backward.bytes)
+  assert.equal(normed.backward.flops - plain.backward.flops, 3 * 96)
+})
+
+test('a convolution that shares its input does not count it, and reads its result where the gradient was left to it', () => {
+  const options = { input, kernel: 3, stride: 2, normed: false }
+  const alone = separableWork(options, all)
+  const shared = separableWork({ ...options, shared: true }, all)
+  assert.equal(alone.forward.bytes - shared.forward.bytes, 4 * 96)
+  assert.equal(alone.backward.bytes - shared.backward.bytes, 4 * 2 * 96)
+  const left = separableWork({ ...options, left: true }, all)
+  // two multiply-adds for each of the 24 gradients
+  assert.equal(left.backward.bytes - alone.backward.bytes, 4 * 24)
+  assert.equal(left.backward.flops - alone.backward.flops, 4 * 24)
+  for (const how of [{ shared: true }, { left: true }])
+    assert.deepEqual(separableWork({ ...options, ...how }, none).backward, nothing)
 })
 
 test('pooling of stride 2: an average adds nine numbers, a maximum keeps a byte', () => {
@@ -85,6 +99,9 @@ test('a weighted sum reads its terms once forward, and twice backward where a no
   assert.equal(backward.bytes, 4 * 96 * (3 + 6))
   // the sum of dy 1, two dots 2 each; a gradient 1 multiplication, with a norm two multiply-adds
   assert.equal(backward.flops, 96 * (1 + 2 * 2 + 3 + 3 * 2))
+  // the sums of all, but the gradients of one normed term and the other: dy, a term, two gradients
+  const left = mixWork(input, [{ ...normed, left: true }, normed, identity], false).backward
+  assert.deepEqual(left, { bytes: 4 * 96 * (3 + 4), flops: 96 * (1 + 2 * 2 + 2 + 3) })
 })
 
 test('where the mixing weights alone have a gradient the terms are read once', () => {
@@ -94,9 +111,18 @@ test('where the mixing weights alone have a gradient the terms are read once', (
 })
 
 test('gradients of several readers are added, that of one is not', () => {
-  assert.deepEqual(fanOutWork(input, 3, true).backward, { bytes: 4 * 96 * 4, flops: 96 * 2 })
-  assert.deepEqual(fanOutWork(input, 1, true).backward, nothing)
-  assert.deepEqual(fanOutWork(input, 3, false).backward, nothing)
+  const gradient = { x: true, weights: false }
+  assert.deepEqual(fanOutWork(input, 3, 0, all).backward, { bytes: 4 * 96 * 4, flops: 96 * 2 })
+  assert.deepEqual(fanOutWork(input, 1, 0, gradient).backward, nothing)
+  assert.deepEqual(fanOutWork(input, 3, 0, none).backward, nothing)
+})
+
+test('convolutions of one tensor read it together, and add to one gradient', () => {
+  assert.deepEqual(fanOutWork(input, 1, 2, all).forward, { bytes: 4 * 96, flops: 0 })
+  // the tensor, another reader's gradient, the sum of the three
+  assert.deepEqual(fanOutWork(input, 1, 2, all).backward, { bytes: 4 * 96 * 3, flops: 96 * 2 })
+  assert.deepEqual(fanOutWork(input, 1, 2, { x: false, weights: true }).backward, { bytes: 4 * 96, flops: 0 })
+  assert.deepEqual(fanOutWork(input, 1, 2, none).backward, nothing)
 })
 
 test('the classifier of 10 classes, and SGD', () => {
