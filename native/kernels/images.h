@@ -24,6 +24,17 @@ inline at::Tensor weight_for(const at::Tensor& x, const at::Tensor& weight) {
   return x.scalar_type() == at::kBFloat16 ? weight.to(at::kBFloat16) : weight;
 }
 
+/// A weight [rows, columns, …] by columns: [columns …, rows].
+inline at::Tensor transposed(const at::Tensor& weight) {
+  const int64_t rows = weight.size(0), columns = weight.numel() / rows;
+  auto result = at::empty({columns, rows}, weight.options());
+  const float* const from = weight.data_ptr<float>();
+  float* const to = result.data_ptr<float>();
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < columns; ++column) to[column * rows + row] = from[row * columns + column];
+  return result;
+}
+
 /// Images of x's type and number, channels last, not initialised.
 inline at::Tensor empty_images(const at::Tensor& x, int64_t channels, int64_t height, int64_t width) {
   return at::empty({x.size(0), channels, height, width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));

@@ -67,13 +67,16 @@ struct Factors {
 Normaliser normalisers_of(at::TensorList xs, const Norms& norms) {
   const auto [images, channels, pixels] = extent_of(xs[0]);
   const auto terms = static_cast<int64_t>(xs.size());
-  Normaliser all{at::ones({terms, channels}, xs[0].options()), at::zeros({terms, channels}, xs[0].options())};
-  for (int64_t k = 0; k < terms; ++k) {
+  Normaliser all{at::empty({terms, channels}, xs[0].options()), at::empty({terms, channels}, xs[0].options())};
+  float *scale = all.scale.data_ptr<float>(), *shift = all.shift.data_ptr<float>();
+  for (int64_t k = 0; k < terms; ++k, scale += channels, shift += channels) {
+    std::fill_n(scale, channels, 1.0f);
+    std::fill_n(shift, channels, 0.0f);
     if (!norms.has(k)) continue;
     const auto moments = norms.training ? norms.moments_for(k, xs[k]) : at::Tensor();
     const auto own = normaliser_of(norms.plain(k), moments, images * pixels);
-    all.scale[k].copy_(own.scale);
-    all.shift[k].copy_(own.shift);
+    std::copy_n(own.scale.data_ptr<float>(), channels, scale);
+    std::copy_n(own.shift.data_ptr<float>(), channels, shift);
   }
   return all;
 }

@@ -25,8 +25,8 @@ std::vector<Reading> readings_of(const std::vector<at::Tensor>& weights) {
   std::vector<Reading> readings;
   int64_t first = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
-    const auto transposed = weights[i].flatten(1).t().contiguous();
-    readings.push_back({weights[i], transposed, static_cast<int64_t>(weights.size()), static_cast<int64_t>(i), first});
+    readings.push_back({weights[i], transposed(weights[i]), static_cast<int64_t>(weights.size()), static_cast<int64_t>(i),
+                        first});
     first += weights[i].size(0);
   }
   return readings;

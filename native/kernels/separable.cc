@@ -50,7 +50,7 @@ bool fits(const at::Tensor& x, const Convolution& by) {
 
 /// One convolution as the kernels take it, kept alive together with the pointers into it.
 struct Weights {
-  at::Tensor taps, pointwise, transposed;
+  at::Tensor taps, pointwise, across;
   Separable kernel;
 };
 
@@ -66,13 +66,12 @@ struct Call {
     int64_t border = 0;
     for (const auto& by : all) border = std::max(border, window_of(by).padding());
     for (const auto& by : all) {
-      convolutions.push_back({by.spatial.flatten(1).t().contiguous(), by.pointwise,
-                              by.pointwise.flatten(1).t().contiguous(), {}});
-      auto& [taps, pointwise, transposed, kernel] = convolutions.back();
+      convolutions.push_back({transposed(by.spatial), by.pointwise, transposed(by.pointwise), {}});
+      auto& [taps, pointwise, across, kernel] = convolutions.back();
       Window window = window_of(by);
       window.border = border;
       kernel = {window, pointwise.size(0), data(normaliser.scale), data(normaliser.shift), data(normaliser.hat_scale),
-                data(normaliser.hat_shift), data(taps), data(pointwise), data(transposed)};
+                data(normaliser.hat_shift), data(taps), data(pointwise), data(across)};
       scratch = std::max(scratch, kernels().separable_scratch(kernel));
     }
   }
@@ -178,7 +177,7 @@ Gradients backward_images(const Call& call, const std::vector<Returned>& returne
   for (const auto& [index, gradient, spatial, pointwise] : returned) {
     const auto& by = call.convolutions[index];
     const int64_t size = by.kernel.window.size;
-    if (spatial.wanted()) result.spatial[index] = spatial.sum().t().contiguous().view({channels, 1, size, size});
+    if (spatial.wanted()) result.spatial[index] = transposed(spatial.sum()).view({channels, 1, size, size});
     if (pointwise.wanted()) result.pointwise[index] = pointwise.sum().view(by.pointwise.sizes());
   }
   return result;

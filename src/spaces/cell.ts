@@ -84,29 +84,33 @@ export class Cell implements Module {
   }
 
   /**
-   * The outputs of the two cells before, as the nodes they consist of -> this cell's nodes, each [n, c, h', w']. They stand
-   * for their concatenation, which nobody needs in memory.
+   * The outputs of the two cells before, as the nodes they consist of -> this cell's nodes, each [n, c, h', w'], once for the
+   * next cell and once for the one after it. They stand for their concatenation, which nobody needs in memory.
    */
   forward(
     s0: readonly Tensor[],
     s1: readonly Tensor[],
     nodes: readonly NodeTerms[],
     training: boolean,
-  ): readonly Tensor[] {
+  ): readonly [readonly Tensor[], readonly Tensor[]] {
     return tidy(() => {
       const states = new States(readersOf(nodes.length + 2, this.#readings(nodes)))
       states.push(applyReader(this.#preprocess[0], s0, training))
       states.push(applyReader(this.#preprocess[1], s1, training))
-      return nodes.map((terms, node) => {
+      const next: Tensor[] = []
+      const later: Tensor[] = []
+      for (const [node, terms] of nodes.entries()) {
         states.push(this.#node(node, terms, states, training))
-        return states.take(node + 2).x
-      })
+        next.push(states.take(node + 2).x)
+        later.push(states.take(node + 2).x)
+      }
+      return [next, later]
     })
   }
 
-  /** Who reads which state: those outside the cell each node, then the operations in the order in which they run. */
+  /** Who reads which state: the two cells after it each node, then the operations in the order in which they run. */
   #readings(nodes: readonly NodeTerms[]): Reading[] {
-    const outside = nodes.map((_, node) => ({ state: node + 2 }))
+    const outside = nodes.flatMap((_, node) => [{ state: node + 2 }, { state: node + 2 }])
     const inside = nodes.flatMap(({ terms }, node) =>
       terms.map((term) => ({ state: term.input, entry: this.#operation(node, term).entry })),
     )

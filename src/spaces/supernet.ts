@@ -9,7 +9,7 @@ import {
   moduleList,
   Sequential,
 } from '../nn/index.ts'
-import { cat, globalAvgPool, type Tensor, tidy } from '../torch/index.ts'
+import { cat, fanOut, globalAvgPool, type Tensor, tidy } from '../torch/index.ts'
 import { Cell } from './cell.ts'
 import type { CellSpace } from './darts.ts'
 import type { CellType } from './genotype.ts'
@@ -74,12 +74,16 @@ export class Supernet implements Module {
         normal: nodeTerms(mixingOf('normal'), nodes),
         reduce: nodeTerms(mixingOf('reduce'), nodes),
       }
-      let s1: readonly Tensor[] = [this.#stem.forward(inPrecision(images, precision), training)]
-      let s0 = s1
+      const stem = this.#stem.forward(inPrecision(images, precision), training)
+      // the first cell reads the stem twice, the second once
+      let [s0, s1, later] = fanOut(stem, [undefined, undefined, undefined]).map(
+        ({ x }): readonly Tensor[] => [x],
+      )
       for (const { cell, type } of this.#cells) {
-        const out = cell.forward(s0, s1, terms[type], training)
-        s0 = s1
+        const [out, again] = cell.forward(s0, s1, terms[type], training)
+        s0 = later
         s1 = out
+        later = again
       }
       return this.#classifier.forward(cat(s1.map(globalAvgPool), 1))
     })

@@ -61,14 +61,17 @@ function forward(tape: Tape, shape: PassShape, active: Active): Value {
   const concatenated = { normal: space.nodes, reduce: space.nodes }
   const shapes = cellShapes({ outputs, halves: false }, { channels, cells, concatenated })
   const sides = cellSides(shapes, [side, side])
-  let s1: readonly Value[] = [stem(tape, { images, channels: 3 * channels, side, element })]
-  let s0 = s1
+  const read = stem(tape, { images, channels: 3 * channels, side, element })
+  let [s0, s1, later] = operators
+    .fanOut(read, [undefined, undefined, undefined])
+    .map((x): readonly Value[] => [x])
   for (const [index, own] of shapes.entries()) {
     const type = own.reduction ? 'reduce' : 'normal'
     const extent = { images, channels: own.channels, side: sides[index], element }
-    const out = pass.cell(s0, s1, own, extent, active[type])
-    s0 = s1
+    const [out, again] = pass.cell(s0, s1, own, extent, active[type])
+    s0 = later
     s1 = out
+    later = again
   }
   const pooled = tape.value(
     bytesOf({ images, channels: s1.length * (shapes.at(-1)?.channels ?? 0), side: 1, element }),
@@ -107,9 +110,10 @@ class Pass {
     { inputs, reduction, afterReduction }: CellShape,
     out: Extent,
     active: ActiveEdges,
-  ): readonly Value[] {
+  ): readonly [readonly Value[], readonly Value[]] {
     const before = reduction ? { ...out, side: 2 * out.side } : out
-    return this.#tape.scope(() => {
+    const { nodes } = this.#space
+    const both = this.#tape.scope(() => {
       const states: Value[][] = []
       const push = (x: Value) => {
         const readers = this.#readers(states.length, active, out, reduction)
@@ -117,11 +121,13 @@ class Pass {
       }
       push(this.#reader(s0, inputs[0], before, afterReduction ? 2 : 1))
       push(this.#reader(s1, inputs[1], before, 1))
-      return Array.from({ length: this.#space.nodes }, (_, node) => {
+      const pairs = Array.from({ length: nodes }, (_, node) => {
         push(this.#node(node, states, active, out, reduction))
-        return take(states[node + 2])
+        return [take(states[node + 2]), take(states[node + 2])]
       })
+      return [...pairs.map(([next]) => next), ...pairs.map(([, later]) => later)]
     })
+    return [both.slice(0, nodes), both.slice(nodes)]
   }
 
   #reader(parts: readonly Value[], inputs: number, out: Extent, stride: number): Value {
@@ -151,7 +157,7 @@ class Pass {
     })
   }
 
-  /** Who reads a state, in the order in which they take it: those outside the cell a node, then the later nodes. */
+  /** Who reads a state, in the order in which they take it: the two cells after it a node, then the later nodes. */
   #readers(state: number, active: ActiveEdges, out: Extent, reduction: boolean): (Beginning | undefined)[] {
     const { nodes, operations } = this.#space
     const stride = reduction && state < 2 ? 2 : 1
@@ -159,7 +165,7 @@ class Pass {
       state < node + 2 ? active[edgeIndex(node, state)] : [],
     )
     const beginnings = inside.flat().map((column) => beginningOf(operations[column], out, stride))
-    return state < 2 ? beginnings : [undefined, ...beginnings]
+    return state < 2 ? beginnings : [undefined, undefined, ...beginnings]
   }
 
   /** The body of an operation, as `src/spaces/operations.ts` makes it. */

@@ -48,7 +48,7 @@ function setUp({ reduction, afterReduction }: (typeof kinds)[string]) {
 }
 
 function forward({ cell, inputs, weights }: ReturnType<typeof setUp>): Tensor {
-  return tidy(() => cat(cell.forward(inputs.s0, inputs.s1, nodeTerms({ weights, active }, 4), true), 1))
+  return tidy(() => cat(cell.forward(inputs.s0, inputs.s1, nodeTerms({ weights, active }, 4), true)[0], 1))
 }
 
 /** Names of parameters of operations that do not run. */
