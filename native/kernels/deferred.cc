@@ -1,40 +1,63 @@
 // Gradients left to the operator that made a tensor: how they are kept, and computed in full where they must be.
 #include "deferred.h"
 
+#include "statistics.h"
+
 namespace ddsas {
 
-c10::IValue saved_deferrals(const std::vector<DeferralPtr>& deferrals) {
-  c10::impl::GenericList list(c10::AnyType::get());
-  for (const auto& deferral : deferrals)
-    list.push_back(deferral ? c10::IValue::make_capsule(deferral) : c10::IValue());
-  return list;
+void Coefficients::set(int64_t channel, double scale, double hat_scale, double hat_shift, double total, double dot) {
+  const int64_t channels = matrix_.size(1);
+  float* const to = matrix_.data_ptr<float>() + channel;
+  to[0] = static_cast<float>(scale);
+  to[channels] = static_cast<float>(-scale * hat_scale * dot);
+  to[2 * channels] = static_cast<float>(-scale * (total + hat_shift * dot));
 }
 
-std::vector<DeferralPtr> deferrals_of(const c10::IValue& saved) {
-  std::vector<DeferralPtr> deferrals;
-  for (const c10::IValue& value : saved.toListRef())
-    deferrals.push_back(value.isNone() ? DeferralPtr()
-                                       : c10::static_intrusive_pointer_cast<Deferral>(value.toCapsule()));
-  return deferrals;
+ResultGradient gradient_of(const Deferred& gradient, int64_t image) {
+  const auto& [upstream, y, coefficients, kept] = gradient;
+  if (!coefficients.defined()) return {image_of(upstream, image), nullptr, 1, nullptr, nullptr, nullptr};
+  const float* const a = coefficients.data_ptr<float>();
+  const int64_t channels = coefficients.size(1);
+  const float part = kept.defined() ? kept.data_ptr<float>()[image] : 1;
+  return {image_of(upstream, image), image_of(y, image), part, a, a + channels, a + 2 * channels};
+}
+
+void compute(const std::vector<ToCompute>& all) {
+  if (all.empty()) return;
+  const auto [images, channels, pixels] = extent_of(all[0].to);
+  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
+    for (const auto& [gradient, to] : all)
+      kernels().whole_gradient(channels, pixels, gradient_of(gradient, image),
+                               to.data_ptr<float>() + image * channels * pixels);
+  });
 }
 
 namespace {
 
-at::Tensor whole(const Deferred& by) {
-  const auto coefficient = [&](int64_t row) { return by.coefficients[row].view({1, -1, 1, 1}); };
-  auto scaled = by.upstream * coefficient(0);
-  if (by.kept.defined()) scaled = scaled * by.kept.view({-1, 1, 1, 1});
-  return scaled + by.y * coefficient(1) + coefficient(2);
-}
+struct Deferrals : torch::CustomClassHolder {
+  std::vector<DeferralPtr> all;
+  explicit Deferrals(std::vector<DeferralPtr> given) : all(std::move(given)) {}
+};
 
 }  // namespace
+
+c10::IValue saved_deferrals(std::vector<DeferralPtr> deferrals) {
+  return c10::IValue::make_capsule(c10::make_intrusive<Deferrals>(std::move(deferrals)));
+}
+
+std::vector<DeferralPtr> deferrals_of(const c10::IValue& saved) {
+  return c10::static_intrusive_pointer_cast<Deferrals>(saved.toCapsule())->all;
+}
 
 Deferred arrived(const DeferralPtr& deferral, const at::Tensor& gradient) {
   c10::optional<Deferred> left;
   if (deferral) std::swap(left, deferral->left);
-  if (!left || !gradient.defined()) return {gradient, {}, {}, {}};
+  if (!gradient.defined()) return {};
+  if (!left) return {channels_last(gradient), {}, {}, {}};
   if (gradient.is_same(left->upstream)) return *left;
-  return {whole(*left) + (gradient - left->upstream), {}, {}, {}};
+  const auto own = at::empty_like(left->upstream);
+  compute({{*left, own}});
+  return {channels_last(own + (gradient - left->upstream)), {}, {}, {}};
 }
 
 }  // namespace ddsas

@@ -5,14 +5,43 @@
 #include <ATen/ATen.h>
 #include <ATen/core/ivalue.h>
 
+#include "images.h"
+
 namespace ddsas {
+
+/// a, b, d of the gradient a dy + b y + d that goes back through a norm, float32 [3, channels].
+class Coefficients {
+ public:
+  explicit Coefficients(int64_t channels) : matrix_(at::empty({3, channels}, at::kFloat)) {}
+
+  /// Of one channel: what y was multiplied by in all, its norm without weight and bias (hat), and the means over all pixels
+  /// of dy and of dy hat(y); both 0 where the norm, if there is one, does not go by the batch.
+  void set(int64_t channel, double scale, double hat_scale, double hat_shift, double total, double dot);
+
+  const at::Tensor& matrix() const { return matrix_; }
+
+ private:
+  at::Tensor matrix_;
+};
 
 /// Stands for the gradient of an operator's result y: kept upstream a + y b + d, channel by channel.
 struct Deferred {
-  at::Tensor upstream, y;   // images of one shape
-  at::Tensor coefficients;  // a, b, d: float32 [3, channels]
-  at::Tensor kept;          // float32 [images], or undefined: 1
+  at::Tensor upstream, y;   // images of one shape, channels last
+  at::Tensor coefficients;  // a, b, d; not defined: the gradient is `upstream`
+  at::Tensor kept;          // float32 [images], or not defined: 1
 };
+
+/// As the kernels take it, of one image.
+ResultGradient gradient_of(const Deferred&, int64_t image);
+
+/// A gradient, and the images it is written to.
+struct ToCompute {
+  Deferred gradient;
+  at::Tensor to;
+};
+
+/// Computes gradients of one shape, all of an image before the next: what they share is read from the cache.
+void compute(const std::vector<ToCompute>&);
 
 /// The place where the reader of a result leaves it: the gradient it returns then is `upstream` itself.
 struct Deferral : torch::CustomClassHolder {
@@ -24,8 +53,8 @@ using DeferralPtr = c10::intrusive_ptr<Deferral>;
 /// That of the kernel which made y, for one reader of y; null where nothing can be left, or another reader was first.
 DeferralPtr claim_deferral(const at::Tensor& y);
 
-/// What is to be saved in an autograd context, and back.
-c10::IValue saved_deferrals(const std::vector<DeferralPtr>&);
+/// What is to be saved in an autograd context, and back; some may be null.
+c10::IValue saved_deferrals(std::vector<DeferralPtr>);
 std::vector<DeferralPtr> deferrals_of(const c10::IValue&);
 
 /// Takes what was left with a gradient that has come back. Where `gradient` is no longer what the reader returned, since

@@ -1,5 +1,7 @@
 // ddsas::fan_out: the same tensor several times over and separable convolutions of it, so that all gradients that come back
 // are added in one pass.
+#include "fan_out.h"
+
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -8,13 +10,6 @@
 #include "statistics.h"
 
 namespace ddsas {
-
-namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
-
-}  // namespace
 
 at::Tensor add_images(at::TensorList terms) {
   if (grid::are_images(terms[0])) return grid::add_images(terms);
@@ -32,6 +27,9 @@ at::Tensor add_images(at::TensorList terms) {
 }
 
 namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
 struct FanOut : torch::autograd::Function<FanOut> {
   static variable_list forward(AutogradContext* context, const at::Tensor& x, int64_t count) {

@@ -40,9 +40,12 @@ inline at::Tensor empty_images(const at::Tensor& x, int64_t channels, int64_t he
   return at::empty({x.size(0), channels, height, width}, x.options().memory_format(at::MemoryFormat::ChannelsLast));
 }
 
+/// Floats of an image of a batch.
+inline int64_t image_size(const at::Tensor& x) { return x.numel() / x.size(0); }
+
 /// Image i of a batch in channels last; null for one before the first.
 inline const float* image_of(const at::Tensor& x, int64_t i) {
-  return i < 0 ? nullptr : x.data_ptr<float>() + i * (x.numel() / x.size(0));
+  return i < 0 ? nullptr : x.data_ptr<float>() + i * image_size(x);
 }
 
 /// Zeros as the vector kernels want them: a load across two cache lines takes twice the time.

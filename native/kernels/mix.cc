@@ -163,54 +163,6 @@ Sums backward_sums(at::TensorList xs, const Factors& by, const Normaliser& norma
   return sums;
 }
 
-/// dx = kept a dy + b x + d for one term, channel by channel; `kept` of the image. Without a norm that is weight x dy.
-struct Coefficients {
-  std::vector<float> a, b, d;
-
-  Coefficients(int64_t channels, double count, bool normed, const float* weight, const double* total, const double* dot,
-               const float* scale, const float* shift)
-      : a(channels), b(channels), d(channels) {
-    for (int64_t c = 0; c < channels; ++c) {
-      const double r = scale[c], mean_total = normed ? total[c] / count : 0, mean_dot = normed ? dot[c] / count : 0;
-      a[c] = static_cast<float>(weight[c] * r);
-      b[c] = static_cast<float>(-weight[c] * r * r * mean_dot);
-      d[c] = static_cast<float>(-weight[c] * r * (mean_total + shift[c] * mean_dot));
-    }
-  }
-
-  /// [3, channels]
-  at::Tensor matrix() const {
-    const auto channels = static_cast<int64_t>(a.size());
-    auto result = at::empty({3, channels}, at::TensorOptions().dtype(at::kFloat));
-    float* to = result.data_ptr<float>();
-    for (const auto* row : {&a, &b, &d}) to = std::copy(row->begin(), row->end(), to);
-    return result;
-  }
-};
-
-/// A term whose gradient is wanted.
-struct Wanted {
-  int64_t term;
-  const float* x;
-  float* dx;
-  Coefficients by;
-};
-
-/// All gradients of one image before the next: dy is read from the cache for all but the first.
-void backward_terms(const at::Tensor& dy, const Factors& factors, const std::vector<Wanted>& terms) {
-  const auto [images, channels, pixels] = extent_of(dy);
-  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
-    const int64_t at = image * channels * pixels;
-    std::vector<float> a(channels);
-    for (const auto& [k, x, dx, by] : terms) {
-      const float left = factors.kept_of(k, image);
-      std::transform(by.a.begin(), by.a.end(), a.begin(), [=](float value) { return left * value; });
-      const MixGradient term{x + at, dx + at, a.data(), by.b.data(), by.d.data()};
-      kernels().mix_backward(channels, pixels, dy.data_ptr<float>() + at, term);
-    }
-  });
-}
-
 at::Tensor matrix_of(const std::vector<double>& values, at::IntArrayRef shape) {
   auto result = at::empty(shape, at::TensorOptions().dtype(at::kFloat));
   std::copy(values.begin(), values.end(), result.data_ptr<float>());
@@ -245,23 +197,27 @@ struct Mix : torch::autograd::Function<Mix> {
     const auto sums = backward_sums(xs, factors, normaliser, dy);
     const auto weights = factors.weight_matrix(channels);
     const auto deferrals = deferrals_of(context->saved_data["deferrals"]);
-    variable_list result(terms + 5);
-    std::vector<Wanted> wanted;
+    const auto count = static_cast<double>(images * pixels);
+    variable_list result(terms + 5);  // weights, biases, kept, norms, deferrals
+    std::vector<ToCompute> own;
     for (int64_t k = 0; k < terms; ++k) {
       if (!context->needs_input_grad(k)) continue;
-      const int64_t row = k * channels;
-      Coefficients by(channels, static_cast<double>(images * pixels), normed.get(k), weights.data_ptr<float>() + row,
-                      sums.total.data() + row, sums.dot.data() + row, normaliser.scale.data_ptr<float>() + row,
-                      normaliser.shift.data_ptr<float>() + row);
-      if (deferrals[k]) {
-        deferrals[k]->left = Deferred{dy, xs[k], by.matrix(), factors.kept.defined() ? factors.kept[k] : at::Tensor()};
-        result[k] = dy;
-        continue;
+      Coefficients by(channels);
+      for (int64_t c = 0, at = k * channels; c < channels; ++c, ++at) {
+        const double scale = normaliser.scale.data_ptr<float>()[at], shift = normaliser.shift.data_ptr<float>()[at];
+        const double total = normed.get(k) ? sums.total[at] / count : 0, dot = normed.get(k) ? sums.dot[at] / count : 0;
+        by.set(c, weights.data_ptr<float>()[at] * scale, scale, shift, total, dot);
       }
-      result[k] = empty_images(dy, channels, dy.size(2), dy.size(3));
-      wanted.push_back({k, xs[k].data_ptr<float>(), result[k].data_ptr<float>(), std::move(by)});
+      const Deferred gradient{dy, xs[k], by.matrix(), factors.kept.defined() ? factors.kept[k] : at::Tensor()};
+      if (deferrals[k]) {
+        deferrals[k]->left = gradient;
+        result[k] = dy;
+      } else {
+        result[k] = empty_images(dy, channels, dy.size(2), dy.size(3));
+        own.push_back({gradient, result[k]});
+      }
     }
-    backward_terms(dy, factors, wanted);
+    compute(own);
     if (context->needs_input_grad(terms)) result[terms] = slopes(sums.dot, factors.weights, channels);
     const bool affine = factors.weights.dim() == 2;
     if (affine && context->needs_input_grad(terms + 1)) result[terms + 1] = matrix_of(sums.total, {terms, channels});

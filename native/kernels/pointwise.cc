@@ -88,7 +88,10 @@ at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& reading
       int64_t channel = 0;
       for (size_t part = 0; part < xs.size(); ++part) {
         const auto& x = xs[part];
-        const float* soon = part + 1 < xs.size() ? image_of(xs[part + 1], image) : image_of(xs[0], next);
+        const bool last = part + 1 == xs.size();
+        const auto& following = last ? xs[0] : xs[part + 1];
+        Soon soon;
+        soon.add(image_of(following, last ? next : image), image_size(following));
         kernels().pointwise_forward(call_of(reading, x, channel, outputs), image_of(x, image), soon, channel > 0,
                                     to + reading.first, scratch);
         channel += x.size(1);
@@ -103,18 +106,19 @@ at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& reading
 /// The gradient of one part of x, and adds that of its columns of each weight to `dweights` (empty: not wanted).
 at::Tensor backward_part(const at::Tensor& x, int64_t channel, const std::vector<Reading>& readings, const at::Tensor& dy,
                          bool wants_x, std::vector<variable_list>& dweights) {
-  const int64_t images = x.size(0), size = x.numel() / images;
+  const int64_t images = x.size(0), size = image_size(x);
   auto dx = wants_x ? empty_images(x, x.size(1), x.size(2), x.size(3)) : at::Tensor();
   if (wants_x && readings[0].step > 1) dx.zero_();
   for (size_t i = 0; i < readings.size(); ++i) {
     const auto call = call_of(readings[i], x, channel, dy.size(1));
     const Parts parts = dweights.empty() ? Parts() : Parts(images, {call.outputs, call.channels});
-    const auto upstream = [&](int64_t image) {
-      return image < 0 ? Upstream{} : Upstream{image_of(x, image), image_of(dy, image) + readings[i].first};
-    };
+    const auto upstream = [&](int64_t image) { return image_of(dy, image) + readings[i].first; };
     for_each_image_and_next(images, kernels().pointwise_scratch(call), [&](int64_t image, int64_t next, float* scratch) {
       float* to = wants_x ? dx.data_ptr<float>() + image * size : nullptr;
-      kernels().pointwise_backward(call, upstream(image), upstream(next), to, parts.of(image), scratch);
+      Soon soon;
+      soon.add(image_of(x, next), size);
+      if (next >= 0) soon.add(upstream(next), image_size(dy) - readings[i].first);
+      kernels().pointwise_backward(call, image_of(x, image), upstream(image), soon, to, parts.of(image), scratch);
     });
     if (parts.wanted()) dweights[i].push_back(parts.sum());
   }

@@ -6,6 +6,7 @@
 #include <torch/library.h>
 
 #include "deferred.h"
+#include "fan_out.h"
 #include "grid/functions.h"
 #include "statistics.h"
 
@@ -79,7 +80,6 @@ struct Call {
   int64_t count() const { return static_cast<int64_t>(convolutions.size()); }
   const Separable& kernel(int64_t k) const { return convolutions[k].kernel; }
   const float* image(int64_t i) const { return image_of(x, i); }
-  int64_t image_size() const { return x.numel() / x.size(0); }
 
  private:
   static const float* data(const at::Tensor& t) { return t.defined() ? t.data_ptr<float>() : nullptr; }
@@ -100,11 +100,11 @@ std::pair<variable_list, variable_list> forward_images(const Call& call) {
   for_each_image_and_next(call.x.size(0), call.scratch, [&](int64_t image, int64_t next, float* scratch) {
     kernels().rectify(call.kernel(0), call.image(image), scratch);
     for (int64_t k = 0; k < call.count(); ++k) {
-      const int64_t size = ys[k].numel() / ys[k].size(0);
+      const int64_t size = image_size(ys[k]);
       float* const own = ys[k].data_ptr<float>() + image * size;
       Soon soon;
       soon.add(own, size);
-      if (k + 1 == call.count()) soon.add(call.image(next), call.image_size());
+      if (k + 1 == call.count()) soon.add(call.image(next), image_size(call.x));
       kernels().separable_forward(call.kernel(k), soon, own, scratch);
       parts[k].add(image, own);
     }
@@ -119,18 +119,9 @@ struct Returned {
   Deferred gradient;
   Parts spatial, pointwise;
 
-  ResultGradient on(int64_t image) const {
-    const auto& [dy, y, coefficients, kept] = gradient;
-    if (!coefficients.defined()) return {image_of(dy, image), nullptr, 1, nullptr, nullptr, nullptr};
-    const float* const a = coefficients.data_ptr<float>();
-    const int64_t channels = coefficients.size(1);
-    const float left = kept.defined() ? kept.data_ptr<float>()[image] : 1;
-    return {image_of(dy, image), image_of(y, image), left, a, a + channels, a + 2 * channels};
-  }
-
   /// What the kernel will read for an image; nothing for one before the first.
   void add_to(Soon& soon, int64_t image) const {
-    const int64_t size = gradient.upstream.numel() / gradient.upstream.size(0);
+    const int64_t size = image_size(gradient.upstream);
     soon.add(image_of(gradient.upstream, image), size);
     if (gradient.coefficients.defined()) soon.add(image_of(gradient.y, image), size);
   }
@@ -156,21 +147,21 @@ Gradients backward_images(const Call& call, const std::vector<Returned>& returne
     std::vector<const float*> added;
     for (const auto& other : others) added.push_back(image_of(other, image));
     if (rectified) kernels().rectify(call.kernel(0), call.image(image), scratch);
-    float* const own = wants_z ? dz.data_ptr<float>() + image * call.image_size() : nullptr;
+    float* const own = wants_z ? dz.data_ptr<float>() + image * image_size(call.x) : nullptr;
     for (size_t k = 0; k <= last; ++k) {
       const auto& [index, gradient, spatial, pointwise] = returned[k];
       Soon soon;
       const size_t following = k < last ? k + 1 : 0;
       const int64_t then = k < last ? image : next;
       returned[following].add_to(soon, then);
-      if (following == last || (rectified && following == 0)) soon.add(call.image(then), call.image_size());
+      if (following == last || (rectified && following == 0)) soon.add(call.image(then), image_size(call.x));
       if (following == last && wants_z) {
-        soon.add(image_of(dz, then), call.image_size());
-        for (const auto& other : others) soon.add(image_of(other, then), call.image_size());
+        soon.add(image_of(dz, then), image_size(call.x));
+        for (const auto& other : others) soon.add(image_of(other, then), image_size(call.x));
       }
       const InputGradient input{k == 0, k == last, own, sums.of(image), added.data(), static_cast<int64_t>(added.size())};
       const SeparableGradient to{wants_z ? &input : nullptr, spatial.of(image), pointwise.of(image)};
-      kernels().separable_backward(call.kernel(index), call.image(image), returned[k].on(image), soon, to, scratch);
+      kernels().separable_backward(call.kernel(index), call.image(image), gradient_of(gradient, image), soon, to, scratch);
     }
   });
   Gradients result{dz, sums.sum(), variable_list(call.count()), variable_list(call.count())};
@@ -187,30 +178,13 @@ Gradients backward_images(const Call& call, const std::vector<Returned>& returne
 /// of dz hat, [2, channels].
 Deferred through_norm(const Call& call, const at::Tensor& sums, bool by_batch, const at::Tensor& dz) {
   const auto [images, channels, pixels] = extent_of(dz);
-  const auto count = static_cast<double>(images * pixels);
+  const double share = by_batch ? 1 / static_cast<double>(images * pixels) : 0;
   const Separable& kernel = call.kernel(0);
-  auto coefficients = at::empty({3, channels}, sums.options());
-  float *const a = coefficients.data_ptr<float>(), *const b = a + channels, *const d = b + channels;
-  for (int64_t c = 0; c < channels; ++c) {
-    const double scale = kernel.scale[c];
-    const double total = by_batch ? sums.data_ptr<float>()[c] / count : 0;
-    const double dot = by_batch ? sums.data_ptr<float>()[channels + c] / count : 0;
-    a[c] = static_cast<float>(scale);
-    b[c] = static_cast<float>(-scale * kernel.hat_scale[c] * dot);
-    d[c] = static_cast<float>(-scale * (total + kernel.hat_shift[c] * dot));
-  }
-  return {dz, call.x, coefficients, {}};
-}
-
-/// Computes it in place of the upstream gradient.
-void compute(const Deferred& gradient) {
-  const auto [images, channels, pixels] = extent_of(gradient.y);
-  float* const data = gradient.upstream.data_ptr<float>();
-  const float *a = gradient.coefficients.data_ptr<float>(), *b = a + channels, *d = b + channels;
-  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
-    const int64_t from = image * channels * pixels;
-    kernels().mix_backward(channels, pixels, data + from, {image_of(gradient.y, image), data + from, a, b, d});
-  });
+  const float *total = sums.data_ptr<float>(), *dot = total + channels;
+  Coefficients by(channels);
+  for (int64_t c = 0; c < channels; ++c)
+    by.set(c, kernel.scale[c], kernel.hat_scale[c], kernel.hat_shift[c], share * total[c], share * dot[c]);
+  return {dz, call.x, by.matrix(), {}};
 }
 
 /// Where its arguments are among those of `forward`, and its results among those it returns.
@@ -272,9 +246,8 @@ struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
     const auto deferrals = deferrals_of(data["deferrals"]);
     std::vector<Returned> returned;
     for (int64_t k = 0; k < call.count(); ++k) {
-      auto gradient = arrived(deferrals[k], gradients[at.result(k)]);
+      const auto gradient = arrived(deferrals[k], gradients[at.result(k)]);
       if (!gradient.upstream.defined()) continue;
-      gradient.upstream = channels_last(gradient.upstream);
       const Separable& kernel = call.kernel(k);
       const auto& [channels, height, width, size, stride, dilation, border] = kernel.window;
       returned.push_back({k, gradient, parts(needs(at.spatial(k)), {size * size, channels}),
@@ -283,7 +256,7 @@ struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
     variable_list others;
     for (int64_t i = 0; i < at.copies; ++i)
       if (gradients[i].defined()) others.push_back(channels_last(gradients[i]));
-    variable_list result(at.bias() + 6);
+    variable_list result(at.bias() + 1 + 5);  // copies, stride, dilations, before, of_x
     if (returned.empty()) {
       if (!others.empty()) result[0] = others.size() == 1 ? others[0] : add_images(others);
       return result;
@@ -303,7 +276,7 @@ struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
       if (const auto of_x = deferrals_of(data["of_x"])[0])
         of_x->left = left;
       else
-        compute(left);
+        compute({{left, found.dx}});
     }
     result[0] = found.dx;
     return result;
@@ -331,6 +304,7 @@ at::Tensor compose(const at::Tensor& x, const Convolution& by, const Before& bef
 
 using Result = std::tuple<at::Tensor, at::Tensor>;
 
+/// One of them alone, after the norm if there is one: by the kernels that fit.
 Result separable_after(const at::Tensor& x, const Convolution& by, Before before) {
   if (before.norm && before.norm->weight.defined() && grid::are_images(x))  // whose kernels know no affine norm
     return separable_after(normalise(x, *before.norm), by, {});

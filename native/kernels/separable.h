@@ -17,10 +17,4 @@ struct Convolution {
 /// added in one pass.
 std::vector<at::Tensor> separables(const at::Tensor& x, int64_t copies, const std::vector<Convolution>& convolutions);
 
-/// The same tensor several times over, so that all gradients that come back are added in one pass.
-std::vector<at::Tensor> copies_of(const at::Tensor& x, int64_t count);
-
-/// The sum of images of one shape, channels last.
-at::Tensor add_images(at::TensorList terms);
-
 }  // namespace ddsas

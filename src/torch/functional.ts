@@ -132,8 +132,13 @@ export function factorizedReduce(parts: readonly Tensor[], first: Tensor, second
 
 function withMoments(name: string, ...args: Argument[]): Images {
   const [x, moments] = callMany(name, ...args)
-  if (x === null) throw new DdsasError('torch', `${name} returned nothing`)
-  return moments === null ? { x } : { x, moments }
+  return imagesOf(name, x, moments)
+}
+
+/** What an operator returned, if it was something. */
+function imagesOf(name: string, x: Tensor | null | undefined, moments?: Tensor | null): Images {
+  if (!x) throw new DdsasError('torch', `${name} returned nothing`)
+  return moments ? { x, moments } : { x }
 }
 
 /** Depthwise, then 1x1 convolution of relu(x): spatial [c, 1, k, k], pointwise [o, c, 1, 1]. */
@@ -154,17 +159,13 @@ export function fanOut(x: Tensor, readers: readonly (SeparableConvolution | unde
   const column = <K extends keyof SeparableConvolution>(name: K) => convolutions.map((by) => by[name])
   const weights = [column('spatial'), column('pointwise')]
   const found = callMany('ddsas::fan_out', x, copies, ...weights, column('stride'), column('dilation'))
-  const [given, results, moments] = [
-    found.slice(0, copies),
-    found.slice(copies, readers.length),
-    found.slice(readers.length),
-  ].map((tensors) => tensors.values())
-  const next = (from: Iterator<Tensor | null>) => from.next().value ?? undefined
+  // first the copies, then the results, then their moments
+  let copy = 0
+  let result = copies
   return readers.map((reader) => {
-    const own = next(reader === undefined ? given : results)
-    if (own === undefined) throw new DdsasError('torch', 'ddsas::fan_out returned too few tensors')
-    const found = reader && next(moments)
-    return found === undefined ? { x: own } : { x: own, moments: found }
+    if (reader === undefined) return imagesOf('ddsas::fan_out', found[copy++])
+    const own = result++
+    return imagesOf('ddsas::fan_out', found[own], found[own + convolutions.length])
   })
 }
 

@@ -47,7 +47,10 @@ export function bytesOf(extent: Extent): number {
   return extent.element * numbersOf(extent)
 }
 
-type Kept = Pick<Step, 'kept' | 'weights' | 'scratch' | 'mixes' | 'leaves'>
+type Kept = Pick<Step, 'kept' | 'weights' | 'scratch' | 'mixes' | 'leaves'> & Pick<Value, 'defers'>
+
+/** Bytes of numbers for each channel, as norms keep them. */
+const normsOf = ({ channels }: Extent) => 4 * float * channels
 
 /** Records an operator with one result; besides what it names it keeps some numbers for each channel, as norms do. */
 function apply(
@@ -55,10 +58,10 @@ function apply(
   inputs: readonly Value[],
   saved: readonly Value[],
   out: Extent,
-  { kept = 0, ...more }: Kept = {},
+  { kept = 0, defers = false, ...more }: Kept = {},
 ): Value {
-  const y = tape.value(bytesOf(out))
-  tape.record({ inputs, outputs: [y], saved, ...more, kept: kept + 4 * float * out.channels })
+  const y = { ...tape.value(bytesOf(out)), defers }
+  tape.record({ inputs, outputs: [y], saved, ...more, kept: kept + normsOf(out) })
   return y
 }
 
@@ -92,17 +95,15 @@ export function kernelOperators(tape: Tape): Operators {
     weights,
     scratch: ((images + 2) * weights) / parts,
   })
-  const result = (out: Extent) => ({ ...tape.value(bytesOf(out)), defers: true })
-  const norms = (out: Extent) => 4 * float * out.channels
   return {
     fanOut: (x, readers) => {
       const convolutions = readers.filter((by) => by !== undefined)
       if (convolutions.length === 0) return handles(tape, x, readers.length, 0)
       const copy = () => (x.tracked ? handle(x) : x)
-      const outputs = readers.map((by) => (by ? result(by.out) : copy()))
+      const outputs = readers.map((by) => (by ? { ...tape.value(bytesOf(by.out)), defers: true } : copy()))
       const [{ out }] = convolutions
       const weights = convolutions.reduce((sum, by) => sum + separableWeights(out.channels, by.kernel), 0)
-      const kept = convolutions.length * norms(out)
+      const kept = convolutions.length * normsOf(out)
       tape.record({ inputs: [x], outputs, saved: [x], kept, ...gradient(weights, out.images) })
       return outputs
     },
@@ -111,10 +112,8 @@ export function kernelOperators(tape: Tape): Operators {
       return apply(tape, parts, parts, out, kept)
     },
     separable: (x, _before, out, kernel) => {
-      const y = result(out)
       const weights = gradient(separableWeights(out.channels, kernel), out.images)
-      tape.record({ inputs: [x], outputs: [y], saved: [x], kept: norms(out), ...weights, leaves: 'own' })
-      return y
+      return apply(tape, [x], [x], out, { ...weights, defers: true, leaves: 'own' })
     },
     // a byte for each pixel: which of the nine it took
     maxPool: (x, out) => apply(tape, [x], [], out, { kept: numbersOf(out) }),

@@ -25,13 +25,6 @@ struct MixTerm {
   const float* scale;
 };
 
-/// Gradient of one term on one image: dx = a[c] dy + b[c] x + d[c]; dx null where it is not wanted.
-struct MixGradient {
-  const float* x;
-  float* dx;
-  const float *a, *b, *d;
-};
-
 /// Memory that is wanted soon, to be brought to the cache while something else is computed.
 struct Soon {
   struct Stretch {
@@ -82,11 +75,6 @@ struct SeparableGradient {
   float* dpointwise;  // [outputs, channels]
 };
 
-/// What one image's gradients are computed from.
-struct Upstream {
-  const float *x, *dy;
-};
-
 /// A 1x1 convolution of relu(x), of every `step`-th pixel from `offset` on in both directions.
 struct Pointwise {
   int64_t channels, outputs;
@@ -118,13 +106,12 @@ struct Kernels {
   void (*separable_backward)(const Separable&, const float* x, const ResultGradient&, const Soon&, const SeparableGradient&,
                              float* scratch);
 
-  // `next`: what the thread works on after this image, brought to the cache meanwhile; null where there is nothing more.
-
   /// y [pixels, outputs] = relu(x) x weight, plus y where `add`.
-  void (*pointwise_forward)(const Pointwise&, const float* x, const float* next_x, bool add, float* y, float* scratch);
+  void (*pointwise_forward)(const Pointwise&, const float* x, const Soon&, bool add, float* y, float* scratch);
   /// dx = gradient through the ReLU of the pixels that are read, others are left as they are; dweight [outputs, channels]
   /// = this image's part. Null: left out.
-  void (*pointwise_backward)(const Pointwise&, Upstream now, Upstream next, float* dx, float* dweight, float* scratch);
+  void (*pointwise_backward)(const Pointwise&, const float* x, const float* dy, const Soon&, float* dx, float* dweight,
+                             float* scratch);
 
   /// y = 3x3 maximum over the pixels of the image; choice: which of the nine, first of equals.
   void (*max_pool_forward)(const Window&, const float* x, float* y, uint8_t* choice, float* scratch);
@@ -143,7 +130,8 @@ struct Kernels {
                   const float* shift, float* dot);
   /// total[c] = sum over pixels of dy.
   void (*channel_sum)(int64_t channels, int64_t pixels, const float* dy, float* total);
-  void (*mix_backward)(int64_t channels, int64_t pixels, const float* dy, const MixGradient& term);
+  /// The gradient as numbers, where its y is not null; `to` may be its dy.
+  void (*whole_gradient)(int64_t channels, int64_t pixels, const ResultGradient&, float* to);
 };
 
 /// The table for the widest instruction set this processor has; DDSAS_SIMD=portable|avx2|avx512 asks for a narrower one.

@@ -74,13 +74,13 @@ inline void channel_sum(int64_t channels, int64_t pixels, const float* dy, float
   });
 }
 
-inline void mix_backward(int64_t channels, int64_t pixels, const float* dy, const MixGradient& term) {
+inline void whole_gradient(int64_t channels, int64_t pixels, const ResultGradient& g, float* to) {
   for_channel_blocks(channels, [&](auto width, int64_t c) {
     constexpr int W = width();
-    const Pack<W> a = load<W>(term.a + c), b = load<W>(term.b + c), d = load<W>(term.d + c);
+    const Pack<W> a = load<W>(g.a + c) * g.kept, b = load<W>(g.b + c), d = load<W>(g.d + c);
     for (int64_t p = 0; p < pixels; ++p) {
       const int64_t at = p * channels + c;
-      store<W>(term.dx + at, a * load<W>(dy + at) + (b * load<W>(term.x + at) + d));
+      store<W>(to + at, a * load<W>(g.dy + at) + (b * load<W>(g.y + at) + d));
     }
   });
 }

@@ -10,8 +10,6 @@ namespace DDSAS_INSTRUCTIONS {
 
 inline int64_t pointwise_scratch(const Pointwise& p) { return p.channels * p.columns; }
 
-inline int64_t in_floats(const Pointwise& p) { return p.rows * p.step * p.width * p.channels; }
-
 /// The first pixel of the input that a row of the output reads.
 inline int64_t first_of(const Pointwise& p, int64_t row) {
   return ((row * p.step + p.offset) * p.width + p.offset) * p.channels;
@@ -37,9 +35,7 @@ inline void scatter_masked(const Pointwise& p, const float* x, const float* from
 }
 
 template <bool Add>
-inline void pointwise_rows(const Pointwise& p, const float* x, const float* next_x, float* y, float* scratch) {
-  Soon soon;
-  soon.add(next_x, in_floats(p));
+inline void pointwise_rows(const Pointwise& p, const float* x, const Soon& soon, float* y, float* scratch) {
   Ahead ahead(soon, p.rows);
   for (int64_t row = 0; row < p.rows; ++row) {
     ahead.step();
@@ -49,31 +45,27 @@ inline void pointwise_rows(const Pointwise& p, const float* x, const float* next
   }
 }
 
-inline void pointwise_forward(const Pointwise& p, const float* x, const float* next_x, bool add, float* y,
-                              float* scratch) {
+inline void pointwise_forward(const Pointwise& p, const float* x, const Soon& soon, bool add, float* y, float* scratch) {
   if (add)
-    pointwise_rows<true>(p, x, next_x, y, scratch);
+    pointwise_rows<true>(p, x, soon, y, scratch);
   else
-    pointwise_rows<false>(p, x, next_x, y, scratch);
+    pointwise_rows<false>(p, x, soon, y, scratch);
 }
 
-inline void pointwise_backward(const Pointwise& p, Upstream now, Upstream next, float* dx, float* dweight,
-                               float* scratch) {
+inline void pointwise_backward(const Pointwise& p, const float* x, const float* dy, const Soon& soon, float* dx,
+                               float* dweight, float* scratch) {
   if (dweight != nullptr) {
     const int64_t line = p.step * p.width * p.channels;
-    outer<true>({now.dy, p.y_stride}, p.outputs,
-                {now.x + first_of(p, 0), p.rows, p.columns, line, p.step * p.channels}, p.channels, dweight, p.channels);
+    outer<true>({dy, p.y_stride}, p.outputs,
+                {x + first_of(p, 0), p.rows, p.columns, line, p.step * p.channels}, p.channels, dweight, p.channels);
   }
   if (dx == nullptr) return;
-  Soon soon;
-  soon.add(next.x, in_floats(p));
-  soon.add(next.dy, p.rows * p.columns * p.y_stride);
   Ahead ahead(soon, p.rows);
   for (int64_t row = 0; row < p.rows; ++row) {
     ahead.step();
-    multiply<false>({now.dy + row * p.columns * p.y_stride, p.y_stride}, p.columns, p.outputs,
+    multiply<false>({dy + row * p.columns * p.y_stride, p.y_stride}, p.columns, p.outputs,
                     {p.weight, p.weight_stride}, p.channels, dense(scratch, p.channels));
-    scatter_masked(p, now.x + first_of(p, row), scratch, dx + first_of(p, row));
+    scatter_masked(p, x + first_of(p, row), scratch, dx + first_of(p, row));
   }
 }
 

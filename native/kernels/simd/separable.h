@@ -3,6 +3,7 @@
 // memory.
 #pragma once
 
+#include "mix.h"
 #include "multiply.h"
 #include "window.h"
 
@@ -183,18 +184,13 @@ inline void separable_forward(const Separable& s, const Soon& soon, float* y, fl
                   dense(y, s.outputs));
 }
 
-/// The gradient of the pixels of a row of the result: as it came, or computed into `to`.
-inline const float* result_gradient(const ResultGradient& g, int64_t outputs, int64_t first, int64_t pixels, float* to) {
-  if (g.y == nullptr) return g.dy + first * outputs;
-  for_channel_blocks(outputs, [&](auto width, int64_t c) {
-    constexpr int W = width();
-    const Pack<W> a = load<W>(g.a + c) * g.kept, b = load<W>(g.b + c), d = load<W>(g.d + c);
-    for (int64_t p = first; p < first + pixels; ++p) {
-      const int64_t at = p * outputs + c;
-      store<W>(to + at, a * load<W>(g.dy + at) + (b * load<W>(g.y + at) + d));
-    }
-  });
-  return to + first * outputs;
+/// The gradient of some pixels of the result, `first` floats from its beginning: as it came, or computed into `to`.
+inline const float* result_gradient(ResultGradient g, int64_t outputs, int64_t first, int64_t pixels, float* to) {
+  g.dy += first;
+  if (g.y == nullptr) return g.dy;
+  g.y += first;
+  whole_gradient(outputs, pixels, g, to + first);
+  return to + first;
 }
 
 /// Gradient of the depthwise result: dy x pointwise, set into padded blocks as far apart as its pixels were read. Returns
@@ -204,7 +200,7 @@ inline const float* spread_gradient(const Separable& s, const ResultGradient& up
   const int64_t columns = window.out_width(), pixels = padded_pixels(window);
   for (int64_t row = 0; row < window.out_height(); ++row) {
     const int64_t first = origin(window) + row * window.stride * padded_width(window);
-    const float* const dy = result_gradient(upstream, s.outputs, row * columns, columns, room.upstream);
+    const float* const dy = result_gradient(upstream, s.outputs, row * columns * s.outputs, columns, room.upstream);
     multiply<false>({dy, s.outputs}, columns, s.outputs, {s.pointwise, window.channels}, window.channels,
                     [&](auto width, int64_t c) {
                       return Target{room.gradient + c * pixels + first * width(), window.stride * width(),

@@ -32,7 +32,7 @@ const Kernels table = {
     mix_forward,
     mix_dot,
     channel_sum,
-    mix_backward,
+    whole_gradient,
 };
 
 }  // namespace DDSAS_INSTRUCTIONS
