@@ -44,8 +44,15 @@ inline at::Tensor empty_images(const at::Tensor& x, int64_t channels, int64_t he
 inline int64_t image_size(const at::Tensor& x) { return x.numel() / x.size(0); }
 
 /// Image i of a batch in channels last; null for one before the first.
-inline const float* image_of(const at::Tensor& x, int64_t i) {
-  return i < 0 ? nullptr : x.data_ptr<float>() + i * image_size(x);
+template <typename Number = float>
+inline const Number* image_of(const at::Tensor& x, int64_t i) {
+  return i < 0 ? nullptr : x.data_ptr<Number>() + i * image_size(x);
+}
+
+/// The same, to write to.
+template <typename Number = float>
+inline Number* image_to(const at::Tensor& x, int64_t i) {
+  return x.data_ptr<Number>() + i * image_size(x);
 }
 
 /// Zeros as the vector kernels want them: a load across two cache lines takes twice the time.

@@ -83,7 +83,7 @@ at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& reading
   const auto extent = extent_of(y);
   MomentParts parts(extent);
   for_each_image_and_next(extent.images, scratch_of(readings, xs), [&](int64_t image, int64_t next, float* scratch) {
-    float* to = y.data_ptr<float>() + image * extent.channels * extent.pixels;
+    float* to = image_to(y, image);
     for (const auto& reading : readings) {
       int64_t channel = 0;
       for (size_t part = 0; part < xs.size(); ++part) {
@@ -114,7 +114,7 @@ at::Tensor backward_part(const at::Tensor& x, int64_t channel, const std::vector
     const Parts parts = dweights.empty() ? Parts() : Parts(images, {call.outputs, call.channels});
     const auto upstream = [&](int64_t image) { return image_of(dy, image) + readings[i].first; };
     for_each_image_and_next(images, kernels().pointwise_scratch(call), [&](int64_t image, int64_t next, float* scratch) {
-      float* to = wants_x ? dx.data_ptr<float>() + image * size : nullptr;
+      float* to = wants_x ? image_to(dx, image) : nullptr;
       Soon soon;
       soon.add(image_of(x, next), size);
       if (next >= 0) soon.add(upstream(next), image_size(dy) - readings[i].first);

@@ -31,11 +31,11 @@ struct MaxPool3 : torch::autograd::Function<MaxPool3> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, int64_t stride) {
     const auto window = window_of(x.sizes(), stride);
     auto y = empty_images(x, window.channels, window.out_height(), window.out_width());
-    auto choice = at::empty({y.numel()}, x.options().dtype(at::kByte));
-    const int64_t size = x[0].numel(), out_size = y[0].numel();
-    for_each_image(x.size(0), kernels().window_scratch(window), [&](int64_t image, float* scratch) {
-      kernels().max_pool_forward(window, x.data_ptr<float>() + image * size, y.data_ptr<float>() + image * out_size,
-                                 choice.data_ptr<uint8_t>() + image * out_size, scratch);
+    auto choice = at::empty(y.sizes(), x.options().dtype(at::kByte), at::MemoryFormat::ChannelsLast);
+    for_each_image_and_next(x.size(0), 0, [&](int64_t image, int64_t next, float*) {
+      Soon soon;
+      soon.add(image_of(x, next), image_size(x));
+      kernels().max_pool_forward(window, image_of(x, image), soon, image_to(y, image), image_to<uint8_t>(choice, image));
     });
     remember(context, x, stride);
     context->save_for_backward({choice});
@@ -47,11 +47,12 @@ struct MaxPool3 : torch::autograd::Function<MaxPool3> {
     const auto choice = context->get_saved_variables()[0];
     const auto dy = channels_last(gradients[0]);
     auto dx = empty_images(dy, window.channels, window.height, window.width);
-    const int64_t size = dx[0].numel(), out_size = dy[0].numel();
-    for_each_image(dy.size(0), kernels().window_scratch(window), [&](int64_t image, float* scratch) {
-      kernels().max_pool_backward(window, dy.data_ptr<float>() + image * out_size,
-                                  choice.data_ptr<uint8_t>() + image * out_size, dx.data_ptr<float>() + image * size,
-                                  scratch);
+    for_each_image_and_next(dy.size(0), 0, [&](int64_t image, int64_t next, float*) {
+      Soon soon;
+      soon.add(image_of(dy, next), image_size(dy));
+      soon.add(image_of<uint8_t>(choice, next), image_size(choice));
+      soon.add(image_of(dx, next), image_size(dx));
+      kernels().max_pool_backward(window, image_of(dy, image), image_of<uint8_t>(choice, image), soon, image_to(dx, image));
     });
     return {dx, at::Tensor()};
   }
@@ -61,10 +62,10 @@ struct AvgPool3 : torch::autograd::Function<AvgPool3> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, int64_t stride) {
     const auto window = window_of(x.sizes(), stride);
     auto y = empty_images(x, window.channels, window.out_height(), window.out_width());
-    const int64_t size = x[0].numel(), out_size = y[0].numel();
-    for_each_image(x.size(0), kernels().window_scratch(window), [&](int64_t image, float* scratch) {
-      kernels().avg_pool_forward(window, x.data_ptr<float>() + image * size, y.data_ptr<float>() + image * out_size,
-                                 scratch);
+    for_each_image_and_next(x.size(0), 0, [&](int64_t image, int64_t next, float*) {
+      Soon soon;
+      soon.add(image_of(x, next), image_size(x));
+      kernels().avg_pool_forward(window, image_of(x, image), soon, image_to(y, image));
     });
     remember(context, x, stride);
     return y;
@@ -74,10 +75,11 @@ struct AvgPool3 : torch::autograd::Function<AvgPool3> {
     const auto window = remembered(context);
     const auto dy = channels_last(gradients[0]);
     auto dx = empty_images(dy, window.channels, window.height, window.width);
-    const int64_t size = dx[0].numel(), out_size = dy[0].numel();
-    for_each_image(dy.size(0), kernels().window_scratch(window), [&](int64_t image, float* scratch) {
-      kernels().avg_pool_backward(window, dy.data_ptr<float>() + image * out_size, dx.data_ptr<float>() + image * size,
-                                  scratch);
+    for_each_image_and_next(dy.size(0), 0, [&](int64_t image, int64_t next, float*) {
+      Soon soon;
+      soon.add(image_of(dy, next), image_size(dy));
+      soon.add(image_of(dx, next), image_size(dx));
+      kernels().avg_pool_backward(window, image_of(dy, image), soon, image_to(dx, image));
     });
     return {dx, at::Tensor()};
   }

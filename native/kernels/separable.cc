@@ -101,7 +101,7 @@ std::pair<variable_list, variable_list> forward_images(const Call& call) {
     kernels().rectify(call.kernel(0), call.image(image), scratch);
     for (int64_t k = 0; k < call.count(); ++k) {
       const int64_t size = image_size(ys[k]);
-      float* const own = ys[k].data_ptr<float>() + image * size;
+      float* const own = image_to(ys[k], image);
       Soon soon;
       soon.add(own, size);
       if (k + 1 == call.count()) soon.add(call.image(next), image_size(call.x));
@@ -147,7 +147,7 @@ Gradients backward_images(const Call& call, const std::vector<Returned>& returne
     std::vector<const float*> added;
     for (const auto& other : others) added.push_back(image_of(other, image));
     if (rectified) kernels().rectify(call.kernel(0), call.image(image), scratch);
-    float* const own = wants_z ? dz.data_ptr<float>() + image * image_size(call.x) : nullptr;
+    float* const own = wants_z ? image_to(dz, image) : nullptr;
     for (size_t k = 0; k <= last; ++k) {
       const auto& [index, gradient, spatial, pointwise] = returned[k];
       Soon soon;

@@ -15,8 +15,8 @@ class Ahead {
   Ahead(const Soon& soon, int64_t steps) {
     if (steps < 1) steps = 1;
     for (int i = 0; i < soon.count; ++i) {
-      const auto* const at = reinterpret_cast<const char*>(soon.stretches[i].data);
-      const auto bytes = static_cast<int64_t>(soon.stretches[i].floats * sizeof(float));
+      const auto* const at = static_cast<const char*>(soon.stretches[i].data);
+      const int64_t bytes = soon.stretches[i].bytes;
       stretches_[count_++] = {at, at + bytes, (bytes / kLine + steps - 1) / steps * kLine};
     }
   }

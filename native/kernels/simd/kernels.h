@@ -28,16 +28,17 @@ struct MixTerm {
 /// Memory that is wanted soon, to be brought to the cache while something else is computed.
 struct Soon {
   struct Stretch {
-    const float* data;
-    int64_t floats;
+    const void* data;
+    int64_t bytes;
   };
   static constexpr int kMost = 8;
   Stretch stretches[kMost];
   int count = 0;
 
   /// Null: nothing. More than fit are left to the processor's own guess.
-  void add(const float* data, int64_t floats) {
-    if (data != nullptr && count < kMost) stretches[count++] = {data, floats};
+  template <typename Number>
+  void add(const Number* data, int64_t numbers) {
+    if (data != nullptr && count < kMost) stretches[count++] = {data, numbers * static_cast<int64_t>(sizeof(Number))};
   }
 };
 
@@ -90,9 +91,8 @@ struct Pointwise {
 struct Kernels {
   const char* name;
 
-  /// Floats of scratch a thread needs for the pooling functions, for a Separable and for a Pointwise. Scratch is aligned
-  /// to 64 bytes, zero before a thread's first image, and then as the same function left it with the image before.
-  int64_t (*window_scratch)(const Window&);
+  /// Floats of scratch a thread needs for a Separable and for a Pointwise. Scratch is aligned to 64 bytes, zero before a
+  /// thread's first image, and then as the same function left it with the image before.
   int64_t (*separable_scratch)(const Separable&);
   int64_t (*pointwise_scratch)(const Pointwise&);
 
@@ -114,11 +114,11 @@ struct Kernels {
                              float* scratch);
 
   /// y = 3x3 maximum over the pixels of the image; choice: which of the nine, first of equals.
-  void (*max_pool_forward)(const Window&, const float* x, float* y, uint8_t* choice, float* scratch);
-  void (*max_pool_backward)(const Window&, const float* dy, const uint8_t* choice, float* dx, float* scratch);
+  void (*max_pool_forward)(const Window&, const float* x, const Soon&, float* y, uint8_t* choice);
+  void (*max_pool_backward)(const Window&, const float* dy, const uint8_t* choice, const Soon&, float* dx);
   /// y = 3x3 average over the pixels of the image; the padding does not count.
-  void (*avg_pool_forward)(const Window&, const float* x, float* y, float* scratch);
-  void (*avg_pool_backward)(const Window&, const float* dy, float* dx, float* scratch);
+  void (*avg_pool_forward)(const Window&, const float* x, const Soon&, float* y);
+  void (*avg_pool_backward)(const Window&, const float* dy, const Soon&, float* dx);
 
   /// Sums over pixels of (x - shift[c]) and its square, both [channels], shift being the image's first pixel.
   void (*moments)(int64_t channels, int64_t pixels, const float* x, float* sum, float* square);

@@ -1,135 +1,244 @@
-// 3x3 maximum and average pooling with padding 1, stride 1 and 2: forward and backward.
+// 3x3 maximum and average pooling with padding 1, stride 1 and 2: forward and backward. A few columns of windows at a time
+// go through the image from top to bottom, so that what windows share stays in registers.
 #pragma once
 
-#include "window.h"
+#include "ahead.h"
+#include "kernels.h"
+#include "pack.h"
 
 namespace ddsas {
 namespace DDSAS_INSTRUCTIONS {
 
-constexpr int kTaps = 9;
+/// Pixels of a row that are read by T neighbouring windows.
+template <int S, int T>
+constexpr int kReach = S * (T - 1) + 3;
 
-/// Offset of tap k (row by row) from the window's corner in a padded block.
-template <int W>
-inline int64_t tap(int k, int64_t line) {
-  return (k / 3 * line + k % 3) * W;
-}
-
-template <int W>
-void max_forward_block(const Window& window, int64_t c, const float* x, float* y, uint8_t* choice, float* scratch) {
-  const int64_t line = window.width + 2, columns = window.out_width();
-  fill<W>(scratch, padded_pixels(window), Pack<W>{} - __builtin_inff());
-  pad<W>(window, x + c, window.height, window.width, 1, scratch,
-         [](Pack<W> value, int64_t, int64_t) { return value; });
-  for (int64_t row = 0; row < window.out_height(); ++row)
-    for (int64_t column = 0; column < columns; ++column) {
-      const float* corner = scratch + (row * window.stride * line + column * window.stride) * W;
-      Pack<W> best = load<W>(corner);
-      typename PackOf<W>::integers which{};
-#pragma GCC unroll 8
-      for (int k = 1; k < kTaps; ++k) {
-        const Pack<W> value = load<W>(corner + tap<W>(k, line));
-        // a NaN wins, as in PyTorch
-        const auto better = (value > best) | (value != value);
-        best = better ? value : best;
-        which = better ? which * 0 + k : which;
-      }
-      const int64_t at = (row * columns + column) * window.channels + c;
-      store<W>(y + at, best);
-      const auto bytes = __builtin_convertvector(which, typename PackOf<W>::bytes);
-      std::memcpy(choice + at, &bytes, W);
-    }
-}
-
-/// Each input collects the gradients of the windows that chose it: no window writes where another does.
-template <int W>
-void max_backward_block(const Window& window, int64_t c, const float* dy, const uint8_t* choice, float* dx,
-                        float* scratch) {
-  const int64_t line = window.width + 2, columns = window.out_width();
-  fill<W>(scratch, padded_pixels(window), Pack<W>{});
-  for (int64_t row = 0; row < window.out_height(); ++row)
-    for (int64_t column = 0; column < columns; ++column) {
-      const int64_t at = (row * columns + column) * window.channels + c;
-      const Pack<W> upstream = load<W>(dy + at);
-      typename PackOf<W>::bytes bytes;
-      std::memcpy(&bytes, choice + at, W);
-      const auto which = __builtin_convertvector(bytes, typename PackOf<W>::integers);
-      float* corner = scratch + (row * window.stride * line + column * window.stride) * W;
+/// T columns of windows from `first` on: pool.across is what three pixels of a row give, once for all windows that read
+/// them; pool.down writes what three such rows give. x: from the first of W channels on.
+template <int W, int S, int T, typename Pool>
+inline void gather_columns(const Window& window, const float* x, int64_t first, const Pool& pool, Ahead& ahead) {
+  using Row = typename Pool::Row;
+  constexpr int R = kReach<S, T>;
+  const int64_t left = first * S - 1;
+  const bool from_outside = left < 0, to_outside = left + R > window.width;
+  Row rows[3][T];
+  const auto read = [&](int64_t row, Row* to) {
+    Pack<W> pixels[R];
+    const float* const at = x + (row * window.width + left) * window.channels;
+    const bool outside = row < 0 || row >= window.height;
 #pragma GCC unroll 9
-      for (int k = 0; k < kTaps; ++k) {
-        float* to = corner + tap<W>(k, line);
-        store<W>(to, load<W>(to) + (which == k ? upstream : Pack<W>{}));
-      }
+    for (int i = 0; i < R; ++i) {
+      const bool beyond = outside || (i == 0 && from_outside) || (i == R - 1 && to_outside);
+      pixels[i] = beyond ? Pool::outside() : load<W>(at + i * window.channels);
     }
-  for (int64_t row = 0; row < window.height; ++row)
-    for (int64_t column = 0; column < window.width; ++column)
-      store<W>(dx + (row * window.width + column) * window.channels + c,
-               load<W>(scratch + ((row + 1) * line + column + 1) * W));
+#pragma GCC unroll 4
+    for (int t = 0; t < T; ++t) to[t] = Pool::across(pixels[S * t], pixels[S * t + 1], pixels[S * t + 2]);
+  };
+  read(-1, rows[0]);
+  if constexpr (S == 1) read(0, rows[1]);
+  for (int64_t row = 0; row < window.out_height(); ++row) {
+    ahead.step();
+    if constexpr (S == 2) read(row * S, rows[1]);
+    read(row * S + 1, rows[2]);
+#pragma GCC unroll 4
+    for (int t = 0; t < T; ++t) {
+      pool.down(row, first + t, rows[0][t], rows[1][t], rows[2][t]);
+      rows[0][t] = S == 1 ? rows[1][t] : rows[2][t];
+      if constexpr (S == 1) rows[1][t] = rows[2][t];
+    }
+  }
 }
+
+/// The other way: pool.added(upstream, tap, so_far) gives each of the nine pixels its part of what T columns of windows
+/// return, pool.upstream. dx: as x.
+template <int W, int S, int T, typename Pool>
+inline void scatter_columns(const Window& window, float* dx, int64_t first, const Pool& pool, Ahead& ahead) {
+  constexpr int R = kReach<S, T>;
+  const int64_t left = first * S - 1;
+  Pack<W> sums[3][R] = {};
+  const auto write = [&](int64_t row, const Pack<W>* from) {
+    if (row < 0 || row >= window.height) return;
+    float* const to = dx + (row * window.width + left) * window.channels;
+#pragma GCC unroll 9
+    for (int i = 0; i < R; ++i) {
+      if ((i == 0 && left < 0) || (i == R - 1 && left + R > window.width)) continue;
+      float* const at = to + i * window.channels;
+      const bool begun = i < 3 - S && first > 0;  // by the columns before
+      store<W>(at, begun ? load<W>(at) + from[i] : from[i]);
+    }
+  };
+  for (int64_t row = 0; row < window.out_height(); ++row) {
+    ahead.step();
+#pragma GCC unroll 4
+    for (int t = 0; t < T; ++t) {
+      const auto upstream = pool.upstream(row, first + t);
+#pragma GCC unroll 3
+      for (int kh = 0; kh < 3; ++kh)
+#pragma GCC unroll 3
+        for (int kw = 0; kw < 3; ++kw) {
+          auto& sum = sums[kh][S * t + kw];
+          sum = Pool::added(upstream, 3 * kh + kw, sum);
+        }
+    }
+    write(row * S - 1, sums[0]);
+    if constexpr (S == 2) write(row * S, sums[1]);
+#pragma GCC unroll 9
+    for (int i = 0; i < R; ++i) {
+      sums[0][i] = S == 1 ? sums[1][i] : sums[2][i];
+      sums[1][i] = S == 1 ? sums[2][i] : Pack<W>{};
+      sums[2][i] = Pack<W>{};
+    }
+  }
+  write(window.out_height() * S - 1, sums[0]);
+}
+
+/// Maxima, and which of the nine pixels each is: the first of equals, except that a NaN wins, as in PyTorch.
+template <int W>
+struct MaxForward {
+  using Which = typename PackOf<W>::integers;
+  struct Row {
+    Pack<W> value;
+    Which which;
+  };
+
+  const Window& window;
+  float* y;
+  uint8_t* choice;
+
+  static Pack<W> outside() { return Pack<W>{} - __builtin_inff(); }
+
+  static Row better(Row best, Row next) {
+    const auto wins = (next.value > best.value) | (next.value != next.value);
+    return {wins ? next.value : best.value, wins ? next.which : best.which};
+  }
+
+  static Row across(Pack<W> a, Pack<W> b, Pack<W> c) {
+    return better(better({a, Which{}}, {b, Which{} + 1}), {c, Which{} + 2});
+  }
+
+  void down(int64_t row, int64_t column, Row a, Row b, Row c) const {
+    const Row best = better(better(a, {b.value, b.which + 3}), {c.value, c.which + 6});
+    const int64_t at = (row * window.out_width() + column) * window.channels;
+    store<W>(y + at, best.value);
+    const auto bytes = __builtin_convertvector(best.which, typename PackOf<W>::bytes);
+    std::memcpy(choice + at, &bytes, W);
+  }
+};
+
+template <int W>
+struct MaxBackward {
+  struct Upstream {
+    Pack<W> gradient;
+    typename PackOf<W>::integers which;
+  };
+
+  const Window& window;
+  const float* dy;
+  const uint8_t* choice;
+
+  Upstream upstream(int64_t row, int64_t column) const {
+    const int64_t at = (row * window.out_width() + column) * window.channels;
+    typename PackOf<W>::bytes bytes;
+    std::memcpy(&bytes, choice + at, W);
+    return {load<W>(dy + at), __builtin_convertvector(bytes, typename PackOf<W>::integers)};
+  }
+
+  static Pack<W> added(const Upstream& upstream, int tap, Pack<W> sum) {
+    return upstream.which == tap ? sum + upstream.gradient : sum;
+  }
+};
 
 /// One over the number of pixels of the image in the window of output (row, column).
 inline float share(const Window& window, int64_t row, int64_t column) {
-  const auto inside = [](int64_t first, int64_t length) {
-    return (first + 2 < length ? first + 2 : length - 1) - (first < 0 ? 0 : first) + 1;
+  const auto inside = [&](int64_t place, int64_t length) {
+    const int64_t middle = place * window.stride;
+    return 1 + (middle > 0 ? 1 : 0) + (middle + 1 < length ? 1 : 0);
   };
-  return 1.0f / static_cast<float>(inside(row * window.stride - 1, window.height) *
-                                   inside(column * window.stride - 1, window.width));
+  constexpr float shares[] = {0, 1, 1 / 2.0f, 1 / 3.0f, 1 / 4.0f, 0, 1 / 6.0f, 0, 0, 1 / 9.0f};
+  return shares[inside(row, window.height) * inside(column, window.width)];
 }
 
-template <int W, int S>
-void avg_forward_block(const Window& window, int64_t c, const float* x, float* y, float* scratch) {
-  Ahead nothing({}, 1);
-  const int64_t columns = window.out_width();
-  float* const padded = padded_block<W>(window, scratch);
-  pad<W>(window, x + c, window.height, window.width, 1, padded,
-         [](Pack<W> value, int64_t, int64_t) { return value; });
-  correlate<W, 3, 1, S>(
-      padded, window.width + 2, window.out_height(), columns, [](int) { return Pack<W>{} + 1.0f; },
-      nothing, [&](int64_t row, int64_t column, Pack<W> sum) {
-        store<W>(y + (row * columns + column) * window.channels + c, sum * share(window, row, column));
+template <int W>
+struct AvgForward {
+  using Row = Pack<W>;
+
+  const Window& window;
+  float* y;
+
+  static Pack<W> outside() { return Pack<W>{}; }
+  static Row across(Pack<W> a, Pack<W> b, Pack<W> c) { return a + b + c; }
+
+  void down(int64_t row, int64_t column, Row a, Row b, Row c) const {
+    store<W>(y + (row * window.out_width() + column) * window.channels, (a + b + c) * share(window, row, column));
+  }
+};
+
+template <int W>
+struct AvgBackward {
+  const Window& window;
+  const float* dy;
+
+  Pack<W> upstream(int64_t row, int64_t column) const {
+    return load<W>(dy + (row * window.out_width() + column) * window.channels) * share(window, row, column);
+  }
+
+  static Pack<W> added(Pack<W> upstream, int /*tap*/, Pack<W> sum) { return sum + upstream; }
+};
+
+/// How many windows side by side the registers hold, at stride 1 and 2.
+template <bool Backward>
+constexpr int kWindows[] = {DDSAS_REGISTERS < 32 ? 1 : Backward ? 4 : 2, DDSAS_REGISTERS < 32 ? 1 : 2};
+
+/// Calls body(width, stride, windows, channel, column, ahead) for all blocks of channels and columns of windows.
+template <bool Backward, typename Body>
+inline void for_pool_columns(const Window& window, const Soon& soon, Body body) {
+  const auto at_stride = [&](auto stride) {
+    constexpr int most = kWindows<Backward>[stride() - 1];
+    const int64_t columns = window.out_width(), steps = columns / most + columns % most;
+    Ahead ahead(soon, channel_blocks(window.channels) * steps * window.out_height());
+    for_channel_blocks(window.channels, [&](auto width, int64_t c) {
+      int64_t first = 0;
+      for (; first + most <= columns; first += most)
+        body(width, stride, std::integral_constant<int, most>{}, c, first, ahead);
+      for (; first < columns; ++first) body(width, stride, std::integral_constant<int, 1>{}, c, first, ahead);
+    });
+  };
+  if (window.stride == 1)
+    at_stride(std::integral_constant<int, 1>{});
+  else
+    at_stride(std::integral_constant<int, 2>{});
+}
+
+inline void max_pool_forward(const Window& window, const float* x, const Soon& soon, float* y, uint8_t* choice) {
+  for_pool_columns<false>(
+      window, soon, [&](auto width, auto stride, auto windows, int64_t c, int64_t first, Ahead& ahead) {
+        const MaxForward<width()> pool{window, y + c, choice + c};
+        gather_columns<width(), stride(), windows()>(window, x + c, first, pool, ahead);
       });
 }
 
-template <int W, int S>
-void avg_backward_block(const Window& window, int64_t c, const float* dy, float* dx, float* scratch) {
-  Ahead nothing({}, 1);
-  float* const padded = padded_block<W>(window, scratch);
-  pad<W>(window, dy + c, window.out_height(), window.out_width(), S, padded,
-         [&](Pack<W> value, int64_t row, int64_t column) { return value * share(window, row, column); });
-  correlate<W, 3, 1, 1>(
-      padded, window.width + 2, window.height, window.width, [](int) { return Pack<W>{} + 1.0f; },
-      nothing, [&](int64_t row, int64_t column, Pack<W> sum) {
-        store<W>(dx + (row * window.width + column) * window.channels + c, sum);
+inline void max_pool_backward(const Window& window, const float* dy, const uint8_t* choice, const Soon& soon, float* dx) {
+  for_pool_columns<true>(
+      window, soon, [&](auto width, auto stride, auto windows, int64_t c, int64_t first, Ahead& ahead) {
+        const MaxBackward<width()> pool{window, dy + c, choice + c};
+        scatter_columns<width(), stride(), windows()>(window, dx + c, first, pool, ahead);
       });
 }
 
-inline void max_pool_forward(const Window& window, const float* x, float* y, uint8_t* choice, float* scratch) {
-  for_channel_blocks(window.channels, [&](auto width, int64_t c) {
-    max_forward_block<width()>(window, c, x, y, choice, scratch);
-  });
+inline void avg_pool_forward(const Window& window, const float* x, const Soon& soon, float* y) {
+  for_pool_columns<false>(
+      window, soon, [&](auto width, auto stride, auto windows, int64_t c, int64_t first, Ahead& ahead) {
+        const AvgForward<width()> pool{window, y + c};
+        gather_columns<width(), stride(), windows()>(window, x + c, first, pool, ahead);
+      });
 }
 
-inline void max_pool_backward(const Window& window, const float* dy, const uint8_t* choice, float* dx, float* scratch) {
-  for_channel_blocks(window.channels, [&](auto width, int64_t c) {
-    max_backward_block<width()>(window, c, dy, choice, dx, scratch);
-  });
-}
-
-inline void avg_pool_forward(const Window& window, const float* x, float* y, float* scratch) {
-  for_channel_blocks(window.channels, [&](auto width, int64_t c) {
-    if (window.stride == 1)
-      avg_forward_block<width(), 1>(window, c, x, y, scratch);
-    else
-      avg_forward_block<width(), 2>(window, c, x, y, scratch);
-  });
-}
-
-inline void avg_pool_backward(const Window& window, const float* dy, float* dx, float* scratch) {
-  for_channel_blocks(window.channels, [&](auto width, int64_t c) {
-    if (window.stride == 1)
-      avg_backward_block<width(), 1>(window, c, dy, dx, scratch);
-    else
-      avg_backward_block<width(), 2>(window, c, dy, dx, scratch);
-  });
+inline void avg_pool_backward(const Window& window, const float* dy, const Soon& soon, float* dx) {
+  for_pool_columns<true>(
+      window, soon, [&](auto width, auto stride, auto windows, int64_t c, int64_t first, Ahead& ahead) {
+        const AvgBackward<width()> pool{window, dy + c};
+        scatter_columns<width(), stride(), windows()>(window, dx + c, first, pool, ahead);
+      });
 }
 
 }  // namespace DDSAS_INSTRUCTIONS

@@ -16,7 +16,6 @@ namespace DDSAS_INSTRUCTIONS {
 extern const Kernels table;
 const Kernels table = {
     DDSAS_TEXT(DDSAS_INSTRUCTIONS),
-    window_scratch,
     separable_scratch,
     pointwise_scratch,
     rectify,

@@ -17,27 +17,12 @@ inline int64_t padded_width(const Window& window) { return window.width + 2 * wi
 
 inline int64_t out_pixels(const Window& window) { return window.out_height() * window.out_width(); }
 
-/// A padded block for each width that blocks of channels can have: what is a border in one would not be in another.
-inline int64_t window_scratch(const Window& window) {
-  return padded_pixels(window) * (window.channels % DDSAS_WIDTH == 0 ? 1 : 2) * DDSAS_WIDTH;
-}
-
-template <int W>
-inline float* padded_block(const Window& window, float* scratch) {
-  return scratch + padded_pixels(window) * 2 * (DDSAS_WIDTH - W);
-}
-
 /// Where pixel (0, 0) of an image stands in a padded block, in pixels.
 inline int64_t origin(const Window& window) { return window.border * (padded_width(window) + 1); }
 
 /// Where the window of output (0, 0) begins there.
 inline int64_t first_corner(const Window& window) {
   return (window.border - window.padding()) * (padded_width(window) + 1);
-}
-
-template <int W>
-inline void fill(float* to, int64_t pixels, Pack<W> value) {
-  for (int64_t i = 0; i < pixels; ++i) store<W>(to + i * W, value);
 }
 
 /// Copies one block of channels of an image into the middle of `padded`, each value through `change(value, row, column)`.
