@@ -34,11 +34,17 @@ struct Normalise {
   Pack<W> operator()(Pack<W> x) const { return x * scale + shift; }
 };
 
+/// Copies one block of channels of x into the middle of `padded`; the border stays as it is: zero, as scratch begins with.
 template <int W>
 inline void pad_rectified(const Separable& s, int64_t c, const float* x, float* padded) {
   const Normalise<W> normalise(s.scale, s.shift, c);
-  pad<W>(s.window, x + c, s.window.height, s.window.width, 1, padded,
-         [&](Pack<W> value, int64_t, int64_t) { return rectify<W>(normalise(value)); });
+  const Padded block = padded_input(s.window);
+  const float* from = x + c;
+  for (int64_t row = 0; row < block.height; ++row) {
+    float* const to = padded + block.at(row, 0) * W;
+    for (int64_t column = 0; column < block.width; ++column, from += s.window.channels)
+      store<W>(to + column * W, rectify<W>(normalise(load<W>(from))));
+  }
 }
 
 /// Depthwise convolution of one block of channels of relu(norm(x)); pixels of `to` lie `stride` apart.
@@ -47,35 +53,33 @@ inline void spatial_block(const Separable& s, int64_t c, const float* padded, Ah
   const Taps<W, K> taps(s, c);
   const int64_t columns = s.window.out_width();
   correlate<W, K, D, S>(
-      padded + first_corner(s.window) * W, padded_width(s.window), s.window.out_height(), columns,
-      [&](int k) { return taps.values[k]; }, ahead,
+      s.window, padded, [&](int k) { return taps.values[k]; }, ahead,
       [&](int64_t row, int64_t column, Pack<W> sum) { store<W>(to + (row * columns + column) * stride, sum); });
 }
 
-/// The gradient of the depthwise result, correlated with the weights turned around: write(place of pixel and channel, sum).
-template <int W, int K, int D, typename Write>
-inline void turned_block(const Separable& s, int64_t c, const float* padded, Ahead& ahead, Write write) {
+/// The depthwise convolution's way back: write(place of pixel and channel in x, gradient).
+template <int W, int K, int D, int S, typename Write>
+inline void spatial_back(const Separable& s, int64_t c, const float* padded, Ahead& ahead, Write write) {
   const Window& window = s.window;
   const Taps<W, K> taps(s, c);
-  correlate<W, K, D, 1>(
-      padded + first_corner(window) * W, padded_width(window), window.height, window.width,
-      [&](int k) { return taps.values[K * K - 1 - k]; }, ahead,
+  correlate_back<W, K, D, S>(
+      window, padded, [&](int k) { return taps.values[k]; }, ahead,
       [&](int64_t row, int64_t column, Pack<W> sum) { write((row * window.width + column) * window.channels + c, sum); });
 }
 
 /// What comes back from one result, added to what came from others; with the last of them dz: where the ReLU let z through.
-template <int W, int K, int D, bool First>
+template <int W, int K, int D, int S, bool First>
 inline void input_block(const Separable& s, int64_t c, const float* x, const float* padded, Ahead& ahead, float* so_far,
                         const InputGradient& to) {
   const auto with_others = [so_far](int64_t at, Pack<W> sum) { return First ? sum : sum + load<W>(so_far + at); };
   if (!to.last) {
-    turned_block<W, K, D>(s, c, padded, ahead,
-                          [=](int64_t at, Pack<W> sum) { store<W>(so_far + at, with_others(at, sum)); });
+    spatial_back<W, K, D, S>(s, c, padded, ahead,
+                             [=](int64_t at, Pack<W> sum) { store<W>(so_far + at, with_others(at, sum)); });
     return;
   }
   const Normalise<W> normalise(s.scale, s.shift, c), hat(s.hat_scale, s.hat_shift, c);
   Pack<W> total{}, dot{};
-  turned_block<W, K, D>(s, c, padded, ahead, [&, dz = to.dz](int64_t at, Pack<W> sum) {
+  spatial_back<W, K, D, S>(s, c, padded, ahead, [&, dz = to.dz](int64_t at, Pack<W> sum) {
     const Pack<W> value = load<W>(x + at);
     const Pack<W> gradient = normalise(value) <= 0 ? Pack<W>{} : with_others(at, sum);
     store<W>(dz + at, gradient);
@@ -98,19 +102,22 @@ inline void add_others(const InputGradient& to, int64_t floats) {
 /// Rows KH0 to KH1 of the depthwise weight's gradient: as many sums at a time as the processor has registers for.
 template <int W, int K, int D, int S, int KH0, int KH1>
 inline void weight_rows(const Window& window, const float* padded, const float* upstream, float* dweight) {
-  const int64_t line = padded_width(window);
+  const Padded block = padded_input(window), result = padded_result(window);
+  const int64_t line = block.line();
   Pack<W> sums[(KH1 - KH0) * K] = {};
-  for (int64_t row = 0; row < window.out_height(); ++row)
-    for (int64_t column = 0; column < window.out_width(); ++column) {
-      const int64_t at = row * S * line + column * S;
-      const float* const corner = padded + (first_corner(window) + at) * W;
-      const Pack<W> da = load<W>(upstream + (origin(window) + at) * W);
+  for (int64_t row = 0; row < result.height; ++row) {
+    const float* const first = padded + block.at(row * S - window.padding(), -window.padding()) * W;
+    const float* const from = upstream + result.at(row, 0) * W;
+    for (int64_t column = 0; column < result.width; ++column) {
+      const float* const corner = first + column * S * W;
+      const Pack<W> da = load<W>(from + column * W);
 #pragma GCC unroll 5
       for (int kh = KH0; kh < KH1; ++kh)
 #pragma GCC unroll 5
         for (int kw = 0; kw < K; ++kw)
           sums[(kh - KH0) * K + kw] += da * load<W>(corner + (kh * D * line + kw * D) * W);
     }
+  }
 #pragma GCC unroll 25
   for (int k = 0; k < (KH1 - KH0) * K; ++k) store<W>(dweight + (KH0 * K + k) * window.channels, sums[k]);
 }
@@ -147,26 +154,24 @@ inline void with_window(const Window& window, Body body) {
     with_dilation(std::integral_constant<int, 5>{});
 }
 
-/// Padded blocks of all channels of what the ReLU lets through and of a gradient, a depthwise result, the sum of gradients
-/// of several results, and the gradient of one.
+/// Padded blocks of all channels of what the ReLU lets through and of the gradient of a depthwise result, such a result, the
+/// sum of gradients of several results, and the gradient of one.
 struct SeparableScratch {
-  float *rectified, *gradient, *result, *so_far, *upstream;
+  float *rectified, *gradient, *result, *so_far, *upstream, *end;
 
   SeparableScratch(const Separable& s, float* scratch)
-      : rectified(scratch), gradient(rectified + padded_pixels(s.window) * s.window.channels),
-        result(gradient + padded_pixels(s.window) * s.window.channels),
+      : rectified(scratch), gradient(rectified + padded_input(s.window).pixels() * s.window.channels),
+        result(gradient + padded_result(s.window).pixels() * s.window.channels),
         so_far(result + out_pixels(s.window) * s.window.channels),
-        upstream(so_far + s.window.height * s.window.width * s.window.channels) {}
+        upstream(so_far + s.window.height * s.window.width * s.window.channels),
+        end(upstream + out_pixels(s.window) * s.outputs) {}
 };
 
-inline int64_t separable_scratch(const Separable& s) {
-  const int64_t pixels = 2 * padded_pixels(s.window) + out_pixels(s.window) + s.window.height * s.window.width;
-  return pixels * s.window.channels + out_pixels(s.window) * s.outputs;
-}
+inline int64_t separable_scratch(const Separable& s) { return SeparableScratch(s, nullptr).end - static_cast<float*>(nullptr); }
 
 inline void rectify(const Separable& s, const float* x, float* scratch) {
   for_channel_blocks(s.window.channels, [&](auto width, int64_t c) {
-    pad_rectified<width()>(s, c, x, scratch + c * padded_pixels(s.window));
+    pad_rectified<width()>(s, c, x, scratch + c * padded_input(s.window).pixels());
   });
 }
 
@@ -176,7 +181,7 @@ inline void separable_forward(const Separable& s, const Soon& soon, float* y, fl
   const SeparableScratch room(s, scratch);
   with_window(window, [&](auto size, auto dilation, auto stride) {
     for_channel_blocks(window.channels, [&](auto width, int64_t c) {
-      const float* const padded = room.rectified + c * padded_pixels(window);
+      const float* const padded = room.rectified + c * padded_input(window).pixels();
       spatial_block<width(), size(), dilation(), stride()>(s, c, padded, ahead, room.result + c, window.channels);
     });
   });
@@ -193,18 +198,16 @@ inline const float* result_gradient(ResultGradient g, int64_t outputs, int64_t f
   return to + first;
 }
 
-/// Gradient of the depthwise result: dy x pointwise, set into padded blocks as far apart as its pixels were read. Returns
-/// the whole dy.
+/// Gradient of the depthwise result: dy x pointwise, set into padded blocks. Returns the whole dy.
 inline const float* spread_gradient(const Separable& s, const ResultGradient& upstream, const SeparableScratch& room) {
-  const Window& window = s.window;
-  const int64_t columns = window.out_width(), pixels = padded_pixels(window);
-  for (int64_t row = 0; row < window.out_height(); ++row) {
-    const int64_t first = origin(window) + row * window.stride * padded_width(window);
-    const float* const dy = result_gradient(upstream, s.outputs, row * columns * s.outputs, columns, room.upstream);
-    multiply<false>({dy, s.outputs}, columns, s.outputs, {s.pointwise, window.channels}, window.channels,
+  const Padded block = padded_result(s.window);
+  for (int64_t row = 0; row < block.height; ++row) {
+    const int64_t first = row * block.width * s.outputs;
+    const float* const dy = result_gradient(upstream, s.outputs, first, block.width, room.upstream);
+    multiply<false>({dy, s.outputs}, block.width, s.outputs, {s.pointwise, s.window.channels}, s.window.channels,
                     [&](auto width, int64_t c) {
-                      return Target{room.gradient + c * pixels + first * width(), window.stride * width(),
-                                    pixels * width()};
+                      float* const to = room.gradient + c * block.pixels() + block.at(row, 0) * width();
+                      return Target{to, width(), block.pixels() * width()};
                     });
   }
   return upstream.y == nullptr ? upstream.dy : room.upstream;
@@ -221,8 +224,8 @@ inline void separable_backward(const Separable& s, const float* x, const ResultG
   with_window(window, [&](auto size, auto dilation, auto stride) {
     for_channel_blocks(channels, [&](auto width, int64_t c) {
       constexpr int W = width(), K = size(), D = dilation(), S = stride();
-      const float* const gradient = room.gradient + c * padded_pixels(window);
-      const float* const block = room.rectified + c * padded_pixels(window);
+      const float* const gradient = room.gradient + c * padded_result(window).pixels();
+      const float* const block = room.rectified + c * padded_input(window).pixels();
       if (to.dpointwise != nullptr) {
         spatial_block<W, K, D, S>(s, c, block, ahead, room.result, W);
         outer<false>({dy, s.outputs}, s.outputs, {room.result, 1, pixels, 0, W}, W, to.dpointwise + c, channels);
@@ -230,9 +233,9 @@ inline void separable_backward(const Separable& s, const float* x, const ResultG
       if (to.dspatial != nullptr) weight_block<W, K, D, S>(window, block, gradient, to.dspatial + c);
       if (to.input == nullptr) return;
       if (to.input->first)
-        input_block<W, K, D, true>(s, c, x, gradient, ahead, room.so_far, *to.input);
+        input_block<W, K, D, S, true>(s, c, x, gradient, ahead, room.so_far, *to.input);
       else
-        input_block<W, K, D, false>(s, c, x, gradient, ahead, room.so_far, *to.input);
+        input_block<W, K, D, S, false>(s, c, x, gradient, ahead, room.so_far, *to.input);
     });
   });
   if (to.input != nullptr && to.input->last) add_others(*to.input, window.height * window.width * channels);
