@@ -27,8 +27,7 @@ void compute(const std::vector<ToCompute>& all) {
   const auto [images, channels, pixels] = extent_of(all[0].to);
   for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
     for (const auto& [gradient, to] : all)
-      kernels().whole_gradient(channels, pixels, gradient_of(gradient, image),
-                               to.data_ptr<float>() + image * channels * pixels);
+      kernels().whole_gradient(channels, pixels, gradient_of(gradient, image), image_to(to, image));
   });
 }
 
@@ -47,6 +46,11 @@ c10::IValue saved_deferrals(std::vector<DeferralPtr> deferrals) {
 
 std::vector<DeferralPtr> deferrals_of(const c10::IValue& saved) {
   return c10::static_intrusive_pointer_cast<Deferrals>(saved.toCapsule())->all;
+}
+
+DeferralPtr claim_deferral(const at::Tensor& y) {
+  const auto place = claim_separable(y);
+  return place ? place : claim_pointwise(y);
 }
 
 Deferred arrived(const DeferralPtr& deferral, const at::Tensor& gradient) {

@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/ivalue.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "images.h"
 
@@ -50,12 +51,31 @@ struct Deferral : torch::CustomClassHolder {
 };
 using DeferralPtr = c10::intrusive_ptr<Deferral>;
 
-/// That of the kernel which made y, for one reader of y; null where nothing can be left, or another reader was first.
-DeferralPtr claim_deferral(const at::Tensor& y);
-
 /// What is to be saved in an autograd context, and back; some may be null.
 c10::IValue saved_deferrals(std::vector<DeferralPtr>);
 std::vector<DeferralPtr> deferrals_of(const c10::IValue&);
+
+/// That of the kernel which made y, for one reader of y; null where nothing can be left, or another reader was first.
+DeferralPtr claim_deferral(const at::Tensor& y);
+
+/// The same where it was `Function` that made y: it saved "deferrals", for its first results in their order.
+template <typename Function>
+DeferralPtr claim_from(const at::Tensor& y) {
+  const auto maker = y.grad_fn();
+  auto* const own = dynamic_cast<torch::autograd::CppNode<Function>*>(maker.get());
+  if (own == nullptr) return {};
+  const auto deferrals = deferrals_of(own->ctx_.saved_data["deferrals"]);
+  const auto result = static_cast<size_t>(y.output_nr());
+  if (result >= deferrals.size()) return {};
+  const auto& place = deferrals[result];
+  if (!place || place->claimed) return {};
+  place->claimed = true;
+  return place;
+}
+
+/// For the separable convolutions, and for the pointwise ones.
+DeferralPtr claim_separable(const at::Tensor& y);
+DeferralPtr claim_pointwise(const at::Tensor& y);
 
 /// Takes what was left with a gradient that has come back. Where `gradient` is no longer what the reader returned, since
 /// there were other readers, all of it is computed at once: the result has coefficients no more.

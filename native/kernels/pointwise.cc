@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "deferred.h"
 #include "grid/functions.h"
 #include "statistics.h"
 
@@ -103,26 +104,51 @@ at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& reading
   return y;
 }
 
-/// The gradient of one part of x, and adds that of its columns of each weight to `dweights` (empty: not wanted).
-at::Tensor backward_part(const at::Tensor& x, int64_t channel, const std::vector<Reading>& readings, const at::Tensor& dy,
-                         bool wants_x, std::vector<variable_list>& dweights) {
-  const int64_t images = x.size(0), size = image_size(x);
-  auto dx = wants_x ? empty_images(x, x.size(1), x.size(2), x.size(3)) : at::Tensor();
-  if (wants_x && readings[0].step > 1) dx.zero_();
-  for (size_t i = 0; i < readings.size(); ++i) {
-    const auto call = call_of(readings[i], x, channel, dy.size(1));
-    const Parts parts = dweights.empty() ? Parts() : Parts(images, {call.outputs, call.channels});
-    const auto upstream = [&](int64_t image) { return image_of(dy, image) + readings[i].first; };
-    for_each_image_and_next(images, kernels().pointwise_scratch(call), [&](int64_t image, int64_t next, float* scratch) {
-      float* to = wants_x ? image_to(dx, image) : nullptr;
+/// Of every part of x and every weight; not defined where not wanted.
+struct Gradients {
+  variable_list xs, weights;
+};
+
+/// `wants_x`: by part. All parts of an image are computed while the gradient of its result is in the cache.
+Gradients backward_images(at::TensorList xs, const std::vector<Reading>& readings, const Deferred& gradient,
+                          const std::vector<bool>& wants_x, bool wants_weights) {
+  const auto extent = extent_of(gradient.upstream);
+  const int64_t size = extent.channels * extent.pixels;
+  const bool computed = gradient.coefficients.defined();
+  Gradients result;
+  for (size_t part = 0; part < static_cast<size_t>(xs.size()); ++part)
+    result.xs.push_back(wants_x[part] ? empty_images(xs[part], xs[part].size(1), xs[part].size(2), xs[part].size(3))
+                                      : at::Tensor());
+  std::vector<Parts> dweights;
+  for (const auto& reading : readings)
+    dweights.push_back(wants_weights ? Parts(extent.images, {reading.weight.size(0), reading.weight.size(1)}) : Parts());
+  const int64_t rows = scratch_of(readings, xs);
+  for_each_image_and_next(extent.images, rows + (computed ? size : 0), [&](int64_t image, int64_t next, float* scratch) {
+    const auto given = gradient_of(gradient, image);
+    if (computed) kernels().whole_gradient(extent.channels, extent.pixels, given, scratch + rows);
+    const float* const dy = computed ? scratch + rows : given.dy;
+    int64_t channel = 0;
+    for (size_t part = 0; part < static_cast<size_t>(xs.size()); ++part) {
+      const auto& x = xs[part];
+      const bool last = part + 1 == static_cast<size_t>(xs.size());
+      const size_t following = last ? 0 : part + 1;
       Soon soon;
-      soon.add(image_of(x, next), size);
-      if (next >= 0) soon.add(upstream(next), image_size(dy) - readings[i].first);
-      kernels().pointwise_backward(call, image_of(x, image), upstream(image), soon, to, parts.of(image), scratch);
-    });
-    if (parts.wanted()) dweights[i].push_back(parts.sum());
-  }
-  return dx;
+      soon.add(image_of(xs[following], last ? next : image), image_size(xs[following]));
+      if (wants_x[following]) soon.add(image_of(result.xs[following], last ? next : image), image_size(xs[following]));
+      if (last) soon.add(image_of(gradient.upstream, next), size);
+      if (last && computed) soon.add(image_of(gradient.y, next), size);
+      for (size_t i = 0; i < readings.size(); ++i) {
+        float* const dweight = wants_weights ? dweights[i].of(image) + channel : nullptr;
+        kernels().pointwise_backward(call_of(readings[i], x, channel, extent.channels), image_of(x, image),
+                                     dy + readings[i].first, i == 0 ? soon : Soon(),
+                                     wants_x[part] ? image_to(result.xs[part], image) : nullptr, dweight, scratch);
+      }
+      channel += x.size(1);
+    }
+  });
+  for (size_t i = 0; i < readings.size(); ++i)
+    result.weights.push_back(wants_weights ? dweights[i].sum().view(readings[i].weight.sizes()) : at::Tensor());
+  return result;
 }
 
 struct ReluPointwise : torch::autograd::Function<ReluPointwise> {
@@ -133,27 +159,23 @@ struct ReluPointwise : torch::autograd::Function<ReluPointwise> {
     saved.insert(saved.end(), weights.begin(), weights.end());
     context->save_for_backward(saved);
     context->saved_data["parts"] = static_cast<int64_t>(xs.size());
+    context->saved_data["deferrals"] = saved_deferrals({c10::make_intrusive<Deferral>()});
     context->mark_non_differentiable({moments});
     context->set_materialize_grads(false);
     return {y, moments};
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    auto xs = context->get_saved_variables();
+    const auto saved = context->get_saved_variables();
     const auto parts = static_cast<size_t>(context->saved_data["parts"].toInt());
-    const std::vector<at::Tensor> weights(xs.begin() + static_cast<int64_t>(parts), xs.end());
-    xs.resize(parts);
-    const auto readings = readings_of(weights);
-    const auto dy = channels_last(gradients[0]);
-    std::vector<variable_list> dweights(context->needs_input_grad(parts) ? weights.size() : 0);
-    variable_list result;
-    int64_t channel = 0;
-    for (size_t i = 0; i < parts; ++i) {
-      result.push_back(backward_part(xs[i], channel, readings, dy, context->needs_input_grad(i), dweights));
-      channel += xs[i].size(1);
-    }
-    for (size_t i = 0; i < weights.size(); ++i)
-      result.push_back(dweights.empty() ? at::Tensor() : at::cat(dweights[i], 1).view(weights[i].sizes()));
+    const at::TensorList all(saved), xs = all.slice(0, parts), weights = all.slice(parts);
+    const auto gradient = arrived(deferrals_of(context->saved_data["deferrals"])[0], gradients[0]);
+    if (!gradient.upstream.defined()) return variable_list(saved.size());
+    std::vector<bool> wants_x;
+    for (size_t i = 0; i < parts; ++i) wants_x.push_back(context->needs_input_grad(i));
+    auto [result, dweights] =
+        backward_images(xs, readings_of(weights.vec()), gradient, wants_x, context->needs_input_grad(parts));
+    result.insert(result.end(), dweights.begin(), dweights.end());
     return result;
   }
 };
@@ -201,6 +223,8 @@ std::tuple<at::Tensor, at::Tensor> factorized_reduce(at::TensorList xs, const at
 }
 
 }  // namespace
+
+DeferralPtr claim_pointwise(const at::Tensor& y) { return claim_from<ReluPointwise>(y); }
 
 TORCH_LIBRARY_FRAGMENT(ddsas, library) {
   library.def("relu_pointwise(Tensor[] xs, Tensor weight) -> (Tensor, Tensor)", relu_pointwise);

@@ -218,7 +218,7 @@ struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
     context->saved_data["affine"] = before.norm && before.norm->weight.defined();
     context->saved_data["of_x"] = saved_deferrals({of_x});
     const Call call(x, convolutions_of(saved, dilations, stride), normaliser);
-    std::vector<DeferralPtr> deferrals;
+    std::vector<DeferralPtr> deferrals(copies);  // nothing is left for those
     for (int64_t k = 0; k < call.count(); ++k) deferrals.push_back(c10::make_intrusive<Deferral>());
     context->saved_data["deferrals"] = saved_deferrals(deferrals);
     auto [ys, moments] = forward_images(call);
@@ -246,7 +246,7 @@ struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
     const auto deferrals = deferrals_of(data["deferrals"]);
     std::vector<Returned> returned;
     for (int64_t k = 0; k < call.count(); ++k) {
-      const auto gradient = arrived(deferrals[k], gradients[at.result(k)]);
+      const auto gradient = arrived(deferrals[at.result(k)], gradients[at.result(k)]);
       if (!gradient.upstream.defined()) continue;
       const Separable& kernel = call.kernel(k);
       const auto& [channels, height, width, size, stride, dilation, border] = kernel.window;
@@ -342,17 +342,7 @@ Result separable(const at::Tensor& x, const at::Tensor& spatial, const at::Tenso
 
 }  // namespace
 
-DeferralPtr claim_deferral(const at::Tensor& y) {
-  const auto maker = y.grad_fn();
-  auto* const own = dynamic_cast<torch::autograd::CppNode<SeparableFunction>*>(maker.get());
-  if (own == nullptr) return {};
-  auto& data = own->ctx_.saved_data;
-  const auto deferrals = deferrals_of(data["deferrals"]);
-  const int64_t k = static_cast<int64_t>(y.output_nr()) - data["copies"].toInt();
-  if (k < 0 || k >= static_cast<int64_t>(deferrals.size()) || deferrals[k]->claimed) return {};
-  deferrals[k]->claimed = true;
-  return deferrals[k];
-}
+DeferralPtr claim_separable(const at::Tensor& y) { return claim_from<SeparableFunction>(y); }
 
 std::vector<at::Tensor> separables(const at::Tensor& x, int64_t copies, const std::vector<Convolution>& convolutions) {
   for (const auto& by : convolutions) check(x, by);

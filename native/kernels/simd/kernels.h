@@ -108,8 +108,8 @@ struct Kernels {
 
   /// y [pixels, outputs] = relu(x) x weight, plus y where `add`.
   void (*pointwise_forward)(const Pointwise&, const float* x, const Soon&, bool add, float* y, float* scratch);
-  /// dx = gradient through the ReLU of the pixels that are read, others are left as they are; dweight [outputs, channels]
-  /// = this image's part. Null: left out.
+  /// dx = gradient through the ReLU, in the rows that are read: zero for pixels in them that are not. dweight = this image's
+  /// part, laid out as the weight. Null: left out.
   void (*pointwise_backward)(const Pointwise&, const float* x, const float* dy, const Soon&, float* dx, float* dweight,
                              float* scratch);
 

@@ -23,12 +23,14 @@ inline void gather_rectified(const Pointwise& p, const float* x, float* to) {
   });
 }
 
-/// Writes the gradients of the pixels that were read, where the ReLU let them through.
+/// Writes the gradients of a row's pixels that were read, where the ReLU let them through, and zeros between them.
 inline void scatter_masked(const Pointwise& p, const float* x, const float* from, float* dx) {
   for_channel_blocks(p.channels, [&](auto width, int64_t c) {
     constexpr int W = width();
     for (int64_t column = 0; column < p.columns; ++column) {
       const int64_t at = column * p.step * p.channels + c;
+      for (int64_t beside = -p.offset; beside < p.step - p.offset; ++beside)
+        if (beside != 0) store<W>(dx + at + beside * p.channels, Pack<W>{});
       store<W>(dx + at, load<W>(x + at) <= 0 ? Pack<W>{} : load<W>(from + column * p.channels + c));
     }
   });
@@ -57,7 +59,7 @@ inline void pointwise_backward(const Pointwise& p, const float* x, const float* 
   if (dweight != nullptr) {
     const int64_t line = p.step * p.width * p.channels;
     outer<true>({dy, p.y_stride}, p.outputs,
-                {x + first_of(p, 0), p.rows, p.columns, line, p.step * p.channels}, p.channels, dweight, p.channels);
+                {x + first_of(p, 0), p.rows, p.columns, line, p.step * p.channels}, p.channels, dweight, p.weight_stride);
   }
   if (dx == nullptr) return;
   Ahead ahead(soon, p.rows);
