@@ -97,7 +97,7 @@ void for_each_image(int64_t images, int64_t scratch_floats, Body body) {
 class Parts {
  public:
   Parts() = default;
-  Parts(int64_t images, at::IntArrayRef shape) : images_(images), sum_(at::zeros(shape, at::kFloat)) {
+  Parts(int64_t images, at::IntArrayRef shape) : images_(images), sum_(at::empty(shape, at::kFloat)) {
     parts_ = at::empty({images, sum_.numel()}, at::kFloat);
   }
 
@@ -117,7 +117,8 @@ class Parts {
     // few enough for one thread to keep the sums in its nearest cache
     constexpr int64_t kNumbers = 1024;
     at::parallel_for(0, size, kNumbers, [&](int64_t begin, int64_t end) {
-      for (int64_t image = 0; image < images_; ++image)
+      std::copy(parts + begin, parts + end, to + begin);
+      for (int64_t image = 1; image < images_; ++image)
         for (int64_t i = begin; i < end; ++i) to[i] += parts[image * size + i];
     });
     return sum_;

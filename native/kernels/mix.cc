@@ -54,9 +54,14 @@ struct Factors {
   at::Tensor biases;   // [terms, channels], or undefined: zero
   at::Tensor kept;     // [terms, images]: what drop-path leaves of each term, or undefined: all
 
-  /// [terms, channels]
-  at::Tensor weight_matrix(int64_t channels) const {
-    return (weights.dim() == 1 ? weights.view({-1, 1}).expand({-1, channels}) : weights).contiguous();
+  /// [terms, channels], contiguous. Like the other small matrices by hand: an operator of libtorch's takes longer to be
+  /// called than that, after each pass over images.
+  std::vector<float> weight_matrix(int64_t channels) const {
+    const float* const from = weights.data_ptr<float>();
+    if (weights.dim() == 2) return {from, from + weights.numel()};
+    std::vector<float> matrix;
+    for (int64_t k = 0; k < weights.size(0); ++k) matrix.insert(matrix.end(), channels, from[k]);
+    return matrix;
   }
   float kept_of(int64_t k, int64_t image) const {
     return kept.defined() ? kept.data_ptr<float>()[k * kept.size(1) + image] : 1;
@@ -102,23 +107,25 @@ void forward_dropped(const std::vector<MixTerm>& terms, const float* shifts, con
 
 at::Tensor forward_terms(at::TensorList xs, const Factors& by, const Normaliser& normaliser) {
   const auto extent = extent_of(xs[0]);
-  const auto weights = by.weight_matrix(extent.channels);
-  const auto scale = normaliser.scale * weights;
-  const auto moved = normaliser.shift * weights;
-  const auto shift = by.biases.defined() ? moved + by.biases : moved;
-  const auto bias = shift.sum(0);
-  auto y = empty_images(xs[0], extent.channels, xs[0].size(2), xs[0].size(3));
+  const int64_t channels = extent.channels;
+  auto scale = by.weight_matrix(channels), shift = scale;
+  std::vector<float> bias(channels);
+  for (size_t i = 0; i < scale.size(); ++i) {
+    scale[i] *= normaliser.scale.data_ptr<float>()[i];
+    shift[i] *= normaliser.shift.data_ptr<float>()[i];
+    if (by.biases.defined()) shift[i] += by.biases.data_ptr<float>()[i];
+    bias[static_cast<int64_t>(i) % channels] += shift[i];
+  }
+  auto y = empty_images(xs[0], channels, xs[0].size(2), xs[0].size(3));
   for_each_image(extent.images, 0, [&](int64_t image, float*) {
-    const int64_t at = image * extent.channels * extent.pixels;
     std::vector<MixTerm> terms;
     for (size_t k = 0; k < static_cast<size_t>(xs.size()); ++k)
-      terms.push_back({xs[k].data_ptr<float>() + at, scale.data_ptr<float>() + static_cast<int64_t>(k) * extent.channels});
-    float* const own = y.data_ptr<float>() + at;
+      terms.push_back({image_of(xs[k], image), scale.data() + static_cast<int64_t>(k) * channels});
     if (by.kept.defined())
-      forward_dropped(terms, shift.data_ptr<float>(), by, image, extent, own);
+      forward_dropped(terms, shift.data(), by, image, extent, image_to(y, image));
     else
-      kernels().mix_forward(extent.channels, extent.pixels, terms.data(), static_cast<int64_t>(terms.size()),
-                            bias.data_ptr<float>(), own);
+      kernels().mix_forward(channels, extent.pixels, terms.data(), static_cast<int64_t>(terms.size()), bias.data(),
+                            image_to(y, image));
   });
   return y;
 }
@@ -206,7 +213,7 @@ struct Mix : torch::autograd::Function<Mix> {
       for (int64_t c = 0, at = k * channels; c < channels; ++c, ++at) {
         const double scale = normaliser.scale.data_ptr<float>()[at], shift = normaliser.shift.data_ptr<float>()[at];
         const double total = normed.get(k) ? sums.total[at] / count : 0, dot = normed.get(k) ? sums.dot[at] / count : 0;
-        by.set(c, weights.data_ptr<float>()[at] * scale, scale, shift, total, dot);
+        by.set(c, weights[at] * scale, scale, shift, total, dot);
       }
       const Deferred gradient{dy, xs[k], by.matrix(), factors.kept.defined() ? factors.kept[k] : at::Tensor()};
       if (deferrals[k]) {

@@ -16,18 +16,19 @@ using torch::autograd::variable_list;
 
 /// One weight [outputs, all channels, 1, 1] and which pixels it reads.
 struct Reading {
-  at::Tensor weight, transposed;
+  at::Tensor weight;
+  at::Tensor across;  // the weight by columns, for the forward pass alone
   int64_t step, offset;
   int64_t first;  // of its outputs among the channels of y
 };
 
 /// Every pixel by one weight, or every second pixel by the first weight and those one further by the second.
-std::vector<Reading> readings_of(const std::vector<at::Tensor>& weights) {
+std::vector<Reading> readings_of(at::TensorList weights, bool forward) {
   std::vector<Reading> readings;
   int64_t first = 0;
-  for (size_t i = 0; i < weights.size(); ++i) {
-    readings.push_back({weights[i], transposed(weights[i]), static_cast<int64_t>(weights.size()), static_cast<int64_t>(i),
-                        first});
+  for (size_t i = 0; i < static_cast<size_t>(weights.size()); ++i) {
+    readings.push_back({weights[i], forward ? transposed(weights[i]) : at::Tensor(), static_cast<int64_t>(weights.size()),
+                        static_cast<int64_t>(i), first});
     first += weights[i].size(0);
   }
   return readings;
@@ -40,10 +41,11 @@ int64_t outputs_of(const std::vector<Reading>& readings) {
 /// The kernel call for the part of x whose channels begin at `channel`.
 Pointwise call_of(const Reading& reading, const at::Tensor& x, int64_t channel, int64_t y_stride) {
   const int64_t outputs = reading.weight.size(0), step = reading.step;
+  const float* const across = reading.across.defined() ? reading.across.data_ptr<float>() + channel * outputs : nullptr;
   return {x.size(1),        outputs,        x.size(3),
           x.size(2) / step, x.size(3) / step, step,
           reading.offset,   reading.weight.data_ptr<float>() + channel,
-          reading.weight.size(1), reading.transposed.data_ptr<float>() + channel * outputs, y_stride};
+          reading.weight.size(1), across,         y_stride};
 }
 
 int64_t scratch_of(const std::vector<Reading>& readings, at::TensorList xs) {
@@ -100,7 +102,7 @@ at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& reading
     }
     parts.add(image, to);
   });
-  moments = parts.combine(y.data_ptr<float>());
+  moments = parts.combine();
   return y;
 }
 
@@ -154,7 +156,7 @@ Gradients backward_images(at::TensorList xs, const std::vector<Reading>& reading
 struct ReluPointwise : torch::autograd::Function<ReluPointwise> {
   static variable_list forward(AutogradContext* context, at::TensorList xs, at::TensorList weights) {
     at::Tensor moments;
-    const auto y = forward_images(xs, readings_of(weights.vec()), moments);
+    const auto y = forward_images(xs, readings_of(weights, true), moments);
     variable_list saved(xs.begin(), xs.end());
     saved.insert(saved.end(), weights.begin(), weights.end());
     context->save_for_backward(saved);
@@ -174,7 +176,7 @@ struct ReluPointwise : torch::autograd::Function<ReluPointwise> {
     std::vector<bool> wants_x;
     for (size_t i = 0; i < parts; ++i) wants_x.push_back(context->needs_input_grad(i));
     auto [result, dweights] =
-        backward_images(xs, readings_of(weights.vec()), gradient, wants_x, context->needs_input_grad(parts));
+        backward_images(xs, readings_of(weights, false), gradient, wants_x, context->needs_input_grad(parts));
     result.insert(result.end(), dweights.begin(), dweights.end());
     return result;
   }

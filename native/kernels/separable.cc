@@ -62,12 +62,13 @@ struct Call {
   std::vector<Weights> convolutions;
   int64_t scratch = 0;
 
-  Call(const at::Tensor& images, const std::vector<Convolution>& all, const Normaliser& before)
+  /// forward: the backward pass does not read pointwise weights by columns.
+  Call(const at::Tensor& images, const std::vector<Convolution>& all, const Normaliser& before, bool forward)
       : x(images), normaliser(before) {
     int64_t border = 0;
     for (const auto& by : all) border = std::max(border, window_of(by).padding());
     for (const auto& by : all) {
-      convolutions.push_back({transposed(by.spatial), by.pointwise, transposed(by.pointwise), {}});
+      convolutions.push_back({transposed(by.spatial), by.pointwise, forward ? transposed(by.pointwise) : at::Tensor(), {}});
       auto& [taps, pointwise, across, kernel] = convolutions.back();
       Window window = window_of(by);
       window.border = border;
@@ -109,7 +110,7 @@ std::pair<variable_list, variable_list> forward_images(const Call& call) {
       parts[k].add(image, own);
     }
   });
-  for (int64_t k = 0; k < call.count(); ++k) moments.push_back(parts[k].combine(ys[k].data_ptr<float>()));
+  for (int64_t k = 0; k < call.count(); ++k) moments.push_back(parts[k].combine());
   return {ys, moments};
 }
 
@@ -217,7 +218,7 @@ struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
     context->saved_data["by_batch"] = before.norm && before.norm->training;
     context->saved_data["affine"] = before.norm && before.norm->weight.defined();
     context->saved_data["of_x"] = saved_deferrals({of_x});
-    const Call call(x, convolutions_of(saved, dilations, stride), normaliser);
+    const Call call(x, convolutions_of(saved, dilations, stride), normaliser, true);
     std::vector<DeferralPtr> deferrals(copies);  // nothing is left for those
     for (int64_t k = 0; k < call.count(); ++k) deferrals.push_back(c10::make_intrusive<Deferral>());
     context->saved_data["deferrals"] = saved_deferrals(deferrals);
@@ -236,7 +237,7 @@ struct SeparableFunction : torch::autograd::Function<SeparableFunction> {
     const auto saved = context->get_saved_variables();
     const auto dilations = data["dilations"].toIntVector();
     const Call call(saved[0], convolutions_of(saved, dilations, data["stride"].toInt()),
-                    {saved[1], saved[2], saved[3], saved[4]});
+                    {saved[1], saved[2], saved[3], saved[4]}, false);
     const Layout at{data["copies"].toInt(), call.count()};
     const auto needs = [&](size_t input) { return context->needs_input_grad(input); };
     const bool affine = data["affine"].toBool() && (needs(at.weight()) || needs(at.bias()));

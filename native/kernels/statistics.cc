@@ -8,28 +8,32 @@
 namespace ddsas {
 
 void MomentParts::add(int64_t image, const float* data) {
-  float* part = parts_.data() + image * 2 * extent_.channels;
-  kernels().moments(extent_.channels, extent_.pixels, data, part, part + extent_.channels);
+  const int64_t channels = extent_.channels;
+  float* const part = parts_.data() + image * 3 * channels;
+  std::copy_n(data, channels, part);
+  kernels().moments(channels, extent_.pixels, data, part + channels, part + 2 * channels);
 }
 
-at::Tensor MomentParts::combine(const float* data) const {
+at::Tensor MomentParts::combine() const {
   const auto [images, channels, pixels] = extent_;
-  auto result = at::empty({2, channels}, at::TensorOptions().dtype(at::kFloat));
-  float* to = result.data_ptr<float>();
   const auto count = static_cast<double>(pixels);
-  for (int64_t c = 0; c < channels; ++c) {
-    double total = 0, within = 0, squares = 0;
-    for (int64_t image = 0; image < images; ++image) {
-      const float* part = parts_.data() + image * 2 * channels;
-      const double sum = part[c], square = part[channels + c];
-      const double own = data[image * channels * pixels + c] + sum / count;
-      total += own;
-      squares += own * own;
-      within += square - sum * sum / count;
+  std::vector<double> total(channels), within(channels), squares(channels);
+  for (int64_t image = 0; image < images; ++image) {
+    const float* const first = parts_.data() + image * 3 * channels;
+    const float *const sum = first + channels, *const square = sum + channels;
+    for (int64_t c = 0; c < channels; ++c) {
+      const double mean = sum[c] / count, own = first[c] + mean;
+      total[c] += own;
+      squares[c] += own * own;
+      within[c] += square[c] - sum[c] * mean;
     }
-    const double between = squares - total * total / images;
-    to[c] = static_cast<float>(total / images);
-    to[channels + c] = static_cast<float>((within + count * between) / (count * images));
+  }
+  auto result = at::empty({2, channels}, at::TensorOptions().dtype(at::kFloat));
+  float* const to = result.data_ptr<float>();
+  for (int64_t c = 0; c < channels; ++c) {
+    const double between = squares[c] - total[c] * total[c] / images;
+    to[c] = static_cast<float>(total[c] / images);
+    to[channels + c] = static_cast<float>((within[c] + count * between) / (count * images));
   }
   return result;
 }
@@ -37,11 +41,8 @@ at::Tensor MomentParts::combine(const float* data) const {
 at::Tensor moments_of(const at::Tensor& x) {
   const auto extent = extent_of(x);
   MomentParts parts(extent);
-  const float* data = x.data_ptr<float>();
-  for_each_image(extent.images, 0, [&](int64_t image, float*) {
-    parts.add(image, data + image * extent.channels * extent.pixels);
-  });
-  return parts.combine(data);
+  for_each_image(extent.images, 0, [&](int64_t image, float*) { parts.add(image, image_of(x, image)); });
+  return parts.combine();
 }
 
 void check_norm(const Norm& norm, const at::Tensor& moments, int64_t channels) {

@@ -17,17 +17,17 @@ inline Extent extent_of(const at::Tensor& x) { return {x.size(0), x.size(1), x.s
 /// Collects each image's moments while a kernel has the image in the cache.
 class MomentParts {
  public:
-  explicit MomentParts(Extent extent) : extent_(extent), parts_(extent.images * 2 * extent.channels) {}
+  explicit MomentParts(Extent extent) : extent_(extent), parts_(extent.images * 3 * extent.channels) {}
 
   /// Reads the image; may be called for different images at once.
   void add(int64_t image, const float* data);
 
-  /// Mean and variance (biased) of each channel, float32 [2, channels]. `data` is the whole batch.
-  at::Tensor combine(const float* data) const;
+  /// Mean and variance (biased) of each channel, float32 [2, channels].
+  at::Tensor combine() const;
 
  private:
   Extent extent_;
-  std::vector<float> parts_;
+  std::vector<float> parts_;  // of each image its first pixel, and the sums of differences from it and of their squares
 };
 
 /// The moments of a batch that no kernel found on its way: one more pass over it.

@@ -34,12 +34,13 @@ export interface SgdOptions {
  * as a gradient of zero: momentum and L2 go on acting on operations that were sampled before.
  */
 export class Sgd {
-  readonly #parameters: ReadonlyMap<string, Tensor>
+  /** What is moved, by name. */
+  readonly parameters: ReadonlyMap<string, Tensor>
   readonly #options: SgdOptions
   readonly #momentum = new Map<string, Tensor>()
 
   constructor(parameters: ReadonlyMap<string, Tensor>, options: SgdOptions) {
-    this.#parameters = parameters
+    this.parameters = parameters
     this.#options = options
   }
 
@@ -63,7 +64,7 @@ export class Sgd {
   #moving(gradients: Gradients) {
     const moving = { weights: [] as Tensor[], velocities: [] as Tensor[], gradients: [] as (Tensor | null)[] }
     let index = 0
-    for (const [name, weight] of this.#parameters) {
+    for (const [name, weight] of this.parameters) {
       const gradient = gradients[index++]
       let velocity = this.#momentum.get(name)
       if (velocity === undefined) {
@@ -85,10 +86,10 @@ export class Sgd {
 
   /** Takes over velocities saved by `state`; the tensors given stay the caller's. */
   load(state: ReadonlyMap<string, Tensor>): void {
-    for (const [name, saved] of state) checkLike(saved, this.#parameters.get(name), name)
+    for (const [name, saved] of state) checkLike(saved, this.parameters.get(name), name)
     this.dispose()
     for (const [name, saved] of state)
-      this.#momentum.set(name, copyLike(saved, this.#parameters.get(name), name))
+      this.#momentum.set(name, copyLike(saved, this.parameters.get(name), name))
   }
 
   dispose(): void {

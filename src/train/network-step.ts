@@ -34,7 +34,7 @@ export function networkStep(
   optimizer: Sgd,
   { loss, dropPath, ...options }: NetworkStepOptions,
 ): WeightOutcome {
-  return sgdStep(network, labels, optimizer, options, () => {
+  return sgdStep(labels, optimizer, options, () => {
     const output = network.forward(images, { training: true, dropPath })
     return { logits: output.logits, loss: networkLoss(output, labels, loss) }
   })

@@ -1,5 +1,5 @@
 /** The weight step: one SGD update of the supernet's weights on a batch of the training half; alpha and zeta constant. */
-import { type Module, namedParameters, type Sgd } from '../nn/index.ts'
+import type { Sgd } from '../nn/index.ts'
 import type { Supernet } from '../spaces/supernet.ts'
 import type { Batch, Outcome, Strategy } from '../strategies/strategy.ts'
 import {
@@ -31,21 +31,20 @@ export function weightStep(
   optimizer: Sgd,
   options: WeightStepOptions,
 ): WeightOutcome {
-  return sgdStep(supernet, batch.labels, optimizer, options, () => {
+  return sgdStep(batch.labels, optimizer, options, () => {
     const logits = supernet.forward(batch.images, (cell) => strategy.mixing(cell), true)
     return { logits, loss: crossEntropy(logits, batch.labels) }
   })
 }
 
-/** One clipped SGD update of a module on the loss that `forward` computes; none where a gradient is not finite. */
+/** One clipped SGD update of what the optimizer moves, on the loss that `forward` computes; none where a gradient is not finite. */
 export function sgdStep(
-  module: Module,
   labels: Tensor,
   optimizer: Sgd,
   options: WeightStepOptions,
   forward: () => { readonly logits: Tensor; readonly loss: Tensor },
 ): WeightOutcome {
-  const weights = [...namedParameters(module).values()]
+  const weights = [...optimizer.parameters.values()]
   return tidy(() => {
     setRequiresGrad(weights, true)
     const { logits, loss } = forward()

@@ -50,7 +50,7 @@ struct Separable {
   const float *hat_scale, *hat_shift;  // the same without an affine norm's weight and bias
   const float* spatial;                // [size * size, channels]
   const float* pointwise;              // [outputs, channels]
-  const float* transposed;             // [channels, outputs]
+  const float* transposed;             // [channels, outputs], for the forward pass
 };
 
 /// The gradient of an operator's result y on one image: dy, or kept a[c] dy + b[c] y + d[c] where y is not null.
@@ -84,7 +84,7 @@ struct Pointwise {
   int64_t step, offset;
   const float* weight;  // row o begins at o * weight_stride: [outputs, channels]
   int64_t weight_stride;
-  const float* transposed;  // [channels, outputs]
+  const float* transposed;  // [channels, outputs], for the forward pass
   int64_t y_stride;         // floats from one pixel of y to the next
 };
 
