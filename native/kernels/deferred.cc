@@ -27,7 +27,7 @@ void compute(const std::vector<ToCompute>& all) {
   const auto [images, channels, pixels] = extent_of(all[0].to);
   for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
     for (const auto& [gradient, to] : all)
-      kernels().whole_gradient(channels, pixels, gradient_of(gradient, image), image_to(to, image));
+      kernels().whole_gradient(channels, pixels, gradient_of(gradient, image), false, image_to(to, image));
   });
 }
 
@@ -49,7 +49,7 @@ std::vector<DeferralPtr> deferrals_of(const c10::IValue& saved) {
 }
 
 DeferralPtr claim_deferral(const at::Tensor& y) {
-  const auto place = claim_separable(y);
+  const auto place = claim_together(y);
   return place ? place : claim_pointwise(y);
 }
 

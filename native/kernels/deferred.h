@@ -73,8 +73,8 @@ DeferralPtr claim_from(const at::Tensor& y) {
   return place;
 }
 
-/// For the separable convolutions, and for the pointwise ones.
-DeferralPtr claim_separable(const at::Tensor& y);
+/// For what reads one tensor together, and for the pointwise convolutions.
+DeferralPtr claim_together(const at::Tensor& y);
 DeferralPtr claim_pointwise(const at::Tensor& y);
 
 /// Takes what was left with a gradient that has come back. Where `gradient` is no longer what the reader returned, since

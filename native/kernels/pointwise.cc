@@ -127,7 +127,7 @@ Gradients backward_images(at::TensorList xs, const std::vector<Reading>& reading
   const int64_t rows = scratch_of(readings, xs);
   for_each_image_and_next(extent.images, rows + (computed ? size : 0), [&](int64_t image, int64_t next, float* scratch) {
     const auto given = gradient_of(gradient, image);
-    if (computed) kernels().whole_gradient(extent.channels, extent.pixels, given, scratch + rows);
+    if (computed) kernels().whole_gradient(extent.channels, extent.pixels, given, false, scratch + rows);
     const float* const dy = computed ? scratch + rows : given.dy;
     int64_t channel = 0;
     for (size_t part = 0; part < static_cast<size_t>(xs.size()); ++part) {

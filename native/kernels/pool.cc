@@ -1,4 +1,6 @@
 // ddsas::max_pool3 and ddsas::avg_pool3: 3x3 pooling with padding 1, with hand-written backward.
+#include "pool.h"
+
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
@@ -52,7 +54,7 @@ struct MaxPool3 : torch::autograd::Function<MaxPool3> {
       soon.add(image_of(dy, next), image_size(dy));
       soon.add(image_of<uint8_t>(choice, next), image_size(choice));
       soon.add(image_of(dx, next), image_size(dx));
-      kernels().max_pool_backward(window, image_of(dy, image), image_of<uint8_t>(choice, image), soon, image_to(dx, image));
+      kernels().max_pool_backward(window, image_of(dy, image), image_of<uint8_t>(choice, image), soon, false, image_to(dx, image));
     });
     return {dx, at::Tensor()};
   }
@@ -79,11 +81,13 @@ struct AvgPool3 : torch::autograd::Function<AvgPool3> {
       Soon soon;
       soon.add(image_of(dy, next), image_size(dy));
       soon.add(image_of(dx, next), image_size(dx));
-      kernels().avg_pool_backward(window, image_of(dy, image), soon, image_to(dx, image));
+      kernels().avg_pool_backward(window, image_of(dy, image), soon, false, image_to(dx, image));
     });
     return {dx, at::Tensor()};
   }
 };
+
+}  // namespace
 
 at::Tensor max_pool3(const at::Tensor& x, int64_t stride) {
   if (grid::fits_pool(x, stride)) return grid::max_pool3(x, stride);
@@ -96,8 +100,6 @@ at::Tensor avg_pool3(const at::Tensor& x, int64_t stride) {
   if (fits(x, stride)) return AvgPool3::apply(channels_last(x), stride);
   return at::avg_pool2d(x, 3, stride, 1, /*ceil_mode=*/false, /*count_include_pad=*/false);
 }
-
-}  // namespace
 
 TORCH_LIBRARY_FRAGMENT(ddsas, library) {
   library.def("max_pool3(Tensor x, int stride) -> Tensor", max_pool3);

@@ -1,20 +1,23 @@
-// Separable convolutions as the other operators call them.
+// A separable convolution by itself, as the other operators call it.
 #pragma once
 
-#include <ATen/ATen.h>
-
-#include <vector>
+#include "readers.h"
 
 namespace ddsas {
 
-/// Depthwise, then pointwise convolution: spatial [c, 1, k, k], pointwise [o, c, 1, 1].
-struct Convolution {
-  at::Tensor spatial, pointwise;
-  int64_t stride, dilation;
+/// The batch norm before the ReLU where there is one, and the moments it normalises by.
+struct Before {
+  c10::optional<Norm> norm;
+  c10::optional<at::Tensor> moments;
 };
 
-/// x `copies` times, then the convolutions of relu(x), then the moments of each; all gradients that come back to x are
-/// added in one pass.
-std::vector<at::Tensor> separables(const at::Tensor& x, int64_t copies, const std::vector<Convolution>& convolutions);
+/// Throws where x and the weights do not belong together.
+void check_separable(const at::Tensor& x, const Convolution&);
+
+/// Whether the vector kernels compute it.
+bool fits_separable(const at::Tensor& x, const Convolution&);
+
+/// The result, after the norm if there is one, and its moments where the kernel found them; by the kernels that fit.
+std::tuple<at::Tensor, at::Tensor> separable_after(const at::Tensor& x, const Convolution&, Before);
 
 }  // namespace ddsas

@@ -1,13 +1,13 @@
 /** The eight operations of the DARTS space and the two that prepare a cell's inputs, with the published names. */
 import { BatchNorm2d, Conv2d, type Maker, type Module } from '../nn/index.ts'
 import {
-  avgPool3,
+  type Entry,
   fanOut,
   type Images,
-  maxPool3,
   mix,
   mul,
   factorizedReduce as reduceImages,
+  type Pooling,
   reluPointwise,
   type SeparableConvolution,
   separable,
@@ -17,13 +17,13 @@ import {
 } from '../torch/index.ts'
 
 /**
- * An operation on an edge: [n, c, h, w] -> [n, c, h / stride, w / stride], as the convolution it begins with, a body and the
- * batch norm it ends with. All that begin at one state are computed together, and so are the norms of all operations into a
- * node and their weighted sum.
+ * An operation on an edge: [n, c, h, w] -> [n, c, h / stride, w / stride], as what it begins with, a body and the batch norm
+ * it ends with. All that begin at one state are computed together, and so are the norms of all operations into a node and
+ * their weighted sum.
  */
 export interface Operation extends Module {
   /** Absent where the operation reads its input as it is. */
-  readonly entry?: SeparableConvolution
+  readonly entry?: Entry
   /** What follows its beginning. */
   body(x: Images, training: boolean): Images
   /** Absent where the operation ends without one. */
@@ -58,14 +58,14 @@ function none({ stride }: OperationOptions): Operation {
 
 /** 3x3 pooling; in a supernet (no affine norms) followed by a batch norm, as DARTS does. */
 function pool(
-  kind: typeof maxPool3,
+  kind: Pooling['pool'],
   { channels, stride, affine }: OperationOptions,
   maker: Maker,
 ): Operation {
-  const body = ({ x }: Images) => ({ x: kind(x, stride) })
-  if (affine) return { body }
+  const begun = { entry: { pool: kind, stride }, body: (images: Images) => images }
+  if (affine) return begun
   const norm = new BatchNorm2d(channels, false, maker)
-  return { body, norm, children: { 1: norm } }
+  return { ...begun, norm, children: { 1: norm } }
 }
 
 /** Halves the image: ReLU, then two 1x1 convolutions of stride 2, the second one pixel further, side by side. */
@@ -164,8 +164,8 @@ function dilConv(kernel: number, options: OperationOptions, maker: Maker): Opera
 /** The one place where an operation is defined: its published name and how it is made. */
 export const operations = {
   none,
-  max_pool_3x3: (options, maker) => pool(maxPool3, options, maker),
-  avg_pool_3x3: (options, maker) => pool(avgPool3, options, maker),
+  max_pool_3x3: (options, maker) => pool('max', options, maker),
+  avg_pool_3x3: (options, maker) => pool('avg', options, maker),
   skip_connect: skip,
   sep_conv_3x3: (options, maker) => sepConv(3, options, maker),
   sep_conv_5x5: (options, maker) => sepConv(5, options, maker),

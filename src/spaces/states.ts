@@ -1,9 +1,6 @@
 /** The node states of a cell in one forward pass: each is handed out to the readers that were named before. */
 import { DdsasError } from '../errors.ts'
-import { fanOut, type Images, type SeparableConvolution, type Tensor } from '../torch/index.ts'
-
-/** What a reader takes of a state: a separable convolution of it, or the state itself. */
-export type Entry = SeparableConvolution | undefined
+import { type Entry, fanOut, type Images, type Tensor } from '../torch/index.ts'
 
 /** Hands each state to its readers; what they take is computed at once, and all gradients that come back are added in one pass. */
 export class States {

@@ -149,23 +149,37 @@ export interface SeparableConvolution {
   readonly dilation: number
 }
 
+/** A 3x3 pooling with padding 1. */
+export interface Pooling {
+  readonly pool: 'max' | 'avg'
+  readonly stride: number
+}
+
+/** What a reader of a tensor takes: a separable convolution of it, a pooling of it, or, undefined, the tensor itself. */
+export type Entry = SeparableConvolution | Pooling | undefined
+
 /**
- * What each reader of x takes, in their order: a separable convolution, or x itself where it names none. All are computed
- * in one pass, and all gradients that come back are added in one.
+ * What each reader of x takes, in their order. All are computed in one pass, poolings that are the same once, and all
+ * gradients that come back are added in one.
  */
-export function fanOut(x: Tensor, readers: readonly (SeparableConvolution | undefined)[]): Images[] {
-  const convolutions = readers.filter((reader) => reader !== undefined)
-  const copies = readers.length - convolutions.length
+export function fanOut(x: Tensor, readers: readonly Entry[]): Images[] {
+  const convolutions = readers.filter((by) => by !== undefined && 'spatial' in by)
   const column = <K extends keyof SeparableConvolution>(name: K) => convolutions.map((by) => by[name])
-  const weights = [column('spatial'), column('pointwise')]
-  const found = callMany('ddsas::fan_out', x, copies, ...weights, column('stride'), column('dilation'))
-  // first the copies, then the results, then their moments
-  let copy = 0
-  let result = copies
-  return readers.map((reader) => {
-    if (reader === undefined) return imagesOf('ddsas::fan_out', found[copy++])
-    const own = result++
-    return imagesOf('ddsas::fan_out', found[own], found[own + convolutions.length])
+  const strides = (kind: Pooling['pool']) =>
+    readers.flatMap((by) => (by !== undefined && 'pool' in by && by.pool === kind ? [by.stride] : []))
+  const weights = [column('spatial'), column('pointwise'), column('stride'), column('dilation')]
+  const pools = [strides('max'), strides('avg')]
+  const copies = readers.length - convolutions.length - pools[0].length - pools[1].length
+  const found = callMany('ddsas::fan_out', x, copies, ...weights, ...pools)
+  // first the copies, then the results kind by kind, then their moments
+  const computed = readers.length - copies
+  const next = { copy: 0, convolution: copies, max: 0, avg: 0 }
+  next.max = next.convolution + convolutions.length
+  next.avg = next.max + pools[0].length
+  return readers.map((by) => {
+    if (by === undefined) return imagesOf('ddsas::fan_out', found[next.copy++])
+    const own = next['pool' in by ? by.pool : 'convolution']++
+    return imagesOf('ddsas::fan_out', found[own], found[own + computed])
   })
 }
 

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import {
+  avgPool2d,
   batchNorm,
   call,
   callMany,
@@ -21,13 +22,13 @@ import {
 import type { NativeValue } from '../../src/torch/native.ts'
 import { type Arguments, given, intercept } from './intercept.ts'
 
-/** For a ReLU a mask for each part of its input, for a maximum the pixel of each window. */
+/** For a ReLU a mask for each part of its input, then for each maximum the pixel of each window. */
 export interface Branch {
   readonly operator: string
   readonly taken: readonly Tensor[]
 }
 
-const watched = /^ddsas::(fan_out|separable|relu_pointwise|factorized_reduce|max_pool3)$/
+const watched = /^ddsas::(fan_out|separable|relu_pointwise|factorized_reduce)$/
 
 const listed = (value: NativeValue): Tensor[] => (Array.isArray(value) ? value.map(given) : [given(value)])
 
@@ -52,9 +53,11 @@ function normalised(args: Arguments, moves: boolean): Tensor {
   return batchNorm(given(x), { ...statistics, training: training === true })
 }
 
-/** Handing a tensor out has one where convolutions of it are computed. */
-function hasKink(operator: string, [, , spatials]: Arguments): boolean {
-  return operator !== 'ddsas::fan_out' || listed(spatials).length > 0
+const numbers = (values: NativeValue) => (Array.isArray(values) ? values.map(Number) : [])
+
+/** Handing a tensor out has one where convolutions or maxima of it are computed. */
+function hasKink(operator: string, [, , spatials, , , , maxima]: Arguments): boolean {
+  return operator !== 'ddsas::fan_out' || listed(spatials).length > 0 || numbers(maxima).length > 0
 }
 
 function chosenPixels(x: Tensor, stride: number): Tensor {
@@ -68,11 +71,14 @@ function chosenPixels(x: Tensor, stride: number): Tensor {
 export function recordBranches(byKernel: boolean, body: () => void): Branch[] {
   const branches: Branch[] = []
   const take = (operator: string, args: Arguments): Tensor[] => {
-    if (operator === 'ddsas::max_pool3') return [chosenPixels(given(args[0]), Number(args[1]))]
     const ownNorm = byKernel && args[6] !== null
     const separable = () => (ownNorm ? normalisedByKernel(args) : normalised(args, false))
     const read = operator === 'ddsas::separable' ? [separable()] : listed(args[0])
-    return read.map((x) => call('aten::gt.Scalar', x, 0))
+    const maxima = operator === 'ddsas::fan_out' ? numbers(args[6]) : []
+    return [
+      ...read.map((x) => call('aten::gt.Scalar', x, 0)),
+      ...maxima.map((stride) => chosenPixels(given(args[0]), stride)),
+    ]
   }
   intercept(
     watched,
@@ -104,26 +110,28 @@ function convolved(
   return conv2d(conv2d(x, spatial, { stride, dilation, padding, groups: spatial.shape[0] }), pointwise)
 }
 
-/** `ddsas::fan_out` with its kink taken as given: copies, results, moments that nobody found. */
+/** `ddsas::fan_out` with its kinks taken as given: copies, results, moments that nobody found. */
 function followFanOut(
-  [x, copies, spatials, pointwises, strides, dilations]: Arguments,
-  mask: Tensor,
+  [x, copies, spatials, pointwises, strides, dilations, , averages]: Arguments,
+  [mask, ...pixels]: readonly Tensor[],
 ): Tensor[] {
   const through = mul(given(x), mask)
-  const numbers = (values: NativeValue) => (Array.isArray(values) ? values.map(Number) : [])
   const across = listed(pointwises)
   const results = listed(spatials).map((spatial, k) =>
     convolved(through, [spatial, across[k]], numbers(strides)[k], numbers(dilations)[k]),
   )
+  const pooled = [
+    ...pixels.map((chosen) => pick(given(x), chosen)),
+    ...numbers(averages).map((stride) => avgPool2d(given(x), 3, stride, 1)),
+  ]
   const own = Array.from({ length: Number(copies) }, () => given(x))
-  return [...own, ...results, ...results.map(unknown)]
+  return [...own, ...results, ...pooled, ...[...results, ...pooled].map(unknown)]
 }
 
 const unknown = () => Tensor.from(new Float64Array(0), [0])
 
 /** A watched operator with its kinks taken as given. */
 function follow(operator: string, args: Arguments, taken: readonly Tensor[]): Tensor {
-  if (operator === 'ddsas::max_pool3') return pick(given(args[0]), taken[0])
   const separable = operator === 'ddsas::separable'
   const read = separable ? [normalised(args, true)] : listed(args[0])
   const through = read.map((x, part) => mul(x, taken[part]))
@@ -148,9 +156,8 @@ export function followBranches(branches: readonly Branch[], body: () => void): v
       const branch = branches[next++]
       assert.equal(branch?.operator, operator, 'the other search called other operators')
       if (operator === 'ddsas::fan_out')
-        return followFanOut(args, branch.taken[0]).map((tensor) => keep(tensor).slot)
-      const { slot } = keep(follow(operator, args, branch.taken))
-      return operator === 'ddsas::max_pool3' ? slot : [slot, keep(unknown()).slot]
+        return followFanOut(args, branch.taken).map((tensor) => keep(tensor).slot)
+      return [keep(follow(operator, args, branch.taken)).slot, keep(unknown()).slot]
     },
     body,
   )

@@ -63,10 +63,8 @@ struct ResultGradient {
 /// The gradients of several results that were read from one x are added up before the ReLU: each Separable adds its part.
 struct InputGradient {
   bool first, last;
-  float* dz;     // [pixels, channels]: with respect to what the ReLU reads; written with the last part
-  float* sums;   // [2, channels]: over pixels, of dz and of dz (hat_scale x + hat_shift); or null
-  const float* const* others;  // gradients that are added to dz after the ReLU, each [pixels, channels]
-  int64_t count;               // of others
+  float* dz;    // [pixels, channels]: with respect to what the ReLU reads; written with the last part
+  float* sums;  // [2, channels]: over pixels, of dz and of dz (hat_scale x + hat_shift); or null
 };
 
 /// One image's part of the gradients of a Separable; null where not wanted.
@@ -115,10 +113,11 @@ struct Kernels {
 
   /// y = 3x3 maximum over the pixels of the image; choice: which of the nine, first of equals.
   void (*max_pool_forward)(const Window&, const float* x, const Soon&, float* y, uint8_t* choice);
-  void (*max_pool_backward)(const Window&, const float* dy, const uint8_t* choice, const Soon&, float* dx);
+  /// Writes dx, or adds to it.
+  void (*max_pool_backward)(const Window&, const float* dy, const uint8_t* choice, const Soon&, bool add, float* dx);
   /// y = 3x3 average over the pixels of the image; the padding does not count.
   void (*avg_pool_forward)(const Window&, const float* x, const Soon&, float* y);
-  void (*avg_pool_backward)(const Window&, const float* dy, const Soon&, float* dx);
+  void (*avg_pool_backward)(const Window&, const float* dy, const Soon&, bool add, float* dx);
 
   /// Sums over pixels of (x - shift[c]) and its square, both [channels], shift being the image's first pixel.
   void (*moments)(int64_t channels, int64_t pixels, const float* x, float* sum, float* square);
@@ -130,8 +129,8 @@ struct Kernels {
                   const float* shift, float* dot);
   /// total[c] = sum over pixels of dy.
   void (*channel_sum)(int64_t channels, int64_t pixels, const float* dy, float* total);
-  /// The gradient as numbers, where its y is not null; `to` may be its dy.
-  void (*whole_gradient)(int64_t channels, int64_t pixels, const ResultGradient&, float* to);
+  /// The gradient as numbers, written or added to what is there.
+  void (*whole_gradient)(int64_t channels, int64_t pixels, const ResultGradient&, bool add, float* to);
 };
 
 /// The table for the widest instruction set this processor has; DDSAS_SIMD=portable|avx2|avx512 asks for a narrower one.

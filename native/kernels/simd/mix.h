@@ -74,15 +74,27 @@ inline void channel_sum(int64_t channels, int64_t pixels, const float* dy, float
   });
 }
 
-inline void whole_gradient(int64_t channels, int64_t pixels, const ResultGradient& g, float* to) {
+template <bool Add>
+inline void gradient_numbers(int64_t channels, int64_t pixels, const ResultGradient& g, float* to) {
   for_channel_blocks(channels, [&](auto width, int64_t c) {
     constexpr int W = width();
+    const auto each = [&](auto value) {
+      for (int64_t p = 0; p < pixels; ++p) {
+        const int64_t at = p * channels + c;
+        store<W>(to + at, Add ? load<W>(to + at) + value(at) : value(at));
+      }
+    };
+    if (g.y == nullptr) return each([&](int64_t at) { return load<W>(g.dy + at); });
     const Pack<W> a = load<W>(g.a + c) * g.kept, b = load<W>(g.b + c), d = load<W>(g.d + c);
-    for (int64_t p = 0; p < pixels; ++p) {
-      const int64_t at = p * channels + c;
-      store<W>(to + at, a * load<W>(g.dy + at) + (b * load<W>(g.y + at) + d));
-    }
+    each([&](int64_t at) { return a * load<W>(g.dy + at) + (b * load<W>(g.y + at) + d); });
   });
+}
+
+inline void whole_gradient(int64_t channels, int64_t pixels, const ResultGradient& g, bool add, float* to) {
+  if (add)
+    gradient_numbers<true>(channels, pixels, g, to);
+  else
+    gradient_numbers<false>(channels, pixels, g, to);
 }
 
 }  // namespace DDSAS_INSTRUCTIONS

@@ -50,9 +50,9 @@ inline void gather_columns(const Window& window, const float* x, int64_t first, 
 }
 
 /// The other way: pool.added(upstream, tap, so_far) gives each of the nine pixels its part of what T columns of windows
-/// return, pool.upstream. dx: as x.
+/// return, pool.upstream. dx: as x; `add`: to what is there.
 template <int W, int S, int T, typename Pool>
-inline void scatter_columns(const Window& window, float* dx, int64_t first, const Pool& pool, Ahead& ahead) {
+inline void scatter_columns(const Window& window, float* dx, bool add, int64_t first, const Pool& pool, Ahead& ahead) {
   constexpr int R = kReach<S, T>;
   const int64_t left = first * S - 1;
   Pack<W> sums[3][R] = {};
@@ -63,7 +63,7 @@ inline void scatter_columns(const Window& window, float* dx, int64_t first, cons
     for (int i = 0; i < R; ++i) {
       if ((i == 0 && left < 0) || (i == R - 1 && left + R > window.width)) continue;
       float* const at = to + i * window.channels;
-      const bool begun = i < 3 - S && first > 0;  // by the columns before
+      const bool begun = add || (i < 3 - S && first > 0);  // by the columns before
       store<W>(at, begun ? load<W>(at) + from[i] : from[i]);
     }
   };
@@ -217,11 +217,12 @@ inline void max_pool_forward(const Window& window, const float* x, const Soon& s
       });
 }
 
-inline void max_pool_backward(const Window& window, const float* dy, const uint8_t* choice, const Soon& soon, float* dx) {
+inline void max_pool_backward(const Window& window, const float* dy, const uint8_t* choice, const Soon& soon, bool add,
+                              float* dx) {
   for_pool_columns<true>(
       window, soon, [&](auto width, auto stride, auto windows, int64_t c, int64_t first, Ahead& ahead) {
         const MaxBackward<width()> pool{window, dy + c, choice + c};
-        scatter_columns<width(), stride(), windows()>(window, dx + c, first, pool, ahead);
+        scatter_columns<width(), stride(), windows()>(window, dx + c, add, first, pool, ahead);
       });
 }
 
@@ -233,11 +234,11 @@ inline void avg_pool_forward(const Window& window, const float* x, const Soon& s
       });
 }
 
-inline void avg_pool_backward(const Window& window, const float* dy, const Soon& soon, float* dx) {
+inline void avg_pool_backward(const Window& window, const float* dy, const Soon& soon, bool add, float* dx) {
   for_pool_columns<true>(
       window, soon, [&](auto width, auto stride, auto windows, int64_t c, int64_t first, Ahead& ahead) {
         const AvgBackward<width()> pool{window, dy + c};
-        scatter_columns<width(), stride(), windows()>(window, dx + c, first, pool, ahead);
+        scatter_columns<width(), stride(), windows()>(window, dx + c, add, first, pool, ahead);
       });
 }
 

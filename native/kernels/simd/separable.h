@@ -91,14 +91,6 @@ inline void input_block(const Separable& s, int64_t c, const float* x, const flo
   store<W>(to.sums + s.window.channels + c, dot);
 }
 
-/// Adds the gradients that came back past the ReLU.
-inline void add_others(const InputGradient& to, int64_t floats) {
-  for (int64_t i = 0; i < to.count; ++i) {
-    const float* const other = to.others[i];
-    for (int64_t at = 0; at < floats; ++at) to.dz[at] += other[at];
-  }
-}
-
 /// Rows KH0 to KH1 of the depthwise weight's gradient: as many sums at a time as the processor has registers for.
 template <int W, int K, int D, int S, int KH0, int KH1>
 inline void weight_rows(const Window& window, const float* padded, const float* upstream, float* dweight) {
@@ -194,7 +186,7 @@ inline const float* result_gradient(ResultGradient g, int64_t outputs, int64_t f
   g.dy += first;
   if (g.y == nullptr) return g.dy;
   g.y += first;
-  whole_gradient(outputs, pixels, g, to + first);
+  whole_gradient(outputs, pixels, g, false, to + first);
   return to + first;
 }
 
@@ -238,7 +230,6 @@ inline void separable_backward(const Separable& s, const float* x, const ResultG
         input_block<W, K, D, S, false>(s, c, x, gradient, ahead, room.so_far, *to.input);
     });
   });
-  if (to.input != nullptr && to.input->last) add_others(*to.input, window.height * window.width * channels);
 }
 
 }  // namespace DDSAS_INSTRUCTIONS

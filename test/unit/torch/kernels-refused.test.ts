@@ -245,14 +245,19 @@ const augmentCases: readonly Case[] = [
 
 const fanOutCases: readonly Case[] = [
   [
+    'a pooling of stride 0',
+    /stride of at least 1, not 0/,
+    () => fanOut(images(), [{ pool: 'max', stride: 0 }]),
+  ],
+  [
     'a negative count',
     /\[2, 4, 6, 6\].*not -1/,
-    () => callMany('ddsas::fan_out', images(), -1, [], [], [], []),
+    () => callMany('ddsas::fan_out', images(), -1, [], [], [], [], [], []),
   ],
   [
     'depthwise weights without pointwise ones',
     /each of 1 depthwise weights, not 0, 1 and 1/,
-    () => callMany('ddsas::fan_out', images(), 0, [coarse(4, 1, 3, 3)], [], [1], [1]),
+    () => callMany('ddsas::fan_out', images(), 0, [coarse(4, 1, 3, 3)], [], [1], [1], [], []),
   ],
   [
     'a convolution of other channels',
