@@ -13,6 +13,7 @@ import {
   fanOutWork,
   mixWork,
   nothing,
+  type Pooling,
   poolWork,
   separableWork,
   sgdWork,
@@ -42,14 +43,18 @@ export interface Part extends Work {
 /** A step moves alpha and zeta or the weights, and takes the gradients of no others. */
 type Moved = 'architecture' | 'weights'
 
-/** A tensor on its way through the network: whether its gradient is taken, and how many operations read it. */
+/** A tensor on its way through the network: whether its gradient is taken, and who reads it. */
 interface State {
   readonly extent: Extent
   readonly wanted: boolean
-  readers: number
-  /** Readers that are separable convolutions. */
+  /** Readers that take it as it is, and those that are separable convolutions. */
+  copies: number
   convolutions: number
+  /** The others: same poolings are one, with several readers. */
+  readonly pools: Map<PoolName, Pooling>
 }
+
+type PoolName = 'max_pool_3x3' | 'avg_pool_3x3'
 
 class Tally {
   readonly parts: Part[] = []
@@ -67,55 +72,58 @@ class Tally {
   }
 
   state(extent: Extent, wanted: boolean): State {
-    const state = { extent, wanted, readers: 0, convolutions: 0 }
+    const state = { extent, wanted, copies: 0, convolutions: 0, pools: new Map<PoolName, Pooling>() }
     this.states.push(state)
     return state
   }
 
   /** Once all readers are known: what they read together, and the sums of the gradients that come back from them. */
   finish(): this {
-    for (const { extent, readers, convolutions, wanted } of this.states)
-      this.add('fan_out', fanOutWork(extent, readers, convolutions, { x: wanted, weights: this.trains }))
+    for (const { extent, copies, convolutions, pools, wanted } of this.states) {
+      const gradients = { x: wanted, weights: this.trains }
+      for (const [name, pool] of pools) this.add(name, poolWork(pool, gradients))
+      this.add('fan_out', fanOutWork(extent, { copies, convolutions, pools: pools.size }, gradients))
+    }
     return this
   }
 }
 
 /** Prepares a cell's input: the states it consists of are read side by side. */
 function reader(tally: Tally, from: readonly State[], channels: number, halves: boolean): State {
-  for (const state of from) state.readers += 1
+  for (const state of from) state.copies += 1
   const { batch, side } = from[0].extent
   const input = { batch, side, channels: from.reduce((sum, { extent }) => sum + extent.channels, 0) }
   const wanted = { x: from.some((state) => state.wanted), weights: tally.trains }
-  const convolution = { input, outputs: channels, kernel: 1, stride: 1 }
+  const convolution = { input, outputs: channels, kernel: 1, stride: 1, left: true }
   tally.add(
     'inputs',
     halves ? factorizedReduceWork(input, channels, wanted) : convolutionWork(convolution, wanted),
   )
   const extent = { batch, channels, side: halves ? side / 2 : side }
-  const term = { normed: true, wanted: wanted.x || wanted.weights }
+  const term = { normed: true, wanted: wanted.x || wanted.weights, left: true }
   tally.add('inputs', mixWork(extent, [term], false))
   return tally.state(extent, term.wanted)
 }
 
 /** One operation without the batch norm it ends with; returns the term it is in its node's sum. */
 function operation(tally: Tally, name: Exclude<OperationName, 'none'>, from: State, stride: number): Term {
-  const convolves = name.startsWith('sep_conv') || name.startsWith('dil_conv')
-  if (convolves) from.convolutions += 1
-  else from.readers += 1
   const input = from.extent
   const wanted = { x: from.wanted, weights: tally.trains }
-  const learns = { normed: true, wanted: from.wanted || tally.trains, left: convolves }
+  const learns = { normed: true, wanted: from.wanted || tally.trains, left: true }
+  if (name === 'max_pool_3x3' || name === 'avg_pool_3x3') {
+    const known = from.pools.get(name)?.readers ?? 0
+    from.pools.set(name, { kind: name === 'max_pool_3x3' ? 'max' : 'avg', input, stride, readers: known + 1 })
+    return { normed: true, wanted: from.wanted, left: true }
+  }
+  if (name === 'skip_connect') from.copies += 1
+  else from.convolutions += 1
   const kernel = name.endsWith('5x5') ? 5 : 3
   const separable = { input, kernel, stride, normed: false, shared: true, left: true }
   switch (name) {
     case 'skip_connect':
-      if (stride === 1) return { normed: false, wanted: from.wanted }
+      if (stride === 1) return { normed: false, wanted: from.wanted, left: true }
       tally.add(name, factorizedReduceWork(input, input.channels, wanted))
       return learns
-    case 'max_pool_3x3':
-    case 'avg_pool_3x3':
-      tally.add(name, poolWork(name === 'max_pool_3x3' ? 'max' : 'avg', input, stride, wanted))
-      return { normed: true, wanted: from.wanted }
     case 'dil_conv_3x3':
     case 'dil_conv_5x5':
       tally.add(name, separableWork(separable, wanted))
@@ -181,7 +189,7 @@ function passWork(shape: SupernetOnImages, active: Active, moved: Moved): Tally 
     s0 = s1
     s1 = nodes
   }
-  for (const state of s1) state.readers += 1
+  for (const state of s1) state.copies += 1
   const last = s1[0].extent
   const all = { ...last, channels: s1.length * last.channels }
   tally.add('classifier', classifierWork(all, classes, { x: true, weights: tally.trains }))

@@ -46,22 +46,36 @@ function outputOf(input: Extent, channels: number, stride: number): Extent {
   return { batch: input.batch, channels, side: Math.ceil(input.side / stride) }
 }
 
-export interface Convolution {
+/** An operator that a norm follows. */
+interface Normed {
+  /** Whether the norm leaves it to compute its gradient, from its result and the gradient of the norm's sum. */
+  readonly left?: boolean
+}
+
+export interface Convolution extends Normed {
   readonly input: Extent
   readonly outputs: number
   readonly kernel: number
   readonly stride: number
 }
 
+/** What is read and computed of `written` results whose gradients are left to the operator that made them. */
+function throughNorm(written: number, wanted: Wanted): Work {
+  return wanted.x || wanted.weights ? { bytes: float * written, flops: 4 * written } : nothing
+}
+
 /** A convolution over all channels, 1x1 or larger, of one input or of parts side by side. */
-export function convolutionWork({ input, outputs, kernel, stride }: Convolution, wanted: Wanted): BothWays {
+export function convolutionWork(convolution: Convolution, wanted: Wanted): BothWays {
+  const { input, outputs, kernel, stride, left = false } = convolution
   const output = outputOf(input, outputs, stride)
   const [read, written] = [elements(input), elements(output)]
   const weights = outputs * input.channels * kernel * kernel
   const multiplyAdds = elements(output) * input.channels * kernel * kernel
+  const gradients = gradientWork(read, written, weights, { x: multiplyAdds, weights: multiplyAdds }, wanted)
+  const through = left ? throughNorm(written, wanted) : nothing
   return {
     forward: { bytes: float * (read + written + weights), flops: 2 * multiplyAdds },
-    backward: gradientWork(read, written, weights, { x: multiplyAdds, weights: multiplyAdds }, wanted),
+    backward: { bytes: gradients.bytes + through.bytes, flops: gradients.flops + through.flops },
     weights,
   }
 }
@@ -84,10 +98,10 @@ function gradientWork(
 
 /** A 1x1 convolution of every second pixel and one of those one further: as much as one of stride 2 that reads all. */
 export function factorizedReduceWork(input: Extent, outputs: number, wanted: Wanted): BothWays {
-  return convolutionWork({ input, outputs, kernel: 1, stride: 2 }, wanted)
+  return convolutionWork({ input, outputs, kernel: 1, stride: 2, left: true }, wanted)
 }
 
-export interface Separable {
+export interface Separable extends Normed {
   readonly input: Extent
   readonly kernel: number
   readonly stride: number
@@ -95,8 +109,6 @@ export interface Separable {
   readonly normed: boolean
   /** One of several that read the same input: that, and its gradient, are counted with `fanOutWork`. */
   readonly shared?: boolean
-  /** Whether a norm that follows leaves it to compute its gradient, from the result and the gradient of the norm's sum. */
-  readonly left?: boolean
 }
 
 /** Depthwise, then 1x1 convolution to as many channels. */
@@ -112,7 +124,7 @@ export function separableWork(convolution: Separable, wanted: Wanted): BothWays 
   const gradients = gradientWork(read, written, weights, own, wanted)
   const some = wanted.x || wanted.weights
   const elsewhere = shared && some ? float * read * (wanted.x ? 2 : 1) : 0
-  const through = left && some ? { bytes: float * written, flops: 4 * written } : nothing
+  const through = left ? throughNorm(written, wanted) : nothing
   return {
     forward: {
       bytes: float * ((shared ? 0 : read) + written + weights),
@@ -127,15 +139,29 @@ export function separableWork(convolution: Separable, wanted: Wanted): BothWays 
   }
 }
 
-/** 3x3 pooling; a maximum keeps a byte for each output, and its gradient goes to one of nine pixels. */
-export function poolWork(kind: 'max' | 'avg', input: Extent, stride: number, wanted: Wanted): BothWays {
+export interface Pooling {
+  readonly kind: 'max' | 'avg'
+  readonly input: Extent
+  readonly stride: number
+  /** How many norms read the result; each leaves its gradient to the pooling. */
+  readonly readers: number
+}
+
+/**
+ * 3x3 pooling together with other readers of its input: that, and its gradient, are counted with `fanOutWork`. A maximum
+ * keeps a byte for each output, and its gradient goes to one of nine pixels.
+ */
+export function poolWork({ kind, input, stride, readers }: Pooling, wanted: Wanted): BothWays {
   const written = elements(outputOf(input, input.channels, stride))
   const choice = kind === 'max' ? written : 0
-  const images = float * (elements(input) + written) + choice
   const adds = kind === 'max' ? written : 9 * written
+  const through = throughNorm(readers * written, wanted)
+  const summed = (readers - 1) * written
   return {
-    forward: { bytes: images, flops: kind === 'max' ? 0 : adds },
-    backward: wanted.x ? { bytes: images, flops: adds } : nothing,
+    forward: { bytes: float * written + choice, flops: kind === 'max' ? 0 : adds },
+    backward: wanted.x
+      ? { bytes: float * readers * written + through.bytes + choice, flops: adds + summed + through.flops }
+      : nothing,
     weights: 0,
   }
 }
@@ -171,19 +197,25 @@ export function mixWork(extent: Extent, terms: readonly Term[], weights: boolean
   }
 }
 
-/**
- * One tensor for several readers, of which some are separable convolutions: these read it together, and the sum of all
- * gradients that come back is written once.
- */
-export function fanOutWork(extent: Extent, readers: number, convolutions: number, wanted: Wanted): BothWays {
+/** Who reads one tensor: those that take it as it is, and those that are computed together. */
+export interface ReadersOf {
+  readonly copies: number
+  readonly convolutions: number
+  readonly pools: number
+}
+
+/** One tensor for several readers: those that are computed read it together, and the sum of all gradients is written once. */
+export function fanOutWork(extent: Extent, readers: ReadersOf, wanted: Wanted): BothWays {
+  const { copies, convolutions, pools } = readers
   const size = elements(extent)
-  const together = convolutions > 0
+  const together = convolutions + pools
   const read = { bytes: float * size, flops: 0 }
-  const sum = { bytes: float * size * (readers + 1), flops: size * (readers + convolutions - 1) }
-  const adds = wanted.x && (together || readers > 1)
-  const again = together && (wanted.x || wanted.weights) ? read.bytes : 0
+  const sum = { bytes: float * size * (copies + 1), flops: size * (copies + together - 1) }
+  const adds = wanted.x && (together > 0 || copies > 1)
+  // the ReLU of the convolutions, and their weights' gradients
+  const again = convolutions > 0 && (wanted.x || wanted.weights) ? read.bytes : 0
   return {
-    forward: together ? read : nothing,
+    forward: together > 0 ? read : nothing,
     backward: { bytes: again + (adds ? sum.bytes : 0), flops: adds ? sum.flops : 0 },
     weights: 0,
   }

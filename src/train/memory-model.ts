@@ -170,16 +170,14 @@ class Pass {
 
   /** The body of an operation, as `src/spaces/operations.ts` makes it. */
   #operation(name: OperationName, x: Value, out: Extent, stride: number): Value {
-    const { pointwise, separable, maxPool, avgPool } = this.#operators
+    const { pointwise, separable } = this.#operators
     switch (name) {
       case 'none':
       case 'dil_conv_3x3':
       case 'dil_conv_5x5':
-        return x
       case 'max_pool_3x3':
-        return maxPool(x, out)
       case 'avg_pool_3x3':
-        return avgPool(x, out)
+        return x
       case 'skip_connect':
         return stride === 1 ? x : pointwise([x], out.channels, out, stride)
       case 'sep_conv_3x3':
@@ -194,8 +192,10 @@ class Pass {
   }
 }
 
-/** The convolution that an operation begins with: its `entry`. */
+/** What an operation begins with: its `entry`. */
 function beginningOf(name: OperationName, out: Extent, stride: number): Beginning | undefined {
+  if (name === 'max_pool_3x3') return { pool: 'max', out }
+  if (name === 'avg_pool_3x3') return { pool: 'avg', out }
   if (!/^(sep|dil)_conv/.test(name)) return undefined
   return { before: { ...out, side: stride * out.side }, out, kernel: name.endsWith('5x5') ? 5 : 3 }
 }

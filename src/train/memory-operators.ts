@@ -17,16 +17,14 @@ export interface Term {
   readonly normed: boolean
 }
 
-/** A separable convolution that reads its input as it is; `before`: the extent of that. */
-export interface Beginning {
-  readonly before: Extent
-  readonly out: Extent
-  readonly kernel: number
-}
+/** What reads a state: a separable convolution, `before` being the extent of what it reads, or a pooling. */
+export type Beginning =
+  | { readonly before: Extent; readonly out: Extent; readonly kernel: number }
+  | { readonly pool: 'max' | 'avg'; readonly out: Extent }
 
 /** The operators of `src/torch/functional.ts` that a cell consists of; `out`: the extent of the result. */
 export interface Operators {
-  /** What each reader takes: x itself, or a convolution of it. */
+  /** What each reader takes: x itself, or what it begins with. */
   fanOut(x: Value, readers: readonly (Beginning | undefined)[]): readonly Value[]
   /** ReLU and 1x1 convolutions; `inputs`: channels of all parts together; of stride 2: `factorizedReduce`. */
   pointwise(parts: readonly Value[], inputs: number, out: Extent, stride: number): Value
@@ -79,37 +77,79 @@ function handles(tape: Tape, x: Value, count: number, scratch: number): readonly
 /** The same tensor for one more reader. */
 const handle = ({ block, tracked }: Value): Value => ({ block, tracked })
 
-/** Each convolution by itself, of handles to x. */
-function oneByOne(
+/** The same, whose gradient is left to the operator that handed it out. */
+const left = (x: Value): Value => ({ ...handle(x), defers: true })
+
+/** Same poolings are computed once: the first reader of one makes it, for all. */
+function oncePerPool(
   readers: readonly (Beginning | undefined)[],
-  xs: readonly Value[],
-  separable: Operators['separable'],
+  make: (pool: 'max' | 'avg', out: Extent, count: number) => readonly Value[],
+): (pool: 'max' | 'avg', out: Extent) => Value {
+  const made = new Map<string, Value[]>()
+  const same = (by: Beginning | undefined, pool: string, side: number) =>
+    by !== undefined && 'pool' in by && by.pool === pool && by.out.side === side
+  return (pool, out) => {
+    const key = `${pool} ${out.side}`
+    const left = made.get(key) ?? [
+      ...make(pool, out, readers.filter((by) => same(by, pool, out.side)).length),
+    ]
+    made.set(key, left)
+    const [next] = left.splice(0, 1)
+    return next
+  }
+}
+
+/** Each reader by itself, of handles that `hand` makes. */
+function oneByOne(
+  x: Value,
+  readers: readonly (Beginning | undefined)[],
+  hand: (x: Value, count: number) => readonly Value[],
+  { separable, maxPool, avgPool }: Pick<Operators, 'separable' | 'maxPool' | 'avgPool'>,
 ): readonly Value[] {
-  return readers.map((by, i) => (by ? separable(xs[i], by.before, by.out, by.kernel, false) : xs[i]))
+  const pools = readers.flatMap((by) =>
+    by !== undefined && 'pool' in by ? [`${by.pool} ${by.out.side}`] : [],
+  )
+  const xs = hand(x, readers.length - pools.length + new Set(pools).size)[Symbol.iterator]()
+  const next = () => xs.next().value ?? x
+  const pooled = oncePerPool(readers, (pool, out, count) =>
+    hand((pool === 'max' ? maxPool : avgPool)(next(), out), count),
+  )
+  return readers.map((by) => {
+    if (by === undefined) return next()
+    if ('pool' in by) return pooled(by.pool, by.out)
+    return separable(next(), by.before, by.out, by.kernel, false)
+  })
 }
 
 /** The kernels of `native/kernels/`: each keeps as little as it can. */
 export function kernelOperators(tape: Tape): Operators {
   // of a weight's gradient there is a part for each image before they are added up, and a copy or two
-  const gradient = (weights: number, images: number, parts = 1) => ({
-    weights,
-    scratch: ((images + 2) * weights) / parts,
-  })
+  const gradient = (weights: number, images: number) => ({ weights, scratch: (images + 2) * weights })
   return {
     fanOut: (x, readers) => {
-      const convolutions = readers.filter((by) => by !== undefined)
-      if (convolutions.length === 0) return handles(tape, x, readers.length, 0)
-      const copy = () => (x.tracked ? handle(x) : x)
-      const outputs = readers.map((by) => (by ? { ...tape.value(bytesOf(by.out)), defers: true } : copy()))
-      const [{ out }] = convolutions
-      const weights = convolutions.reduce((sum, by) => sum + separableWeights(out.channels, by.kernel), 0)
-      const kept = convolutions.length * normsOf(out)
-      tape.record({ inputs: [x], outputs, saved: [x], kept, ...gradient(weights, out.images) })
+      const begins = readers.some((by) => by !== undefined)
+      if (!begins && (readers.length < 2 || !x.tracked)) return readers.map(() => x)
+      let [weights, images, kept] = [0, 0, 0]
+      const pooled = oncePerPool(readers, (pool, out, count) => {
+        const y = tape.value(bytesOf(out))
+        // a byte for each pixel: which of the nine a maximum took
+        kept += normsOf(out) + (pool === 'max' ? numbersOf(out) : 0)
+        return Array.from({ length: count }, () => left(y))
+      })
+      const outputs = readers.map((by) => {
+        if (by === undefined) return x.tracked ? left(x) : x
+        if ('pool' in by) return pooled(by.pool, by.out)
+        weights += separableWeights(by.out.channels, by.kernel)
+        images = by.out.images
+        kept += normsOf(by.out)
+        return left(tape.value(bytesOf(by.out)))
+      })
+      tape.record({ inputs: [x], outputs, saved: [x], kept, ...gradient(weights, images) })
       return outputs
     },
-    pointwise: (parts, inputs, out, stride) => {
-      const kept = gradient(float * inputs * out.channels, out.images, stride * parts.length)
-      return apply(tape, parts, parts, out, kept)
+    pointwise: (parts, inputs, out) => {
+      const kept = gradient(float * inputs * out.channels, out.images)
+      return apply(tape, parts, parts, out, { ...kept, defers: true })
     },
     separable: (x, _before, out, kernel) => {
       const weights = gradient(separableWeights(out.channels, kernel), out.images)
@@ -137,10 +177,12 @@ export function gridOperators(tape: Tape): Operators {
       const scratch = (x.tracked ? spatial : 2 * spatial) + weights
       return [apply(tape, [x], [x], out, { weights, scratch })]
     })[0]
+  const kernels = kernelOperators(tape)
+  // a gradient that is part of one for several nodes side by side is copied first
+  const hand = (x: Value, count: number) => handles(tape, x, count, x.block.bytes)
   return {
-    ...kernelOperators(tape),
-    // a gradient that is part of one for several nodes side by side is copied first
-    fanOut: (x, readers) => oneByOne(readers, handles(tape, x, readers.length, x.block.bytes), separable),
+    ...kernels,
+    fanOut: (x, readers) => oneByOne(x, readers, hand, { ...kernels, separable }),
     pointwise: composedOperators(tape, true).pointwise,
     separable,
   }
@@ -165,9 +207,13 @@ export function composedOperators(tape: Tape, products = false): Operators {
       const spatial = convolve(rectified, out, float * out.channels * kernel ** 2)
       return convolve(spatial, out, float * out.channels ** 2)
     })
+  // positions as 64-bit integers
+  const maxPool: Operators['maxPool'] = (x, out) => apply(tape, [x], [x], out, { kept: 8 * numbersOf(out) })
+  const avgPool: Operators['avgPool'] = (x, out) => apply(tape, [x], [x], out)
+  // one tensor for all readers: a gradient is added to those before as soon as it comes
+  const hand = (x: Value, count: number) => Array<Value>(count).fill(x)
   return {
-    // one tensor for all readers: a gradient is added to those before as soon as it comes
-    fanOut: (x, readers) => oneByOne(readers, Array(readers.length).fill(x), separable),
+    fanOut: (x, readers) => oneByOne(x, readers, hand, { separable, maxPool, avgPool }),
     pointwise: (parts, inputs, out, stride) =>
       one(() => {
         const before = { ...out, channels: inputs, side: stride * out.side }
@@ -177,9 +223,8 @@ export function composedOperators(tape: Tape, products = false): Operators {
         return convolve(rectified, out, float * inputs * out.channels, copies)
       }),
     separable,
-    // positions as 64-bit integers
-    maxPool: (x, out) => apply(tape, [x], [x], out, { kept: 8 * numbersOf(out) }),
-    avgPool: (x, out) => apply(tape, [x], [x], out),
+    maxPool,
+    avgPool,
     mix: (terms, out, mixes) => composedMix(tape, terms, out, mixes),
   }
 }

@@ -79,14 +79,16 @@ test('a convolution that shares its input does not count it, and reads its resul
     assert.deepEqual(separableWork({ ...options, ...how }, none).backward, nothing)
 })
 
-test('pooling of stride 2: an average adds nine numbers, a maximum keeps a byte', () => {
-  const average = poolWork('avg', input, 2, all)
-  assert.deepEqual(average.forward, { bytes: 4 * (96 + 24), flops: 9 * 24 })
-  assert.deepEqual(average.backward, average.forward)
-  const maximum = poolWork('max', input, 2, all)
-  assert.deepEqual(maximum.forward, { bytes: 4 * (96 + 24) + 24, flops: 0 })
-  assert.deepEqual(maximum.backward, { bytes: 4 * (96 + 24) + 24, flops: 24 })
-  assert.deepEqual(poolWork('max', input, 2, none).backward, nothing)
+test('pooling of stride 2 with two readers: an average adds nine numbers, a maximum keeps a byte', () => {
+  const pool = { input, stride: 2, readers: 2 }
+  const average = poolWork({ kind: 'avg', ...pool }, all)
+  assert.deepEqual(average.forward, { bytes: 4 * 24, flops: 9 * 24 })
+  // of each reader the gradient and the result, two multiply-adds for each number, and their sum
+  assert.deepEqual(average.backward, { bytes: 4 * 4 * 24, flops: 9 * 24 + 2 * 4 * 24 + 24 })
+  const maximum = poolWork({ kind: 'max', ...pool }, all)
+  assert.deepEqual(maximum.forward, { bytes: 4 * 24 + 24, flops: 0 })
+  assert.deepEqual(maximum.backward, { bytes: 4 * 4 * 24 + 24, flops: 24 + 2 * 4 * 24 + 24 })
+  assert.deepEqual(poolWork({ kind: 'max', ...pool }, none).backward, nothing)
 })
 
 test('a weighted sum reads its terms once forward, and twice backward where a norm has to know the sums', () => {
@@ -112,17 +114,38 @@ test('where the mixing weights alone have a gradient the terms are read once', (
 
 test('gradients of several readers are added, that of one is not', () => {
   const gradient = { x: true, weights: false }
-  assert.deepEqual(fanOutWork(input, 3, 0, all).backward, { bytes: 4 * 96 * 4, flops: 96 * 2 })
-  assert.deepEqual(fanOutWork(input, 1, 0, gradient).backward, nothing)
-  assert.deepEqual(fanOutWork(input, 3, 0, none).backward, nothing)
+  const copied = (copies: number) => ({ copies, convolutions: 0, pools: 0 })
+  assert.deepEqual(fanOutWork(input, copied(3), all).backward, { bytes: 4 * 96 * 4, flops: 96 * 2 })
+  assert.deepEqual(fanOutWork(input, copied(1), gradient).backward, nothing)
+  assert.deepEqual(fanOutWork(input, copied(3), none).backward, nothing)
 })
 
-test('convolutions of one tensor read it together, and add to one gradient', () => {
-  assert.deepEqual(fanOutWork(input, 1, 2, all).forward, { bytes: 4 * 96, flops: 0 })
-  // the tensor, another reader's gradient, the sum of the three
-  assert.deepEqual(fanOutWork(input, 1, 2, all).backward, { bytes: 4 * 96 * 3, flops: 96 * 2 })
-  assert.deepEqual(fanOutWork(input, 1, 2, { x: false, weights: true }).backward, { bytes: 4 * 96, flops: 0 })
-  assert.deepEqual(fanOutWork(input, 1, 2, none).backward, nothing)
+test('convolutions and poolings of one tensor read it together, and add to one gradient', () => {
+  const readers = { copies: 1, convolutions: 2, pools: 1 }
+  assert.deepEqual(fanOutWork(input, readers, all).forward, { bytes: 4 * 96, flops: 0 })
+  // the tensor, another reader's gradient, the sum of the four
+  assert.deepEqual(fanOutWork(input, readers, all).backward, { bytes: 4 * 96 * 3, flops: 96 * 3 })
+  assert.deepEqual(fanOutWork(input, readers, { x: false, weights: true }).backward, {
+    bytes: 4 * 96,
+    flops: 0,
+  })
+  assert.deepEqual(fanOutWork(input, readers, none).backward, nothing)
+  // a pooling's gradient does not ask for the tensor
+  const pooled = fanOutWork(input, { copies: 0, convolutions: 0, pools: 1 }, all)
+  assert.deepEqual(pooled, {
+    forward: { bytes: 4 * 96, flops: 0 },
+    backward: { bytes: 4 * 96, flops: 0 },
+    weights: 0,
+  })
+})
+
+test('a 1x1 convolution reads its result where its gradient was left to it', () => {
+  const options = { input, outputs: 4, kernel: 1, stride: 1 }
+  const [alone, left] = [false, true].map((left) => convolutionWork({ ...options, left }, all))
+  const written = (96 / input.channels) * 4
+  assert.equal(left.backward.bytes - alone.backward.bytes, 4 * written)
+  assert.equal(left.backward.flops - alone.backward.flops, 4 * written)
+  assert.deepEqual(left.forward, alone.forward)
 })
 
 test('the classifier of 10 classes, and SGD', () => {
