@@ -64,10 +64,14 @@ struct Grouped {
   }
 };
 
+/// Whether the vector kernels compute all of them; convolutions share scratch, so that they need one stride.
 bool fit(const at::Tensor& x, const Readers& readers) {
+  const auto& convolutions = readers.convolutions;
   return are_cpu_images(x) &&
-         std::all_of(readers.convolutions.begin(), readers.convolutions.end(),
-                     [&](const Convolution& by) { return fits_separable(x, by); }) &&
+         std::all_of(convolutions.begin(), convolutions.end(),
+                     [&](const Convolution& by) {
+                       return fits_separable(x, by) && by.stride == convolutions[0].stride;
+                     }) &&
          std::all_of(readers.pools.begin(), readers.pools.end(), [&](const Pool& pool) { return pool.stride <= 2; });
 }
 

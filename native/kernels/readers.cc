@@ -118,7 +118,8 @@ class Backward {
       add_soon(soon, upstream_.convolutions[following].gradient, then);
     else
       for (const auto& gradient : upstream_.pools[following - convolutions].gradients) add_soon(soon, gradient, then);
-    if (following == 0 || following + 1 == convolutions) soon.add(image_of(call_.x, then), image_size(call_.x));
+    if ((following == 0 && rectified_) || following + 1 == convolutions)
+      soon.add(image_of(call_.x, then), image_size(call_.x));
     if (dz_.defined() && (following + 1 == convolutions || (convolutions == 0 && following == 0)))
       soon.add(image_of(dz_, then), image_size(call_.x));
     if (following + 1 == tasks())
@@ -140,14 +141,12 @@ class Backward {
   void pool(size_t p, int64_t image, int64_t next, bool begun, float* sum) const {
     const auto& [pool, gradients, choice] = upstream_.pools[p];
     const auto window = call_.window(pool);
-    auto whole = gradient_of(gradients[0], image);
-    const float* dy = whole.dy;
-    if (whole.y != nullptr || gradients.size() > 1) {
-      for (size_t i = 0; i < gradients.size(); ++i)
-        kernels().whole_gradient(window.channels, window.out_height() * window.out_width(),
-                                 gradient_of(gradients[i], image), i > 0, sum);
-      dy = sum;
-    }
+    const int64_t pixels = window.out_height() * window.out_width();
+    const auto first = gradient_of(gradients[0], image);
+    const bool computed = first.y != nullptr || gradients.size() > 1;
+    for (size_t i = 0; computed && i < gradients.size(); ++i)
+      kernels().whole_gradient(window.channels, pixels, gradient_of(gradients[i], image), i > 0, sum);
+    const float* const dy = computed ? sum : first.dy;
     const auto soon = after(upstream_.convolutions.size() + p, image, next);
     float* const dz = image_to(dz_, image);
     if (pool.maximum)

@@ -149,17 +149,20 @@ inline void with_window(const Window& window, Body body) {
 /// Padded blocks of all channels of what the ReLU lets through and of the gradient of a depthwise result, such a result, the
 /// sum of gradients of several results, and the gradient of one.
 struct SeparableScratch {
-  float *rectified, *gradient, *result, *so_far, *upstream, *end;
+  float *rectified, *gradient, *result, *so_far, *upstream;
 
   SeparableScratch(const Separable& s, float* scratch)
       : rectified(scratch), gradient(rectified + padded_input(s.window).pixels() * s.window.channels),
         result(gradient + padded_result(s.window).pixels() * s.window.channels),
         so_far(result + out_pixels(s.window) * s.window.channels),
-        upstream(so_far + s.window.height * s.window.width * s.window.channels),
-        end(upstream + out_pixels(s.window) * s.outputs) {}
+        upstream(so_far + s.window.height * s.window.width * s.window.channels) {}
 };
 
-inline int64_t separable_scratch(const Separable& s) { return SeparableScratch(s, nullptr).end - static_cast<float*>(nullptr); }
+inline int64_t separable_scratch(const Separable& s) {
+  const Window& window = s.window;
+  const int64_t padded = padded_input(window).pixels() + padded_result(window).pixels();
+  return (padded + out_pixels(window) + window.height * window.width) * window.channels + out_pixels(window) * s.outputs;
+}
 
 inline void rectify(const Separable& s, const float* x, float* scratch) {
   for_channel_blocks(s.window.channels, [&](auto width, int64_t c) {

@@ -154,6 +154,7 @@ for (const stride of [1, 2])
         [3, (weights) => [conv(weights), avg, max, max, undefined]],
         [4, () => [avg, max, { pool: 'max', stride: 3 - stride }, max]],
         [2, () => [max, undefined]],
+        [2, (weights) => [conv(weights), { ...conv(weights), stride: 3 - stride }]],
         [1, () => [avg, avg, max]],
       ]
       for (const [used, entries] of cases) {
