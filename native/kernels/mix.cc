@@ -140,18 +140,18 @@ Sums backward_sums(at::TensorList xs, const Factors& by, const Normaliser& norma
   const auto terms = static_cast<int64_t>(xs.size());
   const int64_t values = (terms + 1) * channels;
   std::vector<float> parts(images * values);
-  std::vector<const float*> data;
-  for (const auto& x : xs) data.push_back(x.data_ptr<float>());
   const float *scale = normaliser.scale.data_ptr<float>(), *shift = normaliser.shift.data_ptr<float>();
-  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
-    const int64_t at = image * channels * pixels;
-    const float* upstream = dy.data_ptr<float>() + at;
-    float* part = parts.data() + image * values;
+  for_each_image_and_next(images, 0, [&, channels = channels, pixels = pixels](int64_t image, int64_t next, float*) {
+    const float* const upstream = image_of(dy, image);
+    float* const part = parts.data() + image * values;
     kernels().channel_sum(channels, pixels, upstream, part);
-    for (int64_t k = 0; k < terms; ++k)
-      if (by.kept_of(k, image) != 0)
-        kernels().mix_dot(channels, pixels, upstream, data[k] + at, scale + k * channels, shift + k * channels,
-                          part + (k + 1) * channels);
+    for (int64_t k = 0; k < terms; ++k) {
+      if (by.kept_of(k, image) == 0) continue;
+      const float* const x = image_of(xs[k], image);
+      const float* const after = k + 1 < terms ? image_of(xs[k + 1], image) : next < 0 ? x : image_of(dy, next);
+      kernels().mix_dot(channels, pixels, upstream, x, after, scale + k * channels, shift + k * channels,
+                        part + (k + 1) * channels);
+    }
   });
   Sums sums{std::vector<double>(terms * channels), std::vector<double>(terms * channels)};
   for (int64_t image = 0; image < images; ++image) {

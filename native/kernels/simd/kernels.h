@@ -124,9 +124,9 @@ struct Kernels {
   /// y = bias[c] + the sum of all terms.
   void (*mix_forward)(int64_t channels, int64_t pixels, const MixTerm* terms, int64_t count, const float* bias,
                       float* y);
-  /// dot[c] = sum over pixels of dy (scale[c] x + shift[c]).
-  void (*mix_dot)(int64_t channels, int64_t pixels, const float* dy, const float* x, const float* scale,
-                  const float* shift, float* dot);
+  /// dot[c] = sum over pixels of dy (scale[c] x + shift[c]). next: an image of the same size that will be read after x.
+  void (*mix_dot)(int64_t channels, int64_t pixels, const float* dy, const float* x, const float* next,
+                  const float* scale, const float* shift, float* dot);
   /// total[c] = sum over pixels of dy.
   void (*channel_sum)(int64_t channels, int64_t pixels, const float* dy, float* total);
   /// The gradient as numbers, written or added to what is there.

@@ -50,8 +50,8 @@ inline void mix_forward(int64_t channels, int64_t pixels, const MixTerm* terms, 
   });
 }
 
-inline void mix_dot(int64_t channels, int64_t pixels, const float* dy, const float* x, const float* scale,
-                    const float* shift, float* dot) {
+inline void mix_dot(int64_t channels, int64_t pixels, const float* dy, const float* x, const float* next,
+                    const float* scale, const float* shift, float* dot) {
   for_channel_blocks(channels, [&](auto width, int64_t c) {
     constexpr int W = width();
     const Pack<W> a = load<W>(scale + c), b = load<W>(shift + c);
@@ -59,6 +59,7 @@ inline void mix_dot(int64_t channels, int64_t pixels, const float* dy, const flo
     accumulate<W, 1>(
         pixels,
         [&](int64_t p, Pack<W>* sums) {
+          __builtin_prefetch(next + p * channels + c, /*write=*/0, /*locality=*/2);
           sums[0] += load<W>(dy + p * channels + c) * (load<W>(x + p * channels + c) * a + b);
         },
         totals);
