@@ -90,11 +90,11 @@ function oncePerPool(
     by !== undefined && 'pool' in by && by.pool === pool && by.out.side === side
   return (pool, out) => {
     const key = `${pool} ${out.side}`
-    const left = made.get(key) ?? [
+    const handed = made.get(key) ?? [
       ...make(pool, out, readers.filter((by) => same(by, pool, out.side)).length),
     ]
-    made.set(key, left)
-    const [next] = left.splice(0, 1)
+    made.set(key, handed)
+    const [next] = handed.splice(0, 1)
     return next
   }
 }
