@@ -3,7 +3,7 @@ import type { CellShape } from '../src/spaces/cell.ts'
 import { type CellSpace, edgeIndex } from '../src/spaces/darts.ts'
 import type { CellType } from '../src/spaces/genotype.ts'
 import { cellShapes } from '../src/spaces/layout.ts'
-import type { OperationName } from '../src/spaces/operations.ts'
+import { type OperationName, operationKind } from '../src/spaces/operations.ts'
 import {
   type BothWays,
   classifierWork,
@@ -51,10 +51,8 @@ interface State {
   copies: number
   convolutions: number
   /** The others: same poolings are one, with several readers. */
-  readonly pools: Map<PoolName, Pooling>
+  readonly pools: Map<OperationName, Pooling>
 }
-
-type PoolName = 'max_pool_3x3' | 'avg_pool_3x3'
 
 class Tally {
   readonly parts: Part[] = []
@@ -72,7 +70,7 @@ class Tally {
   }
 
   state(extent: Extent, wanted: boolean): State {
-    const state = { extent, wanted, copies: 0, convolutions: 0, pools: new Map<PoolName, Pooling>() }
+    const state = { extent, wanted, copies: 0, convolutions: 0, pools: new Map<OperationName, Pooling>() }
     this.states.push(state)
     return state
   }
@@ -105,32 +103,34 @@ function reader(tally: Tally, from: readonly State[], channels: number, halves: 
   return tally.state(extent, term.wanted)
 }
 
-/** One operation without the batch norm it ends with; returns the term it is in its node's sum. */
-function operation(tally: Tally, name: Exclude<OperationName, 'none'>, from: State, stride: number): Term {
+/** One operation without the batch norm it ends with; returns the term it is in its node's sum, if it is ever computed. */
+function operation(tally: Tally, name: OperationName, from: State, stride: number): Term | undefined {
+  const kind = operationKind(name)
   const input = from.extent
   const wanted = { x: from.wanted, weights: tally.trains }
   const learns = { normed: true, wanted: from.wanted || tally.trains, left: true }
-  if (name === 'max_pool_3x3' || name === 'avg_pool_3x3') {
-    const known = from.pools.get(name)?.readers ?? 0
-    from.pools.set(name, { kind: name === 'max_pool_3x3' ? 'max' : 'avg', input, stride, readers: known + 1 })
-    return { normed: true, wanted: from.wanted, left: true }
-  }
-  if (name === 'skip_connect') from.copies += 1
-  else from.convolutions += 1
-  const kernel = name.endsWith('5x5') ? 5 : 3
-  const separable = { input, kernel, stride, normed: false, shared: true, left: true }
-  switch (name) {
-    case 'skip_connect':
+  switch (kind.type) {
+    case 'none':
+      return undefined
+    case 'skip':
+      from.copies += 1
       if (stride === 1) return { normed: false, wanted: from.wanted, left: true }
       tally.add(name, factorizedReduceWork(input, input.channels, wanted))
       return learns
-    case 'dil_conv_3x3':
-    case 'dil_conv_5x5':
-      tally.add(name, separableWork(separable, wanted))
-      return learns
-    case 'sep_conv_3x3':
-    case 'sep_conv_5x5': {
-      tally.add(name, separableWork(separable, wanted))
+    case 'pool': {
+      const readers = (from.pools.get(name)?.readers ?? 0) + 1
+      from.pools.set(name, { kind: kind.pool, input, stride, readers })
+      return { normed: true, wanted: from.wanted, left: true }
+    }
+    case 'sep':
+    case 'dil': {
+      const { kernel } = kind
+      from.convolutions += 1
+      tally.add(
+        name,
+        separableWork({ input, kernel, stride, normed: false, shared: true, left: true }, wanted),
+      )
+      if (kind.type === 'dil') return learns
       const half = { ...input, side: Math.ceil(input.side / stride) }
       const again = { input: half, kernel, stride: 1, normed: true, left: true }
       tally.add(name, separableWork(again, { x: learns.wanted, weights: tally.trains }))
@@ -157,11 +157,9 @@ function cell(
   const extent = { batch, channels, side: reduction ? side / 2 : side }
   for (let node = 0; node < space.nodes; node++) {
     const terms = states.flatMap((state, input) =>
-      active[edgeIndex(node, input)].flatMap((k) => {
-        const name = space.operations[k]
-        // never computed, also where it is sampled
-        return name === 'none' ? [] : [operation(tally, name, state, reduction && input < 2 ? 2 : 1)]
-      }),
+      active[edgeIndex(node, input)].flatMap(
+        (k) => operation(tally, space.operations[k], state, reduction && input < 2 ? 2 : 1) ?? [],
+      ),
     )
     tally.add('mix', mixWork(extent, terms, !tally.trains))
     states.push(tally.state(extent, true))

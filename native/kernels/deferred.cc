@@ -22,10 +22,16 @@ ResultGradient gradient_of(const Deferred& gradient, int64_t image) {
   return {image_of(upstream, image), image_of(y, image), part, a, a + channels, a + 2 * channels};
 }
 
+void add_soon(Soon& soon, const Deferred& gradient, int64_t image) {
+  const int64_t size = image_size(gradient.upstream);
+  soon.add(image_of(gradient.upstream, image), size);
+  if (gradient.coefficients.defined()) soon.add(image_of(gradient.y, image), size);
+}
+
 void compute(const std::vector<ToCompute>& all) {
   if (all.empty()) return;
   const auto [images, channels, pixels] = extent_of(all[0].to);
-  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
+  for_each_image(images, [&, channels = channels, pixels = pixels](int64_t image) {
     for (const auto& [gradient, to] : all)
       kernels().whole_gradient(channels, pixels, gradient_of(gradient, image), false, image_to(to, image));
   });

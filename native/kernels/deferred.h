@@ -35,6 +35,9 @@ struct Deferred {
 /// As the kernels take it, of one image.
 ResultGradient gradient_of(const Deferred&, int64_t image);
 
+/// What a kernel will read of it for an image; nothing for one before the first.
+void add_soon(Soon&, const Deferred&, int64_t image);
+
 /// A gradient, and the images it is written to.
 struct ToCompute {
   Deferred gradient;

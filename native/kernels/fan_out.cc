@@ -1,7 +1,5 @@
 // ddsas::fan_out: a tensor handed out to several readers, with separable convolutions and poolings of it, so that it is read
 // once and all gradients that come back are added in one pass.
-#include "fan_out.h"
-
 #include <torch/library.h>
 
 #include "grid/functions.h"
@@ -10,27 +8,13 @@
 
 namespace ddsas {
 
-at::Tensor add_images(at::TensorList terms) {
-  if (grid::are_images(terms[0])) return grid::add_images(terms);
-  const auto [images, channels, pixels] = extent_of(terms[0]);
-  const std::vector<float> one(channels, 1.0f), zero(channels, 0.0f);
-  auto sum = empty_images(terms[0], channels, terms[0].size(2), terms[0].size(3));
-  for_each_image(images, 0, [&, channels = channels, pixels = pixels](int64_t image, float*) {
-    const int64_t at = image * channels * pixels;
-    std::vector<MixTerm> parts;
-    for (const auto& term : terms) parts.push_back({term.data_ptr<float>() + at, one.data()});
-    kernels().mix_forward(channels, pixels, parts.data(), static_cast<int64_t>(parts.size()), zero.data(),
-                          sum.data_ptr<float>() + at);
-  });
-  return sum;
-}
-
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-struct FanOut : torch::autograd::Function<FanOut> {
+/// Copies whose gradients are added in one pass of a grid's kernel.
+struct CopiesOnGrid : torch::autograd::Function<CopiesOnGrid> {
   static variable_list forward(AutogradContext* context, const at::Tensor& x, int64_t count) {
     context->set_materialize_grads(false);
     variable_list copies;
@@ -43,9 +27,18 @@ struct FanOut : torch::autograd::Function<FanOut> {
     for (const auto& gradient : gradients)
       if (gradient.defined()) given.push_back(channels_last(gradient));
     if (given.empty()) return {at::Tensor(), at::Tensor()};
-    return {given.size() == 1 ? given[0] : add_images(given), at::Tensor()};
+    return {given.size() == 1 ? given[0] : grid::add_images(given), at::Tensor()};
   }
 };
+
+/// The same tensor several times over; where kernels can, all gradients that come back are added in one pass.
+variable_list copies_of(const at::Tensor& x, int64_t count) {
+  if (count > 1 && x.requires_grad()) {
+    if (grid::are_images(x)) return CopiesOnGrid::apply(x, count);
+    if (are_cpu_images(x)) return read_together(channels_last(x), {count, {}, {}}, {}, {});
+  }
+  return variable_list(count, x);
+}
 
 /// As many poolings as there are strides to pool with, and which of them each reader takes.
 struct Grouped {
@@ -128,7 +121,7 @@ std::vector<at::Tensor> fan_out(const at::Tensor& x, int64_t copies, at::TensorL
     readers.convolutions.push_back({spatials[k], pointwises[k], strides[k], dilations[k]});
     check_separable(x, readers.convolutions.back());
   }
-  if (count == 0 && grouped.pools.empty() && (copies < 2 || !x.requires_grad())) return variable_list(copies, x);
+  if (count == 0 && grouped.pools.empty()) return copies_of(x, copies);
   // a tensor without gradient need not pass through an operator
   const int64_t through = x.requires_grad() ? copies : 0;
   variable_list found;
@@ -143,11 +136,6 @@ std::vector<at::Tensor> fan_out(const at::Tensor& x, int64_t copies, at::TensorL
 }
 
 }  // namespace
-
-std::vector<at::Tensor> copies_of(const at::Tensor& x, int64_t count) {
-  if (count > 1 && (are_cpu_images(x) || grid::are_images(x)) && x.requires_grad()) return FanOut::apply(x, count);
-  return std::vector<at::Tensor>(count, x);
-}
 
 TORCH_LIBRARY_FRAGMENT(ddsas, library) {
   library.def(

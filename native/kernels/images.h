@@ -55,13 +55,14 @@ inline Number* image_to(const at::Tensor& x, int64_t i) {
   return x.data_ptr<Number>() + i * image_size(x);
 }
 
-/// Zeros as the vector kernels want them: a load across two cache lines takes twice the time.
+/// Memory as the vector kernels want it: a load across two cache lines takes twice the time.
 class Scratch {
  public:
-  explicit Scratch(int64_t floats) : room_(new float[floats + kLine]()) {
+  explicit Scratch(const ScratchSize& size) : room_(new float[size.floats + kLine]) {
     void* data = room_.get();
-    size_t bytes = (floats + kLine) * sizeof(float);
-    data_ = static_cast<float*>(std::align(kLine * sizeof(float), floats * sizeof(float), data, bytes));
+    size_t bytes = (size.floats + kLine) * sizeof(float);
+    data_ = static_cast<float*>(std::align(kLine * sizeof(float), size.floats * sizeof(float), data, bytes));
+    std::fill_n(data_, size.zeros, 0.0f);
   }
 
   float* data() const { return data_; }
@@ -73,13 +74,13 @@ class Scratch {
 };
 
 /// Calls body(image, next, scratch) for every image, in parallel; next is the image that the thread does after it, or -1;
-/// scratch is a thread's own, zero before its first image. A thread takes an image when it begins with the one before:
+/// scratch is a thread's own. A thread takes an image when it begins with the one before:
 /// with a share fixed for each, all would wait for the slowest.
 template <typename Body>
-void for_each_image_and_next(int64_t images, int64_t scratch_floats, Body body) {
+void for_each_image_and_next(int64_t images, const ScratchSize& size, Body body) {
   std::atomic<int64_t> untaken{0};
   at::parallel_for(0, std::min<int64_t>(images, at::get_num_threads()), 1, [&](int64_t, int64_t) {
-    const Scratch scratch(scratch_floats);
+    const Scratch scratch(size);
     for (int64_t image = untaken++, next; image < images; image = next) {
       next = untaken++;
       body(image, next < images ? next : -1, scratch.data());
@@ -87,10 +88,10 @@ void for_each_image_and_next(int64_t images, int64_t scratch_floats, Body body) 
   });
 }
 
-/// The same for a body(image, scratch) that does not look ahead.
+/// The same for a body(image) that needs neither.
 template <typename Body>
-void for_each_image(int64_t images, int64_t scratch_floats, Body body) {
-  for_each_image_and_next(images, scratch_floats, [&](int64_t image, int64_t, float* scratch) { body(image, scratch); });
+void for_each_image(int64_t images, Body body) {
+  for_each_image_and_next(images, {0, 0}, [&](int64_t image, int64_t, float*) { body(image); });
 }
 
 /// Parts of a gradient found image by image, added up in order; or none of them.

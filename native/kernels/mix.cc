@@ -117,7 +117,7 @@ at::Tensor forward_terms(at::TensorList xs, const Factors& by, const Normaliser&
     bias[static_cast<int64_t>(i) % channels] += shift[i];
   }
   auto y = empty_images(xs[0], channels, xs[0].size(2), xs[0].size(3));
-  for_each_image(extent.images, 0, [&](int64_t image, float*) {
+  for_each_image(extent.images, [&](int64_t image) {
     std::vector<MixTerm> terms;
     for (size_t k = 0; k < static_cast<size_t>(xs.size()); ++k)
       terms.push_back({image_of(xs[k], image), scale.data() + static_cast<int64_t>(k) * channels});
@@ -141,7 +141,7 @@ Sums backward_sums(at::TensorList xs, const Factors& by, const Normaliser& norma
   const int64_t values = (terms + 1) * channels;
   std::vector<float> parts(images * values);
   const float *scale = normaliser.scale.data_ptr<float>(), *shift = normaliser.shift.data_ptr<float>();
-  for_each_image_and_next(images, 0, [&, channels = channels, pixels = pixels](int64_t image, int64_t next, float*) {
+  for_each_image_and_next(images, {0, 0}, [&, channels = channels, pixels = pixels](int64_t image, int64_t next, float*) {
     const float* const upstream = image_of(dy, image);
     float* const part = parts.data() + image * values;
     kernels().channel_sum(channels, pixels, upstream, part);

@@ -38,19 +38,39 @@ int64_t outputs_of(const std::vector<Reading>& readings) {
   return readings.back().first + readings.back().weight.size(0);
 }
 
-/// The kernel call for the part of x whose channels begin at `channel`.
-Pointwise call_of(const Reading& reading, const at::Tensor& x, int64_t channel, int64_t y_stride) {
-  const int64_t outputs = reading.weight.size(0), step = reading.step;
-  const float* const across = reading.across.defined() ? reading.across.data_ptr<float>() + channel * outputs : nullptr;
-  return {x.size(1),        outputs,        x.size(3),
-          x.size(2) / step, x.size(3) / step, step,
-          reading.offset,   reading.weight.data_ptr<float>() + channel,
-          reading.weight.size(1), across,         y_stride};
+/// The kernel calls for one part of x, a call for each reading.
+std::vector<Pointwise> calls_of(const std::vector<Reading>& readings, const at::Tensor& x, int64_t first_channel,
+                                int64_t y_stride) {
+  std::vector<Pointwise> calls;
+  for (const auto& [weight, across, step, offset, first] : readings) {
+    const int64_t outputs = weight.size(0);
+    calls.push_back({x.size(1), outputs, x.size(3), x.size(2) / step, x.size(3) / step, step, offset,
+                     weight.data_ptr<float>() + first_channel, weight.size(1),
+                     across.defined() ? across.data_ptr<float>() + first_channel * outputs : nullptr, y_stride});
+  }
+  return calls;
 }
 
-int64_t scratch_of(const std::vector<Reading>& readings, at::TensorList xs) {
+/// A part of x, where its channels begin among all, and how it is read.
+struct Part {
+  at::Tensor x;
+  int64_t channel;
+  std::vector<Pointwise> calls;
+};
+
+std::vector<Part> parts_of(at::TensorList xs, const std::vector<Reading>& readings) {
+  std::vector<Part> parts;
+  int64_t channel = 0;
+  for (const auto& x : xs) {
+    parts.push_back({x, channel, calls_of(readings, x, channel, outputs_of(readings))});
+    channel += x.size(1);
+  }
+  return parts;
+}
+
+int64_t scratch_of(const std::vector<Part>& parts) {
   int64_t largest = 0;
-  for (const auto& x : xs) largest = std::max(largest, kernels().pointwise_scratch(call_of(readings[0], x, 0, 0)));
+  for (const auto& part : parts) largest = std::max(largest, kernels().pointwise_scratch(part.calls[0]));
   return largest;
 }
 
@@ -81,28 +101,25 @@ bool fits(at::TensorList xs, const std::vector<at::Tensor>& weights) {
 }
 
 at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& readings, at::Tensor& moments) {
-  const int64_t outputs = outputs_of(readings), step = readings[0].step;
-  auto y = empty_images(xs[0], outputs, xs[0].size(2) / step, xs[0].size(3) / step);
+  const int64_t step = readings[0].step;
+  auto y = empty_images(xs[0], outputs_of(readings), xs[0].size(2) / step, xs[0].size(3) / step);
   const auto extent = extent_of(y);
-  MomentParts parts(extent);
-  for_each_image_and_next(extent.images, scratch_of(readings, xs), [&](int64_t image, int64_t next, float* scratch) {
-    float* to = image_to(y, image);
-    for (const auto& reading : readings) {
-      int64_t channel = 0;
-      for (size_t part = 0; part < xs.size(); ++part) {
-        const auto& x = xs[part];
-        const bool last = part + 1 == xs.size();
+  const auto parts = parts_of(xs, readings);
+  MomentParts of_images(extent);
+  for_each_image_and_next(extent.images, {scratch_of(parts), 0}, [&](int64_t image, int64_t next, float* scratch) {
+    float* const to = image_to(y, image);
+    for (size_t i = 0; i < readings.size(); ++i)
+      for (size_t part = 0; part < parts.size(); ++part) {
+        const bool last = part + 1 == parts.size();
         const auto& following = last ? xs[0] : xs[part + 1];
         Soon soon;
         soon.add(image_of(following, last ? next : image), image_size(following));
-        kernels().pointwise_forward(call_of(reading, x, channel, outputs), image_of(x, image), soon, channel > 0,
-                                    to + reading.first, scratch);
-        channel += x.size(1);
+        kernels().pointwise_forward(parts[part].calls[i], image_of(parts[part].x, image), soon, part > 0,
+                                    to + readings[i].first, scratch);
       }
-    }
-    parts.add(image, to);
+    of_images.add(image, to);
   });
-  moments = parts.combine();
+  moments = of_images.combine();
   return y;
 }
 
@@ -117,40 +134,39 @@ Gradients backward_images(at::TensorList xs, const std::vector<Reading>& reading
   const auto extent = extent_of(gradient.upstream);
   const int64_t size = extent.channels * extent.pixels;
   const bool computed = gradient.coefficients.defined();
-  Gradients result;
-  for (size_t part = 0; part < static_cast<size_t>(xs.size()); ++part)
-    result.xs.push_back(wants_x[part] ? empty_images(xs[part], xs[part].size(1), xs[part].size(2), xs[part].size(3))
-                                      : at::Tensor());
-  std::vector<Parts> dweights;
-  for (const auto& reading : readings)
-    dweights.push_back(wants_weights ? Parts(extent.images, {reading.weight.size(0), reading.weight.size(1)}) : Parts());
-  const int64_t rows = scratch_of(readings, xs);
-  for_each_image_and_next(extent.images, rows + (computed ? size : 0), [&](int64_t image, int64_t next, float* scratch) {
+  const auto parts = parts_of(xs, readings);
+  variable_list dxs, dweights;
+  for (size_t part = 0; part < parts.size(); ++part) {
+    const auto& x = xs[part];
+    dxs.push_back(wants_x[part] ? empty_images(x, x.size(1), x.size(2), x.size(3)) : at::Tensor());
+  }
+  std::vector<Parts> of_weights;
+  for (const auto& [weight, across, step, offset, first] : readings)
+    of_weights.push_back(wants_weights ? Parts(extent.images, {weight.size(0), weight.size(1)}) : Parts());
+  const int64_t rows = scratch_of(parts);
+  const ScratchSize room{rows + (computed ? size : 0), 0};
+  for_each_image_and_next(extent.images, room, [&](int64_t image, int64_t next, float* scratch) {
     const auto given = gradient_of(gradient, image);
     if (computed) kernels().whole_gradient(extent.channels, extent.pixels, given, false, scratch + rows);
     const float* const dy = computed ? scratch + rows : given.dy;
-    int64_t channel = 0;
-    for (size_t part = 0; part < static_cast<size_t>(xs.size()); ++part) {
-      const auto& x = xs[part];
-      const bool last = part + 1 == static_cast<size_t>(xs.size());
+    for (size_t part = 0; part < parts.size(); ++part) {
+      const auto& [x, channel, calls] = parts[part];
+      const bool last = part + 1 == parts.size();
       const size_t following = last ? 0 : part + 1;
+      const int64_t then = last ? next : image;
       Soon soon;
-      soon.add(image_of(xs[following], last ? next : image), image_size(xs[following]));
-      if (wants_x[following]) soon.add(image_of(result.xs[following], last ? next : image), image_size(xs[following]));
-      if (last) soon.add(image_of(gradient.upstream, next), size);
-      if (last && computed) soon.add(image_of(gradient.y, next), size);
-      for (size_t i = 0; i < readings.size(); ++i) {
-        float* const dweight = wants_weights ? dweights[i].of(image) + channel : nullptr;
-        kernels().pointwise_backward(call_of(readings[i], x, channel, extent.channels), image_of(x, image),
-                                     dy + readings[i].first, i == 0 ? soon : Soon(),
-                                     wants_x[part] ? image_to(result.xs[part], image) : nullptr, dweight, scratch);
-      }
-      channel += x.size(1);
+      soon.add(image_of(xs[following], then), image_size(xs[following]));
+      if (wants_x[following]) soon.add(image_of(dxs[following], then), image_size(xs[following]));
+      if (last) add_soon(soon, gradient, next);
+      for (size_t i = 0; i < readings.size(); ++i)
+        kernels().pointwise_backward(calls[i], image_of(x, image), dy + readings[i].first, i == 0 ? soon : Soon(),
+                                     wants_x[part] ? image_to(dxs[part], image) : nullptr,
+                                     wants_weights ? of_weights[i].of(image) + channel : nullptr, scratch);
     }
   });
   for (size_t i = 0; i < readings.size(); ++i)
-    result.weights.push_back(wants_weights ? dweights[i].sum().view(readings[i].weight.sizes()) : at::Tensor());
-  return result;
+    dweights.push_back(wants_weights ? of_weights[i].sum().view(readings[i].weight.sizes()) : at::Tensor());
+  return {dxs, dweights};
 }
 
 struct ReluPointwise : torch::autograd::Function<ReluPointwise> {

@@ -24,7 +24,8 @@ Call::Call(const at::Tensor& images, const Readers& readers, const Normaliser& b
     window.border = border;
     kernel = {window, pointwise.size(0), data(normaliser.scale), data(normaliser.shift), data(normaliser.hat_scale),
               data(normaliser.hat_shift), data(taps), data(pointwise), data(across)};
-    scratch = std::max(scratch, kernels().separable_scratch(kernel));
+    const auto needed = kernels().separable_scratch(kernel);
+    scratch = {std::max(scratch.floats, needed.floats), std::max(scratch.zeros, needed.zeros)};
   }
 }
 
@@ -73,64 +74,59 @@ Results forward_images(const Call& call) {
 
 namespace {
 
-/// What a kernel will read of a gradient for an image; nothing for one before the first.
-void add_soon(Soon& soon, const Deferred& gradient, int64_t image) {
-  const int64_t size = image_size(gradient.upstream);
-  soon.add(image_of(gradient.upstream, image), size);
-  if (gradient.coefficients.defined()) soon.add(image_of(gradient.y, image), size);
-}
-
 /// The backward pass over one image after another: convolutions first, since they begin dz.
 class Backward {
  public:
-  Backward(const Call& call, const Upstream& upstream, const at::Tensor& dz, const Parts& sums)
-      : call_(call), upstream_(upstream), dz_(dz), sums_(sums),
-        rectified_(std::any_of(upstream.convolutions.begin(), upstream.convolutions.end(), [](const Returned& r) {
+  Backward(const Call& call, const Returned& returned, const at::Tensor& dz, const Parts& sums)
+      : call_(call), returned_(returned), dz_(dz), sums_(sums),
+        rectified_(std::any_of(returned.convolutions.begin(), returned.convolutions.end(), [](const ReturnedConvolution& r) {
           return r.spatial.wanted() || r.pointwise.wanted();
         })) {}
 
   /// Of a thread: what the convolutions need, then the gradient of a pooling's result.
-  int64_t scratch() const { return call_.scratch + (upstream_.pools.empty() ? 0 : image_size(call_.x)); }
+  ScratchSize scratch() const {
+    return {call_.scratch.floats + (returned_.pools.empty() ? 0 : image_size(call_.x)), call_.scratch.zeros};
+  }
 
   void operator()(int64_t image, int64_t next, float* scratch) const {
     if (rectified_) kernels().rectify(call_.kernel(0), image_of(call_.x, image), scratch);
-    for (size_t k = 0; k < upstream_.convolutions.size(); ++k) convolve(k, image, next, scratch);
+    for (size_t k = 0; k < returned_.convolutions.size(); ++k) convolve(k, image, next, scratch);
     if (!dz_.defined()) return;
-    bool begun = !upstream_.convolutions.empty();
-    for (size_t p = 0; p < upstream_.pools.size(); ++p, begun = true) pool(p, image, next, begun, scratch + call_.scratch);
+    bool begun = !returned_.convolutions.empty();
+    for (size_t p = 0; p < returned_.pools.size(); ++p, begun = true) pool(p, image, next, begun, scratch + call_.scratch.floats);
     const auto extent = extent_of(call_.x);
-    for (const auto& other : upstream_.others) {
+    for (const auto& other : returned_.others) {
       kernels().whole_gradient(extent.channels, extent.pixels, gradient_of(other, image), begun, image_to(dz_, image));
       begun = true;
     }
   }
 
  private:
-  size_t tasks() const { return upstream_.convolutions.size() + (dz_.defined() ? upstream_.pools.size() : 0); }
+  size_t tasks() const { return returned_.convolutions.size() + (dz_.defined() ? returned_.pools.size() : 0); }
 
   /// What the task after this one will read, of this image or, after the last one, of the next.
   Soon after(size_t task, int64_t image, int64_t next) const {
     const bool last = task + 1 == tasks();
-    const size_t following = last ? 0 : task + 1, convolutions = upstream_.convolutions.size();
+    const size_t following = last ? 0 : task + 1, convolutions = returned_.convolutions.size();
     const int64_t then = last ? next : image;
     Soon soon;
     if (following < convolutions)
-      add_soon(soon, upstream_.convolutions[following].gradient, then);
+      add_soon(soon, returned_.convolutions[following].gradient, then);
     else
-      for (const auto& gradient : upstream_.pools[following - convolutions].gradients) add_soon(soon, gradient, then);
+      for (const auto& gradient : returned_.pools[following - convolutions].gradients) add_soon(soon, gradient, then);
     if ((following == 0 && rectified_) || following + 1 == convolutions)
       soon.add(image_of(call_.x, then), image_size(call_.x));
     if (dz_.defined() && (following + 1 == convolutions || (convolutions == 0 && following == 0)))
       soon.add(image_of(dz_, then), image_size(call_.x));
     if (following + 1 == tasks())
-      for (const auto& other : upstream_.others) add_soon(soon, other, then);
+      for (const auto& other : returned_.others) add_soon(soon, other, then);
     return soon;
   }
 
   void convolve(size_t k, int64_t image, int64_t next, float* scratch) const {
-    const auto& [index, gradient, spatial, pointwise] = upstream_.convolutions[k];
+    const auto& [index, gradient, spatial, pointwise] = returned_.convolutions[k];
     const bool wanted = dz_.defined();
-    const InputGradient input{k == 0, k + 1 == upstream_.convolutions.size(), wanted ? image_to(dz_, image) : nullptr,
+    const InputGradient input{k == 0, k + 1 == returned_.convolutions.size(), wanted ? image_to(dz_, image) : nullptr,
                               sums_.of(image)};
     kernels().separable_backward(call_.kernel(index), image_of(call_.x, image), gradient_of(gradient, image),
                                  after(k, image, next), {wanted ? &input : nullptr, spatial.of(image), pointwise.of(image)},
@@ -139,7 +135,7 @@ class Backward {
 
   /// The gradients of all who read the result are added up, then scattered once.
   void pool(size_t p, int64_t image, int64_t next, bool begun, float* sum) const {
-    const auto& [pool, gradients, choice] = upstream_.pools[p];
+    const auto& [pool, gradients, choice] = returned_.pools[p];
     const auto window = call_.window(pool);
     const int64_t pixels = window.out_height() * window.out_width();
     const auto first = gradient_of(gradients[0], image);
@@ -147,7 +143,7 @@ class Backward {
     for (size_t i = 0; computed && i < gradients.size(); ++i)
       kernels().whole_gradient(window.channels, pixels, gradient_of(gradients[i], image), i > 0, sum);
     const float* const dy = computed ? sum : first.dy;
-    const auto soon = after(upstream_.convolutions.size() + p, image, next);
+    const auto soon = after(returned_.convolutions.size() + p, image, next);
     float* const dz = image_to(dz_, image);
     if (pool.maximum)
       kernels().max_pool_backward(window, dy, image_of<uint8_t>(choice, image), soon, begun, dz);
@@ -156,7 +152,7 @@ class Backward {
   }
 
   const Call& call_;
-  const Upstream& upstream_;
+  const Returned& returned_;
   const at::Tensor& dz_;
   const Parts& sums_;
   const bool rectified_;
@@ -164,11 +160,11 @@ class Backward {
 
 }  // namespace
 
-Gradients backward_images(const Call& call, const Upstream& upstream, bool wants_z) {
+Gradients backward_images(const Call& call, const Returned& returned, bool wants_z) {
   const int64_t images = call.x.size(0), channels = call.x.size(1);
   const auto dz = wants_z ? empty_images(call.x, channels, call.x.size(2), call.x.size(3)) : at::Tensor();
   const Parts sums = wants_z && call.normaliser.scale.defined() ? Parts(images, {2, channels}) : Parts();
-  const Backward each(call, upstream, dz, sums);
+  const Backward each(call, returned, dz, sums);
   for_each_image_and_next(images, each.scratch(), each);
   return {dz, sums.sum()};
 }

@@ -35,7 +35,7 @@ class Call {
   at::Tensor x;
   Normaliser normaliser;
   std::vector<Pool> pools;
-  int64_t scratch = 0;
+  ScratchSize scratch{0, 0};
 
   int64_t convolutions() const { return static_cast<int64_t>(weights_.size()); }
   const Separable& kernel(int64_t k) const { return weights_[k].kernel; }
@@ -57,7 +57,7 @@ struct Results {
 Results forward_images(const Call&);
 
 /// The gradient of the result of convolution `index`, and what is computed from it.
-struct Returned {
+struct ReturnedConvolution {
   int64_t index;
   Deferred gradient;
   Parts spatial, pointwise;
@@ -71,8 +71,8 @@ struct ReturnedPool {
 };
 
 /// All that came back; others: of readers of x itself.
-struct Upstream {
-  std::vector<Returned> convolutions;
+struct Returned {
+  std::vector<ReturnedConvolution> convolutions;
   std::vector<ReturnedPool> pools;
   std::vector<Deferred> others;
 };
@@ -82,6 +82,6 @@ struct Upstream {
 struct Gradients {
   at::Tensor dz, sums;
 };
-Gradients backward_images(const Call&, const Upstream&, bool wants_z);
+Gradients backward_images(const Call&, const Returned&, bool wants_z);
 
 }  // namespace ddsas

@@ -41,7 +41,7 @@ at::Tensor MomentParts::combine() const {
 at::Tensor moments_of(const at::Tensor& x) {
   const auto extent = extent_of(x);
   MomentParts parts(extent);
-  for_each_image(extent.images, 0, [&](int64_t image, float*) { parts.add(image, image_of(x, image)); });
+  for_each_image(extent.images, [&](int64_t image) { parts.add(image, image_of(x, image)); });
   return parts.combine();
 }
 

@@ -22,12 +22,12 @@ Deferred through_norm(const Call& call, const Gradients& found, bool by_batch) {
 }
 
 /// What the backward pass has to know besides tensors; weights of the convolutions are not in it.
-struct Kept : torch::CustomClassHolder {
+struct Remembered : torch::CustomClassHolder {
   Readers readers;
   bool by_batch, affine;
   DeferralPtr of_x;
 
-  Kept(const Readers& given, const Before& before, DeferralPtr place)
+  Remembered(const Readers& given, const Before& before, DeferralPtr place)
       : readers(given), by_batch(before.norm && before.norm->training),
         affine(before.norm && before.norm->weight.defined()), of_x(std::move(place)) {
     for (auto& by : readers.convolutions) by.spatial = by.pointwise = at::Tensor();
@@ -66,7 +66,7 @@ struct Together : torch::autograd::Function<Together> {
     variable_list saved{x, normaliser.scale, normaliser.shift, normaliser.hat_scale, normaliser.hat_shift};
     for (const auto& more : {spatial, pointwise, at::TensorList(choices)}) saved.insert(saved.end(), more.begin(), more.end());
     context->save_for_backward(saved);
-    context->saved_data["kept"] = c10::IValue::make_capsule(c10::make_intrusive<Kept>(readers, before, of_x));
+    context->saved_data["remembered"] = c10::IValue::make_capsule(c10::make_intrusive<Remembered>(readers, before, of_x));
     variable_list results;
     for (int64_t i = 0; i < readers.copies; ++i) results.push_back(x.detach());
     const size_t convolutions = readers.convolutions.size();
@@ -83,10 +83,10 @@ struct Together : torch::autograd::Function<Together> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto kept = c10::static_intrusive_pointer_cast<Kept>(context->saved_data["kept"].toCapsule());
+    const auto remembered = c10::static_intrusive_pointer_cast<Remembered>(context->saved_data["remembered"].toCapsule());
     const auto saved = context->get_saved_variables();
-    const Layout at(kept->readers);
-    auto readers = kept->readers;
+    const Layout at(remembered->readers);
+    auto readers = remembered->readers;
     for (int64_t k = 0; k < at.convolutions; ++k) {
       readers.convolutions[k].spatial = saved[at.saved_weights + k];
       readers.convolutions[k].pointwise = saved[at.saved_weights + at.convolutions + k];
@@ -95,25 +95,25 @@ struct Together : torch::autograd::Function<Together> {
     const auto deferrals = deferrals_of(context->saved_data["deferrals"]);
     const auto returned = [&](size_t result) { return arrived(deferrals[result], gradients[result]); };
     const auto needs = [&](size_t input) { return context->needs_input_grad(input); };
-    Upstream upstream;
+    Returned all;
     for (int64_t k = 0; k < at.convolutions; ++k)
       if (const auto gradient = returned(at.result(k)); gradient.upstream.defined())
-        upstream.convolutions.push_back(convolution(call, k, gradient, needs(at.spatial(k)), needs(at.pointwise(k))));
+        all.convolutions.push_back(convolution(call, k, gradient, needs(at.spatial(k)), needs(at.pointwise(k))));
     size_t result = at.first_pooled();
     for (size_t p = 0; p < readers.pools.size(); ++p) {
       ReturnedPool pool{readers.pools[p], {}, saved[at.saved_choices() + static_cast<int64_t>(p)]};
       for (int64_t i = 0; i < pool.pool.readers; ++i)
         if (const auto gradient = returned(result++); gradient.upstream.defined()) pool.gradients.push_back(gradient);
-      if (!pool.gradients.empty()) upstream.pools.push_back(pool);
+      if (!pool.gradients.empty()) all.pools.push_back(pool);
     }
     for (int64_t i = 0; i < at.copies; ++i)
-      if (const auto gradient = returned(i); gradient.upstream.defined()) upstream.others.push_back(gradient);
-    const bool affine = kept->affine && (needs(at.weight()) || needs(at.bias()));
-    const bool some = !upstream.convolutions.empty() || !upstream.pools.empty() || !upstream.others.empty();
+      if (const auto gradient = returned(i); gradient.upstream.defined()) all.others.push_back(gradient);
+    const bool affine = remembered->affine && (needs(at.weight()) || needs(at.bias()));
+    const bool some = !all.convolutions.empty() || !all.pools.empty() || !all.others.empty();
     variable_list results(at.arguments());
     if (!some) return results;
-    const auto found = backward_images(call, upstream, needs(0) || affine);
-    for (const auto& [k, gradient, spatial, pointwise] : upstream.convolutions) {
+    const auto found = backward_images(call, all, needs(0) || affine);
+    for (const auto& [k, gradient, spatial, pointwise] : all.convolutions) {
       const auto& by = readers.convolutions[k];
       if (spatial.wanted()) results[at.spatial(k)] = transposed(spatial.sum()).view(by.spatial.sizes());
       if (pointwise.wanted()) results[at.pointwise(k)] = pointwise.sum().view(by.pointwise.sizes());
@@ -125,15 +125,15 @@ struct Together : torch::autograd::Function<Together> {
     if (!needs(0)) return results;
     results[0] = found.dz;
     if (!call.normaliser.scale.defined()) return results;
-    const auto left = through_norm(call, found, kept->by_batch);
-    if (kept->of_x)
-      kept->of_x->left = left;
+    const auto left = through_norm(call, found, remembered->by_batch);
+    if (remembered->of_x)
+      remembered->of_x->left = left;
     else
       compute({{left, found.dz}});
     return results;
   }
 
-  static Returned convolution(const Call& call, int64_t k, const Deferred& gradient, bool spatial, bool pointwise) {
+  static ReturnedConvolution convolution(const Call& call, int64_t k, const Deferred& gradient, bool spatial, bool pointwise) {
     const auto& window = call.kernel(k).window;
     const auto parts = [&](bool wanted, int64_t rows) {
       return wanted ? Parts(call.x.size(0), {rows, window.channels}) : Parts();

@@ -161,21 +161,44 @@ function dilConv(kernel: number, options: OperationOptions, maker: Maker): Opera
   }
 }
 
-/** The one place where an operation is defined: its published name and how it is made. */
+/** What an operation computes: the rest of it, its costs too, follows from that. */
+export type OperationKind =
+  | { readonly type: 'none' | 'skip' }
+  | { readonly type: 'pool'; readonly pool: Pooling['pool'] }
+  /** A separable convolution applied twice (`sep`), or once with dilation 2 (`dil`). */
+  | { readonly type: 'sep' | 'dil'; readonly kernel: number }
+
+/** The operations by their published names. */
 export const operations = {
-  none,
-  max_pool_3x3: (options, maker) => pool('max', options, maker),
-  avg_pool_3x3: (options, maker) => pool('avg', options, maker),
-  skip_connect: skip,
-  sep_conv_3x3: (options, maker) => sepConv(3, options, maker),
-  sep_conv_5x5: (options, maker) => sepConv(5, options, maker),
-  dil_conv_3x3: (options, maker) => dilConv(3, options, maker),
-  dil_conv_5x5: (options, maker) => dilConv(5, options, maker),
-} as const satisfies Record<string, (options: OperationOptions, maker: Maker) => Operation>
+  none: { type: 'none' },
+  max_pool_3x3: { type: 'pool', pool: 'max' },
+  avg_pool_3x3: { type: 'pool', pool: 'avg' },
+  skip_connect: { type: 'skip' },
+  sep_conv_3x3: { type: 'sep', kernel: 3 },
+  sep_conv_5x5: { type: 'sep', kernel: 5 },
+  dil_conv_3x3: { type: 'dil', kernel: 3 },
+  dil_conv_5x5: { type: 'dil', kernel: 5 },
+} as const satisfies Record<string, OperationKind>
 
 export type OperationName = keyof typeof operations
 
+export function operationKind(name: OperationName): OperationKind {
+  return operations[name]
+}
+
 /** Makes an operation by its published name. */
 export function makeOperation(name: OperationName, options: OperationOptions, maker: Maker): Operation {
-  return operations[name](options, maker)
+  const kind = operationKind(name)
+  switch (kind.type) {
+    case 'none':
+      return none(options)
+    case 'skip':
+      return skip(options, maker)
+    case 'pool':
+      return pool(kind.pool, options, maker)
+    case 'sep':
+      return sepConv(kind.kernel, options, maker)
+    case 'dil':
+      return dilConv(kind.kernel, options, maker)
+  }
 }

@@ -7,7 +7,7 @@ import type { CellShape } from '../spaces/cell.ts'
 import { type CellSpace, edgeIndex } from '../spaces/darts.ts'
 import type { CellType } from '../spaces/genotype.ts'
 import { cellShapes, cellSides } from '../spaces/layout.ts'
-import type { OperationName } from '../spaces/operations.ts'
+import { type OperationName, operationKind } from '../spaces/operations.ts'
 import {
   type Beginning,
   bytesOf,
@@ -150,7 +150,7 @@ class Pass {
         return active[edgeIndex(node, input)].map((column) => {
           const name = this.#space.operations[column]
           const x = this.#operation(name, take(states[input]), out, stride)
-          return { x, normed: name !== 'skip_connect' || stride > 1 }
+          return { x, normed: operationKind(name).type !== 'skip' || stride > 1 }
         })
       })
       return this.#operators.mix(terms.flat(), out, true)
@@ -171,20 +171,10 @@ class Pass {
   /** The body of an operation, as `src/spaces/operations.ts` makes it. */
   #operation(name: OperationName, x: Value, out: Extent, stride: number): Value {
     const { pointwise, separable } = this.#operators
-    switch (name) {
-      case 'none':
-      case 'dil_conv_3x3':
-      case 'dil_conv_5x5':
-      case 'max_pool_3x3':
-      case 'avg_pool_3x3':
-        return x
-      case 'skip_connect':
-        return stride === 1 ? x : pointwise([x], out.channels, out, stride)
-      case 'sep_conv_3x3':
-        return separable(x, out, out, 3, true)
-      case 'sep_conv_5x5':
-        return separable(x, out, out, 5, true)
-    }
+    const kind = operationKind(name)
+    if (kind.type === 'skip' && stride > 1) return pointwise([x], out.channels, out, stride)
+    if (kind.type === 'sep') return separable(x, out, out, kind.kernel, true)
+    return x
   }
 
   #one(body: () => Value): Value {
@@ -194,10 +184,10 @@ class Pass {
 
 /** What an operation begins with: its `entry`. */
 function beginningOf(name: OperationName, out: Extent, stride: number): Beginning | undefined {
-  if (name === 'max_pool_3x3') return { pool: 'max', out }
-  if (name === 'avg_pool_3x3') return { pool: 'avg', out }
-  if (!/^(sep|dil)_conv/.test(name)) return undefined
-  return { before: { ...out, side: stride * out.side }, out, kernel: name.endsWith('5x5') ? 5 : 3 }
+  const kind = operationKind(name)
+  if (kind.type === 'pool') return { pool: kind.pool, out }
+  if (!('kernel' in kind)) return undefined
+  return { before: { ...out, side: stride * out.side }, out, kernel: kind.kernel }
 }
 
 /** What the next reader of a state takes. */

@@ -86,12 +86,17 @@ struct Pointwise {
   int64_t y_stride;         // floats from one pixel of y to the next
 };
 
+/// Floats of scratch, and how many of the first are zero before a thread's first image.
+struct ScratchSize {
+  int64_t floats, zeros;
+};
+
 struct Kernels {
   const char* name;
 
-  /// Floats of scratch a thread needs for a Separable and for a Pointwise. Scratch is aligned to 64 bytes, zero before a
-  /// thread's first image, and then as the same function left it with the image before.
-  int64_t (*separable_scratch)(const Separable&);
+  /// What a thread needs for a Separable, and floats for a Pointwise. Scratch is aligned to 64 bytes, and with each image as
+  /// the same function left it with the one before.
+  ScratchSize (*separable_scratch)(const Separable&);
   int64_t (*pointwise_scratch)(const Pointwise&);
 
   // A Separable's scratch begins with relu(norm(x)) as `rectify` left it: once for all that are computed from one x. They

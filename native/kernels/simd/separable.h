@@ -158,10 +158,11 @@ struct SeparableScratch {
         upstream(so_far + s.window.height * s.window.width * s.window.channels) {}
 };
 
-inline int64_t separable_scratch(const Separable& s) {
+inline ScratchSize separable_scratch(const Separable& s) {
   const Window& window = s.window;
-  const int64_t padded = padded_input(window).pixels() + padded_result(window).pixels();
-  return (padded + out_pixels(window) + window.height * window.width) * window.channels + out_pixels(window) * s.outputs;
+  const int64_t padded = (padded_input(window).pixels() + padded_result(window).pixels()) * window.channels;
+  const int64_t rest = (out_pixels(window) + window.height * window.width) * window.channels + out_pixels(window) * s.outputs;
+  return {padded + rest, padded};
 }
 
 inline void rectify(const Separable& s, const float* x, float* scratch) {
@@ -194,7 +195,7 @@ inline const float* result_gradient(ResultGradient g, int64_t outputs, int64_t f
 }
 
 /// Gradient of the depthwise result: dy x pointwise, set into padded blocks. Returns the whole dy.
-inline const float* spread_gradient(const Separable& s, const ResultGradient& upstream, const SeparableScratch& room) {
+inline const float* spatial_gradient(const Separable& s, const ResultGradient& upstream, const SeparableScratch& room) {
   const Padded block = padded_result(s.window);
   for (int64_t row = 0; row < block.height; ++row) {
     const int64_t first = row * block.width * s.outputs;
@@ -215,7 +216,7 @@ inline void separable_backward(const Separable& s, const float* x, const ResultG
   const SeparableScratch room(s, scratch);
   Ahead ahead(soon, channel_blocks(channels) * ((to.dpointwise != nullptr ? window.out_height() : 0) +
                                                 (to.input != nullptr ? window.height : 0)));
-  const float* const dy = spread_gradient(s, upstream, room);
+  const float* const dy = spatial_gradient(s, upstream, room);
   with_window(window, [&](auto size, auto dilation, auto stride) {
     for_channel_blocks(channels, [&](auto width, int64_t c) {
       constexpr int W = width(), K = size(), D = dilation(), S = stride();

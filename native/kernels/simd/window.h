@@ -85,7 +85,7 @@ struct Reach {
 
 /// The transpose of correlate_tile at T input pixels of one phase: only taps that reach them are computed.
 template <int W, int K, int D, int S, int P, int Q, int T, typename Weights>
-inline void spread_tile(const float* at, int64_t line, Weights weights, Pack<W>* sums) {
+inline void correlate_back_tile(const float* at, int64_t line, Weights weights, Pack<W>* sums) {
   using Row = Reach<K, D, S, P>;
   using Column = Reach<K, D, S, Q>;
 #pragma GCC unroll 8
@@ -114,7 +114,7 @@ inline void correlate_back(const Window& window, const float* padded, Weights we
     in_tiles((window.width - q() + S - 1) / S, [&](auto count, int64_t column) {
       constexpr int T = count();
       Pack<W> sums[T];
-      spread_tile<W, K, D, S, p(), q(), T>(from + column * W, block.line(), weights, sums);
+      correlate_back_tile<W, K, D, S, p(), q(), T>(from + column * W, block.line(), weights, sums);
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t) write(row, (column + t) * S + q(), sums[t]);
     });
