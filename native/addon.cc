@@ -4,6 +4,7 @@
 #include "autograd.h"
 #include "dispatch.h"
 #include "engine.h"
+#include "errors.h"
 #include "graph.h"
 #include "interrupt.h"
 #include "memory.h"
@@ -12,9 +13,14 @@
 namespace {
 
 Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
+  ddsas::own_process(env);
   ddsas::keep_and_count_memory();
+  // whatever a function throws, the process goes on: an exception that passed Node would end it
   const auto add = [&](const char* name, Napi::Value (*function)(const Napi::CallbackInfo&)) {
-    exports.Set(name, Napi::Function::New(env, function, name));
+    const auto safe = [function, name](const Napi::CallbackInfo& info) {
+      return ddsas::guarded(info.Env(), [name] { return std::string(name); }, [&] { return function(info); });
+    };
+    exports.Set(name, Napi::Function::New(env, safe, name));
   };
   // any operator of ATen or of native/kernels, by its schema
   add("operator", ddsas::FindOperator);

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "errors.h"
+#include "kernels/deferred.h"
 #include "slots.h"
 
 namespace ddsas {
@@ -26,7 +27,12 @@ Napi::Value Grad(const Napi::CallbackInfo& info) {
   const auto env = info.Env();
   return guarded(env, [] { return std::string("grad"); }, [&]() -> Napi::Value {
     const auto& output = at_slot(info[0].As<Napi::Number>().Int32Value());
-    const auto gradients = torch::autograd::grad({output}, tensors_of(info[1]), {}, false, false, true);
+    const auto inputs = tensors_of(info[1]);
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (gradient_is_left(inputs[i]))
+        throw std::invalid_argument("input " + std::to_string(i) + " lies between two kernels that leave its gradient to one "
+                                    "another; ask for gradients of what it was made of, or compute without kernels");
+    const auto gradients = torch::autograd::grad({output}, inputs, {}, false, false, true);
     auto slots = Napi::Array::New(env, gradients.size());
     for (size_t i = 0; i < gradients.size(); ++i)
       slots[i] = gradients[i].defined() ? Napi::Number::New(env, put(gradients[i])) : env.Null();

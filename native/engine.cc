@@ -7,9 +7,14 @@
 #include <dlfcn.h>
 #include <torch/version.h>
 
+#include <atomic>
+#include <stdexcept>
+
 namespace ddsas {
 
 namespace {
+
+std::atomic<bool> owned{false};
 
 std::string library_path() {
   Dl_info found;
@@ -17,6 +22,12 @@ std::string library_path() {
 }
 
 }  // namespace
+
+void own_process(Napi::Env env) {
+  if (owned.exchange(true))
+    throw Napi::Error::New(env, "another thread of this process uses it; load ddsas in one thread, or start a process");
+  env.AddCleanupHook([] { owned.store(false); });
+}
 
 Napi::Value Engine(const Napi::CallbackInfo& info) {
   auto result = Napi::Object::New(info.Env());
@@ -35,7 +46,9 @@ Napi::Value Engine(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SetThreads(const Napi::CallbackInfo& info) {
-  at::set_num_threads(info[0].As<Napi::Number>().Int32Value());
+  const int32_t count = info[0].As<Napi::Number>().Int32Value();
+  if (count < 1) throw std::invalid_argument(std::to_string(count) + " threads; at least 1 is needed");
+  at::set_num_threads(count);
   return info.Env().Undefined();
 }
 

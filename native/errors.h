@@ -15,7 +15,7 @@ inline std::string first_line(const std::exception& error) {
   return text.substr(0, text.find('\n'));
 }
 
-/// Runs `body`; an exception becomes a JavaScript Error "<what()>: <first line>". `what` is only called then.
+/// Runs `body`; any exception becomes a JavaScript Error "<what()>: <first line>". `what` is only called then.
 template <typename What, typename Body>
 Napi::Value guarded(Napi::Env env, What what, Body body) {
   try {
@@ -24,6 +24,8 @@ Napi::Value guarded(Napi::Env env, What what, Body body) {
     throw;
   } catch (const std::exception& error) {
     throw Napi::Error::New(env, what() + ": " + first_line(error));
+  } catch (...) {
+    throw Napi::Error::New(env, what() + ": an exception of no known kind");
   }
 }
 

@@ -85,8 +85,10 @@ Napi::Value PrepareDevice(const Napi::CallbackInfo& info) {
 
 Napi::Value BeginGraph(const Napi::CallbackInfo& info) {
   return without_result(info, "beginGraph", [] {
-    recording = std::make_unique<at::cuda::CUDAGraph>();
-    recording->capture_begin(shared_pool());
+    if (recording != nullptr) throw std::invalid_argument("another graph is being recorded; end that first");
+    auto graph = std::make_unique<at::cuda::CUDAGraph>();
+    graph->capture_begin(shared_pool());
+    recording = std::move(graph);  // only now: after a failed beginning another one is possible
   });
 }
 

@@ -54,9 +54,25 @@ std::vector<DeferralPtr> deferrals_of(const c10::IValue& saved) {
   return c10::static_intrusive_pointer_cast<Deferrals>(saved.toCapsule())->all;
 }
 
+namespace {
+
+DeferralPtr place_of(const at::Tensor& y) {
+  const auto place = place_together(y);
+  return place ? place : place_pointwise(y);
+}
+
+}  // namespace
+
 DeferralPtr claim_deferral(const at::Tensor& y) {
-  const auto place = claim_together(y);
-  return place ? place : claim_pointwise(y);
+  const auto place = place_of(y);
+  if (!place || place->claimed) return {};
+  place->claimed = true;
+  return place;
+}
+
+bool gradient_is_left(const at::Tensor& y) {
+  const auto place = place_of(y);
+  return place && place->claimed;
 }
 
 Deferred arrived(const DeferralPtr& deferral, const at::Tensor& gradient) {

@@ -27,7 +27,7 @@ class Coefficients {
 
 /// Stands for the gradient of an operator's result y: kept upstream a + y b + d, channel by channel.
 struct Deferred {
-  at::Tensor upstream, y;   // images of one shape, channels last
+  at::Tensor upstream, y;   // images of one shape, channels last; y detached, or it would keep the graph that keeps this
   at::Tensor coefficients;  // a, b, d; not defined: the gradient is `upstream`
   at::Tensor kept;          // float32 [images], or not defined: 1
 };
@@ -61,24 +61,23 @@ std::vector<DeferralPtr> deferrals_of(const c10::IValue&);
 /// That of the kernel which made y, for one reader of y; null where nothing can be left, or another reader was first.
 DeferralPtr claim_deferral(const at::Tensor& y);
 
-/// The same where it was `Function` that made y: it saved "deferrals", for its first results in their order.
+/// Whether a reader has claimed it: the gradient that autograd sees of y is then not y's, but what that reader returned.
+bool gradient_is_left(const at::Tensor& y);
+
+/// The place for y where it was `Function` that made it: it saved "deferrals", for its first results in their order.
 template <typename Function>
-DeferralPtr claim_from(const at::Tensor& y) {
+DeferralPtr place_from(const at::Tensor& y) {
   const auto maker = y.grad_fn();
   auto* const own = dynamic_cast<torch::autograd::CppNode<Function>*>(maker.get());
   if (own == nullptr) return {};
   const auto deferrals = deferrals_of(own->ctx_.saved_data["deferrals"]);
   const auto result = static_cast<size_t>(y.output_nr());
-  if (result >= deferrals.size()) return {};
-  const auto& place = deferrals[result];
-  if (!place || place->claimed) return {};
-  place->claimed = true;
-  return place;
+  return result < deferrals.size() ? deferrals[result] : DeferralPtr();
 }
 
 /// For what reads one tensor together, and for the pointwise convolutions.
-DeferralPtr claim_together(const at::Tensor& y);
-DeferralPtr claim_pointwise(const at::Tensor& y);
+DeferralPtr place_together(const at::Tensor& y);
+DeferralPtr place_pointwise(const at::Tensor& y);
 
 /// Takes what was left with a gradient that has come back. Where `gradient` is no longer what the reader returned, since
 /// there were other readers, all of it is computed at once: the result has coefficients no more.

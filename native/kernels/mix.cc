@@ -215,7 +215,7 @@ struct Mix : torch::autograd::Function<Mix> {
         const double total = normed.get(k) ? sums.total[at] / count : 0, dot = normed.get(k) ? sums.dot[at] / count : 0;
         by.set(c, weights[at] * scale, scale, shift, total, dot);
       }
-      const Deferred gradient{dy, xs[k], by.matrix(), factors.kept.defined() ? factors.kept[k] : at::Tensor()};
+      const Deferred gradient{dy, xs[k].detach(), by.matrix(), factors.kept.defined() ? factors.kept[k] : at::Tensor()};
       if (deferrals[k]) {
         deferrals[k]->left = gradient;
         result[k] = dy;

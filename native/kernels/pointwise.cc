@@ -191,8 +191,9 @@ struct ReluPointwise : torch::autograd::Function<ReluPointwise> {
     if (!gradient.upstream.defined()) return variable_list(saved.size());
     std::vector<bool> wants_x;
     for (size_t i = 0; i < parts; ++i) wants_x.push_back(context->needs_input_grad(i));
-    auto [result, dweights] =
-        backward_images(xs, readings_of(weights, false), gradient, wants_x, context->needs_input_grad(parts));
+    bool wants_weights = false;
+    for (size_t i = parts; i < saved.size(); ++i) wants_weights = wants_weights || context->needs_input_grad(i);
+    auto [result, dweights] = backward_images(xs, readings_of(weights, false), gradient, wants_x, wants_weights);
     result.insert(result.end(), dweights.begin(), dweights.end());
     return result;
   }
@@ -242,7 +243,7 @@ std::tuple<at::Tensor, at::Tensor> factorized_reduce(at::TensorList xs, const at
 
 }  // namespace
 
-DeferralPtr claim_pointwise(const at::Tensor& y) { return claim_from<ReluPointwise>(y); }
+DeferralPtr place_pointwise(const at::Tensor& y) { return place_from<ReluPointwise>(y); }
 
 TORCH_LIBRARY_FRAGMENT(ddsas, library) {
   library.def("relu_pointwise(Tensor[] xs, Tensor weight) -> (Tensor, Tensor)", relu_pointwise);

@@ -18,7 +18,7 @@ Deferred through_norm(const Call& call, const Gradients& found, bool by_batch) {
   Coefficients by(channels);
   for (int64_t c = 0; c < channels; ++c)
     by.set(c, kernel.scale[c], kernel.hat_scale[c], kernel.hat_shift[c], share * total[c], share * dot[c]);
-  return {found.dz, call.x, by.matrix(), {}};
+  return {found.dz, call.x.detach(), by.matrix(), {}};
 }
 
 /// What the backward pass has to know besides tensors; weights of the convolutions are not in it.
@@ -144,7 +144,7 @@ struct Together : torch::autograd::Function<Together> {
 
 }  // namespace
 
-DeferralPtr claim_together(const at::Tensor& y) { return claim_from<Together>(y); }
+DeferralPtr place_together(const at::Tensor& y) { return place_from<Together>(y); }
 
 std::vector<at::Tensor> read_together(const at::Tensor& x, const Readers& given, const Before& before,
                                       const DeferralPtr& of_x) {

@@ -67,6 +67,11 @@ struct Moving {
     }
   }
 
+  /// What autograd saved of the weights before is not what they are now: a backward pass that needs it is refused.
+  void count_as_changed() const {
+    for (const auto& weight : weights) weight.unsafeGetTensorImpl()->bump_version();
+  }
+
   std::vector<at::Tensor> present() const {
     std::vector<at::Tensor> list;
     for (const auto& gradient : gradients)
@@ -122,6 +127,7 @@ at::Tensor sgd(at::TensorList weights, const OptionalTensors& given, at::TensorL
   const grid::Sgd how{norm.data_ptr<float>(), narrow(clip), narrow(rate), narrow(momentum), narrow(decay)};
   const auto on = grid::launcher_of(weights[0]);
   moving.in_chunks([&](const grid::Tensors& chunk) { on.table.sgd(chunk, how, on.stream); });
+  moving.count_as_changed();
   return norm;
 }
 
@@ -150,6 +156,7 @@ void adam(at::TensorList weights, const OptionalTensors& given, at::TensorList m
   const grid::Adam how{steps.data_ptr<double>(), rate, beta1, beta2, eps, decay};
   const auto on = grid::launcher_of(weights[0]);
   moving.in_chunks([&](const grid::Tensors& chunk) { on.table.adam(chunk, how, on.stream); });
+  moving.count_as_changed();
 }
 
 }  // namespace

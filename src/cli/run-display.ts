@@ -28,6 +28,8 @@ export interface RunDisplay<About extends Start, Epoch extends object, Result ex
   start(about: About): void
   step(report: Step, steps: number): void
   epoch(report: Epoch): void
+  /** Something else worth a line, or a JSON object of its kind. */
+  event(kind: string, report: object, line: string): void
   /** An image file that is left out. */
   skip(file: SkippedFile, count: number): void
   result(result: Result): void
@@ -60,6 +62,7 @@ const jsonDisplay: RunDisplay<Start, object, object> = {
   start: ({ run, device, done, notes }) => printJson({ kind: 'start', run: run.path, device, done, notes }),
   step: (report) => printJson({ kind: 'step', ...report }),
   epoch: (report) => printJson({ kind: 'epoch', ...report }),
+  event: (kind, report) => printJson({ kind, ...report }),
   skip: ({ path, reason }, count) => printJson({ kind: 'skip', path, reason, count }),
   result: (result) => printJson({ kind: 'result', ...result }),
   stop: () => {},
@@ -176,6 +179,11 @@ class TextDisplay<About extends Start, Epoch extends object, Result extends obje
     this.#average = emptyAverage
     this.#progress.clear()
     console.log(this.#texts.epoch(report, this.#epochs))
+  }
+
+  event(_kind: string, _report: object, line: string): void {
+    this.#progress.clear()
+    console.log(line)
   }
 
   skip(file: SkippedFile, count: number): void {

@@ -1,6 +1,8 @@
 /** What a search says of itself in lines of text that fit 80 columns. */
+
+import { cellTypes } from '../spaces/genotype.ts'
 import type { SearchConfig } from '../train/config.ts'
-import type { EpochReport } from '../train/report.ts'
+import type { EpochReport, SpaceChangeReport } from '../train/report.ts'
 import type { RunStart } from '../train/run.ts'
 
 /** Where a search stands between two steps. */
@@ -78,6 +80,18 @@ export function epochLine(report: EpochReport, epochs: number): string {
     `moved ${cosineDistance === null ? '-' : cosineDistance.toFixed(2)}`,
     formatDuration(seconds),
   ].join('  ')
+}
+
+/** How the space changed: "space from epoch 3 on: normal -2 none -1 max_pool_3x3, 109 left; reduce …". */
+export function spaceLine(report: SpaceChangeReport): string {
+  const cells = cellTypes.map((cell) => {
+    const { available, deleted, added } = report[cell]
+    const signed = (sign: string, edges: Readonly<Record<string, number>>) =>
+      Object.entries(edges).map(([name, count]) => `${sign}${count} ${name}`)
+    const changes = [...signed('-', deleted), ...signed('+', added)].join(' ') || 'unchanged'
+    return `${cell} ${changes}, ${available} operations left`
+  })
+  return `space from epoch ${report.epoch + 1} on: ${cells.join('; ')}`
 }
 
 /** What is searched, where it is written, and how to read what follows. */

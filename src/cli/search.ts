@@ -9,6 +9,7 @@ import { planSearch, runSearch, type SearchRequest } from '../train/run.ts'
 import { fetchWithProgress } from './data.ts'
 import { addRunOptions, freeFolder, type RunOptions, settingsOf } from './options.ts'
 import { searchDisplay } from './search-display.ts'
+import { spaceLine } from './search-text.ts'
 
 export function searchCommand(): Command {
   const command = new Command('search')
@@ -24,7 +25,12 @@ async function searchAction(preset: string | undefined, options: RunOptions): Pr
   if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
   const display = searchDisplay(json)
   try {
-    const { run, genotype } = await runSearch(request, display)
+    const { run, genotype } = await runSearch(request, {
+      start: (about) => display.start(about),
+      step: (step, steps) => display.step(step, steps),
+      epoch: (epoch) => display.epoch(epoch),
+      space: (change) => display.event('space', change, spaceLine(change)),
+    })
     const drawings = await drawCells(run, genotype)
     display.result({ run: run.path, genotype, drawings })
   } finally {

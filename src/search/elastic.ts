@@ -1,4 +1,5 @@
 /** Elastic spaces (section 4.2): operations deleted from the whole space, or added to it, during a search. */
+import { DdsasError } from '../errors.ts'
 import type { EdgeMask, EdgeMatrix } from './mixture.ts'
 
 /** What happens to the space at the start of an epoch. */
@@ -39,4 +40,82 @@ export function changeSpace(
   return available.map((row) =>
     row.map((present, k) => (k >= change.from && k < change.to) || (present && change.from > 0)),
   )
+}
+
+/** How the space of one cell type changed. */
+export interface CellSpaceChange {
+  /** How many operations of all edges are available now. */
+  readonly available: number
+  /** On how many edges an operation was deleted, or added, by its name; the others are left out. */
+  readonly deleted: Readonly<Record<string, number>>
+  readonly added: Readonly<Record<string, number>>
+}
+
+/** Compares what was available with what is; `operations` names the columns. */
+export function describeChange(
+  before: EdgeMask,
+  after: EdgeMask,
+  operations: readonly string[],
+): CellSpaceChange {
+  const count = (here: EdgeMask, there: EdgeMask) =>
+    Object.fromEntries(
+      operations
+        .map((name, k) => [name, here.filter((row, edge) => row[k] && !there[edge][k]).length] as const)
+        .filter(([, edges]) => edges > 0),
+    )
+  return {
+    available: after.flat().filter(Boolean).length,
+    deleted: count(before, after),
+    added: count(after, before),
+  }
+}
+
+/** What a schedule must fit. */
+export interface ElasticSpace {
+  readonly edges: number
+  /** Names of the columns. */
+  readonly operations: readonly string[]
+  readonly epochs: number
+}
+
+/**
+ * Checks a schedule before a search begins with it. Changes may stand in any order; those of one epoch are made in theirs.
+ * @throws {DdsasError} `input` naming the first change that cannot be made: after the end, columns that do not exist or run
+ * backwards, more deletions than there are operations to delete, an edge left with `none` alone.
+ */
+export function checkChanges(
+  changes: readonly { readonly epoch: number; readonly change: SpaceChange }[],
+  { edges, operations, epochs }: ElasticSpace,
+): void {
+  // the most that can be there: how far additions and deletions overlap is known only when they are made
+  let most = edges * operations.length
+  for (const { epoch, change } of [...changes].sort((a, b) => a.epoch - b.epoch)) {
+    const refuse = (problem: string): never => {
+      throw new DdsasError('input', `ddsas.changes: the ${change.kind} at epoch ${epoch} ${problem}`)
+    }
+    if (epoch >= epochs)
+      refuse(`comes after the last: epochs count from 0, so that the last of ${epochs} is ${epochs - 1}`)
+    if (change.kind === 'shrink') {
+      const deletable = most - edges
+      if (change.count > deletable)
+        refuse(`deletes ${change.count} operations where at most ${deletable} can go: each edge keeps one`)
+      most -= change.count
+    } else most = grown(most, change, { edges, operations }, refuse)
+  }
+}
+
+/** The most operations after an expansion. */
+function grown(
+  most: number,
+  { from, to }: { readonly from: number; readonly to: number },
+  { edges, operations }: Omit<ElasticSpace, 'epochs'>,
+  refuse: (problem: string) => never,
+): number {
+  const columns = operations.map((name, k) => `${k} ${name}`).join(', ')
+  if (from >= to || to > operations.length)
+    refuse(`has columns ${from} to ${to} (exclusive): name a range of ${columns}`)
+  const alone = from === 0 && operations.slice(0, to).every((name) => name === 'none')
+  if (alone) refuse(`leaves edges with none alone: add more columns of ${columns}`)
+  const added = edges * (to - from)
+  return from === 0 ? added : Math.min(edges * operations.length, most + added)
 }

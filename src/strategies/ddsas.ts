@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { Adam, type AdamOptions, drawn, loadTensors, type Maker } from '../nn/index.ts'
-import { changeSpace, type SpaceChange } from '../search/elastic.ts'
+import { changeSpace, describeChange, type SpaceChange } from '../search/elastic.ts'
 import { type EdgeMask, type Mixture, rawWeights } from '../search/mixture.ts'
 import { chooseEdges, closeWindow, emptyMemory, type SpaceMemory } from '../search/saliency.ts'
 import { activeOperations, sampleSubspace, subspaceSizeRange } from '../search/subspace.ts'
@@ -25,7 +25,7 @@ import {
   type Tensor,
   tidy,
 } from '../torch/index.ts'
-import type { Batch, Outcome, Position, StateDict, Strategy } from './strategy.ts'
+import type { Batch, Outcome, Position, SpaceReport, StateDict, Strategy } from './strategy.ts'
 
 /** Where the paper and the published code differ. The published results come from the code: `reference`. */
 export const profiles = {
@@ -156,11 +156,22 @@ export class Ddsas implements Strategy {
     return this.#memory[cell]
   }
 
-  beginEpoch(epoch: number): void {
-    for (const { epoch: when, change } of this.#options.changes) if (when === epoch) this.changeSpace(change)
+  beginEpoch(epoch: number): SpaceReport | undefined {
+    const changes = this.#options.changes.filter(({ epoch: when }) => when === epoch)
+    if (changes.length === 0) return undefined
+    const before = this.#memory
+    for (const { change } of changes) this.changeSpace(change)
+    const { operations } = this.#supernet.shape.space
+    const report = (cell: CellType) =>
+      describeChange(before[cell].available, this.#memory[cell].available, operations)
+    return { normal: report('normal'), reduce: report('reduce') }
   }
 
-  /** Deletes operations from the space, or adds some, for both cell types. */
+  /**
+   * Deletes operations from the space, or adds some, for both cell types. A window that is open goes on as it was sampled:
+   * with the profile `paper`, whose windows do not end with an epoch, a deleted operation runs for less than M steps more.
+   * It is credited with them, which decides nothing: neither sampling nor the genotype takes what is not available.
+   */
   changeSpace(change: SpaceChange): void {
     this.#forEachCell((memory) => ({
       ...memory,
@@ -251,7 +262,7 @@ export class Ddsas implements Strategy {
     const { space } = this.#supernet.shape
     const concat = Array.from({ length: space.nodes }, (_, node) => node + 2)
     const cell = (type: CellType) =>
-      chooseEdges(this.#memory[type].saliency, this.#none)
+      chooseEdges(this.#memory[type].saliency, this.#memory[type].available, this.#none)
         .flat()
         .map(({ input, operation }) => [space.operations[operation], input] as const)
     return { normal: cell('normal'), normal_concat: concat, reduce: cell('reduce'), reduce_concat: concat }

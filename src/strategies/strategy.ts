@@ -1,4 +1,5 @@
 /** The one interface of all search strategies: how a supernet is searched. */
+import type { CellSpaceChange } from '../search/elastic.ts'
 import type { CellType, Genotype } from '../spaces/genotype.ts'
 import type { Mixing } from '../spaces/mixing.ts'
 import type { Tensor } from '../torch/index.ts'
@@ -33,10 +34,13 @@ export interface StateDict {
   readonly data: Readonly<Record<string, unknown>>
 }
 
+/** How the space changed, by cell type. */
+export type SpaceReport = Readonly<Record<CellType, CellSpaceChange>>
+
 /** The loop in `train/search.ts` owns data, the weights' optimizer, clipping, logging and resume. */
 export interface Strategy {
-  /** Called before the first step of an epoch: spaces may shrink or grow. */
-  beginEpoch(epoch: number): void
+  /** Called before the first step of an epoch: spaces may shrink or grow. Says how, where one did. */
+  beginEpoch(epoch: number): SpaceReport | undefined
   /** Called before each step: what the host does for it, such as to sample which operations run. */
   beginStep(at: Position): void
   /** Changes when other operations run than before: a step recorded earlier cannot be replayed then. */

@@ -30,7 +30,7 @@ function prepareDevice(device: string): void {
 
 /** How many threads compute one operator. */
 export function setThreads(count: number): void {
-  native().setThreads(count)
+  guard(() => native().setThreads(count))
 }
 
 /** Runs `body` with ATen's operators alone, without the kernels of native/kernels: what those are compared with. */
@@ -68,7 +68,7 @@ export function synchronize(): void {
 }
 
 /**
- * Counts SIGINT and SIGTERM from now on; a second one ends the process at once with code 130. Done natively: while an
+ * Counts SIGINT and SIGTERM from now on; a second one ends the process at once with code 130. SIGHUP counts as the first. Done natively: while an
  * operator computes, JavaScript could not run a handler.
  */
 export function watchInterrupts(): { interrupted(): boolean; stop(): void } {

@@ -1,5 +1,7 @@
 /** The settings of a search: one typed object, checked once; `--set key=value` changes a value by its dotted key. */
 import { z } from 'zod'
+import { checkChanges } from '../search/elastic.ts'
+import { darts, edgeCount } from '../spaces/darts.ts'
 import { precisions } from '../spaces/precision.ts'
 import { profiles } from '../strategies/ddsas.ts'
 import { parseSize } from './memory-size.ts'
@@ -96,4 +98,9 @@ export function parseSearchConfig(value: unknown, source: string): SearchConfig 
 /** A configuration with `key=value` assignments applied. Throws DdsasError 'input' for an unknown key or a wrong type. */
 export function applySettings(config: SearchConfig, assignments: readonly string[]): SearchConfig {
   return assignSettings(searchConfigSchema, config, assignments)
+}
+
+/** Throws DdsasError 'input' where the space cannot change as the settings say. */
+export function checkSchedule({ ddsas, epochs }: SearchConfig): void {
+  checkChanges(ddsas.changes, { edges: edgeCount(darts), operations: darts.operations, epochs })
 }

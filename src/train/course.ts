@@ -27,7 +27,7 @@ export interface Course<Step extends Report, Epoch extends Report, Result> {
   readonly command: string
   place(): Place
   /** Called where an epoch begins, not where one is resumed. */
-  beginEpoch?(epoch: number): void
+  beginEpoch?(epoch: number, write: (kind: string, report: Report) => void): void
   /** Moves the place by a step. */
   step(): Step | Promise<Step>
   /**
@@ -59,13 +59,14 @@ export async function runCourse<Step extends Report, Epoch extends Report, Resul
   const journal = new Journal(run, course.place().total)
   const interrupts = watchInterrupts()
   const checkpoints = new Checkpoints(course, run)
+  const write = (kind: string, report: Report) => journal.write(kind, report)
   const stopIfAsked = () => {
     if (interrupts.interrupted()) checkpoints.stop()
   }
   try {
     while (course.place().epoch < config.epochs) {
       const began = performance.now()
-      if (course.place().step === 0) course.beginEpoch?.(course.place().epoch)
+      if (course.place().step === 0) course.beginEpoch?.(course.place().epoch, write)
       while (course.place().step < stepsPerEpoch) {
         const report = await course.step()
         journal.write('step', report)
@@ -79,7 +80,7 @@ export async function runCourse<Step extends Report, Epoch extends Report, Resul
       checkpoints.save()
       observer.epoch?.(report)
     }
-    return await course.finish((kind, report) => journal.write(kind, report), stopIfAsked)
+    return await course.finish(write, stopIfAsked)
   } finally {
     interrupts.stop()
     journal.close()

@@ -4,7 +4,7 @@ import { subspaceSizeRange } from '../search/subspace.ts'
 import { darts, edgeCount } from '../spaces/darts.ts'
 import { profiles } from '../strategies/ddsas.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
-import { applySettings, type SearchConfig } from './config.ts'
+import { applySettings, checkSchedule, type SearchConfig } from './config.ts'
 import { leastSquares } from './least-squares.ts'
 import { checkMemory, memoryBudget, searchFootprint } from './memory.ts'
 import type { Available } from './memory-available.ts'
@@ -64,6 +64,7 @@ export function planLengths(request: PlanRequest, observer?: MeasureObserver): P
   const lengths =
     request.lengths ?? [...new Set([...usualLengths, config.ddsas.subspace])].sort((a, b) => a - b)
   for (const length of [...lengths, config.ddsas.subspace]) checkLength(length)
+  checkSchedule(config)
   const device = resolveDevice(config.device)
   const images = imagesOf(config)
   setThreads(config.threads)

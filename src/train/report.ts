@@ -1,5 +1,6 @@
 /** What a search tells of itself while it runs. */
 import type { Genotype } from '../spaces/genotype.ts'
+import type { SpaceReport } from '../strategies/strategy.ts'
 
 /** One search step: an architecture step, then a weight step. */
 export interface StepReport {
@@ -42,8 +43,17 @@ export interface EpochReport {
   readonly seconds: number
 }
 
+/** How the space changed when an epoch began. */
+export interface SpaceChangeReport extends SpaceReport {
+  /** From 0. */
+  readonly epoch: number
+  /** Steps done since the search began. */
+  readonly total: number
+}
+
 /** Who is told. */
 export interface SearchObserver {
   step(report: StepReport, stepsPerEpoch: number): void
   epoch(report: EpochReport): void
+  space(report: SpaceChangeReport): void
 }

@@ -5,7 +5,7 @@ import { DdsasError } from '../errors.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { Genotype } from '../spaces/genotype.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
-import { applySettings, type SearchConfig, searchConfigSchema } from './config.ts'
+import { applySettings, checkSchedule, type SearchConfig, searchConfigSchema } from './config.ts'
 import { checkMemory } from './memory.ts'
 import { checkSpace, takeUp, withLock } from './opening.ts'
 import { searchPreset, searchPresets } from './presets.ts'
@@ -97,6 +97,7 @@ export function planSearch({ preset, settings = [], out, checkpoint }: SearchReq
       `name what to search, ${Object.keys(searchPresets).join(', ')}, or a run with --resume`,
     )
   const config = applySettings(searchPreset(preset), settings)
+  checkSchedule(config)
   const path = resolve(out ?? join('runs', preset))
   RunFolder.refuseUnlessNew(path)
   return { preset, config, out: path, device: resolveDevice(config.device) }

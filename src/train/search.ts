@@ -33,7 +33,13 @@ export async function search(
       stepsPerEpoch: streams.weights.batchesPerPass,
       command: 'ddsas search',
       place: () => session.progress,
-      beginEpoch: (epoch) => strategy.beginEpoch(epoch),
+      beginEpoch: (epoch, write) => {
+        const change = strategy.beginEpoch(epoch)
+        if (change === undefined) return
+        const report = { epoch, total: session.progress.total, ...change }
+        write('space', report)
+        observer.space?.(report)
+      },
       step: () => searchStep(session, rate()),
       endEpoch: (began, pause) => {
         const report = endEpoch(session, rate(), began, pause)

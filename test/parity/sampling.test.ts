@@ -81,7 +81,7 @@ function replay(recorded: Trace, type: 'normal' | 'reduce'): void {
     assert.deepEqual(memory.counts, expected.opt_steps, at('counts'))
     close(memory.saliency, expected.saliency, at('saliency'))
     assert.equal(wanted.total_opt_steps, iteration + 2)
-    const chosen = chooseEdges(memory.saliency, none).flat()
+    const chosen = chooseEdges(memory.saliency, memory.available, none).flat()
     const named = chosen.map(({ input, operation }) => [recorded.primitives[operation], input])
     assert.deepEqual(named, wanted.genotype[type], at('genotype'))
   })
@@ -98,3 +98,29 @@ for (const name of fixtureNames(/^sampling\..*\.json$/)) {
     replay(recorded, 'reduce')
   })
 }
+
+const availableCell = z.object({ saliency: matrix, available: z.array(z.array(z.boolean())) })
+const availableCases = z.object({
+  primitives: z.array(z.string()),
+  cases: z
+    .array(
+      z.object({
+        normal: availableCell,
+        reduce: availableCell,
+        genotype: z.object({ normal: edges, reduce: edges }),
+      }),
+    )
+    .min(1),
+})
+
+test('genotypes from saliencies of which some operations are not available', { skip: absent }, () => {
+  const { primitives, cases } = availableCases.parse(readJson('genotype.available.json'))
+  const none = primitives.indexOf('none')
+  for (const [index, one] of cases.entries())
+    for (const type of ['normal', 'reduce'] as const) {
+      const { saliency, available } = one[type]
+      const chosen = chooseEdges(saliency, available, none).flat()
+      const named = chosen.map(({ input, operation }) => [primitives[operation], input])
+      assert.deepEqual(named, one.genotype[type], `case ${index}, ${type}`)
+    }
+})

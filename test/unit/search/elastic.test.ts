@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { changeSpace } from '../../../src/search/elastic.ts'
+import { changeSpace, checkChanges, describeChange, type SpaceChange } from '../../../src/search/elastic.ts'
+import { chooseEdges } from '../../../src/search/saliency.ts'
+import { assertRefuses } from '../runs/temporary.ts'
 import { matrices, members, type SmallSpace, smallSpaces } from './spaces.ts'
 
 const saliencies = (space: SmallSpace) =>
@@ -105,4 +107,80 @@ test('a change leaves the space it was given as it was', () => {
   changeSpace(available, [[0, 0, 0]], { kind: 'shrink', count: 2 }, 0)
   changeSpace(available, [[0, 0, 0]], { kind: 'expand', from: 0, to: 1 }, 0)
   assert.deepEqual(available, [[true, true, true]])
+})
+
+const names = ['none', 'max', 'skip', 'sep']
+const shrink = (epoch: number, count: number) => ({ epoch, change: { kind: 'shrink', count } as SpaceChange })
+const expand = (epoch: number, from: number, to: number) => ({
+  epoch,
+  change: { kind: 'expand', from, to } as SpaceChange,
+})
+/** Two nodes: 5 edges of 4 operations, of which 15 can go. */
+const five = { edges: 5, operations: names, epochs: 6 }
+
+test('a schedule that cannot be followed is refused, with the change, its value and what it may be', () => {
+  const refuses = (changes: Parameters<typeof checkChanges>[0], ...patterns: RegExp[]) =>
+    assertRefuses(() => checkChanges(changes, five), 'input', ...patterns)
+  refuses([shrink(6, 1)], /shrink at epoch 6/, /last of 6 is 5/)
+  refuses([shrink(1, 16)], /deletes 16 .* at most 15/)
+  refuses([shrink(3, 6), shrink(1, 10)], /shrink at epoch 3 deletes 6 .* at most 5/)
+  refuses([expand(1, 2, 2)], /columns 2 to 2/, /0 none, 1 max, 2 skip, 3 sep/)
+  refuses([expand(1, 3, 1)], /columns 3 to 1/)
+  refuses([expand(1, 1, 5)], /columns 1 to 5/)
+  refuses([expand(0, 0, 1)], /none alone/)
+  refuses([expand(0, 0, 2), shrink(1, 6)], /at most 5/)
+})
+
+test('a schedule that can be followed is not refused, whatever its order', () => {
+  checkChanges([], five)
+  checkChanges([shrink(1, 15)], five)
+  checkChanges([shrink(5, 5), shrink(1, 10)], five)
+  checkChanges([expand(0, 0, 2), expand(2, 2, 4), shrink(3, 15)], five)
+})
+
+test('whatever a schedule that is not refused does, each edge and the cell hold what is available alone', () => {
+  const change = fc.oneof(
+    fc.nat(15).map((count): SpaceChange => ({ kind: 'shrink', count })),
+    fc.tuple(fc.nat(3), fc.nat(4)).map(([from, to]): SpaceChange => ({ kind: 'expand', from, to })),
+  )
+  const space: SmallSpace = { edges: 5, operations: 4, none: 0, available: [] }
+  const stage = fc.record({ epoch: fc.nat(5), change, saliency: saliencies(space) })
+  let followed = 0
+  fc.assert(
+    fc.property(fc.array(stage, { minLength: 1, maxLength: 4 }), (given) => {
+      const stages = [...given].sort((a, b) => a.epoch - b.epoch)
+      try {
+        checkChanges(stages, five)
+      } catch {
+        return
+      }
+      followed += 1
+      let available: boolean[][] = Array.from({ length: 5 }, () => Array(4).fill(true))
+      for (const { change, saliency } of stages) {
+        available = changeSpace(available, saliency, change, 0)
+        for (const row of available) assert.ok(others(row, 0) >= 1)
+        for (const [node, pair] of chooseEdges(saliency, available, 0).entries())
+          for (const { input, operation } of pair)
+            assert.ok(operation !== 0 && available[(node * (node + 3)) / 2 + input][operation])
+      }
+    }),
+    { numRuns: 500 },
+  )
+  assert.ok(followed > 50, `only ${followed} schedules were followed`)
+})
+
+test('a change is described by operation: on how many edges it went or came, and what is left', () => {
+  const before = [
+    [true, true, false],
+    [true, false, false],
+  ]
+  const after = [
+    [false, true, true],
+    [false, true, false],
+  ]
+  assert.deepEqual(describeChange(before, after, ['none', 'max', 'sep']), {
+    available: 3,
+    deleted: { none: 2 },
+    added: { max: 1, sep: 1 },
+  })
 })

@@ -129,26 +129,38 @@ test('a memory starts with everything available, nothing sampled, in rows of its
   assert.equal(new Set([...memory.counts, ...memory.saliency]).size, 6)
 })
 
-/** Saliencies of a cell of n nodes, with few values so that equals are common. */
+/**
+ * Saliencies of a cell of n nodes, with few values so that equals are common; on each edge one operation other than `none`
+ * is available at least.
+ */
 const salientCells = fc
   .record({ nodes: fc.integer({ min: 1, max: 5 }), operations: fc.integer({ min: 2, max: 5 }) })
   .chain(({ nodes, operations }) =>
-    fc.record({
-      nodes: fc.constant(nodes),
-      none: fc.nat(operations - 1),
-      saliency: matrices({ edges: (nodes * (nodes + 3)) / 2, operations }, fc.constantFrom(0, 0.1, 0.2, 0.3)),
+    fc.nat(operations - 1).chain((none) => {
+      const edges = (nodes * (nodes + 3)) / 2
+      const kept = fc.array(fc.nat(operations - 2), { minLength: edges, maxLength: edges })
+      return fc.record({
+        nodes: fc.constant(nodes),
+        none: fc.constant(none),
+        saliency: matrices({ edges, operations }, fc.constantFrom(0, 0.1, 0.2, 0.3)),
+        available: fc
+          .tuple(matrices({ edges, operations }, fc.boolean()), kept)
+          .map(([mask, ones]) =>
+            mask.map((row, edge) => row.with(ones[edge] < none ? ones[edge] : ones[edge] + 1, true)),
+          ),
+      })
     }),
   )
 
-test('the cell: of all pairs of incoming edges and operations, the first with the largest saliencies', () => {
+test('the cell: of all incoming edges and available operations, the first with the largest saliencies', () => {
   fc.assert(
-    fc.property(salientCells, ({ nodes, none, saliency }) => {
-      const chosen = chooseEdges(saliency, none)
+    fc.property(salientCells, ({ nodes, none, saliency, available }) => {
+      const chosen = chooseEdges(saliency, available, none)
       assert.equal(chosen.length, nodes)
       let first = 0
       for (const [node, pair] of chosen.entries()) {
         const places = members(
-          saliency.slice(first, first + node + 2).map((row) => row.map((_, k) => k !== none)),
+          available.slice(first, first + node + 2).map((row) => row.map((here, k) => here && k !== none)),
         ).map(({ edge, k }) => ({ input: edge, operation: k, value: saliency[first + edge][k] }))
         const edges: typeof places = []
         for (const _ of [0, 1]) {

@@ -322,6 +322,32 @@ function availableByEpoch(changes: DdsasOptions['changes'], epochs: number): num
   return found
 }
 
+test('paper: a window across a shrink goes on as it was sampled, the next holds no deleted operation', () => {
+  const changes = [{ epoch: 1, change: { kind: 'shrink', count: 70 } as const }]
+  // windows of 2 * perEpoch - 1 steps: the second begins one step before the third epoch
+  withTiny({ profile: 'paper', window: 2 * perEpoch - 1, subspace: 60, changes }, (tiny) => {
+    const deleted = () =>
+      cellTypes.flatMap((cell) => {
+        const { mask, available } = tiny.strategy.memory(cell)
+        return mask.flatMap((row, edge) => row.filter((sampled, k) => sampled && !available[edge][k]))
+      }).length
+    for (let total = 0; total < 2 * perEpoch; total++) {
+      update(tiny, total)
+      const across = total >= perEpoch && total < 2 * perEpoch - 1
+      assert.equal(deleted() > 0, across, `step ${total}: ${deleted()} deleted operations run`)
+      for (const cell of cellTypes) {
+        const { available } = tiny.strategy.memory(cell)
+        const { operations } = tiny.supernet.shape.space
+        tiny.strategy.genotype()[cell].forEach(([name, input], i) => {
+          const node = Math.floor(i / 2)
+          const k = operations.findIndex((operation) => operation === name)
+          assert.ok(available[(node * (node + 3)) / 2 + input][k], `step ${total}: ${name} is not available`)
+        })
+      }
+    }
+  })
+})
+
 test('spaces shrink and grow for both cell types at the epochs given, and subspaces lie within them', () => {
   const shrink = { kind: 'shrink', count: 14 } as const
   const shrinking = [1, 2, 4].map((epoch) => ({ epoch, change: shrink }))
