@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { z } from 'zod'
 import { DdsasError, exitCodes } from '../errors.ts'
+import { askToStop } from '../torch/device.ts'
 import { dataCommand } from './data.ts'
 import { describeCommand } from './describe.ts'
 import { doctorCommand } from './doctor.ts'
@@ -37,7 +38,7 @@ export function createProgram(): Command {
 
 /** Runs a command line given as in `process.argv` and returns the exit code; nothing is thrown. */
 export async function run(argv: readonly string[]): Promise<number> {
-  process.stdout.on('error', endQuietly)
+  process.stdout.on('error', outputClosed)
   try {
     await createProgram().parseAsync(argv)
     return Number(process.exitCode ?? 0)
@@ -77,10 +78,13 @@ function usageCode({ code, exitCode }: CommanderError): number {
   return exitCode === 0 && code !== 'commander.help' ? 0 : exitCodes.input
 }
 
-/** A reader such as `head` that has seen enough closes the pipe; that is no failure. */
-function endQuietly(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
-  process.exit(0)
+/**
+ * A reader such as `head` that has seen enough closes the pipe, a window its terminal. What is short ends its work, files
+ * included; a run saves and stops, as after Ctrl-C.
+ */
+function outputClosed(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error
+  askToStop()
 }
 
 const [, started = ''] = process.argv

@@ -1,8 +1,11 @@
 /** Options that several commands take. */
-import { existsSync } from 'node:fs'
+import { mkdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { deviceNames } from '../torch/device.ts'
+import { DdsasError } from '../errors.ts'
+import { errnoCode } from '../runs/files.ts'
+import { deviceNames, watchInterrupts } from '../torch/device.ts'
+import type { StopSignal } from '../train/request.ts'
 
 /** The options of a command that begins a run or goes on with one. */
 export interface RunOptions {
@@ -15,6 +18,7 @@ export interface RunOptions {
   readonly threads?: number
   readonly resume?: string
   readonly checkpoint?: number
+  readonly takeOver?: boolean
   readonly json?: boolean
 }
 
@@ -52,6 +56,7 @@ export function addRunOptions(command: Command): Command {
     .option('--threads <n>', 'threads for one operator (default: all cores)', wholeNumber)
     .option('--resume <run>', 'go on with a run, from its latest checkpoint')
     .option('--checkpoint <step>', 'with --resume: go on from this checkpoint', wholeNumber)
+    .option('--take-over', 'with --resume: take over the lock of a run that was left by another host')
     .option('--json', 'print one JSON object a line instead of progress')
 }
 
@@ -67,10 +72,53 @@ export function settingsOf({
   return [...set, ...short.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]))]
 }
 
-/** runs/demo, runs/demo-2, …: the first that does not exist. */
-export function freeFolder(name: string): string {
-  for (let number = 1; ; number++) {
-    const path = join('runs', number === 1 ? name : `${name}-${number}`)
-    if (!existsSync(path)) return path
+/**
+ * Calls `body` with runs/demo, runs/demo-2, …: the first that did not exist, made here, so that of two that begin at once
+ * each has its own. Removes it where nothing was written there.
+ */
+export async function inFreeFolder<Result>(
+  name: string,
+  body: (path: string) => Promise<Result>,
+): Promise<Result> {
+  mkdirSync('runs', { recursive: true })
+  let path = join('runs', name)
+  for (let number = 2; !madeFolder(path); number++) path = join('runs', `${name}-${number}`)
+  try {
+    return await body(path)
+  } finally {
+    for (const folder of [path, 'runs']) removeEmpty(folder)
+  }
+}
+
+function madeFolder(path: string): boolean {
+  try {
+    mkdirSync(path)
+    return true
+  } catch (error) {
+    if (errnoCode(error) === 'EEXIST') return false
+    throw new DdsasError('disk', `cannot make ${path} (${errnoCode(error)}): choose another --out`)
+  }
+}
+
+function removeEmpty(folder: string): void {
+  try {
+    rmdirSync(folder)
+  } catch {
+    // it holds something
+  }
+}
+
+/** Calls `body` with what tells it to save and stop: Ctrl-C, a signal, an output that nobody reads any more. */
+export async function interruptible<Result>(body: (signal: StopSignal) => Promise<Result>): Promise<Result> {
+  const interrupts = watchInterrupts()
+  const signal = {
+    get aborted() {
+      return interrupts.interrupted()
+    },
+  }
+  try {
+    return await body(signal)
+  } finally {
+    interrupts.stop()
   }
 }

@@ -11,6 +11,7 @@ interface Start {
   readonly device: string
   readonly done: number
   readonly notes: readonly string[]
+  readonly warnings: readonly string[]
   readonly config: { readonly epochs: number }
 }
 
@@ -59,7 +60,8 @@ function printJson(record: object): void {
 }
 
 const jsonDisplay: RunDisplay<Start, object, object> = {
-  start: ({ run, device, done, notes }) => printJson({ kind: 'start', run: run.path, device, done, notes }),
+  start: ({ run, device, done, notes, warnings }) =>
+    printJson({ kind: 'start', run: run.path, device, done, notes, warnings }),
   step: (report) => printJson({ kind: 'step', ...report }),
   epoch: (report) => printJson({ kind: 'epoch', ...report }),
   event: (kind, report) => printJson({ kind, ...report }),

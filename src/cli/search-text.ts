@@ -95,7 +95,7 @@ export function spaceLine(report: SpaceChangeReport): string {
 }
 
 /** What is searched, where it is written, and how to read what follows. */
-export function describeStart({ run, config, device, dataset, done, notes }: RunStart): string[] {
+export function describeStart({ run, config, device, dataset, done, notes, warnings }: RunStart): string[] {
   const { network, data } = config
   const images = data.images === 0 ? dataset.count : data.images
   const threads = config.threads === 1 ? '1 thread' : `${config.threads} threads`
@@ -103,6 +103,7 @@ export function describeStart({ run, config, device, dataset, done, notes }: Run
   return [
     `${verb}: ${config.strategy} on ${images} images of ${config.dataset}, ${device} with ${threads}`,
     `${network.cells} cells of ${network.channels} channels, ${describeStrategy(config)}, seed ${config.seed}`,
+    ...warnings.map((warning) => `warning: ${warning}`),
     ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),
     `run folder: ${run.path}`,
     'Ctrl-C saves and stops; skips: skip connections of the normal cell;',

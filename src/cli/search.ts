@@ -5,9 +5,9 @@ import { drawCell } from '../export/draw.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { cellTypes, type Genotype } from '../spaces/genotype.ts'
 import { searchPresets } from '../train/presets.ts'
-import { planSearch, runSearch, type SearchRequest } from '../train/run.ts'
+import { planSearch, type RunObserver, runSearch, type SearchRequest } from '../train/run.ts'
 import { fetchWithProgress } from './data.ts'
-import { addRunOptions, freeFolder, type RunOptions, settingsOf } from './options.ts'
+import { addRunOptions, inFreeFolder, interruptible, type RunOptions, settingsOf } from './options.ts'
 import { searchDisplay } from './search-display.ts'
 import { spaceLine } from './search-text.ts'
 
@@ -19,18 +19,37 @@ export function searchCommand(): Command {
 }
 
 async function searchAction(preset: string | undefined, options: RunOptions): Promise<void> {
-  const { data, resume, checkpoint, json = false } = options
-  const out = options.out ?? (preset === undefined || resume !== undefined ? undefined : freeFolder(preset))
-  const request: SearchRequest = { preset, settings: settingsOf(options), data, out, resume, checkpoint }
+  const { resume } = options
+  if (options.out !== undefined || preset === undefined || resume !== undefined)
+    return runAndShow(preset, options, options.out)
+  return inFreeFolder(preset, (out) => runAndShow(preset, options, out))
+}
+
+async function runAndShow(
+  preset: string | undefined,
+  options: RunOptions,
+  out: string | undefined,
+): Promise<void> {
+  const { data, resume, checkpoint, takeOver, json = false } = options
+  const request: SearchRequest = {
+    preset,
+    settings: settingsOf(options),
+    data,
+    out,
+    resume,
+    checkpoint,
+    takeOver,
+  }
   if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
   const display = searchDisplay(json)
+  const observer: Partial<RunObserver> = {
+    start: (about) => display.start(about),
+    step: (step, steps) => display.step(step, steps),
+    epoch: (epoch) => display.epoch(epoch),
+    space: (change) => display.event('space', change, spaceLine(change)),
+  }
   try {
-    const { run, genotype } = await runSearch(request, {
-      start: (about) => display.start(about),
-      step: (step, steps) => display.step(step, steps),
-      epoch: (epoch) => display.epoch(epoch),
-      space: (change) => display.event('space', change, spaceLine(change)),
-    })
+    const { run, genotype } = await interruptible((signal) => runSearch({ ...request, signal }, observer))
     const drawings = await drawCells(run, genotype)
     display.result({ run: run.path, genotype, drawings })
   } finally {
@@ -38,11 +57,14 @@ async function searchAction(preset: string | undefined, options: RunOptions): Pr
   }
 }
 
-/** The demo gets its own data; first it is sure that the rest of the request can be used. */
+/**
+ * The demo gets its own data, into the default folder alone: whoever names another one means what is there. First it is
+ * sure that the rest of the request can be used.
+ */
 async function fetchUnlessThere(request: SearchRequest): Promise<void> {
   const { config } = planSearch(request)
-  const { data = 'data' } = request
-  if (!hasCifar(data, config.dataset)) await fetchWithProgress(config.dataset, data)
+  if (request.data === undefined && !hasCifar('data', config.dataset))
+    await fetchWithProgress(config.dataset, 'data')
 }
 
 async function drawCells(run: RunFolder, genotype: Genotype): Promise<string[]> {

@@ -1,5 +1,6 @@
 /** What a training says of itself in lines of text. */
 import { describeNetwork } from '../spaces/describe.ts'
+import { resizeOf } from '../train/images.ts'
 import type { TestedEpoch, TrainEpochReport, TrainReport } from '../train/train.ts'
 import type { TrainConfig } from '../train/train-config.ts'
 import type { TrainStart } from '../train/train-run.ts'
@@ -14,7 +15,15 @@ export interface Trained extends TrainReport {
 }
 
 /** What is trained, where it is written, and how to read what follows. */
-export function describeTraining({ run, config, device, training, done, notes }: TrainStart): string[] {
+export function describeTraining({
+  run,
+  config,
+  device,
+  training,
+  done,
+  notes,
+  warnings,
+}: TrainStart): string[] {
   const { network, images } = training
   const { train, validation, test } = images.counts
   const { parameters, multiplyAdds } = describeNetwork(network.shape, config.data.side)
@@ -25,6 +34,7 @@ export function describeTraining({ run, config, device, training, done, notes }:
     `${kind} network of ${cells} cells, C = ${channels}, ${classes} classes, ${config.data.side} px`,
     `${parameters} parameters, ${(multiplyAdds / 1e6).toFixed(1)} M multiply-adds for an image`,
     `${validation} training images are held out to choose the best epoch; ${test} test images wait for the end`,
+    ...warnings.map((warning) => `warning: ${warning}`),
     ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),
     `run folder: ${run.path}`,
     'Ctrl-C saves and stops; * marks the best epoch so far',
@@ -59,7 +69,7 @@ export function recipeOf(config: TrainConfig): string {
     `auxiliary ${loss.auxiliary}`,
     ...(loss.smoothing > 0 ? [`smoothing ${loss.smoothing}`] : []),
     ...(config.dataset === 'folder'
-      ? [`${data.side} px, crop from ${crop}`, `jitter ${jitter.join(' ')}`]
+      ? [`${data.side} px of ${resizeOf(data)}, crop from ${crop}`, `jitter ${jitter.join(' ')}`]
       : [`padding ${padding}`, `cutout ${cutout}`]),
     ...(flip ? ['flip'] : []),
     ...(data.images > 0 ? [`${data.images} images`] : []),

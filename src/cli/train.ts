@@ -2,9 +2,9 @@
 import { Command } from 'commander'
 import { DdsasError } from '../errors.ts'
 import { trainPresets } from '../train/train-presets.ts'
-import { runTrain, type TrainRequest, type TrainStart } from '../train/train-run.ts'
+import { runTrain, type TrainRequest, type TrainRunObserver } from '../train/train-run.ts'
 import { genotypeHelp, readGenotype } from './genotype.ts'
-import { addRunOptions, freeFolder, type RunOptions, settingsOf } from './options.ts'
+import { addRunOptions, inFreeFolder, interruptible, type RunOptions, settingsOf } from './options.ts'
 import { runDisplay } from './run-display.ts'
 import { describeTraining, recipeOf, trainEpochLine, trainResultLines } from './train-text.ts'
 
@@ -28,18 +28,30 @@ async function trainAction(
   named: string | undefined,
   options: TrainOptions,
 ): Promise<void> {
-  const { resume, data, checkpoint, json = false } = options
   if (named !== undefined && options.preset !== undefined && named !== options.preset)
     throw new DdsasError('input', `two presets, ${named} and ${options.preset}: name one`)
   const preset = named ?? options.preset
+  if (options.out !== undefined || options.resume !== undefined)
+    return runAndShow(genotype, preset, options, options.out)
+  return inFreeFolder(`train-${preset ?? 'cifar10'}`, (out) => runAndShow(genotype, preset, options, out))
+}
+
+async function runAndShow(
+  genotype: string | undefined,
+  preset: string | undefined,
+  options: TrainOptions,
+  out: string | undefined,
+): Promise<void> {
+  const { resume, data, checkpoint, takeOver, json = false } = options
   const request: TrainRequest = {
     genotype: genotype === undefined ? undefined : readGenotype(genotype),
     preset,
     settings: settingsOf(options),
     data,
-    out: options.out ?? (resume === undefined ? freeFolder(`train-${preset ?? 'cifar10'}`) : undefined),
+    out,
     resume,
     checkpoint,
+    takeOver,
   }
   const display = runDisplay(json, {
     start: describeTraining,
@@ -48,15 +60,16 @@ async function trainAction(
   })
   let recipe = ''
   try {
-    const { run, report } = await runTrain(request, {
-      start: (about: TrainStart) => {
+    const observer: TrainRunObserver = {
+      start: (about) => {
         recipe = recipeOf(about.config)
         display.start(about)
       },
       step: (step, steps) => display.step(step, steps),
       epoch: (epoch) => display.epoch(epoch),
       skip: (file, count) => display.skip(file, count),
-    })
+    }
+    const { run, report } = await interruptible((signal) => runTrain({ ...request, signal }, observer))
     display.result({ ...report, run: run.path, recipe })
   } finally {
     display.stop()

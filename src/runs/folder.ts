@@ -73,8 +73,15 @@ export class RunFolder {
     RunFolder.refuseUnlessNew(root)
     const made = makeFolder(root)
     try {
-      reportDisk(root, () => clearAsides(root))
-      writeFileAtomic(join(root, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
+      const release = acquireLock(join(root, 'lock'))
+      try {
+        // another process may have made a run here since the first look
+        if (existsSync(join(root, 'config.json'))) RunFolder.refuseUnlessNew(root)
+        reportDisk(root, () => clearAsides(root))
+        writeFileAtomic(join(root, 'config.json'), `${JSON.stringify(config, null, 2)}\n`)
+      } finally {
+        release()
+      }
     } catch (error) {
       removeEmpty(made)
       throw error
@@ -112,11 +119,19 @@ export class RunFolder {
   }
 
   /**
-   * Drops what was written to `metrics.jsonl` after the first `bytes` bytes, when a run resumes.
-   * @throws {DdsasError} `checkpoint` when the file is shorter or does not end a line there.
+   * Drops what was written to `metrics.jsonl` after the first `bytes` bytes, when a run resumes. Where those are not there
+   * as a checkpoint knew them, a new file begins, as a log is no reason to lose a run; says so.
+   * @throws {DdsasError} `disk` when it cannot be written.
    */
-  truncateMetrics(bytes: number): void {
-    this.#metrics.truncate(bytes)
+  truncateMetrics(bytes: number): string | undefined {
+    if (this.#metrics.holds(bytes)) {
+      this.#metrics.truncate(bytes)
+      return undefined
+    }
+    const left = this.#metrics.bytes
+    this.#metrics.putAside()
+    const rest = left > 0 ? ', what was left of it is metrics.jsonl.lost' : ''
+    return `metrics.jsonl had ${left} bytes, the checkpoint knows ${bytes}: a new one begins here${rest}`
   }
 
   /** All complete lines of `metrics.jsonl`. @throws {DdsasError} `data` for a line that is not a JSON object. */
@@ -170,10 +185,11 @@ export class RunFolder {
   /**
    * Takes the lock for writing, removes what a killed process left half-written, and returns the function that
    * gives the lock back.
-   * @throws {DdsasError} `input` when another living process of this host holds it.
+   * @param takeOver from another host, whose processes cannot be seen
+   * @throws {DdsasError} `input` when another living process of this host holds it, or one of another host.
    */
-  lock(): () => void {
-    const release = acquireLock(join(this.path, 'lock'))
+  lock(takeOver = false): () => void {
+    const release = acquireLock(join(this.path, 'lock'), takeOver)
     try {
       reportDisk(this.path, () => {
         clearAsides(this.path)

@@ -21,15 +21,16 @@ type Holder = z.infer<typeof holderSchema>
 const writingMs = 2000
 
 /**
- * Takes the lock at `path` and returns the function that gives it back. A lock whose process has ended is taken
- * over, and so is one of another host: its processes cannot be seen, and a run moved to a new machine must resume.
- * @throws {DdsasError} `input` when a living process of this host holds it; `disk` when it cannot be written.
+ * Takes the lock at `path` and returns the function that gives it back. A lock whose process has ended is taken over. One
+ * of another host is so only with `takeOver`: its processes cannot be seen, and two that write would ruin the run.
+ * @throws {DdsasError} `input` when a living process of this host holds it, or any of another host; `disk` when it cannot
+ * be written.
  */
-export function acquireLock(path: string): () => void {
+export function acquireLock(path: string, takeOverHosts = false): () => void {
   const mine = JSON.stringify({ pid: process.pid, host: hostname(), started: startOf(process.pid) ?? '' })
   for (let attempt = 0; attempt < 5; attempt++) {
     if (createExclusive(path, mine)) return releaseOnce(path, mine)
-    takeOver(path)
+    takeOver(path, takeOverHosts)
   }
   throw inUse(path, 'another process')
 }
@@ -61,12 +62,19 @@ function openExclusive(path: string): number | undefined {
 }
 
 /** Removes a stale lock. Renaming first decides between two processes that saw the same stale lock. */
-function takeOver(path: string): void {
+function takeOver(path: string, takeOverHosts: boolean): void {
   const seen = readIfThere(path)
   if (seen === undefined) return
   const holder = parseHolder(seen)
   if (holder === undefined && ageMs(path) < writingMs) throw inUse(path, 'a process that just started')
-  if (holder !== undefined && isAlive(holder)) throw inUse(path, `process ${holder.pid}`)
+  const elsewhere = holder !== undefined && holder.host !== hostname()
+  if (elsewhere && !takeOverHosts)
+    throw new DdsasError(
+      'input',
+      `${path} is held by process ${holder.pid} of the host ${holder.host}: see there whether it still runs; ` +
+        'if not, take it over: add --take-over',
+    )
+  if (holder !== undefined && !elsewhere && isAlive(holder)) throw inUse(path, `process ${holder.pid}`)
   const aside = asidePath(path)
   reportDisk(path, () => {
     try {
@@ -114,7 +122,6 @@ function ageMs(path: string): number {
 }
 
 function isAlive(holder: Holder): boolean {
-  if (holder.host !== hostname()) return false
   try {
     process.kill(holder.pid, 0)
   } catch (error) {

@@ -8,6 +8,7 @@ import {
   openSync,
   readFileSync,
   readSync,
+  renameSync,
   statSync,
 } from 'node:fs'
 import { DdsasError } from '../errors.ts'
@@ -56,6 +57,19 @@ export class MetricsFile {
       from = to + 1
     }
     return records
+  }
+
+  /** Whether the first `bytes` bytes are there and end a line: what a checkpoint knows of. */
+  holds(bytes: number): boolean {
+    return bytes === 0 || (bytes <= this.bytes && this.#content()[bytes - 1] === newline)
+  }
+
+  /** Puts the file, where there is one, aside as `<name>.lost`, so that a new one can begin. */
+  putAside(): void {
+    reportDisk(this.path, () => {
+      if (existsSync(this.path)) renameSync(this.path, `${this.path}.lost`)
+    })
+    this.#whole = false
   }
 
   /**

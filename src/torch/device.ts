@@ -73,5 +73,16 @@ export function synchronize(): void {
  */
 export function watchInterrupts(): { interrupted(): boolean; stop(): void } {
   native().watchInterrupts(true)
-  return { interrupted: () => native().interrupts() > 0, stop: () => native().watchInterrupts(false) }
+  stopAsked = false
+  return {
+    interrupted: () => stopAsked || native().interrupts() > 0,
+    stop: () => native().watchInterrupts(false),
+  }
+}
+
+let stopAsked = false
+
+/** What watches interrupts is told to stop as if there were one: nobody reads its output any more. */
+export function askToStop(): void {
+  stopAsked = true
 }

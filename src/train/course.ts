@@ -3,8 +3,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DdsasError } from '../errors.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
 import type { RunFolder } from '../runs/folder.ts'
-import { watchInterrupts } from '../torch/index.ts'
 import { Journal } from './journal.ts'
+import type { StopSignal } from './request.ts'
 import type { CommonConfig } from './settings.ts'
 
 /** Where a run stands between two steps. */
@@ -47,21 +47,21 @@ export interface CourseObserver<Step, Epoch> {
 }
 
 /**
- * Runs a course from where it stands to its end. Throws DdsasError 'interrupted' after saving when the user stops it,
+ * Runs a course from where it stands to its end. Throws DdsasError 'interrupted' after saving when `signal` says so,
  * 'disk' when something cannot be written, and what its steps throw.
  */
 export async function runCourse<Step extends Report, Epoch extends Report, Result>(
   course: Course<Step, Epoch, Result>,
   run: RunFolder,
   observer: CourseObserver<Step, Epoch>,
+  signal?: StopSignal,
 ): Promise<Result> {
   const { config, stepsPerEpoch } = course
   const journal = new Journal(run, course.place().total)
-  const interrupts = watchInterrupts()
   const checkpoints = new Checkpoints(course, run)
   const write = (kind: string, report: Report) => journal.write(kind, report)
   const stopIfAsked = () => {
-    if (interrupts.interrupted()) checkpoints.stop()
+    if (signal?.aborted) checkpoints.stop()
   }
   try {
     while (course.place().epoch < config.epochs) {
@@ -81,8 +81,9 @@ export async function runCourse<Step extends Report, Epoch extends Report, Resul
       observer.epoch?.(report)
     }
     return await course.finish(write, stopIfAsked)
+  } catch (error) {
+    throw withCheckpoint(error, run)
   } finally {
-    interrupts.stop()
     journal.close()
   }
 }
@@ -133,7 +134,13 @@ export function checkFinite(when: string, values: Readonly<Record<string, number
     if (!Number.isFinite(value))
       throw new DdsasError(
         'nonfinite',
-        `the ${name} is ${value} ${when}; the checkpoint before is kept: ` +
-          `${again} again with a smaller weights.rate or weights.clip`,
+        `the ${name} is ${value} ${when}: ${again} again with a smaller weights.rate or weights.clip`,
       )
+}
+
+/** A number that is not finite with the checkpoint before it, where there is one. */
+function withCheckpoint(error: unknown, run: RunFolder): unknown {
+  const step = run.checkpointSteps().at(-1)
+  if (!(error instanceof DdsasError) || error.kind !== 'nonfinite' || step === undefined) return error
+  return new DdsasError('nonfinite', `${error.message}; the checkpoint after step ${step} is kept`)
 }

@@ -3,7 +3,7 @@ import { DdsasError } from '../errors.ts'
 import { disposeModule, loadTensors, stateDict } from '../nn/index.ts'
 import { checkImageSide } from '../spaces/describe.ts'
 import { checkWeights, Network, type NetworkShape } from '../spaces/network.ts'
-import { Generator, type Tensor } from '../torch/index.ts'
+import { call, Generator, type Tensor, tidy } from '../torch/index.ts'
 import { evaluateNetwork, type NetworkEvaluation } from './evaluate-network.ts'
 import { type OnSkippedFile, openTestImages } from './images.ts'
 import type { TrainConfig } from './train-config.ts'
@@ -41,6 +41,7 @@ export async function evaluateWeights(request: WeightsToEvaluate): Promise<Weigh
     checkClasses(request, classes)
     checkImageSide({ ...shape, auxiliary: false }, config.data.side)
     checkWeights(shape, tensors, source)
+    checkFiniteWeights(tensors, source)
     const network = new Network(
       { ...shape, precision: config.precision },
       { device, generator: new Generator(0) },
@@ -55,6 +56,16 @@ export async function evaluateWeights(request: WeightsToEvaluate): Promise<Weigh
   } finally {
     images.dispose()
   }
+}
+
+/** Throws DdsasError 'checkpoint' naming the first tensor with an element that is no number. */
+export function checkFiniteWeights(tensors: ReadonlyMap<string, Tensor>, source: string): void {
+  for (const [name, tensor] of tensors)
+    if (!tidy(() => call('aten::all', call('aten::isfinite', tensor)).item()))
+      throw new DdsasError(
+        'checkpoint',
+        `'${name}' of ${source} holds NaN or infinity; take the weights of an earlier epoch, or train again`,
+      )
 }
 
 function checkClasses(

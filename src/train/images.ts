@@ -108,13 +108,15 @@ export function openTestImages(
   return plainFolder(folder, allOf(folder), config, { device, onSkip: tellOnce(onSkip)(folder) })
 }
 
-/** CIFAR's images; who has a folder of photographs instead is told how to use those. */
-function readCifarImages(directory: string, name: CifarName, split: 'train' | 'test'): ImageDataset {
+/** CIFAR's images; who has a folder of photographs instead is told how to use those, or `advice`. */
+export function readCifarImages(
+  directory: string,
+  name: CifarName,
+  split: 'train' | 'test',
+  advice = 'train with the preset imagenet, evaluate with --dataset folder',
+): ImageDataset {
   if (!hasCifar(directory, name) && folderSplits.some((part) => hasSplit(directory, part)))
-    throw new DdsasError(
-      'data',
-      `${directory} is an image folder, not ${name}: train with the preset imagenet, evaluate with --dataset folder`,
-    )
+    throw new DdsasError('data', `${directory} is an image folder, not ${name}: ${advice}`)
   return readCifar(directory, name, split)
 }
 
@@ -239,5 +241,11 @@ function trainingTransform({ data }: TrainConfig): TrainingTransform {
 }
 
 function evaluationTransform({ data }: TrainConfig): EvaluationTransform {
-  return { ...imagenetEvaluation, size: data.side, resize: Math.max(data.side, data.resize) }
+  return { ...imagenetEvaluation, size: data.side, resize: resizeOf(data) }
+}
+
+/** Pixels of the shorter side from which the centre is evaluated. */
+export function resizeOf({ side, resize }: Pick<TrainConfig['data'], 'side' | 'resize'>): number {
+  const { size, resize: usual } = imagenetEvaluation
+  return resize === 0 ? Math.round((side * usual) / size) : Math.max(side, resize)
 }

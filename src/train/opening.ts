@@ -8,8 +8,8 @@ import type { RunFolder } from '../runs/folder.ts'
 import type { ReadFiles } from './state-file.ts'
 
 /** Runs `body` while no other process can write to the run. */
-export async function withLock<T>(run: RunFolder, body: () => Promise<T>): Promise<T> {
-  const unlock = run.lock()
+export async function withLock<T>(run: RunFolder, body: () => Promise<T>, takeOver = false): Promise<T> {
+  const unlock = run.lock(takeOver)
   try {
     return await body()
   } finally {
@@ -26,16 +26,20 @@ export interface Resumable {
   files(metricsBytes: number): CheckpointFiles
 }
 
-/** Goes back to a checkpoint, or to the beginning where there is none; returns the steps done. */
-export function takeUp(run: RunFolder, checkpoint: number | undefined, session: Resumable): number {
+/** Goes back to a checkpoint, or to the beginning where there is none; returns the steps done, and what to say of it. */
+export function takeUp(
+  run: RunFolder,
+  checkpoint: number | undefined,
+  session: Resumable,
+): { readonly done: number; readonly lost: string[] } {
   const saved = run.loadCheckpoint(checkpoint)
   const metricsBytes = saved ? session.restore(saved.files) : 0
   const total = session.total()
   // The course after an earlier checkpoint is given up now: killed before the next one, a resume must not find it.
   if (run.checkpointSteps().some((step) => step > total))
     run.saveCheckpoint(total, session.files(metricsBytes))
-  run.truncateMetrics(metricsBytes)
-  return total
+  const lost = run.truncateMetrics(metricsBytes)
+  return { done: total, lost: lost === undefined ? [] : [lost] }
 }
 
 /** Throws DdsasError 'disk' when three checkpoints (two kept, one being written) and the metrics will not fit. */

@@ -1,11 +1,13 @@
 /** A search as one run folder: begins a new one or resumes one, and sees that both are what was asked for. */
 import { join, resolve } from 'node:path'
-import { type ImageDataset, readCifar } from '../data/index.ts'
+import type { ImageDataset } from '../data/index.ts'
 import { DdsasError } from '../errors.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { Genotype } from '../spaces/genotype.ts'
+import { profiles } from '../strategies/ddsas.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
 import { applySettings, checkSchedule, type SearchConfig, searchConfigSchema } from './config.ts'
+import { readCifarImages } from './images.ts'
 import { checkMemory } from './memory.ts'
 import { checkSpace, takeUp, withLock } from './opening.ts'
 import { searchPreset, searchPresets } from './presets.ts'
@@ -18,23 +20,21 @@ import {
   resumedConfig,
 } from './record.ts'
 import type { SearchObserver } from './report.ts'
+import {
+  type CommonRequest,
+  checkRequest,
+  commonRequest,
+  requestedSettings,
+  type StopSignal,
+  threadWarnings,
+} from './request.ts'
 import { search } from './search.ts'
 import { createSession, disposeSession, restoreSession, type Session, sessionFiles } from './session.ts'
 
 /** What a user asks for: a preset with changes, or a run to go on with. */
-export interface SearchRequest {
+export interface SearchRequest extends CommonRequest {
   /** Required for a new search. */
-  readonly preset?: string
-  /** `key=value` assignments on top of the preset. */
-  readonly settings?: readonly string[]
-  /** Folder with the data set; when resuming, the one the run used unless given. */
-  readonly data?: string
-  /** Folder of a new run; `runs/<preset>` unless given. */
-  readonly out?: string
-  /** Folder of a run to go on with. */
-  readonly resume?: string
-  /** Checkpoint to go on from; the latest unless given. */
-  readonly checkpoint?: number
+  readonly preset?: string | undefined
 }
 
 const searchKind: RunKind<SearchConfig> = {
@@ -63,6 +63,8 @@ export interface RunStart {
   readonly done: number
   /** What may make a resumed run differ from an uninterrupted one, such as another libtorch. */
   readonly notes: readonly string[]
+  /** What the user may want to change, or know. */
+  readonly warnings: readonly string[]
 }
 
 /** A new search as it was asked for, checked as far as that needs no data. */
@@ -82,13 +84,16 @@ export async function runSearch(
   request: SearchRequest,
   observer: Partial<RunObserver> = {},
 ): Promise<SearchResult> {
+  checkRequest(request, commonRequest, 'runSearch')
   return request.resume === undefined
     ? beginSearch(request, observer)
     : resumeSearch(request, request.resume, observer)
 }
 
 /** Checks a request for a new search: preset, settings, device and run folder. Throws DdsasError 'input' or 'device'. */
-export function planSearch({ preset, settings = [], out, checkpoint }: SearchRequest): SearchPlan {
+export function planSearch(request: SearchRequest): SearchPlan {
+  checkRequest(request, commonRequest, 'planSearch')
+  const { preset, out, checkpoint } = request
   if (checkpoint !== undefined)
     throw new DdsasError('input', `--checkpoint ${checkpoint} is of a run: name the run with --resume`)
   if (preset === undefined)
@@ -96,7 +101,7 @@ export function planSearch({ preset, settings = [], out, checkpoint }: SearchReq
       'input',
       `name what to search, ${Object.keys(searchPresets).join(', ')}, or a run with --resume`,
     )
-  const config = applySettings(searchPreset(preset), settings)
+  const config = applySettings(searchPreset(preset), requestedSettings(request))
   checkSchedule(config)
   const path = resolve(out ?? join('runs', preset))
   RunFolder.refuseUnlessNew(path)
@@ -107,14 +112,14 @@ async function beginSearch(request: SearchRequest, observer: Partial<RunObserver
   const { preset, config, out, device } = planSearch(request)
   const { data: directory = 'data' } = request
   setThreads(config.threads)
-  const dataset = readCifar(directory, config.dataset, 'train')
+  const dataset = readSearchImages(directory, config)
   checkMemory(config, device, dataset.count)
   return withSession(createSession(config, dataset, device), async (session) => {
     checkSpace(out, session.supernet)
     const data = { directory, fingerprint: dataset.fingerprint }
     const run = RunFolder.create(out, newRecord(searchKind, preset, config, device, data))
-    const about = { run, config, device, dataset, done: 0, notes: [] }
-    return withLock(run, () => conduct(about, session, observer))
+    const about = { run, config, device, dataset, done: 0, notes: [], warnings: warningsOf(session) }
+    return withLock(run, () => conduct(about, session, observer, request.signal))
   })
 }
 
@@ -123,36 +128,64 @@ async function resumeSearch(
   path: string,
   observer: Partial<RunObserver>,
 ): Promise<SearchResult> {
-  const { preset, settings = [], out } = request
+  const { preset, out } = request
   if (out !== undefined)
     throw new DdsasError('input', `--out ${out} cannot be used with --resume: leave it out`)
   const run = RunFolder.open(path)
   const record = readRecord(run, searchKind)
-  const config = resumedConfig(searchKind, record, { preset, settings })
+  const config = resumedConfig(searchKind, record, { preset, settings: requestedSettings(request) })
   const device = resolveDevice(config.device)
   setThreads(config.threads)
-  return withLock(run, () => {
-    const dataset = readSameImages(record, request.data)
-    checkMemory(config, device, dataset.count)
-    return withSession(createSession(config, dataset, device), async (session) => {
-      const done = takeUp(run, request.checkpoint, {
-        total: () => session.progress.total,
-        restore: (files) => restoreSession(session, files),
-        files: (metricsBytes) => sessionFiles(session, metricsBytes),
+  return withLock(
+    run,
+    () => {
+      const dataset = readSameImages(record, request.data)
+      checkMemory(config, device, dataset.count)
+      return withSession(createSession(config, dataset, device), async (session) => {
+        const { done, lost } = takeUp(run, request.checkpoint, {
+          total: () => session.progress.total,
+          restore: (files) => restoreSession(session, files),
+          files: (metricsBytes) => sessionFiles(session, metricsBytes),
+        })
+        const notes = describeChanges(record, config, device)
+        const warnings = [...lost, ...warningsOf(session)]
+        return conduct(
+          { run, config, device, dataset, done, notes, warnings },
+          session,
+          observer,
+          request.signal,
+        )
       })
-      const notes = describeChanges(record, config, device)
-      return conduct({ run, config, device, dataset, done, notes }, session, observer)
-    })
-  })
+    },
+    request.takeOver,
+  )
 }
 
 async function conduct(
   about: RunStart,
   session: Session,
   observer: Partial<RunObserver>,
+  signal: StopSignal | undefined,
 ): Promise<SearchResult> {
   observer.start?.(about)
-  return { run: about.run, genotype: await search(session, about.run, observer) }
+  return { run: about.run, genotype: await search(session, about.run, observer, signal) }
+}
+
+/** What can be foreseen to disappoint. */
+function warningsOf({ config, streams }: Session): string[] {
+  const { window, profile } = config.ddsas
+  const steps = streams.weights.batchesPerPass
+  // the first window is credited when the next one opens, within an epoch or with the next
+  const credited = profiles[profile].creditLastWindow || config.epochs > 1 || steps > window
+  return [
+    ...threadWarnings(config.threads),
+    ...(credited
+      ? []
+      : [
+          `the search ends with its first window (${steps} steps, M = ${window}), before anything is credited: its cell ` +
+            'will say nothing; search more epochs, or lower ddsas.window',
+        ]),
+  ]
 }
 
 async function withSession<T>(session: Session, body: (session: Session) => Promise<T>): Promise<T> {
@@ -163,9 +196,14 @@ async function withSession<T>(session: Session, body: (session: Session) => Prom
   }
 }
 
+function readSearchImages(directory: string, { dataset }: SearchConfig): ImageDataset {
+  const advice = 'search takes CIFAR alone so far, train takes image folders'
+  return readCifarImages(directory, dataset, 'train', advice)
+}
+
 /** The training images of a run; throws DdsasError 'input' when they are not those it began with. */
 function readSameImages({ config, data }: RunRecord<SearchConfig>, directory = data.directory): ImageDataset {
-  const dataset = readCifar(directory, config.dataset, 'train')
+  const dataset = readSearchImages(directory, config)
   if (dataset.fingerprint === data.fingerprint) return dataset
   throw new DdsasError(
     'input',

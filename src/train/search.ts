@@ -11,6 +11,7 @@ import { emptyAverage, include, means } from './averages.ts'
 import { checkFinite, runCourse } from './course.ts'
 import { evaluateSupernet } from './evaluate.ts'
 import type { EpochReport, SearchObserver, StepReport } from './report.ts'
+import type { StopSignal } from './request.ts'
 import { type Session, sessionFiles } from './session.ts'
 import { type WeightStepOptions, weightStep } from './weight-step.ts'
 
@@ -23,6 +24,7 @@ export async function search(
   session: Session,
   run: RunFolder,
   observer: Partial<SearchObserver>,
+  signal?: StopSignal,
 ): Promise<Genotype> {
   const { config, strategy, streams } = session
   const rate = () =>
@@ -56,6 +58,7 @@ export async function search(
     },
     run,
     observer,
+    signal,
   )
 }
 

@@ -31,8 +31,11 @@ export const trainConfigSchema = z.strictObject({
     batch: positive,
     /** Height and width of the network's images in pixels; image folders are cropped to it. */
     side: positive.max(4096),
-    /** Pixels that the shorter side is resized to before the centre is evaluated; image folders alone. */
-    resize: positive.max(4096),
+    /**
+     * Pixels that the shorter side is resized to before the centre is evaluated; 0: in ImageNet's proportion to `side`,
+     * 256 for 224; image folders alone.
+     */
+    resize: natural.max(4096),
     augmentation: augmentationSchema,
   }),
   network: z.strictObject({

@@ -43,7 +43,7 @@ export const trainPresets = {
       validation: 0.02,
       batch: 1024,
       side: 224,
-      resize: 256,
+      resize: 0,
       augmentation: { padding: 0, flip: true, cutout: 0, crop: 0.08, jitter: [0.4, 0.4, 0.4, 0.2] },
     },
     // the published DDSAS cell has 46 channels, most papers take 48

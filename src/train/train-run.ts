@@ -1,5 +1,6 @@
 /** A training as one run folder: begins a new one or resumes one, and sees that both are what was asked for. */
 import { join, resolve } from 'node:path'
+import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { RunFolder } from '../runs/folder.ts'
 import { cosineDistance, type Genotype } from '../spaces/genotype.ts'
@@ -15,28 +16,28 @@ import {
   readRecord,
   resumedConfig,
 } from './record.ts'
+import {
+  type CommonRequest,
+  checkRequest,
+  commonRequest,
+  requestedSettings,
+  type StopSignal,
+  threadWarnings,
+} from './request.ts'
 import { type TrainObserver, type TrainReport, train } from './train.ts'
 import { applyTrainSettings, type TrainConfig, trainConfigSchema } from './train-config.ts'
 import { trainPreset } from './train-presets.ts'
 import { createTraining, disposeTraining, restoreTraining, type Training, trainingFiles } from './training.ts'
 
 /** What a user asks for: a cell and a preset with changes, or a run to go on with. */
-export interface TrainRequest {
+export interface TrainRequest extends CommonRequest {
   /** Required for a new training. */
   readonly genotype?: Genotype | undefined
   /** `cifar10` unless given. */
   readonly preset?: string | undefined
-  /** `key=value` assignments on top of the preset. */
-  readonly settings?: readonly string[] | undefined
-  /** Folder with the images; when resuming, the one the run used unless given. */
-  readonly data?: string | undefined
-  /** Folder of a new run; `runs/train-<preset>` unless given. */
-  readonly out?: string | undefined
-  /** Folder of a run to go on with. */
-  readonly resume?: string | undefined
-  /** Checkpoint to go on from; the latest unless given. */
-  readonly checkpoint?: number | undefined
 }
+
+const trainRequest = { ...commonRequest, genotype: z.unknown() }
 
 export interface TrainStart {
   readonly run: RunFolder
@@ -47,6 +48,8 @@ export interface TrainStart {
   readonly done: number
   /** What may make a resumed run differ from an uninterrupted one, such as another libtorch. */
   readonly notes: readonly string[]
+  /** What the user may want to change, or know. */
+  readonly warnings: readonly string[]
 }
 
 /** Who is told what a run is before it starts, and of its progress. */
@@ -73,13 +76,14 @@ export const trainKind: RunKind<TrainConfig> = {
  * written. Throws DdsasError: 'input', 'data', 'checkpoint' or 'device' for what cannot be used; what `train` throws.
  */
 export async function runTrain(request: TrainRequest, observer: TrainRunObserver = {}): Promise<TrainResult> {
+  checkRequest(request, trainRequest, 'runTrain')
   return request.resume === undefined
     ? beginTrain(request, observer)
     : resumeTrain(request, request.resume, observer)
 }
 
 async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Promise<TrainResult> {
-  const { genotype, preset = 'cifar10', settings = [], data: directory = 'data', checkpoint } = request
+  const { genotype, preset = 'cifar10', data: directory = 'data', checkpoint } = request
   if (checkpoint !== undefined)
     throw new DdsasError('input', `--checkpoint ${checkpoint} is of a run: name the run with --resume`)
   if (genotype === undefined)
@@ -87,7 +91,7 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
       'input',
       'name the genotype to train: a name, a run or a file; or a run with --resume',
     )
-  const config = applyTrainSettings(trainPreset(preset), settings)
+  const config = applyTrainSettings(trainPreset(preset), requestedSettings(request))
   const out = resolve(request.out ?? join('runs', `train-${preset}`))
   RunFolder.refuseUnlessNew(out)
   const device = resolveDevice(config.device)
@@ -100,7 +104,12 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
     const run = RunFolder.create(out, newRecord(trainKind, preset, config, device, data))
     return withLock(run, () => {
       run.writeGenotype(genotype)
-      return conduct({ run, config, device, training, done: 0, notes: [] }, observer)
+      const warnings = threadWarnings(config.threads)
+      return conduct(
+        { run, config, device, training, done: 0, notes: [], warnings },
+        observer,
+        request.signal,
+      )
     })
   })
 }
@@ -110,38 +119,43 @@ async function resumeTrain(
   path: string,
   observer: TrainRunObserver,
 ): Promise<TrainResult> {
-  const { preset, settings = [], out, data } = request
+  const { preset, out, data } = request
   if (out !== undefined)
     throw new DdsasError('input', `--out ${out} cannot be used with --resume: leave it out`)
   const run = RunFolder.open(path)
   const record = readRecord(run, trainKind)
-  const config = resumedConfig(trainKind, record, { preset, settings })
+  const config = resumedConfig(trainKind, record, { preset, settings: requestedSettings(request) })
   const genotype = genotypeOf(run, request.genotype)
   const device = resolveDevice(config.device)
   setThreads(config.threads)
   const directory = data ?? record.data.directory
   const onSkip = skipsOf(observer)
-  return withLock(run, () =>
+  const body = () =>
     withTraining(createTraining(config, genotype, directory, device, onSkip), (training) => {
       checkSameImages(training, record, directory)
-      const done = takeUp(run, request.checkpoint, {
+      const { done, lost } = takeUp(run, request.checkpoint, {
         total: () => training.progress.total,
         restore: (files) => restoreTraining(training, files),
         files: (metricsBytes) => trainingFiles(training, metricsBytes),
       })
       const notes = describeChanges(record, config, device)
-      return conduct({ run, config, device, training, done, notes }, observer)
-    }),
-  )
+      const warnings = [...lost, ...threadWarnings(config.threads)]
+      return conduct({ run, config, device, training, done, notes, warnings }, observer, request.signal)
+    })
+  return withLock(run, body, request.takeOver)
 }
 
 function skipsOf(observer: TrainRunObserver): OnSkippedFile {
   return (file, count) => observer.skip?.(file, count)
 }
 
-async function conduct(about: TrainStart, observer: TrainRunObserver): Promise<TrainResult> {
+async function conduct(
+  about: TrainStart,
+  observer: TrainRunObserver,
+  signal: StopSignal | undefined,
+): Promise<TrainResult> {
   observer.start?.(about)
-  return { run: about.run, report: await train(about.training, about.run, observer) }
+  return { run: about.run, report: await train(about.training, about.run, observer, signal) }
 }
 
 async function withTraining<T>(training: Training, body: (training: Training) => Promise<T>): Promise<T> {

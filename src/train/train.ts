@@ -8,6 +8,7 @@ import { type CourseObserver, checkFinite, runCourse } from './course.ts'
 import { evaluateNetwork, type NetworkScore, scoreOf } from './evaluate-network.ts'
 import type { EvaluatedPart } from './images.ts'
 import { networkStep } from './network-step.ts'
+import type { StopSignal } from './request.ts'
 import type { TrainConfig } from './train-config.ts'
 import { type EpochScore, keepBest, type Training, trainingFiles } from './training.ts'
 
@@ -79,7 +80,12 @@ export function dropPathOf(epoch: number, { epochs, dropPath }: TrainConfig): nu
  * @throws {DdsasError} `interrupted` after saving when the user stops it, `nonfinite` when a loss is not finite, `disk`
  * when something cannot be written.
  */
-export function train(training: Training, run: RunFolder, observer: TrainObserver): Promise<TrainReport> {
+export function train(
+  training: Training,
+  run: RunFolder,
+  observer: TrainObserver,
+  signal?: StopSignal,
+): Promise<TrainReport> {
   return runCourse(
     {
       config: training.config,
@@ -97,6 +103,7 @@ export function train(training: Training, run: RunFolder, observer: TrainObserve
     },
     run,
     observer,
+    signal,
   )
 }
 

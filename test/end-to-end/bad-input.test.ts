@@ -139,10 +139,11 @@ test('a loss that is not finite stops the search, says where, and keeps the chec
   const args = [...good, '--out', out, ...wild.flatMap((setting) => ['--set', setting])]
   const { code, stderr } = await ddsas(args, place.path)
   assert.equal(code, 1)
-  const [, step] =
-    /^ddsas: the (?:training loss|validation loss|gradient norm) is \S+ at step (\d+) \(epoch 1, step \d+\); the checkpoint before is kept: search again with a smaller weights\.rate or weights\.clip\n$/.exec(
+  const [, step, kept] =
+    /^ddsas: the (?:training loss|validation loss|gradient norm) is \S+ at step (\d+) \(epoch 1, step \d+\): search again with a smaller weights\.rate or weights\.clip; the checkpoint after step (\d+) is kept\n$/.exec(
       stderr,
     ) ?? assert.fail(stderr)
+  assert.equal(Number(kept), Number(step) - 1)
   assert.ok(filesBelow(out).includes(`checkpoints/0000000${Number(step) - 1}/weights.safetensors`))
   await refuse(['search', '--resume', out], 1, [new RegExp(`at step ${step} `)])
 })
@@ -154,7 +155,9 @@ test('a loss that is not finite after the last step of an epoch is not saved eit
   await refuse(
     args,
     1,
-    [/validation loss is (NaN|Infinity) after epoch 1; the checkpoint before is kept/],
+    [
+      /validation loss is (NaN|Infinity) after epoch 1: search again with a smaller weights\.rate or weights\.clip\n$/,
+    ],
     place.path,
   )
   assert.ok(!filesBelow(out).some((name) => name.startsWith('checkpoints')))

@@ -1,6 +1,6 @@
 /** What is refused when a run is to go on: other settings, other data, spoiled files, a run that is held. */
 import assert from 'node:assert/strict'
-import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { z } from 'zod'
@@ -162,10 +162,37 @@ test('a config.json that was changed, in a way that can be or cannot', async () 
   }
 })
 
-test('metrics that are shorter than the checkpoint knows', async () => {
-  const run = copy('short')
-  writeFileSync(join(run, 'metrics.jsonl'), '')
-  await refuseAndKeep(run, [], /metrics\.jsonl has 0 bytes, the checkpoint needs \d+: .*restore it/)
+test('metrics that were lost or shortened are no reason to lose the run: new ones begin, and it says so', async () => {
+  for (const [name, damage] of [
+    ['lost', (path: string) => rmSync(path)],
+    ['short', (path: string) => writeFileSync(path, '{"kind":"step"}\n')],
+  ] as const) {
+    const run = copy(name)
+    const whole = metricsOf(run)
+    damage(join(run, 'metrics.jsonl'))
+    const printed = await succeed(['search', '--resume', run, '--json'])
+    const { done, warnings } = JSON.parse(printed.slice(0, printed.indexOf('\n')))
+    assert.match(
+      warnings.join(),
+      /^metrics\.jsonl had \d+ bytes, the checkpoint knows \d+: a new one begins here/,
+    )
+    assert.deepEqual(existsSync(join(run, 'metrics.jsonl.lost')), name === 'short')
+    const after = metricsOf(run)
+    assert.ok(after.every(({ total }) => typeof total === 'number' && total >= done))
+    assert.ok(whole.length > 0 && after.length > 0)
+    // what it goes on to write is known to its next checkpoint
+    await succeed(['search', '--resume', run])
+  }
+})
+
+test('a run locked by another host is refused with the way to take it over, which works', async () => {
+  const run = copy('elsewhere')
+  writeFileSync(join(run, 'lock'), JSON.stringify({ pid: 4711, host: 'another-host', started: '1' }))
+  await refuse(['search', '--resume', run], 2, [
+    /held by process 4711 of the host another-host: .*add --take-over\n$/,
+  ])
+  await succeed(['search', '--resume', run, '--take-over'])
+  assert.equal(existsSync(join(run, 'lock')), false)
 })
 
 test('a run that another process holds; once that is gone it goes on, also with other threads', async () => {

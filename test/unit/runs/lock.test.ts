@@ -61,10 +61,19 @@ test('a pid that another process uses now, also our own, does not hold the lock'
   }
 })
 
-test('a lock of another host is taken over', (t) => {
+test('a lock of another host is refused with its name, and taken over where that is asked for', (t) => {
   const path = join(temporaryFolder(t), 'lock')
-  writeFileSync(path, JSON.stringify({ pid: process.pid, host: `not-${hostname()}`, started: '1' }))
-  acquireLock(path)()
+  writeFileSync(path, JSON.stringify({ pid: 77, host: 'not-this-one', started: '1' }))
+  assertRefuses(() => acquireLock(path), 'input', /process 77 of the host not-this-one.*--take-over/)
+  acquireLock(path, true)()
+  assert.equal(existsSync(path), false)
+})
+
+test('taking over what another host left takes nothing from a living process of this one', async (t) => {
+  const path = join(temporaryFolder(t), 'lock')
+  const release = acquireLock(path)
+  assertRefuses(() => acquireLock(path, true), 'input', new RegExp(`held by process ${process.pid}`))
+  release()
 })
 
 test('a text that is no lock: held while it may be in writing, stale when old', (t) => {

@@ -340,7 +340,7 @@ test('paper: a window across a shrink goes on as it was sampled, the next holds 
         const { operations } = tiny.supernet.shape.space
         tiny.strategy.genotype()[cell].forEach(([name, input], i) => {
           const node = Math.floor(i / 2)
-          const k = operations.findIndex((operation) => operation === name)
+          const k = operations.map(String).indexOf(name)
           assert.ok(available[(node * (node + 3)) / 2 + input][k], `step ${total}: ${name} is not available`)
         })
       }
