@@ -1,9 +1,5 @@
 /** Options that several commands take. */
-import { mkdirSync, rmdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { DdsasError } from '../errors.ts'
-import { errnoCode } from '../runs/files.ts'
 import { deviceNames, watchInterrupts } from '../torch/device.ts'
 import type { StopSignal } from '../train/request.ts'
 
@@ -70,42 +66,6 @@ export function settingsOf({
 }: Pick<RunOptions, 'set' | 'seed' | 'epochs' | 'device' | 'threads'>): string[] {
   const short = Object.entries({ seed, epochs, device, threads })
   return [...set, ...short.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]))]
-}
-
-/**
- * Calls `body` with runs/demo, runs/demo-2, …: the first that did not exist, made here, so that of two that begin at once
- * each has its own. Removes it where nothing was written there.
- */
-export async function inFreeFolder<Result>(
-  name: string,
-  body: (path: string) => Promise<Result>,
-): Promise<Result> {
-  mkdirSync('runs', { recursive: true })
-  let path = join('runs', name)
-  for (let number = 2; !madeFolder(path); number++) path = join('runs', `${name}-${number}`)
-  try {
-    return await body(path)
-  } finally {
-    for (const folder of [path, 'runs']) removeEmpty(folder)
-  }
-}
-
-function madeFolder(path: string): boolean {
-  try {
-    mkdirSync(path)
-    return true
-  } catch (error) {
-    if (errnoCode(error) === 'EEXIST') return false
-    throw new DdsasError('disk', `cannot make ${path} (${errnoCode(error)}): choose another --out`)
-  }
-}
-
-function removeEmpty(folder: string): void {
-  try {
-    rmdirSync(folder)
-  } catch {
-    // it holds something
-  }
 }
 
 /** Calls `body` with what tells it to save and stop: Ctrl-C, a signal, an output that nobody reads any more. */

@@ -7,7 +7,7 @@ import { cellTypes, type Genotype } from '../spaces/genotype.ts'
 import { searchPresets } from '../train/presets.ts'
 import { planSearch, type RunObserver, runSearch, type SearchRequest } from '../train/run.ts'
 import { fetchWithProgress } from './data.ts'
-import { addRunOptions, inFreeFolder, interruptible, type RunOptions, settingsOf } from './options.ts'
+import { addRunOptions, interruptible, type RunOptions, settingsOf } from './options.ts'
 import { searchDisplay } from './search-display.ts'
 import { spaceLine } from './search-text.ts'
 
@@ -19,27 +19,9 @@ export function searchCommand(): Command {
 }
 
 async function searchAction(preset: string | undefined, options: RunOptions): Promise<void> {
-  const { resume } = options
-  if (options.out !== undefined || preset === undefined || resume !== undefined)
-    return runAndShow(preset, options, options.out)
-  return inFreeFolder(preset, (out) => runAndShow(preset, options, out))
-}
-
-async function runAndShow(
-  preset: string | undefined,
-  options: RunOptions,
-  out: string | undefined,
-): Promise<void> {
-  const { data, resume, checkpoint, takeOver, json = false } = options
-  const request: SearchRequest = {
-    preset,
-    settings: settingsOf(options),
-    data,
-    out,
-    resume,
-    checkpoint,
-    takeOver,
-  }
+  const { data, out, resume, checkpoint, takeOver, json = false } = options
+  const settings = settingsOf(options)
+  const request: SearchRequest = { preset, settings, data, out, resume, checkpoint, takeOver }
   if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
   const display = searchDisplay(json)
   const observer: Partial<RunObserver> = {

@@ -4,7 +4,7 @@ import { DdsasError } from '../errors.ts'
 import { trainPresets } from '../train/train-presets.ts'
 import { runTrain, type TrainRequest, type TrainRunObserver } from '../train/train-run.ts'
 import { genotypeHelp, readGenotype } from './genotype.ts'
-import { addRunOptions, inFreeFolder, interruptible, type RunOptions, settingsOf } from './options.ts'
+import { addRunOptions, interruptible, type RunOptions, settingsOf } from './options.ts'
 import { runDisplay } from './run-display.ts'
 import { describeTraining, recipeOf, trainEpochLine, trainResultLines } from './train-text.ts'
 
@@ -31,18 +31,7 @@ async function trainAction(
   if (named !== undefined && options.preset !== undefined && named !== options.preset)
     throw new DdsasError('input', `two presets, ${named} and ${options.preset}: name one`)
   const preset = named ?? options.preset
-  if (options.out !== undefined || options.resume !== undefined)
-    return runAndShow(genotype, preset, options, options.out)
-  return inFreeFolder(`train-${preset ?? 'cifar10'}`, (out) => runAndShow(genotype, preset, options, out))
-}
-
-async function runAndShow(
-  genotype: string | undefined,
-  preset: string | undefined,
-  options: TrainOptions,
-  out: string | undefined,
-): Promise<void> {
-  const { resume, data, checkpoint, takeOver, json = false } = options
+  const { out, resume, data, checkpoint, takeOver, json = false } = options
   const request: TrainRequest = {
     genotype: genotype === undefined ? undefined : readGenotype(genotype),
     preset,

@@ -90,6 +90,20 @@ export class RunFolder {
   }
 
   /**
+   * Makes the first of `path`, `path`-2, `path`-3, … that is not taken: of two processes that begin at once each gets its own.
+   * @throws {DdsasError} `disk` when it cannot be written.
+   */
+  static createFree(path: string, config: object): RunFolder {
+    for (let number = 1; ; number++) {
+      try {
+        return RunFolder.create(number === 1 ? path : `${path}-${number}`, config)
+      } catch (error) {
+        if (!(error instanceof DdsasError) || error.kind !== 'input') throw error
+      }
+    }
+  }
+
+  /**
    * Opens an existing run and changes nothing.
    * @throws {DdsasError} `input` when the folder is missing or is no run: no `config.json`, or not a JSON object.
    */

@@ -16,7 +16,7 @@ export interface CommonRequest {
   readonly settings?: readonly string[] | undefined
   /** Folder with the images; when resuming, the one the run used unless given. */
   readonly data?: string | undefined
-  /** Folder of a new run. */
+  /** Folder of a new run; the first of `runs/<preset>`, `runs/<preset>-2`, … that is free unless given. */
   readonly out?: string | undefined
   /** Folder of a run to go on with. */
   readonly resume?: string | undefined

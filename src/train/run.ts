@@ -104,7 +104,7 @@ export function planSearch(request: SearchRequest): SearchPlan {
   const config = applySettings(searchPreset(preset), requestedSettings(request))
   checkSchedule(config)
   const path = resolve(out ?? join('runs', preset))
-  RunFolder.refuseUnlessNew(path)
+  if (out !== undefined) RunFolder.refuseUnlessNew(path)
   return { preset, config, out: path, device: resolveDevice(config.device) }
 }
 
@@ -117,7 +117,8 @@ async function beginSearch(request: SearchRequest, observer: Partial<RunObserver
   return withSession(createSession(config, dataset, device), async (session) => {
     checkSpace(out, session.supernet)
     const data = { directory, fingerprint: dataset.fingerprint }
-    const run = RunFolder.create(out, newRecord(searchKind, preset, config, device, data))
+    const record = newRecord(searchKind, preset, config, device, data)
+    const run = request.out === undefined ? RunFolder.createFree(out, record) : RunFolder.create(out, record)
     const about = { run, config, device, dataset, done: 0, notes: [], warnings: warningsOf(session) }
     return withLock(run, () => conduct(about, session, observer, request.signal))
   })

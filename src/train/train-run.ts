@@ -93,7 +93,7 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
     )
   const config = applyTrainSettings(trainPreset(preset), requestedSettings(request))
   const out = resolve(request.out ?? join('runs', `train-${preset}`))
-  RunFolder.refuseUnlessNew(out)
+  if (request.out !== undefined) RunFolder.refuseUnlessNew(out)
   const device = resolveDevice(config.device)
   setThreads(config.threads)
   const onSkip = skipsOf(observer)
@@ -101,7 +101,8 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
     checkSpace(out, training.network)
     const { fingerprint, classes } = training.images
     const data = { directory, fingerprint, classes }
-    const run = RunFolder.create(out, newRecord(trainKind, preset, config, device, data))
+    const record = newRecord(trainKind, preset, config, device, data)
+    const run = request.out === undefined ? RunFolder.createFree(out, record) : RunFolder.create(out, record)
     return withLock(run, () => {
       run.writeGenotype(genotype)
       const warnings = threadWarnings(config.threads)

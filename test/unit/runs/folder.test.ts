@@ -29,6 +29,15 @@ test('create takes an empty folder and one where a kill hit create, nothing else
   assertRefuses(() => RunFolder.create(join(file, 'below'), {}), 'disk', /cannot write .*below/)
 })
 
+test('createFree takes the first path that is free; a disk error is not tried again', (t) => {
+  const path = join(temporaryFolder(t), 'run')
+  const made = [0, 1, 2].map(() => RunFolder.createFree(path, {}).path)
+  assert.deepEqual(made, [path, `${path}-2`, `${path}-3`])
+  writeFileSync(`${path}-4`, '')
+  assert.equal(RunFolder.createFree(path, {}).path, `${path}-5`)
+  assertRefuses(() => RunFolder.createFree(join(path, 'config.json', 'run'), {}), 'disk', /cannot write/)
+})
+
 test('open says what is wrong', (t) => {
   const folder = temporaryFolder(t)
   const config = join(folder, 'config.json')
