@@ -38,7 +38,7 @@ export function createProgram(): Command {
 
 /** Runs a command line given as in `process.argv` and returns the exit code; nothing is thrown. */
 export async function run(argv: readonly string[]): Promise<number> {
-  process.stdout.on('error', outputClosed)
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', outputClosed)
   try {
     await createProgram().parseAsync(argv)
     return Number(process.exitCode ?? 0)
@@ -80,11 +80,13 @@ function usageCode({ code, exitCode }: CommanderError): number {
 
 /**
  * A reader such as `head` that has seen enough closes the pipe, a window its terminal. What is short ends its work, files
- * included; a run saves and stops, as after Ctrl-C.
+ * included; a run saves and stops, as after Ctrl-C. Node aborts at its end where it cannot put a terminal's settings back:
+ * the process ends by the hang-up instead.
  */
 function outputClosed(error: NodeJS.ErrnoException): void {
   if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error
   askToStop()
+  if (error.code === 'EIO') process.once('exit', () => process.kill(process.pid, 'SIGHUP'))
 }
 
 const [, started = ''] = process.argv

@@ -1,10 +1,11 @@
 /** What stops a run from outside: a reader that leaves, a terminal that closes; both save, and a resume loses nothing. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { runSearch } from '../../src/index.ts'
 import { RunFolder } from '../../src/runs/folder.ts'
 import { set, start, succeed, tiny, workplace } from './command.ts'
@@ -69,6 +70,31 @@ for (const kind of ['search', 'train'] as const) {
     assertSameRun(out, join(place.path, kind))
   })
 }
+
+const script = spawnSync('script', ['--version']).error === undefined
+
+test('a window that closes its terminal stops the run, which is saved, and ends by the hang-up, not by an abort', {
+  skip: script ? false : 'no `script` (util-linux) to make a terminal with',
+}, async () => {
+  const out = join(place.path, 'window closed')
+  const status = join(place.path, 'status')
+  const args = [...kinds.search, ...settings.search, '--out', out]
+  const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(' ')
+  const terminal = spawn(
+    'script',
+    ['-q', '-c', `trap : HUP; ${command}; echo $? > '${status}'`, join(place.path, 'typescript')],
+    { stdio: ['pipe', 'ignore', 'ignore'], cwd: place.path, env: { ...process.env, NODE_OPTIONS: '' } },
+  )
+  const metrics = join(out, 'metrics.jsonl')
+  while (!existsSync(metrics)) await pause(20)
+  terminal.kill('SIGKILL')
+  while (!existsSync(status) || readFileSync(status, 'utf8') === '') await pause(20)
+  assert.equal(readFileSync(status, 'utf8'), '129\n')
+  assert.equal(existsSync(join(out, 'lock')), false)
+  assert.ok(RunFolder.open(out).checkpointSteps().length > 0)
+  await succeed(['search', '--resume', out])
+  assertSameRun(out, join(place.path, 'search'))
+})
 
 const request = {
   preset: 'cifar10',
