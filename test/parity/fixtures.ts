@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { decodeSafetensors, type Tensor } from '../../src/torch/index.ts'
+import { skipWithout } from '../needs.ts'
 
 /** Folder of the data that tests may use where it is there. */
 export const shared = process.env.DDSAS_SHARED ?? resolve(import.meta.dirname, '../../../shared')
@@ -11,7 +12,11 @@ export const shared = process.env.DDSAS_SHARED ?? resolve(import.meta.dirname, '
 export const fixtures = process.env.DDSAS_FIXTURES ?? join(shared, 'fixtures/official')
 
 /** For node:test's `skip`: false, or why the golden values cannot be compared with. */
-export const absent = existsSync(fixtures) ? false : `no golden values at ${fixtures} (set DDSAS_FIXTURES)`
+export const absent = skipWithout(
+  'shared',
+  existsSync(fixtures),
+  `no golden values at ${fixtures} (set DDSAS_FIXTURES)`,
+)
 
 /** Names of the golden files that match a pattern; empty where the folder is absent. */
 export function fixtureNames(pattern: RegExp): string[] {
