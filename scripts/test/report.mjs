@@ -6,16 +6,18 @@ const slowest = 15
 /** node:test's closing lines of one file: those of all files together come at the end. */
 const closing = new RegExp(`^ℹ (?:${totals.join('|')}|duration_ms) [\\d.]+$`)
 
+/** Where node:test begins to repeat what failed. */
+const repeated = '\n✖ failing tests:\n'
+
 /** One file's report in the words of node:test, below its name. */
 export function fileReport({ file, seconds, output, broken }) {
-  const lines = output.split('\n').filter((line) => !closing.test(line))
+  const [once = ''] = output.split(repeated)
+  const lines = once
+    .trimEnd()
+    .split('\n')
+    .filter((line) => !closing.test(line))
   const why = broken ? [`✖ ${file} ${broken}`] : []
-  return [
-    `— ${file}, ${seconds.toFixed(1)} s`,
-    ...lines.slice(0, -1),
-    ...lines.slice(-1).filter(Boolean),
-    ...why,
-  ].join('\n')
+  return [`— ${file}, ${seconds.toFixed(1)} s`, ...lines, ...why].join('\n')
 }
 
 /** The end of the whole: its last lines are those with which node:test ends. */

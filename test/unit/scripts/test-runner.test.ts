@@ -146,7 +146,8 @@ test('Ctrl-C ends what runs', async (t) => {
   while (!existsSync(join(folder, 'pid'))) await sleep(50)
   child.kill('SIGINT')
   assert.equal((await end).code, 130)
-  assert.equal(isAlive(pidIn(folder)), false)
+  // the kernel ends a killed process when it next gives it time
+  while (isAlive(pidIn(folder))) await sleep(20)
 })
 
 test('nothing to run is refused', async (t) => {
