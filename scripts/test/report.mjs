@@ -58,7 +58,11 @@ function skips({ file, notes }) {
 
 function slowFiles(results) {
   const sorted = [...results].sort((a, b) => b.seconds - a.seconds)
-  return sorted.slice(0, slowest).map(({ file, seconds }) => `${seconds.toFixed(1).padStart(7)} s  ${file}`)
+  return sorted.slice(0, slowest).map(({ file, seconds, notes }) => {
+    const { processor } = notes.find((note) => note.processor !== undefined) ?? {}
+    const shares = [seconds, processor].map((value) => (value?.toFixed(1) ?? '?').padStart(7))
+    return `${shares[0]} s, ${shares[1]} s of processors  ${file}`
+  })
 }
 
 function section(title, lines) {
