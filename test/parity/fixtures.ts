@@ -64,12 +64,11 @@ export function assertClose(
 ): void {
   assert.ok(actual, `${what} is missing`)
   assert.deepEqual(actual.shape, golden.shape, `shape of ${what}`)
-  const [got, wanted] = [[...actual.floats()], [...golden.floats()]]
-  const scale = wanted.reduce((largest, value) => Math.max(largest, Math.abs(value)), floor)
-  let worst = 0
-  got.forEach((value, i) => {
-    worst = Math.max(worst, Math.abs(value - wanted[i]) || 0)
-    assert.ok(Number.isFinite(value), `${what}[${i}] is ${value}`)
-  })
+  const [got, wanted] = [actual.floats(), golden.floats()]
+  let [scale, worst] = [floor, 0]
+  for (const value of wanted) scale = Math.max(scale, Math.abs(value))
+  const broken = got.findIndex((value) => !Number.isFinite(value))
+  assert.ok(broken < 0, `${what}[${broken}] is ${got[broken]}`)
+  for (let i = 0; i < got.length; i++) worst = Math.max(worst, Math.abs(got[i] - wanted[i]))
   assert.ok(worst <= tolerance * scale, `${what}: differs by ${worst} where the largest value is ${scale}`)
 }
