@@ -4,20 +4,26 @@ import { existsSync } from 'node:fs'
 
 const main = new URL('../dist/cli/main.js', import.meta.url)
 
-function refuse() {
-  console.error('ddsas: not set up yet; run: npm run setup')
-  process.exitCode = 2
+/** A checkout that is not compiled knows one command: the one that compiles it. */
+async function startUncompiled() {
+  const [command, ...args] = process.argv.slice(2)
+  if (command === 'setup') {
+    const setup = await import('../scripts/setup.mjs')
+    return setup.main(args)
+  }
+  console.error('ddsas: not set up yet; run: npx ddsas setup')
+  return 2
 }
 
 async function start() {
-  if (!existsSync(main)) return refuse()
+  if (!existsSync(main)) return startUncompiled()
   try {
     const { run } = await import(main.href)
-    process.exitCode = await run(process.argv)
+    return await run(process.argv)
   } catch (error) {
     if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error
-    refuse()
+    return startUncompiled()
   }
 }
 
-await start()
+process.exitCode = await start()

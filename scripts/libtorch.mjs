@@ -42,8 +42,9 @@ export function findLibtorch(env = process.env, where = places) {
   if (env.LIBTORCH) return fromVariable(env.LIBTORCH, cuda)
   const python = pythonTorch(env)
   const found = python && describe(python, 'python3', cuda)
-  if (found) return found
   const debian = describe(where.debian, 'debian', cuda)
+  // Debian's python3-torch is made of links into its libtorch-dev: what was built for the one is built for the other.
+  if (found && !(debian && isSame(found, debian))) return found
   if (debian) return debian
   for (const root of where.homebrew) {
     const brewed = describe(root, 'homebrew', cuda)
@@ -78,10 +79,20 @@ function pythonTorch(env) {
   }
 }
 
+/** Whether two descriptions are of one library with one set of headers. */
+function isSame(one, other) {
+  const [header, otherHeader] = [one, other].map(({ root }) => realpathSync(versionHeader(root)))
+  return one.lib === other.lib && header === otherHeader
+}
+
+function versionHeader(root) {
+  return join(root, 'include', apiHeaders, 'torch/version.h')
+}
+
 /** @returns {Libtorch | undefined} */
 function describe(root, source, cudaRoots) {
   const include = join(root, 'include')
-  const header = join(include, apiHeaders, 'torch/version.h')
+  const header = versionHeader(root)
   const lib = libFolder(root)
   if (!existsSync(header) || !lib) return undefined
   const cuda = hasLibrary(lib, 'torch_cuda')

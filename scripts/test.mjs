@@ -1,33 +1,53 @@
-/** Runs the tests of the folders and files given: every *.test.ts below them, through node:test and tsx. */
-import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+/** Runs the tests of the folders and files given: every *.test.ts below them, a process each, through node:test and tsx. */
+import { existsSync } from 'node:fs'
+import { availableParallelism, freemem } from 'node:os'
+import { resolve } from 'node:path'
+import { collectTests, divide } from './test/files.mjs'
+import { killRunning, runFile } from './test/process.mjs'
+import { addUp, closingReport, fileReport } from './test/report.mjs'
 
-/** Node 20's test runner knows no patterns, so the files are collected here, sorted for the same order everywhere. */
-function collectTests(paths) {
-  const files = paths.flatMap((path) => {
-    if (!statSync(path).isDirectory()) return [path]
-    const names = readdirSync(path, { recursive: true }).map(String)
-    return names.filter((name) => name.endsWith('.test.ts')).map((name) => join(path, name))
-  })
-  return [...new Set(files)].sort()
+const root = resolve(import.meta.dirname, '..')
+
+/** Seconds that one file may take, ten times what the slowest needs: a hang is a failure, a slow machine is not. */
+const defaultLimit = 900
+
+/** What a file may need of memory at its peak. */
+const bytesPerFile = 2 * 2 ** 30
+
+/** As many at once as there are processors, as long as each has its memory. */
+function jobCount() {
+  const memory = process.availableMemory?.() ?? freemem()
+  return Math.max(1, Math.min(availableParallelism(), Math.floor(memory / bytesPerFile)))
 }
 
-/** One file at a time: tests compute on all cores, and side by side they would only slow and time out one another. */
-function runTests(files) {
-  const args = ['--import', 'tsx', '--test', '--test-concurrency=1', '--test-reporter=spec', ...files]
-  // The test runner starts a process per file, and tests start the command line: both must be able to load TypeScript.
-  const options = process.env.NODE_OPTIONS ?? ''
-  const NODE_OPTIONS = options.includes('--import tsx') ? options : `${options} --import tsx`.trim()
-  const { status, error } = spawnSync(process.execPath, args, {
-    stdio: 'inherit',
-    env: { ...process.env, NODE_OPTIONS },
-  })
-  if (error) throw error
-  return status ?? 1
+/** Runs files, `jobs` at once, and prints the report of each when it ends. */
+async function runAll(files, jobs, options) {
+  const waiting = [...files]
+  const results = []
+  const work = async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      const result = await runFile(file, options)
+      results.push(result)
+      console.log(fileReport(result))
+    }
+  }
+  await Promise.all(Array.from({ length: jobs }, work))
+  return results
 }
 
-function main(paths) {
+/** Tests of one thread side by side, then by themselves, with all threads, those that cannot be disturbed. */
+async function runTests(files) {
+  const began = performance.now()
+  const limit = Number(process.env.DDSAS_TEST_LIMIT || defaultLimit)
+  const { together, apart } = divide(root, files)
+  const results = await runAll(together, jobCount(), { limit, threads: 1 })
+  results.push(...(await runAll(apart, 1, { limit })))
+  console.log(closingReport(results, (performance.now() - began) / 1000))
+  const { fail, cancelled } = addUp(results)
+  return fail + cancelled > 0 ? 1 : 0
+}
+
+async function main(paths) {
   const absent = paths.filter((path) => !existsSync(path))
   if (paths.length === 0 || absent.length > 0) {
     console.error(
@@ -41,4 +61,12 @@ function main(paths) {
   return 2
 }
 
-process.exitCode = main(process.argv.slice(2))
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+])
+  process.once(signal, () => {
+    killRunning()
+    process.exit(code)
+  })
+process.exitCode = await main(process.argv.slice(2))

@@ -48,7 +48,7 @@ const table: readonly Row[] = [
   { files: 'experiments/', may: ['experiments/', 'src/'] },
   { files: 'bench/', may: ['bench/', 'experiments/', 'src/'] },
   { files: 'scripts/', may: ['scripts/'] },
-  { files: 'bin/', may: ['dist/'] },
+  { files: 'bin/', may: ['dist/', 'scripts/setup.mjs'] },
   { files: 'test/', may: ['test/', 'src/', 'bench/', 'scripts/', 'experiments/', 'dashboard/', 'bin/'] },
 ]
 

@@ -11,7 +11,7 @@ export function distStep(root) {
   const settings = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].map((name) =>
     join(root, name),
   )
-  const stamp = join(root, 'dist/.stamp')
+  const stamp = join(root, 'build/dist.stamp')
   const wanted = digest([...filesBelow(src), ...settings].filter((file) => existsSync(file)))
   return {
     pending: () => readStamp(stamp) !== wanted || !existsSync(join(root, 'dist/cli/main.js')),
@@ -35,11 +35,11 @@ async function compile(root) {
   if (code !== 0) throw new SetupError(`TypeScript did not compile; mend the sources\n${excerpt(output)}`, 1)
 }
 
-/** Removes what an earlier source left in dist, so that a deleted module cannot be imported by mistake. */
+/** Removes what an earlier source or compiler left in dist: no deleted module is imported by mistake, or packed. */
 function prune(root) {
   const dist = join(root, 'dist')
   for (const file of filesBelow(dist)) {
-    const stem = /^(.*?)(\.d\.ts|\.js)(\.map)?$/.exec(relative(dist, file))?.[1]
-    if (stem && !existsSync(join(root, 'src', `${stem}.ts`))) rmSync(file)
+    const stem = /^(.*?)(\.d\.ts|\.js)$/.exec(relative(dist, file))?.[1]
+    if (!stem || !existsSync(join(root, 'src', `${stem}.ts`))) rmSync(file)
   }
 }

@@ -19,7 +19,7 @@ export interface Finding {
   readonly remedy?: string
 }
 
-const setup = 'npm run setup'
+const setup = 'npx ddsas setup'
 const packageRoot = new URL('../../', import.meta.url)
 
 const libtorchSchema = z.object({ version: z.string(), lib: z.string(), source: z.string() })

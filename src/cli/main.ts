@@ -12,6 +12,7 @@ import { evaluateCommand } from './evaluate.ts'
 import { exportCommand } from './export.ts'
 import { planCommand } from './plan.ts'
 import { searchCommand } from './search.ts'
+import { setupCommand } from './setup.ts'
 import { showCommand } from './show.ts'
 import { trainCommand } from './train.ts'
 
@@ -30,6 +31,7 @@ export function createProgram(): Command {
     exportCommand(),
     dataCommand(),
     doctorCommand(),
+    setupCommand(),
   ]
   for (const command of commands) program.addCommand(command)
   throwErrors(program)

@@ -1,5 +1,4 @@
 /** Turns a PNG with one CIFAR image a row into records of the standard binary layout. */
-import sharp from 'sharp'
 import { DdsasError } from '../errors.ts'
 import { imageBytes } from './cifar-layout.ts'
 
@@ -14,6 +13,7 @@ const pixels = imageBytes / 3
 export async function pngToRecords(png: string | Uint8Array, labels: Uint8Array): Promise<Uint8Array> {
   const source = typeof png === 'string' ? png : 'the PNG'
   const limits = { limitInputPixels: pixels * labels.length, failOn: 'warning' } as const
+  const { default: sharp } = await import('sharp')
   const decoded = await sharp(png, limits)
     .removeAlpha()
     .raw()

@@ -1,7 +1,7 @@
 /** Decodes image files to RGB with sharp: mostly one task of Node's thread pool each, only the part that is needed. */
 import { readFile as readWithCallback } from 'node:fs'
 import { promisify } from 'node:util'
-import sharp, { type Sharp, type SharpOptions } from 'sharp'
+import type { Sharp, SharpOptions } from 'sharp'
 import { limiter } from './folder-tasks.ts'
 import { readImageHeader } from './image-header.ts'
 import type { Box, ImageSize } from './image-transform.ts'
@@ -16,6 +16,14 @@ export interface DecodedImage extends ImageSize {
 const maxPixels = 100_000_000
 
 const sharpOptions: SharpOptions = { failOn: 'error', limitInputPixels: maxPixels, ignoreIcc: true }
+
+/** Loaded with the first image: programs that decode none start without it. */
+let library: Promise<typeof import('sharp').default> | undefined
+
+function loadSharp() {
+  library ??= import('sharp').then((module) => module.default)
+  return library
+}
 
 /** The form of node:fs/promises takes twice the processor time for files of this size. */
 const readFile = promisify(readWithCallback)
@@ -98,6 +106,7 @@ export async function decodePlanned(
   file: Uint8Array,
   { reduced, region, box }: DecodingPlan,
 ): Promise<DecodedImage> {
+  const sharp = await loadSharp()
   const image = sharp(file, sharpOptions)
   const pixels =
     reduced && (await hasAlpha(file, image))
@@ -122,6 +131,7 @@ const alone = limiter(1)
 /** Sharp weighs colours by alpha when it resizes, so that what is transparent turns black. PIL drops alpha before. */
 function reducedWithoutAlpha(image: Sharp, reduced: ImageSize, region: Box): Promise<Uint8Array> {
   return alone(async () => {
+    const sharp = await loadSharp()
     const { data, info } = await image
       .removeAlpha()
       .raw()

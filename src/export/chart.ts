@@ -1,7 +1,5 @@
 /** Charts as SVG and PNG from a vega-lite specification, all in one style. */
-import sharp from 'sharp'
-import { parse, View } from 'vega'
-import { type Config, compile, type TopLevelSpec } from 'vega-lite'
+import type { Config, TopLevelSpec } from 'vega-lite'
 
 /** What a chart shows, in vega-lite's words; its data stand in it. */
 export type ChartSpec = TopLevelSpec
@@ -33,8 +31,13 @@ const style: Config = {
   title: { fontSize: 14, anchor: 'start', subtitleColor: '#555555' },
 }
 
-/** Draws a chart; the same specification gives the same bytes. */
+/** Draws a chart; the same specification gives the same bytes. What draws is loaded here: most programs draw none. */
 export async function drawChart(spec: ChartSpec): Promise<Chart> {
+  const [{ default: sharp }, { parse, View }, { compile }] = await Promise.all([
+    import('sharp'),
+    import('vega'),
+    import('vega-lite'),
+  ])
   const view = new View(parse(compile(spec, { config: style }).spec), { renderer: 'none' })
   try {
     const svg = await view.toSVG()

@@ -1,6 +1,5 @@
 /** Drawings of a cell as SVG and PNG, in the style of the figures of the DARTS paper. */
-import { type Graph, instance } from '@viz-js/viz'
-import sharp from 'sharp'
+import type { Graph, Viz } from '@viz-js/viz'
 import type { CellType, Genotype } from '../spaces/genotype.ts'
 
 /** A drawing: the SVG text and the PNG at twice its size. */
@@ -21,15 +20,15 @@ const layoutFont = 'Courier'
 /** Pixels of the PNG per inch: two for each of the SVG, which has 72 per inch. */
 const density = 144
 
-/** Loading Graphviz takes a tenth of a second; a dashboard draws many cells. */
-let graphviz: ReturnType<typeof instance> | undefined
+/** Loading Graphviz takes a tenth of a second: once, as a dashboard draws many cells, and only where one is drawn. */
+let graphviz: Promise<Viz> | undefined
 
 /**
  * Draws the normal or the reduction cell: the two inputs c_{k-2} and c_{k-1} on the left, the nodes 0, 1, ... with an
  * edge for each operation, the output c_{k} on the right.
  */
 export async function drawCell(genotype: Genotype, cellType: CellType): Promise<CellDrawing> {
-  graphviz ??= instance()
+  graphviz ??= import('@viz-js/viz').then(({ instance }) => instance())
   const laidOut = (await graphviz).renderString(cellGraph(genotype, cellType), {
     format: 'svg',
     engine: 'dot',
@@ -38,6 +37,7 @@ export async function drawCell(genotype: Genotype, cellType: CellType): Promise<
     .replaceAll(/font-family="[^"]*"/g, `font-family="${fonts}"`)
     // In pixels instead of points: renderers do not agree on how a point scales with the density.
     .replace(/width="(\d+)pt" height="(\d+)pt"/, 'width="$1" height="$2"')
+  const { default: sharp } = await import('sharp')
   const png = await sharp(Buffer.from(svg), { density })
     .flatten({ background: 'white' })
     .png({ palette: true })

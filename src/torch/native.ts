@@ -59,7 +59,7 @@ export function native(): Native {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
     throw new DdsasError(
       'setup',
-      `the native addon cannot be loaded (${reason}); build it with: npm run setup`,
+      `the native addon cannot be loaded (${reason}); build it with: npx ddsas setup`,
       {
         cause,
       },

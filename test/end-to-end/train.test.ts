@@ -8,6 +8,7 @@ import { writePytorchFile } from '../../src/export/pytorch-writer.ts'
 import { RunFolder } from '../../src/runs/folder.ts'
 import { publishedGenotypes } from '../../src/spaces/published-genotypes.ts'
 import { decodeSafetensors, tidy } from '../../src/torch/index.ts'
+import { skipWithoutShared } from '../needs.ts'
 import { shared } from '../parity/fixtures.ts'
 import { runPython, withoutPython } from '../unit/export/python.ts'
 import { refuse, set, start, succeed, workplace } from './command.ts'
@@ -291,7 +292,7 @@ test('a loss that is not finite stops the training', async () => {
 const folder = join(shared, 'data/imagefolder')
 
 test('transfer: a cell trained on an image folder', {
-  skip: existsSync(folder) ? false : `no images at ${folder} (set DDSAS_SHARED)`,
+  skip: skipWithoutShared(folder),
 }, async () => {
   const path = join(place.path, 'transfer')
   const small = set(

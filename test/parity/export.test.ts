@@ -1,6 +1,6 @@
 /** Exports of the golden networks: in ONNX Runtime and in PyTorch they give the published code's logits. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import sharp from 'sharp'
@@ -15,6 +15,7 @@ import { loadTensors, stateDict } from '../../src/nn/index.ts'
 import { Network } from '../../src/spaces/network.ts'
 import { publishedGenotype } from '../../src/spaces/published-genotypes.ts'
 import { decodeSafetensors, Generator, noGrad, Tensor, tidy } from '../../src/torch/index.ts'
+import { skipWithoutShared } from '../needs.ts'
 import { runOnnx } from '../unit/export/onnx-runtime.ts'
 import { runPython, withoutPython } from '../unit/export/python.ts'
 import { temporaryFolder } from '../unit/runs/temporary.ts'
@@ -63,7 +64,7 @@ print(network.load()(torch.load('images.pt', weights_only=True)['x']).tolist())`
 }
 
 const photographs = join(shared, 'data/imagefolder')
-const noPhotographs = existsSync(photographs) ? false : `no photographs at ${photographs} (set DDSAS_SHARED)`
+const noPhotographs = skipWithoutShared(photographs)
 
 test('photographs as bytes: ONNX Runtime normalises and classifies them as our engine does', {
   skip: absent || noPhotographs,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { decodeSafetensors, type Tensor } from '../../src/torch/index.ts'
+import { skipWithout } from '../needs.ts'
 
 /** Folder of the data that tests may use where it is there. */
 export const shared = process.env.DDSAS_SHARED ?? resolve(import.meta.dirname, '../../../shared')
@@ -11,7 +12,11 @@ export const shared = process.env.DDSAS_SHARED ?? resolve(import.meta.dirname, '
 export const fixtures = process.env.DDSAS_FIXTURES ?? join(shared, 'fixtures/official')
 
 /** For node:test's `skip`: false, or why the golden values cannot be compared with. */
-export const absent = existsSync(fixtures) ? false : `no golden values at ${fixtures} (set DDSAS_FIXTURES)`
+export const absent = skipWithout(
+  'shared',
+  existsSync(fixtures),
+  `no golden values at ${fixtures} (set DDSAS_FIXTURES)`,
+)
 
 /** Names of the golden files that match a pattern; empty where the folder is absent. */
 export function fixtureNames(pattern: RegExp): string[] {
@@ -59,12 +64,11 @@ export function assertClose(
 ): void {
   assert.ok(actual, `${what} is missing`)
   assert.deepEqual(actual.shape, golden.shape, `shape of ${what}`)
-  const [got, wanted] = [[...actual.floats()], [...golden.floats()]]
-  const scale = wanted.reduce((largest, value) => Math.max(largest, Math.abs(value)), floor)
-  let worst = 0
-  got.forEach((value, i) => {
-    worst = Math.max(worst, Math.abs(value - wanted[i]) || 0)
-    assert.ok(Number.isFinite(value), `${what}[${i}] is ${value}`)
-  })
+  const [got, wanted] = [actual.floats(), golden.floats()]
+  let [scale, worst] = [floor, 0]
+  for (const value of wanted) scale = Math.max(scale, Math.abs(value))
+  const broken = got.findIndex((value) => !Number.isFinite(value))
+  assert.ok(broken < 0, `${what}[${broken}] is ${got[broken]}`)
+  for (let i = 0; i < got.length; i++) worst = Math.max(worst, Math.abs(got[i] - wanted[i]))
   assert.ok(worst <= tolerance * scale, `${what}: differs by ${worst} where the largest value is ${scale}`)
 }

@@ -1,6 +1,6 @@
 /** Discrete networks: logits, losses and gradients, weight names and parameter counts against the published code's. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
@@ -26,6 +26,7 @@ import {
   withoutKernels,
 } from '../../src/torch/index.ts'
 import { networkLoss } from '../../src/train/network-step.ts'
+import { skipWithoutShared } from '../needs.ts'
 import { absent, assertClose, below, fixtures, readJson, shared, tensorOf } from './fixtures.ts'
 import { goldenDistances, withGoldenDistances } from './two-value-norm.ts'
 
@@ -194,7 +195,7 @@ const genotypesSchema = z.array(
 )
 
 test('parameters and multiply-adds of published genotypes', {
-  skip: existsSync(genotypesFile) ? false : `no ${genotypesFile} (set DDSAS_SHARED)`,
+  skip: skipWithoutShared(genotypesFile),
 }, () => {
   const entries = genotypesSchema.parse(JSON.parse(readFileSync(genotypesFile, 'utf8')))
   for (const entry of entries) {

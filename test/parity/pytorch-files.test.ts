@@ -76,10 +76,16 @@ for zipped in (True, False):
     for protocol in (2, 3, 4):
         torch.save(state, f'state.{zipped}.{protocol}.pt', pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
     torch.save(checkpoint, f'checkpoint.{zipped}.pt', _use_new_zipfile_serialization=zipped)
+class Compiled(torch.nn.Module):
+    def __init__(self, module):
+        super().__init__()
+        self._orig_mod = module
+# PyTorch 1.13 has no compile; what later ones save of a compiled module are the names that this gives
+compiled = getattr(torch, 'compile', Compiled)
 model = torch.nn.Sequential(torch.nn.Linear(2, 2))
 torch.save(torch.nn.DataParallel(model).state_dict(), 'parallel.pt')
-torch.save(torch.compile(model).state_dict(), 'compiled.pt')
-torch.save(torch.nn.DataParallel(torch.compile(model)).state_dict(), 'both.pt')
+torch.save(compiled(model).state_dict(), 'compiled.pt')
+torch.save(torch.nn.DataParallel(compiled(model)).state_dict(), 'both.pt')
 torch.save(torch.nn.Linear(2, 2), 'module.pt')
 torch.save({'a': torch.zeros(2, dtype=torch.int16)}, 'short.pt')
 torch.save({'a': torch.zeros(2, dtype=torch.complex64)}, 'complex.pt')
@@ -165,11 +171,24 @@ test('damaged files of PyTorch, also without checksums, end soon and in bounds',
   )
 })
 
-/** Loads what we wrote as PyTorch does by default: weights only; also into a module, strictly. */
+/**
+ * Loads what we wrote as PyTorch does by default: weights only; also into a module, strictly. PyTorch 2.1 and later can map
+ * a file into memory; what they need for it, storages that lie in the file as in memory, is asked of any PyTorch.
+ */
 const reader = `
-import sys, torch
+import inspect, mmap, torch, zipfile
 state = torch.load('ours.pt', weights_only=True)
-assert torch.load('ours.pt', weights_only=True, mmap=True).keys() == state.keys()
+if 'mmap' in inspect.signature(torch.load).parameters:
+    assert torch.load('ours.pt', weights_only=True, mmap=True).keys() == state.keys()
+with open('ours.pt', 'rb') as file, zipfile.ZipFile('ours.pt') as entries:
+    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    names = [entry.filename.split('/', 1)[1] for entry in entries.infolist()]
+    for number, tensor in enumerate(state.values()):
+        entry = entries.infolist()[names.index(f'data/{number}')]
+        name, extra = (int.from_bytes(mapped[entry.header_offset + at:][:2], 'little') for at in (26, 28))
+        found = mapped[entry.header_offset + 30 + name + extra:][:entry.file_size]
+        wanted = bytes(tensor.clone().contiguous().view(-1).view(torch.uint8).tolist())
+        assert entry.compress_type == zipfile.ZIP_STORED and found == wanted, entry.filename
 module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
 module.load_state_dict({k: v for k, v in state.items() if k[0] in '01'}, strict=True)
 print({k: (str(v.dtype), tuple(v.shape), v.flatten().tolist()) for k, v in state.items() if k[0] not in '01'})

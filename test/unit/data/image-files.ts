@@ -1,15 +1,16 @@
 /** Image folders made on the fly for the tests of `src/data`, and where real ones are. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import sharp from 'sharp'
 import { type ImageFolder, readImageFolder } from '../../../src/data/folder.ts'
+import { skipWithoutShared } from '../../needs.ts'
 
 /** Real ImageNet images; `missing` says why tests on them are skipped. */
 export const realFolder = join(
   process.env.DDSAS_SHARED ?? resolve(import.meta.dirname, '../../../../shared'),
   'data/imagefolder',
 )
-export const missing = existsSync(realFolder) ? false : `${realFolder} is absent`
+export const missing = skipWithoutShared(realFolder)
 
 /** Pixels of a smooth picture that differs by seed, uint8 [height, width, channels]. */
 export function picture(width: number, height: number, seed = 0, channels = 3): Buffer {

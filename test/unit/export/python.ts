@@ -1,5 +1,6 @@
 /** A Python with PyTorch or ONNX, where there is one, for tests that compare with them. */
 import { execFileSync } from 'node:child_process'
+import { skipWithout } from '../../needs.ts'
 
 /** DDSAS_PYTHON, else `python3`. */
 const python = process.env.DDSAS_PYTHON ?? 'python3'
@@ -21,7 +22,8 @@ function imports(module: string): boolean {
 
 /** For node:test's `skip`: false, or why there is no Python with the module `torch` or `onnx`. */
 export function withoutPython(module: 'torch' | 'onnx'): false | string {
-  return imports(module) ? false : `${python} does not import ${module} (set DDSAS_PYTHON to one that does)`
+  const reason = `${python} does not import ${module} (set DDSAS_PYTHON to one that does)`
+  return skipWithout('python', imports(module), reason)
 }
 
 /** Runs a script with arguments in a folder and returns what it prints. */

@@ -1,8 +1,16 @@
 /** A run folder as a whole: making, opening and what it refuses. */
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { RunFolder } from '../../../src/runs/folder.ts'
 import { assertRefuses, temporaryFolder } from './temporary.ts'
 
@@ -91,10 +99,19 @@ test('opening and reading change nothing, the lock clears what a kill left', (t)
   assert.equal(existsSync(join(run.path, 'lock')), false)
 })
 
-const root = process.getuid?.() === 0 ? 'root may read and write everything' : false
+/** Root may read and write everything, so that the test has the rights of nobody for a while. */
+function withoutRights(t: TestContext, path: string): void {
+  if (process.getuid?.() !== 0) return
+  const nobody = 65_534
+  chownSync(path, nobody, nobody)
+  process.seteuid?.(nobody)
+  t.after(() => process.seteuid?.(0))
+}
 
-test('a folder without permission', { skip: root }, (t) => {
-  const run = RunFolder.create(join(temporaryFolder(t), 'run'), {})
+test('a folder without permission', (t) => {
+  const folder = temporaryFolder(t)
+  withoutRights(t, folder)
+  const run = RunFolder.create(join(folder, 'run'), {})
   chmodSync(run.path, 0o500)
   assertRefuses(() => run.appendMetrics({}), 'disk', /permission denied/)
   chmodSync(run.path, 0)

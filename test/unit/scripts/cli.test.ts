@@ -98,8 +98,8 @@ test('without an addon, doctor and data work, doctor ends with 2 and says what t
   const { status, stdout } = ddsas(['doctor', '--json'], { root })
   const { ready, findings } = report.parse(JSON.parse(stdout))
   assert.deepEqual([status, ready], [2, false])
-  assert.equal(findings.find(({ name }) => name === 'addon')?.remedy, 'npm run setup')
-  assert.match(ddsas(['doctor'], { root }).stdout, /^missing +addon .*\n +-> npm run setup$/m)
+  assert.equal(findings.find(({ name }) => name === 'addon')?.remedy, 'npx ddsas setup')
+  assert.match(ddsas(['doctor'], { root }).stdout, /^missing +addon .*\n +-> npx ddsas setup$/m)
   assert.equal(ddsas(['data', '--help'], { root }).status, 0)
 })
 
@@ -114,5 +114,5 @@ test('a LIBTORCH without a libtorch is named by doctor', (t) => {
 test('the installed command without dist says what to run', (t) => {
   const root = unbuilt(t)
   const { status, stderr } = spawnSync(process.execPath, [join(root, 'bin/ddsas.mjs')], { encoding: 'utf8' })
-  assert.deepEqual([status, stderr], [2, 'ddsas: not set up yet; run: npm run setup\n'])
+  assert.deepEqual([status, stderr], [2, 'ddsas: not set up yet; run: npx ddsas setup\n'])
 })

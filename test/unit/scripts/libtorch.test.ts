@@ -1,6 +1,6 @@
 /** Tests of scripts/libtorch.mjs on made-up installations: order, layouts, versions, refusals. */
 import assert from 'node:assert/strict'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { load, tree } from './support.ts'
@@ -53,6 +53,23 @@ function everywhere(t: TestContext) {
   const places = { debian: join(root, 'usr'), homebrew: [join(root, 'brew')], cuda: '/nonexistent' }
   return { root, places, PATH: fakePython(root, join(root, 'site/torch')) }
 }
+
+/** As Debian's python3-torch lies beside libtorch-dev: folders of headers and libraries are links into /usr. */
+function linkedPackage(root: string): string {
+  const torch = join(root, 'usr/lib/python3/dist-packages/torch')
+  for (const folder of ['include', 'lib']) mkdirSync(join(torch, folder), { recursive: true })
+  for (const name of ['torch', 'ATen'])
+    symlinkSync(`../../../../../include/${name}`, join(torch, 'include', name))
+  symlinkSync('../../../../x86_64-linux-gnu/libtorch.so', join(torch, 'lib/libtorch.so'))
+  return torch
+}
+
+test("Debian's torch package for Python is Debian's libtorch: nothing is built anew for it", (t) => {
+  const { root, places } = everywhere(t)
+  const without = findLibtorch({ PATH: '' }, places)
+  assert.equal(without?.source, 'debian')
+  assert.deepEqual(findLibtorch({ PATH: fakePython(root, linkedPackage(root)) }, places), without)
+})
 
 test('LIBTORCH comes before python3, Debian, Homebrew', (t) => {
   const { root, places, PATH } = everywhere(t)

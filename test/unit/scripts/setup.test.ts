@@ -1,6 +1,6 @@
-/** Tests of the parts of scripts/setup.mjs that can be tried without installing anything, and of scripts/test.mjs. */
+/** Tests of the parts of scripts/setup.mjs that can be tried without installing anything. */
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -112,22 +112,4 @@ test('a lock whose number now belongs to another process is taken over', {
     ),
     'taken',
   )
-})
-
-test('the test runner passes failure on and refuses to run nothing', (t) => {
-  const script = join(repository, 'scripts/test.mjs')
-  const code = (ok: boolean) =>
-    `import { test } from 'node:test'\ntest('a', () => { if (!${ok}) throw new Error('x') })\n`
-  const good = tree(t, { 'deep/er/a.test.ts': code(true), 'deep/b.ts': 'throw new Error()' })
-  const bad = tree(t, { 'a.test.ts': code(true), 'b.test.ts': code(false) })
-  // Without the mark of the outer runner, which would make the inner one report to it.
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env
-  const status = (...paths: string[]) =>
-    spawnSync(process.execPath, [script, ...paths], { cwd: repository, env, encoding: 'utf8' })
-  assert.equal(status(good).status, 0)
-  assert.match(status(good).stdout, /pass 1\n/)
-  assert.equal(status(good, bad).status, 1)
-  assert.equal(status(tree(t, {})).status, 2)
-  assert.equal(status('no-such-folder').status, 2)
-  assert.equal(status().status, 2)
 })

@@ -1,6 +1,6 @@
 /** Genotypes from outside: the published ones, text round trips, and each way to be wrong. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -12,6 +12,7 @@ import {
   parseGenotypeLine,
   readGenotypeFile,
 } from '../../../src/spaces/genotype-file.ts'
+import { skipWithoutShared } from '../../needs.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
 
 /** The second-order cell of DARTS. */
@@ -178,9 +179,9 @@ test('files: JSON, a line, neither, too large, absent', (t) => {
 const shared = process.env.DDSAS_SHARED ?? join(import.meta.dirname, '../../../../shared')
 const published = join(shared, 'data/genotypes/genotypes.json')
 const networks = join(process.env.DDSAS_FIXTURES ?? join(shared, 'fixtures/official'), 'networks.json')
-const missing = [published, networks].find((path) => !existsSync(path))
+const missing = skipWithoutShared(published) || skipWithoutShared(networks)
 
-test('the published genotypes', { skip: missing === undefined ? false : `${missing} is absent` }, () => {
+test('the published genotypes', { skip: missing }, () => {
   const values: unknown[] = JSON.parse(readFileSync(published, 'utf8'))
   const definitions: { definition?: unknown }[] = JSON.parse(readFileSync(networks, 'utf8'))
   values.push(...definitions.flatMap(({ definition }) => definition ?? []))
