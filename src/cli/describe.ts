@@ -5,18 +5,14 @@ import { DdsasError } from '../errors.ts'
 import { RunFolder } from '../runs/folder.ts'
 import { describeNetwork, type NetworkDescription } from '../spaces/describe.ts'
 import type { NetworkShape } from '../spaces/network.ts'
-import { isPublished } from '../spaces/published-genotypes.ts'
+import { isPublished, type NetworkSize, publishedSize, usualSizes } from '../spaces/published-genotypes.ts'
 import { type NetworkKind, networkKinds } from '../spaces/stem.ts'
 import { isRunOf, readRecord } from '../train/record.ts'
 import { trainKind } from '../train/train-run.ts'
-import { genotypeHelp, isFolder, readGenotype } from './genotype.ts'
+import { counted } from '../words.ts'
+import { genotypeArgument, isFolder, readGenotype } from './genotype.ts'
+import { cellsInWords } from './genotype-text.ts'
 import { wholeNumber } from './options.ts'
-
-/** What the papers retrain for each kind of images. */
-const usual = {
-  cifar: { channels: 36, cells: 20, classes: 10 },
-  imagenet: { channels: 48, cells: 14, classes: 1000 },
-} as const satisfies Record<NetworkKind, object>
 
 interface DescribeOptions {
   readonly network?: NetworkKind
@@ -34,10 +30,15 @@ export function describeCommand(
   const kinds = Object.keys(networkKinds)
   return new Command('describe')
     .description(
-      "parameters, multiply-adds, depth and cells of a genotype's network: a training's own, or in the papers' size",
+      "edges, parameters, multiply-adds, depth and cells of a genotype's network: a training's own, or as published",
     )
-    .argument('<genotype>', genotypeHelp)
-    .addOption(new Option('--network <kind>', 'stem and auxiliary head (default: cifar)').choices(kinds))
+    .addArgument(genotypeArgument('<genotype>'))
+    .addOption(
+      new Option(
+        '--network <kind>',
+        'stem and auxiliary head (default: what a name was published for, cifar)',
+      ).choices(kinds),
+    )
     .option('--channels <C>', 'channels of a node in the first cells (default: 36, imagenet 48)', wholeNumber)
     .option('--cells <N>', 'how many cells (default: 20, imagenet 14)', wholeNumber)
     .option('--classes <K>', 'how many classes (default: 10, imagenet 1000)', wholeNumber)
@@ -45,24 +46,33 @@ export function describeCommand(
     .option('--json', 'print the result as JSON')
     .action((text: string, options: DescribeOptions) => {
       const genotype = readGenotype(text)
-      const own = options.network === undefined ? trainedSizes(text) : undefined
-      const kind = options.network ?? own?.kind ?? 'cifar'
-      const shape = { kind, genotype, ...usual[kind], ...own?.network, ...sizesOf(options), auxiliary: true }
-      const description = describeNetwork(shape, options.imageSide ?? own?.imageSide)
-      print(options.json ? `${JSON.stringify(description)}\n` : describeText(text, shape, description))
+      const own = options.network === undefined ? knownSize(text) : { size: usualSizes[options.network] }
+      const size = { ...own.size, ...sizesOf(options) }
+      const shape = { ...size, genotype, auxiliary: true }
+      const description = describeNetwork(shape, options.imageSide ?? own.imageSide)
+      print(
+        options.json
+          ? `${JSON.stringify({ network: size, genotype, ...description })}\n`
+          : describeText(text, shape, description),
+      )
     })
 }
 
+/** The size that a name was published for, or that a training has settled; the usual one for anything else. */
+function knownSize(target: string): { readonly size: NetworkSize; readonly imageSide?: number } {
+  if (isPublished(target)) return { size: publishedSize(target) }
+  return trainedSize(target) ?? { size: usualSizes.cifar }
+}
+
 /** What the run of a training has settled; undefined for anything else that has a genotype. */
-function trainedSizes(target: string) {
-  if (isPublished(target) || isFolder(target) !== true) return undefined
+function trainedSize(target: string) {
+  if (isFolder(target) !== true) return undefined
   const run = RunFolder.open(target)
   if (!isRunOf(run, 'train')) return undefined
   const { config, data } = readRecord(run, trainKind)
-  const { kind, ...sizes } = config.network
   const known = config.dataset === 'folder' ? data.classes : cifarLayouts[config.dataset].classes
-  const network = known === undefined ? sizes : { ...sizes, classes: known.length }
-  return { kind, network, imageSide: config.data.side }
+  const classes = known?.length ?? usualSizes[config.network.kind].classes
+  return { size: { ...config.network, classes }, imageSide: config.data.side }
 }
 
 /** Bounds keep a slip of the keyboard from asking for a network without end. */
@@ -101,12 +111,13 @@ function describeText(name: string, shape: NetworkShape, description: NetworkDes
     ].join('  '),
   )
   return `${[
-    `${name}: ${kind} network, C = ${channels}, ${cells} cells, ${classes} classes, ${imageSide} px`,
+    `${name}: ${kind} network, C = ${channels}, ${counted(cells, 'cell')}, ${counted(classes, 'class', 'classes')}, ${imageSide} px`,
     `parameters:    ${grouped(parameters)} (${grouped(parametersWithAuxiliary)} with the auxiliary head)`,
     `multiply-adds: ${grouped(multiplyAdds)} for an image: convolutions and linear layers, as DARTS counts`,
     `depth:         ${depth} convolutions and linear layers on the longest way`,
     '',
     `${'cell'.padStart(4)}  ${'type'.padEnd(6)}  ${'output'.padStart(16)}  ${'parameters'.padStart(13)}  ${'multiply-adds'.padStart(15)}`,
     ...rows,
-  ].join('\n')}\n`
+    '',
+  ].join('\n')}\n${cellsInWords(shape.genotype)}`
 }

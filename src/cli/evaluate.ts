@@ -1,51 +1,54 @@
 /** `ddsas evaluate`: the test error of a training run, or of a file of weights. */
-import { join, parse, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { DdsasError } from '../errors.ts'
 import { readWeightFile, shapeOfWeights, type WeightFile } from '../export/weights.ts'
 import { makeFolder, removeEmpty } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
-import { deviceNames, resolveDevice, setThreads } from '../torch/device.ts'
+import { type DeviceName, resolveDevice, setThreads } from '../torch/device.ts'
 import { tidy } from '../torch/index.ts'
 import { scoreOf } from '../train/evaluate-network.ts'
 import { evaluateWeights, type WeightsEvaluation } from '../train/evaluate-weights.ts'
 import { type TrainConfig, trainConfigSchema } from '../train/train-config.ts'
 import { trainPresets } from '../train/train-presets.ts'
 import { readTrained, type TrainedEpoch, trainedEpochs } from '../train/trained-weights.ts'
+import { counted } from '../words.ts'
 import { writeEvaluation } from './evaluation-files.ts'
-import { isRun, readGenotype } from './genotype.ts'
-import { countTo } from './options.ts'
+import { genotypeOption, isRun, readGenotype } from './genotype.ts'
+import { countTo, deviceOption } from './options.ts'
 import { skippedPart, warnOfSkipped } from './skipped.ts'
+import { checkpointOption, refuseCheckpoint, withStep } from './trained-options.ts'
 
 interface EvaluateOptions {
   readonly genotype?: string
   readonly weights: TrainedEpoch
+  readonly checkpoint?: number
   readonly data?: string
   readonly dataset?: TrainConfig['dataset']
   readonly batch?: number
-  readonly device: (typeof deviceNames)[number]
+  readonly device?: DeviceName
   readonly threads?: number
   readonly out?: string
   readonly json?: boolean
 }
 
 export function evaluateCommand(): Command {
-  const device = new Option('--device <name>', 'where to compute').choices(deviceNames).default('auto')
   const datasets = trainConfigSchema.shape.dataset.options
   const which = new Option('--weights <which>', 'of a run: the last epoch or the best')
   return new Command('evaluate')
     .description('top-1 and top-5 test error, accuracy of each class and confusion matrix')
     .argument('<run|weights>', 'folder of a training run, or weights: safetensors or a PyTorch file')
-    .option('--genotype <g>', 'name, run or file of the genotype, where the weights do not tell it')
+    .addOption(genotypeOption())
     .addOption(which.choices(trainedEpochs).default(trainedEpochs[0]))
+    .addOption(checkpointOption())
     .option('--data <dir>', 'folder with the data set (default: the one of the run, or data)')
     .addOption(new Option('--dataset <name>', 'what the data set is').choices(datasets))
     .option('--batch <n>', 'images at a time', countTo(100_000))
-    .addOption(device)
+    .addOption(deviceOption())
     .option('--threads <n>', 'threads for one operator (default: all cores)', countTo(512))
     .option(
       '--out <dir>',
-      "folder for tables and charts (default: the run's evaluation/last or best, or <weights>-evaluation)",
+      "folder for tables and charts (default: the run's evaluation/last or best; beside a file, its name with -evaluation)",
     )
     .option('--json', 'print the result as JSON')
     .action(evaluateAction)
@@ -61,7 +64,7 @@ interface Found extends WeightFile {
 }
 
 async function evaluateAction(target: string, options: EvaluateOptions): Promise<void> {
-  const found = isRun(target) ? fromRun(target, options.weights) : fromFile(target)
+  const found = isRun(target) ? fromRun(target, options) : fromFile(target, options)
   const tensors = [...found.tensors.values()]
   const out = resolve(options.out ?? found.out)
   // before what may take long: a folder that cannot be made is known now
@@ -78,14 +81,17 @@ async function evaluateAction(target: string, options: EvaluateOptions): Promise
   }
 }
 
-function fromFile(path: string): Found {
-  return { ...readWeightFile(path), source: path, out: `${parse(path).name}-evaluation` }
+/** Beside the weights, by all of their name: `x.pt` and `x.safetensors` may be different ones. */
+function fromFile(path: string, { checkpoint }: EvaluateOptions): Found {
+  refuseCheckpoint(path, checkpoint)
+  return { ...readWeightFile(path), source: path, out: `${path}-evaluation` }
 }
 
-function fromRun(folder: string, which: TrainedEpoch): Found {
+function fromRun(folder: string, { weights, checkpoint }: EvaluateOptions): Found {
   const run = RunFolder.open(folder)
-  const { shape, ...trained } = readTrained(run, which)
-  return { ...trained, genotype: shape.genotype, out: join(run.path, 'evaluation', which) }
+  const { shape, ...trained } = readTrained(run, weights, checkpoint)
+  const out = join(run.path, 'evaluation', withStep(weights, checkpoint))
+  return { ...trained, genotype: shape.genotype, out }
 }
 
 async function evaluate(
@@ -115,7 +121,7 @@ async function evaluate(
     classNames: found.classNames,
     onSkip: warnOfSkipped,
     data: options.data ?? data ?? 'data',
-    device: resolveDevice(options.device),
+    device: resolveDevice(options.device ?? 'auto'),
   })
 }
 
@@ -140,7 +146,7 @@ function printResult(
     return
   }
   const percent = (part: number) => `${(100 * part).toFixed(2)} %`
-  console.log(`${source}: ${score.images} images${skippedPart(score.skipped)}`)
+  console.log(`${source}: ${counted(score.images, 'image')}${skippedPart(score.skipped)}`)
   console.log(`top-1 error ${percent(score.top1Error)}, top-5 error ${percent(score.top5Error)}`)
   console.log(`cross entropy ${score.loss.toFixed(4)}`)
   for (const path of files) console.log(`written: ${path}`)

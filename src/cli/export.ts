@@ -19,7 +19,8 @@ import { RunFolder } from '../runs/folder.ts'
 import { networkKinds } from '../spaces/stem.ts'
 import { tidy } from '../torch/index.ts'
 import { readTrained, type TrainedEpoch, trainedEpochs } from '../train/trained-weights.ts'
-import { isRun, readGenotype } from './genotype.ts'
+import { genotypeOption, isRun, readGenotype } from './genotype.ts'
+import { checkpointOption, refuseCheckpoint, withStep } from './trained-options.ts'
 
 /** What `--to` takes, and how the files are called. */
 const extensions = { onnx: '.onnx', pytorch: '.py', safetensors: '.safetensors' } as const
@@ -43,6 +44,7 @@ const datasets: Readonly<Record<string, Omit<WeightNotes, 'genotype'>>> = {
 interface ExportOptions {
   readonly to: Format
   readonly weights: TrainedEpoch
+  readonly checkpoint?: number
   readonly genotype?: string
   readonly dataset?: string
   readonly imageSide?: number
@@ -64,7 +66,8 @@ export function exportCommand(print: (text: string) => void = (text) => process.
         .choices(trainedEpochs)
         .default(trainedEpochs[0]),
     )
-    .option('--genotype <g>', 'name, run or file of the genotype, where the weights do not tell it')
+    .addOption(checkpointOption())
+    .addOption(genotypeOption())
     .addOption(new Option('--dataset <name>', 'images it was trained on').choices(Object.keys(datasets)))
     .option('--image-side <px>', 'height and width of its images', wholeNumber)
     .addOption(
@@ -81,9 +84,7 @@ function wholeNumber(text: string): number {
 }
 
 function runExport(target: string, options: ExportOptions, print: (text: string) => void): void {
-  const found = isRun(target)
-    ? findInRun(target, options.weights)
-    : { ...readWeightFile(target), out: parse(target).name }
+  const found = isRun(target) ? findInRun(target, options) : findInFile(target, options)
   const trained = describe(target, found, options)
   const out = resolve(options.out ?? `${found.out}${extensions[options.to]}`)
   const files = filesOf(trained, options, out)
@@ -93,20 +94,28 @@ function runExport(target: string, options: ExportOptions, print: (text: string)
   makeFolder(dirname(out))
   for (const [path, content] of Object.entries(files)) writeFileAtomic(path, content)
   const paths = Object.keys(files)
+  const auxiliary = options.to === 'safetensors' && trained.shape.auxiliary
+  const head = auxiliary ? 'with the auxiliary head' : 'without the auxiliary head, which only training uses'
   print(
     options.json
-      ? `${JSON.stringify({ files: paths })}\n`
-      : paths.map((path) => `written: ${path}\n`).join(''),
+      ? `${JSON.stringify({ files: paths, auxiliary })}\n`
+      : `${paths.map((path) => `written: ${path}\n`).join('')}${head}\n`,
   )
 }
 
 /** Weights with what is known beside them, and where their export goes unless told otherwise, without the extension. */
 type Found = WeightFile & { readonly out: string }
 
-function findInRun(folder: string, epoch: TrainedEpoch): Found {
+function findInRun(folder: string, { weights, checkpoint }: ExportOptions): Found {
   const run = RunFolder.open(folder)
-  const { shape, ...trained } = readTrained(run, epoch)
-  return { ...trained, genotype: shape.genotype, out: join(run.path, 'export', 'network') }
+  const { shape, ...trained } = readTrained(run, weights, checkpoint)
+  const out = join(run.path, 'export', withStep('network', checkpoint))
+  return { ...trained, genotype: shape.genotype, out }
+}
+
+function findInFile(path: string, { checkpoint }: ExportOptions): Found {
+  refuseCheckpoint(path, checkpoint)
+  return { ...readWeightFile(path), out: parse(path).name }
 }
 
 /** Everything about the network: from the command line, else from the weights, else as the published network is. */

@@ -1,15 +1,30 @@
 /** A genotype as users name it: a published name, the folder of a run, or a file. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
+import { Argument, Option } from 'commander'
 import { DdsasError } from '../errors.ts'
 import { reportRead } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { Genotype } from '../spaces/genotype.ts'
 import { parseGenotype, readGenotypeFile } from '../spaces/genotype-file.ts'
 import { isPublished, publishedGenotype, publishedGenotypes } from '../spaces/published-genotypes.ts'
+import { suggesting } from './suggestions.ts'
+
+const publishedNames = Object.keys(publishedGenotypes)
 
 /** What the argument of a command may be, for its help. */
-export const genotypeHelp = `a published name (${Object.keys(publishedGenotypes).join(', ')}), a run, or a file`
+const genotypeHelp = `a published name (${publishedNames.join(', ')}), a run, or a file`
+
+/** The genotype that a command takes. */
+export function genotypeArgument(name: string): Argument {
+  return suggesting(new Argument(name, genotypeHelp), publishedNames, true)
+}
+
+/** `--genotype`, of commands that take weights. */
+export function genotypeOption(): Option {
+  const help = 'name, run or file of the genotype, where the weights do not tell it'
+  return suggesting(new Option('--genotype <g>', help), publishedNames, true)
+}
 
 /** Whether `path` is a folder; undefined where there is nothing. */
 export function isFolder(path: string): boolean | undefined {

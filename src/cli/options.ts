@@ -37,23 +37,35 @@ export function countTo(most: number): (text: string) => number {
 export function settingOption(): Option {
   return new Option('--set <key=value>', 'change a setting; may be repeated')
     .argParser((value, all: readonly string[]) => [...all, value])
-    .default([])
+    .default([], 'none')
 }
 
-/** Gives a command the options of `RunOptions`. */
-export function addRunOptions(command: Command): Command {
+/** For an option that takes 1, 2, 3, … */
+export function count(text: string): number {
+  if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text)
+  throw new InvalidArgumentError('a whole number from 1 on is wanted')
+}
+
+/** `--device`. */
+export function deviceOption(): Option {
+  const help = 'where to compute; auto, the default, is the GPU where there is one'
+  return new Option('--device <name>', help).choices(deviceNames)
+}
+
+/** Gives a command the options of `RunOptions`; `out`: its default. */
+export function addRunOptions(command: Command, out: string): Command {
   return command
     .option('--data <dir>', 'folder with the data set (default: data, or what the resumed run used)')
-    .option('--out <dir>', 'folder of the run (default: runs/<preset>, numbered when it exists)')
+    .option('--out <dir>', `folder of the run (default: ${out}; where that exists ${out}-2, -3, …)`)
     .addOption(settingOption())
     .option('--seed <n>', 'the same seed on the same machine gives the same run', wholeNumber)
-    .option('--epochs <n>', 'how many epochs', wholeNumber)
-    .option('--device <name>', deviceNames.join(', '))
-    .option('--threads <n>', 'threads for one operator (default: all cores)', wholeNumber)
+    .option('--epochs <n>', 'how many epochs', count)
+    .addOption(deviceOption())
+    .option('--threads <n>', 'threads for one operator (default: all cores)', countTo(512))
     .option('--resume <run>', 'go on with a run, from its latest checkpoint')
     .option('--checkpoint <step>', 'with --resume: go on from this checkpoint', wholeNumber)
     .option('--take-over', 'with --resume: take over the lock of a run that was left by another host')
-    .option('--json', 'print one JSON object a line instead of progress')
+    .option('--json', 'print one JSON object a line instead of progress; epochs count from 0 there')
 }
 
 /** The named options are short for `--set`. */

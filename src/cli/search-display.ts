@@ -16,9 +16,9 @@ interface Found {
 }
 
 /** The display for `--json`, for a terminal, or for a file or pipe. */
-export function searchDisplay(json: boolean): RunDisplay<RunStart, EpochReport, Found> {
+export function searchDisplay(json: boolean, resumed: boolean): RunDisplay<RunStart, EpochReport, Found> {
   return runDisplay(json, {
-    start: describeStart,
+    start: (about) => describeStart(about, resumed),
     epoch: epochLine,
     result: ({ run, genotype, drawings }) => [
       `\n${formatGenotype(genotype)}\n\nrun:      ${run}`,

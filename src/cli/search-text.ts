@@ -4,6 +4,7 @@ import { cellTypes } from '../spaces/genotype.ts'
 import type { SearchConfig } from '../train/config.ts'
 import type { EpochReport, SpaceChangeReport } from '../train/report.ts'
 import type { RunStart } from '../train/run.ts'
+import { counted } from '../words.ts'
 
 /** Where a search stands between two steps. */
 export interface Standing {
@@ -38,7 +39,7 @@ function describeStanding(at: Standing): string {
   const { step, steps, loss, accuracy, secondsPerStep, memory, secondsLeft } = at
   return [
     `loss ${loss.toFixed(3)}`,
-    `acc ${percent(accuracy)}`,
+    `err ${percent(1 - accuracy)}`,
     `${secondsPerStep.toFixed(secondsPerStep < 10 ? 2 : 1)} s/step`,
     `${(memory / 2 ** 30).toFixed(1)} GiB`,
     // Nothing moves while accuracy is measured: the line must not look stuck.
@@ -68,14 +69,13 @@ export function barLine(at: Standing, columns: number): string {
   return `${head}${bar}${counted ? count : ''}${tail}`.slice(0, longest)
 }
 
-/** What an epoch gave; `describeStart` says what the columns mean. */
+/** What an epoch gave; `describeStart` says what the columns mean. The rate is in metrics.jsonl: 80 columns have no room for it. */
 export function epochLine(report: EpochReport, epochs: number): string {
-  const { epoch, train, valid, rate, skipConnections, cosineDistance, seconds } = report
+  const { epoch, train, valid, skipConnections, cosineDistance, seconds } = report
   return [
     `epoch ${epoch + 1}/${epochs}`,
-    `train ${percent(train.accuracy)}`,
-    `valid ${percent(valid.accuracy)}`,
-    `lr ${rate.toFixed(4)}`,
+    `train err ${percent(1 - train.accuracy)}`,
+    `valid err ${percent(1 - valid.accuracy)}`,
     `skips ${skipConnections}`,
     `moved ${cosineDistance === null ? '-' : cosineDistance.toFixed(2)}`,
     formatDuration(seconds),
@@ -94,19 +94,29 @@ export function spaceLine(report: SpaceChangeReport): string {
   return `space from epoch ${report.epoch + 1} on: ${cells.join('; ')}`
 }
 
+/** Where a run goes on; nothing of one that begins. */
+export function resumedLine(done: number, resumed: boolean): string[] {
+  if (!resumed) return []
+  const from = done > 0 ? `after step ${done}` : 'from the beginning, as there is no checkpoint yet'
+  return [`resuming ${from}`]
+}
+
 /** What is searched, where it is written, and how to read what follows. */
-export function describeStart({ run, config, device, dataset, done, notes, warnings }: RunStart): string[] {
+export function describeStart(
+  { run, config, device, dataset, done, notes, warnings }: RunStart,
+  resumed: boolean,
+): string[] {
   const { network, data } = config
   const images = data.images === 0 ? dataset.count : data.images
-  const threads = config.threads === 1 ? '1 thread' : `${config.threads} threads`
-  const verb = done > 0 ? `going on after step ${done}` : 'searching'
+  const where = `${device} with ${counted(config.threads, 'thread')}`
   return [
-    `${verb}: ${config.strategy} on ${images} images of ${config.dataset}, ${device} with ${threads}`,
-    `${network.cells} cells of ${network.channels} channels, ${describeStrategy(config)}, seed ${config.seed}`,
+    ...resumedLine(done, resumed),
+    `searching: ${config.strategy} on ${counted(images, 'image')} of ${config.dataset}, ${where}`,
+    `${counted(network.cells, 'cell')} of ${counted(network.channels, 'channel')}, ${describeStrategy(config)}, seed ${config.seed}`,
     ...warnings.map((warning) => `warning: ${warning}`),
     ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),
     `run folder: ${run.path}`,
-    'Ctrl-C saves and stops; skips: skip connections of the normal cell;',
+    'Ctrl-C saves and stops; err: top-1 error; skips: skip connections of the normal cell;',
     "moved: cosine distance to the last epoch's cells, 0 (the same) to 1",
   ]
 }

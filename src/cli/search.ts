@@ -10,12 +10,15 @@ import { fetchWithProgress } from './data.ts'
 import { addRunOptions, interruptible, type RunOptions, settingsOf } from './options.ts'
 import { searchDisplay } from './search-display.ts'
 import { spaceLine } from './search-text.ts'
+import { suggestedArgument } from './suggestions.ts'
+
+const presets = Object.keys(searchPresets)
 
 export function searchCommand(): Command {
   const command = new Command('search')
     .description('search a cell: its genotype, drawings and metrics go to a run folder')
-    .argument('[preset]', `what to search: ${Object.keys(searchPresets).join(', ')}`)
-  return addRunOptions(command).action(searchAction)
+    .addArgument(suggestedArgument('[preset]', `what to search: ${presets.join(', ')}`, presets))
+  return addRunOptions(command, 'runs/<preset>').action(searchAction)
 }
 
 async function searchAction(preset: string | undefined, options: RunOptions): Promise<void> {
@@ -23,7 +26,7 @@ async function searchAction(preset: string | undefined, options: RunOptions): Pr
   const settings = settingsOf(options)
   const request: SearchRequest = { preset, settings, data, out, resume, checkpoint, takeOver }
   if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
-  const display = searchDisplay(json)
+  const display = searchDisplay(json, resume !== undefined)
   const observer: Partial<RunObserver> = {
     start: (about) => display.start(about),
     step: (step, steps) => display.step(step, steps),

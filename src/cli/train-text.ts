@@ -4,7 +4,8 @@ import { resizeOf } from '../train/images.ts'
 import type { TestedEpoch, TrainEpochReport, TrainReport } from '../train/train.ts'
 import type { TrainConfig } from '../train/train-config.ts'
 import type { TrainStart } from '../train/train-run.ts'
-import { formatDuration, percent } from './search-text.ts'
+import { counted } from '../words.ts'
+import { formatDuration, percent, resumedLine } from './search-text.ts'
 import { skippedPart } from './skipped.ts'
 
 /** What a training ends with. */
@@ -15,29 +16,24 @@ export interface Trained extends TrainReport {
 }
 
 /** What is trained, where it is written, and how to read what follows. */
-export function describeTraining({
-  run,
-  config,
-  device,
-  training,
-  done,
-  notes,
-  warnings,
-}: TrainStart): string[] {
+export function describeTraining(
+  { run, config, device, training, done, notes, warnings }: TrainStart,
+  resumed: boolean,
+): string[] {
   const { network, images } = training
   const { train, validation, test } = images.counts
   const { parameters, multiplyAdds } = describeNetwork(network.shape, config.data.side)
-  const threads = config.threads === 1 ? '1 thread' : `${config.threads} threads`
   const { kind, cells, channels, classes } = network.shape
   return [
-    `${done > 0 ? `going on after step ${done}` : 'training'} on ${train} images of ${config.dataset}, ${device} with ${threads}`,
-    `${kind} network of ${cells} cells, C = ${channels}, ${classes} classes, ${config.data.side} px`,
-    `${parameters} parameters, ${(multiplyAdds / 1e6).toFixed(1)} M multiply-adds for an image`,
-    `${validation} training images are held out to choose the best epoch; ${test} test images wait for the end`,
+    ...resumedLine(done, resumed),
+    `training on ${counted(train, 'image')} of ${config.dataset}, ${device} with ${counted(config.threads, 'thread')}`,
+    `${kind} network of ${counted(cells, 'cell')}, C = ${channels}, ${counted(classes, 'class', 'classes')}, ${config.data.side} px`,
+    `${counted(parameters, 'parameter')}, ${(multiplyAdds / 1e6).toFixed(1)} M multiply-adds for an image`,
+    `${counted(validation, 'training image')} held out to choose the best epoch; ${counted(test, 'test image')} for the end`,
     ...warnings.map((warning) => `warning: ${warning}`),
     ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),
     `run folder: ${run.path}`,
-    'Ctrl-C saves and stops; * marks the best epoch so far',
+    'Ctrl-C saves and stops; err: top-1 error; * marks the best epoch so far',
   ]
 }
 
@@ -47,8 +43,8 @@ export function trainEpochLine(report: TrainEpochReport, epochs: number): string
   const left = skipped + (validation?.skipped ?? 0)
   return [
     `epoch ${epoch + 1}/${epochs}`,
-    `train ${percent(train.accuracy)}`,
-    validation ? `valid ${percent(1 - validation.top1Error)}${best ? '*' : ' '}` : 'valid -',
+    `train err ${percent(1 - train.accuracy)}`,
+    validation ? `valid err ${percent(validation.top1Error)}${best ? '*' : ' '}` : 'valid err -',
     `lr ${rate.toFixed(4)}`,
     ...(left > 0 ? [`skipped ${left}`] : []),
     formatDuration(seconds),
@@ -61,7 +57,7 @@ export function recipeOf(config: TrainConfig): string {
   const { padding, flip, cutout, crop, jitter } = data.augmentation
   const parts = [
     `${network.kind} C=${network.channels} x ${network.cells}`,
-    `${epochs} epochs`,
+    counted(epochs, 'epoch'),
     `batch ${data.batch}`,
     `SGD ${weights.rate} ${weights.schedule}${weights.warmUp > 0 ? `, warm-up ${weights.warmUp}` : ''}`,
     `L2 ${weights.weightDecay}`,
@@ -72,7 +68,7 @@ export function recipeOf(config: TrainConfig): string {
       ? [`${data.side} px of ${resizeOf(data)}, crop from ${crop}`, `jitter ${jitter.join(' ')}`]
       : [`padding ${padding}`, `cutout ${cutout}`]),
     ...(flip ? ['flip'] : []),
-    ...(data.images > 0 ? [`${data.images} images`] : []),
+    ...(data.images > 0 ? [counted(data.images, 'image')] : []),
     ...(config.precision === 'float32' ? [] : [config.precision]),
     `${data.validation} held out`,
     `seed ${seed}`,
@@ -93,7 +89,7 @@ export function trainResultLines({ last, best, run, recipe }: Trained): string[]
 
 function testedLine(label: string, { epoch, validation, test }: TestedEpoch): string {
   const held = validation ? `, held-out top-1 error ${percent(validation.top1Error)}` : ''
-  const tested = `${test.images} images${skippedPart(test.skipped)}`
+  const tested = `${counted(test.images, 'image')}${skippedPart(test.skipped)}`
   return `${label}: ${epoch + 1}, test top-1 error ${exact(test.top1Error)}, top-5 ${exact(test.top5Error)} (${tested})${held}`
 }
 

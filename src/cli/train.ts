@@ -1,22 +1,24 @@
 /** `ddsas train`: trains the network of a genotype, or goes on with a training. */
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { DdsasError } from '../errors.ts'
 import { trainPresets } from '../train/train-presets.ts'
-import { runTrain, type TrainRequest, type TrainRunObserver } from '../train/train-run.ts'
-import { genotypeHelp, readGenotype } from './genotype.ts'
+import { runTrain, type TrainRequest, type TrainRunObserver, type TrainStart } from '../train/train-run.ts'
+import { genotypeArgument, readGenotype } from './genotype.ts'
 import { addRunOptions, interruptible, type RunOptions, settingsOf } from './options.ts'
 import { runDisplay } from './run-display.ts'
+import { suggestedArgument, suggesting } from './suggestions.ts'
 import { describeTraining, recipeOf, trainEpochLine, trainResultLines } from './train-text.ts'
 
-const presetHelp = `recipe: ${Object.keys(trainPresets).join(', ')} (default: cifar10)`
+const presets = Object.keys(trainPresets)
+const presetHelp = `recipe: ${presets.join(', ')} (default: cifar10)`
 
 export function trainCommand(): Command {
   const command = new Command('train')
     .description('train the network of a genotype: weights, metrics and test error go to a run folder')
-    .argument('[genotype]', genotypeHelp)
-    .argument('[preset]', presetHelp)
-    .option('--preset <name>', 'the same')
-  return addRunOptions(command).action(trainAction)
+    .addArgument(genotypeArgument('[genotype]'))
+    .addArgument(suggestedArgument('[preset]', presetHelp, presets))
+    .addOption(suggesting(new Option('--preset <name>', 'the same'), presets))
+  return addRunOptions(command, 'runs/train-<preset>').action(trainAction)
 }
 
 interface TrainOptions extends RunOptions {
@@ -43,7 +45,7 @@ async function trainAction(
     takeOver,
   }
   const display = runDisplay(json, {
-    start: describeTraining,
+    start: (about: TrainStart) => describeTraining(about, resume !== undefined),
     epoch: trainEpochLine,
     result: trainResultLines,
   })

@@ -40,6 +40,25 @@ function shownScores(evaluation: Confusion): readonly ClassScore[] {
   return worst.sort((a, b) => a.label - b.label)
 }
 
+/** Widths of characters in parts of the font's size, by the widest of the fonts that may draw them, DejaVu Sans. */
+const widths: readonly (readonly [RegExp, number])[] = [
+  [/[ijl.,:;'|! ]/, 0.32],
+  [/[frt()[\]-]/, 0.4],
+  [/[mwMW%@…]/, 0.98],
+  [/[A-Z]/, 0.74],
+  [/[\u0020-\u024f]/, 0.63],
+]
+
+/**
+ * Pixels that the longest of some names takes. Without a canvas Vega takes every character for 0.8 of the font's size, and
+ * would put an axis's title as far away as names of such characters reach, or, from 200 pixels on, into the names.
+ */
+function longestWidth(names: readonly string[], font: number): number {
+  const widthOf = (character: string) => widths.find(([pattern]) => pattern.test(character))?.[1] ?? 1
+  const all = names.map((name) => [...name].reduce((sum, character) => sum + widthOf(character), 0))
+  return Math.ceil(font * Math.max(0, ...all))
+}
+
 function titleOf(what: string, { classes, confusion }: Confusion) {
   const images = confusion.reduce((sum, row) => sum + sumOf(row), 0)
   const correct = classes.reduce((sum, _, label) => sum + confusion[label][label], 0)
@@ -84,7 +103,15 @@ export function confusionChart(evaluation: Confusion): ChartSpec {
         : [{ class: names[label], guess: names[guess.label], count, part: count / images }]
     }),
   )
-  const axis = { labelFontSize: font, labelOverlap: false, ticks: false, domain: false }
+  const extent = longestWidth(domain, font) + 4
+  const axis = {
+    labelFontSize: font,
+    labelOverlap: false,
+    ticks: false,
+    domain: false,
+    minExtent: extent,
+    maxExtent: extent,
+  }
   const place = (field: string, title: string, more: object) =>
     ({ field, type: 'nominal', title, scale: { domain }, axis: { ...axis, ...more } }) as const
   return {
@@ -135,6 +162,8 @@ export function perClassChart(evaluation: Confusion): ChartSpec {
   const overall = sumOf(all.map(({ correct }) => correct)) / sumOf(all.map(({ images }) => images))
   const scale = { domain: [0, 1] }
   const x = { field: 'accuracy', type: 'quantitative', title: 'accuracy', scale } as const
+  // the label of the line stands above it, and stays within the chart's width
+  const align = overall < 0.15 ? 'left' : overall > 0.85 ? 'right' : 'center'
   const y = { field: 'class', type: 'nominal', title: null, sort: null } as const
   return {
     title: titleOf('Accuracy of each class', evaluation),
@@ -158,6 +187,11 @@ export function perClassChart(evaluation: Confusion): ChartSpec {
         data: { values: [{ accuracy: overall }] },
         mark: { type: 'rule', color: '#e45756', strokeDash: [4, 3] },
         encoding: { x },
+      },
+      {
+        data: { values: [{ accuracy: overall }] },
+        mark: { type: 'text', align, baseline: 'bottom', y: -4, fontSize: 11, color: '#c03539' },
+        encoding: { x, text: { value: `all images ${(100 * overall).toFixed(1)}%` } },
       },
     ],
   }

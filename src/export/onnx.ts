@@ -1,6 +1,7 @@
 /** Writes a trained network as an ONNX model: images in, logits out, any batch size. */
 import { DdsasError } from '../errors.ts'
 import { tidy } from '../torch/index.ts'
+import { counted } from '../words.ts'
 import { OnnxGraph } from './onnx-graph.ts'
 import { addNetwork } from './onnx-network.ts'
 import { encodeOnnx, type OnnxValue } from './onnx-schema.ts'
@@ -68,7 +69,7 @@ function normalised(graph: OnnxGraph, how: Normalisation | undefined, input: Onn
 
 function describe({ shape, imageSide }: TrainedNetwork, input: OnnxInput): string {
   const { kind, cells, channels, classes } = shape
-  return `${kind} network of ${cells} cells, C = ${channels}, ${classes} classes; ${input} RGB images of ${imageSide} px`
+  return `${kind} network of ${counted(cells, 'cell')}, C = ${channels}, ${counted(classes, 'class', 'classes')}, without its auxiliary head; ${input} RGB images of ${imageSide} px`
 }
 
 function metadataOf(network: TrainedNetwork, input: OnnxInput): Record<string, string> {
@@ -76,6 +77,7 @@ function metadataOf(network: TrainedNetwork, input: OnnxInput): Record<string, s
   return {
     genotype: JSON.stringify(shape.genotype),
     network: shape.kind,
+    auxiliary_head: 'not included',
     input,
     ...(classNames ? { classes: JSON.stringify(classNames) } : {}),
     ...(normalisation

@@ -1,5 +1,6 @@
 /** Writes a trained network for PyTorch: one Python file to read and import, and its weights. */
 import type { CellType, Genotype } from '../spaces/genotype.ts'
+import { counted } from '../words.ts'
 import { networkSources, operationsSource } from './pytorch-source.ts'
 import { writePytorchFile } from './pytorch-writer.ts'
 import { checkTrained, type Normalisation, type TrainedNetwork, withoutAuxiliary } from './trained.ts'
@@ -42,7 +43,9 @@ from torch import nn
 function docstring({ shape, imageSide, normalisation }: TrainedNetwork, name: string): string {
   const images = `images [n, 3, ${imageSide}, ${imageSide}]`
   const prepared = normalisation ? `prepare(pixels)  # RGB bytes of ${images}` : `...  # normalised ${images}`
-  return `"""A network of ${shape.cells} cells for ${shape.classes} classes, exported by ddsas. It needs PyTorch alone:
+  const [cells, classes] = [counted(shape.cells, 'cell'), counted(shape.classes, 'class', 'classes')]
+  return `"""A network of ${cells} for ${classes}, exported by ddsas without the auxiliary head, which only training uses.
+It needs PyTorch alone:
 
     network = load()  # ${name} with the weights that lie beside this file
     images = ${prepared}

@@ -17,6 +17,8 @@ export interface WeightNotes {
   readonly imageSide?: number
   readonly normalisation?: Normalisation
   readonly classNames?: readonly string[] | undefined
+  /** Whether the weights hold the auxiliary head, which only training uses. */
+  readonly auxiliary?: boolean | undefined
 }
 
 export interface WeightFile extends WeightNotes {
@@ -33,6 +35,7 @@ const notesSchema = z.object({
   imageSide: z.int().positive(),
   normalisation: z.object({ mean: triple, std: triple }).optional(),
   classNames: z.array(z.string()).optional(),
+  auxiliary: z.boolean().optional(),
 })
 
 /** The one key of the metadata, so that other programs' keys are never taken for ours. */
@@ -94,7 +97,8 @@ export function exportSafetensors(trained: TrainedNetwork): Uint8Array {
   checkTrained(trained)
   const { shape, imageSide, normalisation, classNames, tensors } = trained
   const how = normalisation && { mean: normalisation.mean, std: normalisation.std }
-  const notes = { genotype: shape.genotype, imageSide, normalisation: how, classNames }
+  const { genotype, auxiliary } = shape
+  const notes = { genotype, imageSide, normalisation: how, classNames, auxiliary }
   return encodeSafetensors(tensors, { format: 'pt', [notesKey]: JSON.stringify(notes) })
 }
 

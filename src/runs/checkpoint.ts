@@ -145,8 +145,8 @@ export function loadCheckpoint(folder: string, step: number): Map<string, Buffer
     (what) => {
       const remedy =
         previous === undefined
-          ? 'there is no previous one: start again with another --out'
-          : `resume from the previous one with --checkpoint ${previous}`
+          ? 'there is no previous one: begin a new run'
+          : `take the previous one with --checkpoint ${previous}`
       return new DdsasError('checkpoint', `checkpoint ${step} in ${folder} is corrupt: ${what}; ${remedy}`)
     },
   )

@@ -194,11 +194,12 @@ export function readJson(path: string): unknown {
     if (status.size > maxJsonBytes) {
       throw new DdsasError('input', `${path} has ${status.size} bytes, more than 16 MiB; name a JSON file`)
     }
-    return readFileSync(path, 'utf8')
+    return readFileSync(path, 'utf8').replace(/^\uFEFF/, '')
   })
   try {
     return text === undefined ? undefined : JSON.parse(text)
   } catch (error) {
-    throw new DdsasError('input', `${path} is not valid JSON; restore it or name another`, { cause: error })
+    const what = text?.trim() === '' ? 'is empty' : 'is not valid JSON'
+    throw new DdsasError('input', `${path} ${what}; restore it or name another`, { cause: error })
   }
 }

@@ -141,10 +141,26 @@ export function readGenotypeFile(path: string, operations?: readonly string[]): 
 function readText(path: string): string {
   try {
     const status = statSync(path)
-    if (status.isFile() && status.size <= maxFileBytes) return readFileSync(path, 'utf8')
+    if (status.isFile() && status.size <= maxFileBytes) return decodeText(readFileSync(path), path)
   } catch (error) {
+    if (error instanceof DdsasError) throw error
     const code = error instanceof Error && 'code' in error ? ` (${error.code})` : ''
     throw new DdsasError('input', `genotype ${path}: cannot be read${code}; name a file`, { cause: error })
   }
   throw new DdsasError('input', `genotype ${path}: not a file of at most 1 MiB; name a file with a genotype`)
+}
+
+/** Text in UTF-8, or in UTF-16 where a byte-order mark says so, as shells of Windows write it; the mark is left out. */
+function decodeText(bytes: Uint8Array, path: string): string {
+  const mark = Buffer.from(bytes.subarray(0, 2)).toString('hex')
+  const encoding = { fffe: 'utf-16le', feff: 'utf-16be' }[mark] ?? 'utf-8'
+  const remedy = 'name a file with JSON or a Genotype(...) line'
+  try {
+    const text = new TextDecoder(encoding, { fatal: true }).decode(bytes)
+    if (text.trim() === '') throw new DdsasError('input', `genotype ${path}: the file is empty; ${remedy}`)
+    if (!text.includes('\0')) return text
+  } catch (error) {
+    if (error instanceof DdsasError) throw error
+  }
+  throw new DdsasError('input', `genotype ${path}: the file is binary, not text; ${remedy}`)
 }

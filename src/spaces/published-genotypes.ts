@@ -1,6 +1,7 @@
 /** Published cells of the DARTS space, by the names their authors gave them. */
 import { DdsasError } from '../errors.ts'
 import type { Genotype, GenotypeEdge } from './genotype.ts'
+import type { NetworkShape } from './network.ts'
 
 /** Edges written as "operation input", all four nodes concatenated. */
 function genotype(normal: string, reduce: string): Genotype {
@@ -73,6 +74,31 @@ export const publishedGenotypes = {
 } as const satisfies Record<string, Genotype>
 
 export type PublishedName = keyof typeof publishedGenotypes
+
+/** The size of a network, all but its cells. */
+export type NetworkSize = Pick<NetworkShape, 'kind' | 'channels' | 'cells' | 'classes'>
+
+const cifar10: NetworkSize = { kind: 'cifar', channels: 36, cells: 20, classes: 10 }
+const imagenet: NetworkSize = { kind: 'imagenet', channels: 48, cells: 14, classes: 1000 }
+
+/** What the papers retrain for each kind of images. */
+export const usualSizes = { cifar: cifar10, imagenet } as const satisfies Record<
+  NetworkSize['kind'],
+  NetworkSize
+>
+
+/** The network that a published cell was published for, where that is not CIFAR-10's. */
+const publishedSizes: Partial<Record<PublishedName, NetworkSize>> = {
+  DDSAS_cifar100: { ...cifar10, classes: 100 },
+  // with 48 channels it would have more than the 600 M multiply-adds that are allowed there
+  DDSAS_imagenet: { ...imagenet, channels: 46 },
+  PC_DARTS_image: imagenet,
+}
+
+/** The size of the network that a published cell was published for. */
+export function publishedSize(name: PublishedName): NetworkSize {
+  return publishedSizes[name] ?? cifar10
+}
 
 /** Whether a text names a published cell. */
 export function isPublished(name: string): name is PublishedName {

@@ -35,18 +35,23 @@ const files: Readonly<Record<TrainedEpoch, string>> = {
 }
 
 /**
- * Reads the weights in the latest checkpoint of a training.
+ * Reads the weights in a checkpoint of a training, the latest unless a step is given.
  * @throws {DdsasError} `input` where the run is no training or has no such weights yet; `checkpoint` where they are damaged.
  */
-export function readTrained(run: RunFolder, epoch: TrainedEpoch = 'last'): TrainedWeights {
+export function readTrained(
+  run: RunFolder,
+  epoch: TrainedEpoch = 'last',
+  checkpoint?: number,
+): TrainedWeights {
   if (isRunOf(run, 'search'))
     throw new DdsasError('input', `${run.path} is a search; train its cell first: ddsas train ${run.path}`)
   const { config, data } = readRecord(run, trainKind)
   const genotype = genotypeOf(run, undefined)
-  const bytes = run.loadCheckpoint()?.files.get(files[epoch])
+  const bytes = run.loadCheckpoint(checkpoint)?.files.get(files[epoch])
   if (bytes === undefined)
     throw new DdsasError('input', `${run.path} has no weights of its ${epoch} epoch: wait, or use the other`)
-  const source = `${epoch} weights of ${run.path}`
+  const at = checkpoint === undefined ? '' : ` after step ${checkpoint}`
+  const source = `${epoch} weights of ${run.path}${at}`
   const { tensors } = decodeSafetensors(bytes, source)
   const classes = tensors.get('classifier.weight')?.shape[0] ?? 0
   const shape = { ...config.network, genotype, classes, auxiliary: config.loss.auxiliary > 0 }

@@ -208,6 +208,6 @@ test('a run that another process holds; once that is gone it goes on, also with 
   holder.child.kill('SIGKILL')
   await holder.ended
   const printed = await succeed(['search', 'cifar10', '--resume', run, ...tiny, '--epochs', '2'])
-  assert.match(printed, /^going on after step \d+: /)
+  assert.match(printed, /^resuming after step \d+$/m)
   assert.equal(metricsOf(run).length, 12)
 })

@@ -1,9 +1,13 @@
-/** Drawings of cells: what the SVG holds, the PNG's size and that text is drawn. */
+/** Drawings of cells: what the SVG holds, that no edge runs through a label, the PNG's size and that text is drawn. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import sharp from 'sharp'
-import { drawCell } from '../../../src/export/draw.ts'
-import type { Genotype } from '../../../src/spaces/genotype.ts'
+import { cellSvg, drawCell } from '../../../src/export/draw.ts'
+import { cellTypes, type Genotype, type GenotypeEdge } from '../../../src/spaces/genotype.ts'
+import { publishedGenotypes } from '../../../src/spaces/published-genotypes.ts'
 
 const genotype: Genotype = {
   normal: [
@@ -32,13 +36,103 @@ test('the SVG holds the boxes, an edge for each operation and for each node that
   const { svg } = await drawCell(genotype, 'normal')
   const titles = texts(svg, 'title')
   const boxes = ['c_{k-2}', 'c_{k-1}', '0', '1', 'c_{k}']
-  const arrows = ['c_{k-2}->0', 'c_{k-1}->0', '0->1', 'c_{k-2}->1', '1->c_{k}']
-  for (const title of [...boxes, ...arrows]) assert.ok(titles.includes(title), title)
+  const operations = ['c_{k-2}->0', 'c_{k-1}->0', '0->1', 'c_{k-2}->1']
+  const arrows = operations.flatMap((name) => [
+    `${name.split('->')[0]}->${name}:w`,
+    `${name}:e->${name.split('->')[1]}`,
+  ])
+  for (const title of [...boxes, ...operations, ...arrows, '1->c_{k}'])
+    assert.ok(titles.includes(title), title)
   assert.ok(!titles.includes('0->c_{k}'), 'node 0 is not concatenated')
   const labels = [...boxes, 'sep_conv_3x3', 'skip_connect', 'dil_conv_5x5', 'max_pool_3x3']
   assert.deepEqual(texts(svg, 'text').sort(), labels.sort())
   assert.match(svg, /font-family="Times New Roman, Times, Liberation Serif, DejaVu Serif, serif"/)
   assert.doesNotMatch(svg, /Courier|pt"/)
+})
+
+interface Box {
+  readonly name: string
+  readonly x: readonly [number, number]
+  readonly y: readonly [number, number]
+}
+
+/** Where the operations' names stand: as wide as the widest font that may draw them. */
+function labelBoxes(svg: string): Box[] {
+  const nodes = svg.matchAll(
+    /class="node">\n<title>([^<]*)<\/title>\n<text[^>]* x="([-\d.]+)" y="([-\d.]+)"[^>]*>([^<]*)</g,
+  )
+  return [...nodes].map(([, name = '', x, y, text = '']) => ({
+    name,
+    x: [Number(x) - 6 * text.length, Number(x) + 6 * text.length],
+    y: [Number(y) - 15, Number(y) + 5],
+  }))
+}
+
+/** Points along the curves of every edge. */
+function edgePoints(svg: string): { readonly name: string; readonly points: readonly [number, number][] }[] {
+  const edges = svg.matchAll(/class="edge">\n<title>([^<]*)<\/title>\n<path[^>]* d="M([^"]*)"/g)
+  return [...edges].map(([, name = '', path = '']) => {
+    const at = [...path.matchAll(/([-\d.]+),([-\d.]+)/g)].map(([, x, y]) => [Number(x), Number(y)] as const)
+    const points: [number, number][] = []
+    for (let first = 0; first + 3 < at.length; first += 3)
+      for (let t = 0; t <= 1; t += 1 / 64) points.push(bezier(at.slice(first, first + 4), t))
+    return { name, points }
+  })
+}
+
+function bezier(control: readonly (readonly [number, number])[], t: number): [number, number] {
+  const weights = [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t ** 2 * (1 - t), t ** 3]
+  const along = (axis: 0 | 1) =>
+    weights.reduce((sum, w, k) => sum + w * (control[k]?.[axis] ?? Number.NaN), 0)
+  return [along(0), along(1)]
+}
+
+async function assertLegible(cell: Genotype, names: number): Promise<void> {
+  for (const type of cellTypes) {
+    const svg = await cellSvg(cell, type)
+    const labels = labelBoxes(svg)
+    const edges = edgePoints(svg)
+    assert.deepEqual([labels.length, edges.length], [names, 2 * names + cell[`${type}_concat`].length])
+    for (const { name, x, y } of labels)
+      for (const edge of edges)
+        for (const [px, py] of edge.points)
+          assert.ok(
+            !(px > x[0] && px < x[1] && py > y[0] && py < y[1]),
+            `${edge.name} runs through the label ${name} of ${JSON.stringify(cell[type])}`,
+          )
+  }
+}
+
+test('no edge runs through a label: published cells', async () => {
+  for (const cell of Object.values(publishedGenotypes)) await assertLegible(cell, 8)
+})
+
+test('property: no edge runs through a label', async () => {
+  const edge = (node: number) =>
+    fc.tuple(
+      fc.shuffledSubarray([...Array(node + 2).keys()], { minLength: 2, maxLength: 2 }),
+      fc.constantFrom('sep_conv_3x3', 'skip_connect', 'max_pool_3x3'),
+    )
+  const edges = fc
+    .tuple(...[0, 1, 2, 3].map(edge))
+    .map((nodes) => nodes.flatMap(([inputs, name]) => inputs.map((input): GenotypeEdge => [name, input])))
+  const concat = fc.shuffledSubarray([2, 3, 4, 5], { minLength: 1 })
+  const cells = fc.record({ normal: edges, normal_concat: concat, reduce: edges, reduce_concat: concat })
+  await fc.assert(
+    fc.asyncProperty(cells, (cell) => assertLegible(cell, 8)),
+    { numRuns: 15 },
+  )
+})
+
+test('the first drawing of a process has the names in its boxes', () => {
+  const code =
+    "import { cellSvg } from './src/export/draw.ts'; import { publishedGenotypes } from './src/spaces/published-genotypes.ts'; console.log(await cellSvg(publishedGenotypes.DARTS_V2, 'normal'))"
+  const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
+    cwd: join(import.meta.dirname, '../../..'),
+    encoding: 'utf8',
+  })
+  for (const name of ['c_{k-2}', 'c_{k-1}', '0', '3', 'c_{k}'])
+    assert.ok(texts(stdout, 'text').includes(name), name)
 })
 
 test('the two cells differ, the same cell is drawn the same again', async () => {

@@ -75,6 +75,43 @@ test('a hundred classes: every name once on each axis, rows as high as a name, n
   assert.ok(second - first >= Number(rows[0][2]), `${second - first} px for ${rows[0][2]} px of text`)
 })
 
+/** Where dark pixels begin and end along an axis of an image: [first, last] of each run of rows or columns. */
+async function darkRuns(png: Uint8Array, axis: 'x' | 'y'): Promise<[number, number][]> {
+  const { data, info } = await sharp(png).flatten().greyscale().raw().toBuffer({ resolveWithObject: true })
+  const [length, across] = axis === 'x' ? [info.width, info.height] : [info.height, info.width]
+  const runs: [number, number][] = []
+  for (let at = 0; at < length; at++) {
+    const pixel = (other: number) => (axis === 'x' ? other * info.width + at : at * info.width + other)
+    if (!Array.from({ length: across }, (_, other) => data[pixel(other)]).some((value) => value < 110))
+      continue
+    const last = runs.at(-1)
+    if (last && last[1] === at - 1) last[1] = at
+    else runs.push([at, at])
+  }
+  return runs
+}
+
+test("the confusion matrix's axis titles stand beside the names, never on them", async () => {
+  const names: Readonly<Record<string, readonly string[]>> = {
+    usual: ['airplane', 'automobile', 'bird'],
+    short: ['a', 'b'],
+    wide: ['WWWWWWWWWWWWWWWWWWWWWWWW', 'b'],
+    narrow: ['iiiiiiiiiiiiiiiiiiiiiiii', 'b'],
+  }
+  for (const [what, classes] of Object.entries(names)) {
+    const confusion = classes.map((_, label) => classes.map((_, guess) => (guess === label ? 1 : 0)))
+    const { title: _, ...spec } = confusionChart({ classes, confusion })
+    const { png } = await drawChart(spec)
+    for (const axis of ['x', 'y'] as const) {
+      const [first, second] = await darkRuns(png, axis)
+      const [thickness, gap] = [first[1] - first[0], second[0] - first[1]]
+      // at two pixels of the PNG for each of the chart's; the title has 12
+      assert.ok(thickness < 30, `${what} ${axis}: title and names are one run of ${thickness}`)
+      assert.ok(gap >= 4 && gap < 50, `${what} ${axis}: ${gap} pixels from the title to the names`)
+    }
+  }
+})
+
 test('bars: the best class first, as long as their accuracy, the line at that of all images', async () => {
   const { svg } = await drawChart(perClassChart(evaluationOf(4, (label) => 2 + 2 * label)))
   const bars = [...svg.matchAll(/aria-roledescription="bar" d="M0,([\d.]+)h([\d.]+)v/g)]
@@ -85,6 +122,7 @@ test('bars: the best class first, as long as their accuracy, the line at that of
     [8, 6, 4, 2].map((right) => 42 * right),
   )
   assert.match(svg, /stroke="#e45756"/)
+  assert.match(svg, /fill="#c03539"[^>]*>all images 50\.0%</)
   for (const text of ['80.0%', '20.0%']) assert.ok(svg.includes(`>${text}</text>`), text)
 })
 

@@ -63,7 +63,7 @@ test('a PyTorch file becomes safetensors that need no further word, and these be
     '--out',
     own,
   )
-  assert.equal(printed, `written: ${own}\n`)
+  assert.equal(printed, `written: ${own}\nwith the auxiliary head\n`)
   tidy(() => {
     const { genotype, imageSide, normalisation, classNames, tensors } = readWeightFile(own)
     assert.deepEqual([genotype, imageSide], [everyOperation, 32])
@@ -76,7 +76,7 @@ test('a PyTorch file becomes safetensors that need no further word, and these be
   assert.match(readFileSync(model, 'utf8'), /\["airplane","automobile",/)
   const module = join(folder, 'network.py')
   const json = await runExport(own, '--to', 'pytorch', '--out', module, '--json')
-  assert.deepEqual(JSON.parse(json), { files: [join(folder, 'network.pt'), module] })
+  assert.deepEqual(JSON.parse(json), { files: [join(folder, 'network.pt'), module], auxiliary: false })
   assert.match(readFileSync(module, 'utf8'), /^CLASSES = \[\n {4}"airplane",/m)
   tidy(() => {
     const names = [...readPytorchFile(readFileSync(join(folder, 'network.pt')), 'x').tensors.keys()]

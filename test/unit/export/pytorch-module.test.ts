@@ -75,7 +75,8 @@ test('the file has the genotype at its top, and nothing that is not known', () =
   const lines = module.split('\n')
   assert.ok(lines.indexOf('GENOTYPE = Genotype(') < 20)
   assert.ok(lines.includes('        ("sep_conv_3x3", 0), ("max_pool_3x3", 1),  # state 2'))
-  assert.doesNotMatch(module, /CLASSES = \[|MEAN|def prepare|undefined|auxiliary/)
+  assert.doesNotMatch(module, /CLASSES = \[|MEAN|def prepare|undefined|auxiliary_head/)
+  assert.match(module, /^"""A network of 5 cells for 7 classes, exported by ddsas without the auxiliary head/)
   assert.ok(lines.every((line) => line.length <= 120 && line === line.trimEnd()))
   assert.match(module, /[^\n]\n$/)
   tidy(() => {

@@ -8,6 +8,7 @@ import { DdsasError } from '../../../src/errors.ts'
 import { RunFolder } from '../../../src/runs/folder.ts'
 import type { Genotype } from '../../../src/spaces/genotype.ts'
 import { formatGenotype } from '../../../src/spaces/genotype-file.ts'
+import { publishedGenotypes } from '../../../src/spaces/published-genotypes.ts'
 import { temporaryFolder } from '../runs/temporary.ts'
 
 const genotype: Genotype = {
@@ -36,11 +37,13 @@ async function show(...args: string[]): Promise<string> {
   return printed
 }
 
-test('a run: JSON, line, words, drawings in its cells', async (t) => {
-  const run = RunFolder.create(join(temporaryFolder(t), 'run'), {})
+test('a run: JSON, line and words; drawings only where --out says', async (t) => {
+  const folder = temporaryFolder(t)
+  const run = RunFolder.create(join(folder, 'run'), {})
   run.writeGenotype(genotype)
+  const before = readdirSync(run.path)
   const printed = await show(run.path)
-  const [json = '', line, words, reduce, drawn] = printed.split('\n\n')
+  const [json = '', line, words, reduce, ...more] = printed.split('\n\n')
   assert.deepEqual(JSON.parse(json), genotype)
   assert.equal(line, formatGenotype(genotype))
   assert.equal(
@@ -51,8 +54,16 @@ test('a run: JSON, line, words, drawings in its cells', async (t) => {
   c_{k}  = concat(node 0, node 1)`,
   )
   assert.match(reduce ?? '', /^reduction cell\n {2}node 0 = avg_pool_3x3/)
-  assert.equal(drawn?.match(/^drawn: .*cells.(normal|reduce)\.(svg|png)$/gm)?.length, 4)
-  assert.deepEqual(readdirSync(join(run.path, 'cells')), drawings)
+  assert.deepEqual([more, readdirSync(run.path)], [[], before])
+  const out = join(folder, 'drawings')
+  const drawn = (await show(run.path, '--out', out)).slice(printed.length)
+  assert.equal(drawn.match(/^drawn: .*drawings.(normal|reduce)\.(svg|png)$/gm)?.length, 4)
+  assert.deepEqual(readdirSync(out), drawings)
+})
+
+test('a published name', async () => {
+  assert.deepEqual(JSON.parse(await show('DDSAS_cifar10', '--json')), publishedGenotypes.DDSAS_cifar10)
+  assert.match(await show('DARTS_V2'), /^ {2}node 3 = skip_connect\(c_\{k-2\}\) \+ dil_conv_3x3\(node 0\)$/m)
 })
 
 test('--json prints only JSON and draws only when told where', async (t) => {
@@ -74,7 +85,7 @@ test('what cannot be shown is an error of ours', async (t) => {
     )
   await refused(
     join(folder, 'none'),
-    /none does not exist; name the folder of a run or a file with a genotype/,
+    /none' is no genotype: give a published name \(DDSAS_cifar10, .*\), a run, or a file/,
   )
   await refused(folder, /is not a run: it has no config\.json/)
   const run = RunFolder.create(join(folder, 'run'), {})

@@ -20,7 +20,13 @@ test('safetensors of ours: all weights and the description of the network', (t) 
   writeFileSync(path, exportSafetensors({ ...trained, classNames }))
   tidy(() => {
     const { tensors, ...notes } = readWeightFile(path)
-    assert.deepEqual(notes, { genotype: everyOperation, imageSide: 32, normalisation, classNames })
+    assert.deepEqual(notes, {
+      genotype: everyOperation,
+      imageSide: 32,
+      normalisation,
+      classNames,
+      auxiliary: true,
+    })
     assert.deepEqual(contents(tensors), contents(trained.tensors))
     assert.deepEqual(shapeOfWeights(tensors, everyOperation, path), smallShape)
   })

@@ -97,7 +97,11 @@ test('every flipped bit of every file is found, named, and the previous one offe
       const bad = Buffer.from(good)
       bad[bit >> 3] = (bad[bit >> 3] ?? 0) ^ (1 << (bit & 7))
       writeFileSync(path, bad)
-      assertRefuses(() => run.loadCheckpoint(), 'checkpoint', /checkpoint 2 .* resume .* --checkpoint 1$/)
+      assertRefuses(
+        () => run.loadCheckpoint(),
+        'checkpoint',
+        /checkpoint 2 .*; take the previous one with --checkpoint 1$/,
+      )
       if (name !== 'manifest.json') {
         assertRefuses(() => run.loadCheckpoint(), 'checkpoint', new RegExp(`corrupt: ${name} has sha256`))
       }
@@ -120,7 +124,7 @@ test('every truncation of every file is found', (t) => {
         () => run.loadCheckpoint(),
         'checkpoint',
         new RegExp(name),
-        /no previous one: start again/,
+        /no previous one: begin a new run$/,
       )
     }
     writeFileSync(place(run, 1, name), Buffer.concat([good, Buffer.of(120)]))

@@ -169,11 +169,41 @@ test('files: JSON, a line, neither, too large, absent', (t) => {
   writeFileSync(path, '{"normal": [')
   assertRefuses(() => readGenotypeFile(path), 'input', /cell\.json: not valid JSON/)
   writeFileSync(path, '')
-  assertRefuses(() => readGenotypeFile(path), 'input', /cell\.json: Genotype\(\.\.\.\): the text ends/)
+  assertRefuses(
+    () => readGenotypeFile(path),
+    'input',
+    /cell\.json: the file is empty; name a file with JSON or/,
+  )
+  writeFileSync(path, '\uFEFF \n')
+  assertRefuses(() => readGenotypeFile(path), 'input', /cell\.json: the file is empty/)
   writeFileSync(path, ' '.repeat(2 * 1024 ** 2))
   assertRefuses(() => readGenotypeFile(path), 'input', /1 MiB/)
   assertRefuses(() => readGenotypeFile('/dev/zero'), 'input', /not a file/)
   assertRefuses(() => readGenotypeFile(`${path}x`), 'input', /ENOENT/)
+})
+
+test('files with a byte-order mark are read, binary ones are told so', (t) => {
+  const path = join(temporaryFolder(t), 'cell.json')
+  for (const text of [JSON.stringify(darts), line]) {
+    const little = Buffer.from(`\uFEFF${text}`, 'utf16le')
+    for (const bytes of [`\uFEFF${text}`, little, Buffer.from(little).swap16()]) {
+      writeFileSync(path, bytes)
+      assert.deepEqual(readGenotypeFile(path), darts)
+    }
+  }
+  const binary = [
+    Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10),
+    `{"normal": \0}`,
+    Uint8Array.of(0xff, 0xfe, 0, 0xd8),
+  ]
+  for (const bytes of binary) {
+    writeFileSync(path, bytes)
+    assertRefuses(
+      () => readGenotypeFile(path),
+      'input',
+      /cell\.json: the file is binary, not text; name a file/,
+    )
+  }
 })
 
 const shared = process.env.DDSAS_SHARED ?? join(import.meta.dirname, '../../../../shared')

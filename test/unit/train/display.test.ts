@@ -50,13 +50,13 @@ test('durations: two or three digits, and the unit that suits', () => {
 })
 
 test('a step in a file', () => {
-  const line = 'epoch 3/50  step 123/391  loss 2.149  acc 25.3 %  1.72 s/step  2.1 GiB  9.2 h left'
+  const line = 'epoch 3/50  step 123/391  loss 2.149  err 74.7 %  1.72 s/step  2.1 GiB  9.2 h left'
   assert.equal(stepLine(standing), line)
   assert.match(stepLine({ ...standing, step: 391 }), /step 391\/391 .* evaluating$/)
 })
 
 test('the line that moves fits 80 columns with all that matters, and shows more where there is room', () => {
-  const told = '  loss 2.149  acc 25.3 %  1.72 s/step  2.1 GiB  9.2 h left'
+  const told = '  loss 2.149  err 74.7 %  1.72 s/step  2.1 GiB  9.2 h left'
   assert.equal(barLine(standing, 80), `epoch 3/50 ██░░░░░░${told}`)
   assert.equal(barLine(standing, 120), `epoch 3/50 ${'█'.repeat(6)}${'░'.repeat(14)} 123/391${told}`)
   const long = {
@@ -68,7 +68,7 @@ test('the line that moves fits 80 columns with all that matters, and shows more 
     secondsPerStep: 12,
     memory: 2e10,
   }
-  assert.ok(barLine(long, 80).endsWith('loss 12.346  acc 100.0 %  12.0 s/step  18.6 GiB  9.2 h left'))
+  assert.ok(barLine(long, 80).endsWith('loss 12.346  err 0.0 %  12.0 s/step  18.6 GiB  9.2 h left'))
 })
 
 test('the line that moves is always shorter than the terminal is wide, and its bar is full at the end', () => {
@@ -90,7 +90,7 @@ test('the line that moves is always shorter than the terminal is wide, and its b
 
 test('the line of an epoch fits 80 columns', () => {
   const line = epochLine(epoch, 50)
-  assert.equal(line, 'epoch 49/50  train 45.6 %  valid 43.2 %  lr 0.0249  skips 2  moved 0.31  12 min')
+  assert.equal(line, 'epoch 49/50  train err 54.4 %  valid err 56.8 %  skips 2  moved 0.31  12 min')
   assert.ok(line.length < 80)
   assert.match(epochLine({ ...epoch, cosineDistance: null }, 50), / moved - /)
 })
