@@ -145,7 +145,7 @@ function batchesOf(
   { data, evaluation }: SearchConfig,
   images: number,
 ): Record<'batch' | 'evaluated', number> {
-  const half = Math.ceil((data.images || images) / 2)
+  const half = Math.ceil(Math.min(data.images || images, images) / 2)
   return {
     batch: Math.min(half, data.batch),
     evaluated: Math.min(half, evaluation.batch, evaluation.images || half),
