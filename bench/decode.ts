@@ -16,7 +16,7 @@ import { type Box, drawImage, randomBox } from '../src/data/image-transform.ts'
 import { FolderStream, type ImageFolder, imagenetTraining, readImageFolder } from '../src/data/index.ts'
 import { Generator } from '../src/torch/index.ts'
 import { defineBenchmark, type Shown } from './benchmark.ts'
-import { median } from './measure.ts'
+import { isSettled, median, rounds } from './measure.ts'
 import type { Settings } from './settings.ts'
 import { percent } from './table.ts'
 
@@ -114,7 +114,10 @@ async function randomBoxes(folder: ImageFolder): Promise<Box[]> {
 
 const contestantNames = ['decode', 'decodeCropResize', 'stream'] as const
 
-async function compare(folder: ImageFolder, turns: number): Promise<Medians> {
+async function compare(
+  folder: ImageFolder,
+  turns: number | undefined,
+): Promise<Pick<Report, 'turns' | 'milliseconds'>> {
   const boxes = await randomBoxes(folder)
   const { size } = imagenetTraining
   const contestants = {
@@ -129,28 +132,32 @@ async function compare(folder: ImageFolder, turns: number): Promise<Medians> {
     stream: stream(folder),
   }
   const costs: Record<keyof Medians, Cost[]> = { decode: [], decodeCropResize: [], stream: [] }
-  for (let round = -1; round < turns; round++)
-    for (const name of contestantNames) {
+  const settled = () => Object.values(costs).every((list) => isSettled(list.map(({ clock }) => clock)))
+  for (const { order, counts } of rounds(contestantNames.length, turns, settled, 1))
+    for (const name of order.map((place) => contestantNames[place])) {
       const cost = await contestants[name]()
       await idle()
-      if (round >= 0) costs[name].push(cost)
+      if (counts) costs[name].push(cost)
     }
   const medians = (list: readonly Cost[]) => ({
     clock: median(list.map(({ clock }) => clock)),
     processor: median(list.map(({ processor }) => processor)),
   })
   return {
-    decode: medians(costs.decode),
-    decodeCropResize: medians(costs.decodeCropResize),
-    stream: medians(costs.stream),
+    turns: costs.stream.length,
+    milliseconds: {
+      decode: medians(costs.decode),
+      decodeCropResize: medians(costs.decodeCropResize),
+      stream: medians(costs.stream),
+    },
   }
 }
 
-async function measure({ turns = 9, data }: Settings): Promise<Report> {
+async function measure({ turns: asked, data }: Settings): Promise<Report> {
   const directory = data ?? mkdtempSync(join(tmpdir(), 'ddsas-decode-'))
   try {
     if (data === undefined) await writeImages(directory)
-    const milliseconds = await compare(readImageFolder(directory, 'train'), turns)
+    const { turns, milliseconds } = await compare(readImageFolder(directory, 'train'), asked)
     const { stream } = milliseconds
     const against = ({ clock, processor }: Cost) => ({
       clock: clock / stream.clock,

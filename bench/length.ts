@@ -5,7 +5,7 @@ import { leastSquares, lineSchema } from '../src/train/least-squares.ts'
 import { defineBenchmark, type Shown } from './benchmark.ts'
 import { type Contestant, takeTurns } from './measure.ts'
 import { type Settings, shapeOf, shapeSchema } from './settings.ts'
-import { spreadOf, spreadSchema, spreadText } from './spread.ts'
+import { spreadOf, spreadSchema, spreadText, turnsText } from './spread.ts'
 import { ourStep, plainStep, type StepShape } from './step.ts'
 import { mebibytes, times } from './table.ts'
 
@@ -20,14 +20,13 @@ const seriesSchema = z.object({
   ratio: z.object({ of: z.tuple([z.number(), z.number()]), seconds: z.number(), bytes: z.number() }),
 })
 
-const schema = z.object({
+export const lengthSchema = z.object({
   shape: shapeSchema.omit({ subspace: true }),
-  turns: z.number(),
   series: z.array(seriesSchema),
 })
 
 type Series = z.infer<typeof seriesSchema>
-type Report = z.infer<typeof schema>
+type Report = z.infer<typeof lengthSchema>
 type Point = Series['points'][number]
 
 const steps: Readonly<Record<string, (shape: StepShape) => Contestant>> = {
@@ -57,7 +56,7 @@ export function seriesOf(name: string, points: readonly Point[]): Series {
 /** All contestants of all lengths take turns, so that a slow minute of the machine falls on each alike. */
 function measure(settings: Settings): Report {
   const { subspace: _, ...shape } = shapeOf(settings)
-  const { turns = 7, lengths, plain } = settings
+  const { turns, lengths, plain } = settings
   const names = Object.keys(steps).slice(0, plain ? undefined : 1)
   const entries = names.flatMap((name) => lengths.map((subspace) => ({ name, subspace })))
   const contestants = entries.map(({ name, subspace }) => steps[name]({ ...shape, subspace }))
@@ -72,7 +71,7 @@ function measure(settings: Settings): Report {
       points.filter((entry) => entry.name === name).map(({ point }) => point),
     ),
   )
-  return { shape, turns, series }
+  return { shape, series }
 }
 
 const gibibyte = 2 ** 30
@@ -134,14 +133,14 @@ function seriesNote({ name, seconds, bytes, ratio }: Series): string {
 }
 
 function show(report: Report): Shown {
-  const { shape, turns, series } = report
+  const { shape, series } = report
   const rows = series.flatMap(({ name, points }) =>
     points.map((point) => [`${name}, L = ${point.subspace}`, spreadText(point), mebibytes(point.peak)]),
   )
   return {
     tables: [
       {
-        title: `A search step against L: C = ${shape.channels}, ${shape.cells} cells, batch ${shape.batch}, ${turns} turns`,
+        title: `A search step against L: C = ${shape.channels}, ${shape.cells} cells, batch ${shape.batch}, ${turnsText(series.flatMap(({ points }) => points))}`,
         columns: ['', 's (quartiles)', 'peak MiB'],
         rows,
       },
@@ -154,7 +153,7 @@ function show(report: Report): Shown {
 export const length = defineBenchmark({
   about: 'the search step against L (Figure 6b): seconds and peak memory, and a straight line through them',
   takes: ['turns', 'threads', 'channels', 'cells', 'batch', 'lengths', 'plain'],
-  schema,
+  schema: lengthSchema,
   measure,
   show,
 })

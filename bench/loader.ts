@@ -8,13 +8,12 @@ import { defineBenchmark, type Shown } from './benchmark.ts'
 import { randomStreams, withData } from './data-wait.ts'
 import { type Contestant, takeTurns } from './measure.ts'
 import { type Settings, shapeOf, shapeSchema, shapeText } from './settings.ts'
-import { spreadOf, spreadSchema, spreadText } from './spread.ts'
+import { spreadOf, spreadSchema, spreadText, turnsText } from './spread.ts'
 import { ourStep } from './step.ts'
 import { percent } from './table.ts'
 
-const schema = z.object({
+export const loaderSchema = z.object({
   shape: shapeSchema,
-  turns: z.number(),
   /** Seconds of a batch that nothing hides: each is asked for as soon as the last one is there. */
   batches: z.array(spreadSchema.extend({ name: z.string(), imagesPerSecond: z.number() })),
   step: spreadSchema,
@@ -23,7 +22,7 @@ const schema = z.object({
   waitedShare: z.number(),
 })
 
-type Report = z.infer<typeof schema>
+type Report = z.infer<typeof loaderSchema>
 
 const augmentations = {
   'search: crop, flip': searchPresets.cifar10.data,
@@ -47,7 +46,7 @@ function batches(name: string, stream: ImageSource): Contestant {
 
 function measure(settings: Settings): Report {
   const shape = shapeOf(settings)
-  const { turns = 7 } = settings
+  const { turns } = settings
   const streams = Object.entries(augmentations).map(([name, how]) => ({
     name,
     stream: randomStreams(shape.batch, how)[0],
@@ -62,6 +61,7 @@ function measure(settings: Settings): Report {
     const median = timing.median / rounds
     return {
       name: timing.name,
+      turns: timing.turns,
       median,
       quartiles: [low / rounds, high / rounds] as const,
       imagesPerSecond: shape.batch / median,
@@ -71,15 +71,14 @@ function measure(settings: Settings): Report {
   const [step] = takeTurns([search], turns)
   return {
     shape,
-    turns,
     batches: each,
     step: spreadOf(step),
     preparedShare: (2 * each[0].median) / step.median,
-    waitedShare: search.secondsWaited(turns) / step.median,
+    waitedShare: search.secondsWaited(step.turns) / step.median,
   }
 }
 
-function show({ shape, turns, batches, step, preparedShare, waitedShare }: Report): Shown {
+function show({ shape, batches, step, preparedShare, waitedShare }: Report): Shown {
   const rows = batches.map((batch) => [
     batch.name,
     spreadText(batch, 1000),
@@ -88,7 +87,7 @@ function show({ shape, turns, batches, step, preparedShare, waitedShare }: Repor
   return {
     tables: [
       {
-        title: `Batches of ${shape.batch} images of 32 px, ${turns} turns`,
+        title: `Batches of ${shape.batch} images of 32 px, ${turnsText(batches)}`,
         columns: ['', 'ms a batch (quartiles)', 'images/s'],
         rows,
       },
@@ -104,7 +103,7 @@ function show({ shape, turns, batches, step, preparedShare, waitedShare }: Repor
 export const loader = defineBenchmark({
   about: 'the data loader: images a second, and its share of a search step',
   takes: ['turns', 'threads', 'channels', 'cells', 'batch', 'subspace'],
-  schema,
+  schema: loaderSchema,
   measure,
   show,
 })

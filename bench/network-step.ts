@@ -10,13 +10,13 @@ import { trainPresets } from '../src/train/train-presets.ts'
 import { defineBenchmark, type Shown } from './benchmark.ts'
 import { type Contestant, takeTurns } from './measure.ts'
 import type { Settings } from './settings.ts'
-import { spreadText, timingSchema } from './spread.ts'
+import { spreadText, timingSchema, turnsText } from './spread.ts'
 import { randomBatch } from './step.ts'
 import { mebibytes } from './table.ts'
 
 const recipe = trainPresets.cifar10
 
-const schema = z.object({
+export const networkSchema = z.object({
   channels: z.number(),
   cells: z.number(),
   batch: z.number(),
@@ -26,7 +26,7 @@ const schema = z.object({
   timings: z.array(timingSchema),
 })
 
-type Report = z.infer<typeof schema>
+type Report = z.infer<typeof networkSchema>
 
 type Size = Pick<Report, 'channels' | 'cells' | 'batch'>
 
@@ -58,7 +58,7 @@ function contestant(
 }
 
 function measure(settings: Settings): Report {
-  const { turns = 5, networkChannels: channels, networkCells: cells, networkBatch: batch } = settings
+  const { turns, networkChannels: channels, networkCells: cells, networkBatch: batch } = settings
   const size = { channels, cells, batch }
   const timings = takeTurns(
     [contestant('ours', size, (step) => step()), contestant('ATen, channels last', size, withoutKernels)],
@@ -92,7 +92,7 @@ function show(report: Report): Shown {
   return {
     tables: [
       {
-        title: `The training step of ${sizeText(report)}, ${timings[0].turns} turns`,
+        title: `The training step of ${sizeText(report)}, ${turnsText(timings)}`,
         columns: ['', 's (quartiles)', 'peak MiB'],
         rows: timings.map((timing) => [timing.name, spreadText(timing), mebibytes(timing.peak)]),
       },
@@ -107,7 +107,7 @@ function show(report: Report): Shown {
 export const network = defineBenchmark({
   about: 'the training step of a published network against ATen in channels last: seconds and peak memory',
   takes: ['turns', 'threads', 'networkChannels', 'networkCells', 'networkBatch'],
-  schema,
+  schema: networkSchema,
   measure,
   show,
 })

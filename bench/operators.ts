@@ -7,7 +7,7 @@ import { takeTurns } from './measure.ts'
 import { type Inputs, type OperatorCase, operatorCases } from './operator-cases.ts'
 import { type Passes, passesOf } from './passes.ts'
 import type { Settings } from './settings.ts'
-import { type Spread, spreadOf, spreadSchema, spreadText } from './spread.ts'
+import { type Spread, spreadOf, spreadSchema, spreadText, turnsText } from './spread.ts'
 import { type Table, times } from './table.ts'
 
 const passSchema = z.object({
@@ -27,7 +27,6 @@ const passSchema = z.object({
 const schema = z.object({
   batch: z.number(),
   channels: z.number(),
-  turns: z.number(),
   passes: z.array(passSchema),
 })
 
@@ -58,12 +57,12 @@ export function contestantsOf(one: OperatorCase, given: Inputs): Record<string, 
 }
 
 /** Both passes of all contestants of one case, which take turns. */
-function measureCase(one: OperatorCase, turns: number): Pass[] {
+function measureCase(one: OperatorCase, turns: number | undefined): Pass[] {
   return tidy(() => {
     const contestants = contestantsOf(one, one.inputs(new Generator(5)))
     const all = Object.values(contestants)
     const timings = takeTurns(
-      all.flatMap(({ forward, backward }) => [forward, backward]),
+      all.map(({ forward, backward }) => [forward, backward]),
       turns,
     )
     for (const passes of all) passes.dispose()
@@ -77,9 +76,9 @@ function measureCase(one: OperatorCase, turns: number): Pass[] {
   })
 }
 
-function measure({ batch, channels, turns = 15 }: Settings): Report {
+function measure({ batch, channels, turns }: Settings): Report {
   const passes = operatorCases(batch, channels).flatMap((one) => measureCase(one, turns))
-  return { batch, channels, turns, passes }
+  return { batch, channels, passes }
 }
 
 function chart({ batch, passes }: Report): ChartSpec {
@@ -132,11 +131,11 @@ function byShape(passes: readonly Pass[]): [name: string, group: Pass[]][] {
 
 const shapesOf = (passes: readonly Pass[]) => [...new Set(passes.map(({ shape }) => shape.join(' x ')))]
 
-function speedTable({ turns, passes }: Report): Table {
+function speedTable({ passes }: Report): Table {
   const against = (group: readonly Pass[], kind: 'channelsLast' | 'nchw') =>
     group.map((pass) => times(pass[kind].median / pass.ours.median)).join(' / ')
   return {
-    title: `The kernels against ATen's operators at ${shapesOf(passes).join(' / ')}, ${turns} turns`,
+    title: `The kernels against ATen's operators at ${shapesOf(passes).join(' / ')}, ${turnsText(passes.map(({ ours }) => ours))}`,
     columns: ['', 'ours, ms', 'than channels last', 'than NCHW'],
     rows: byShape(passes).map(([name, group]) => [
       name,

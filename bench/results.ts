@@ -1,16 +1,15 @@
-/** Results of all benchmarks on one machine as a file, their charts, and the block of a text that is made of them. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+/** Results of all benchmarks on one machine as a file, their charts, and what a text says of them. */
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { DdsasError } from '../src/errors.ts'
 import { drawChart } from '../src/export/chart.ts'
 import { makeFolder, readJson, writeDrawing, writeFileAtomic } from '../src/runs/files.ts'
 import type { Benchmark, Shown } from './benchmark.ts'
+import { codeText, machineName, machineSchema, machineText } from './machine.ts'
 import { tableLines } from './table.ts'
 
 type Benchmarks = Readonly<Record<string, Benchmark>>
-
-const machineSchema = z.record(z.string(), z.union([z.string(), z.number()]))
 
 const resultsSchema = z.object({
   machine: machineSchema,
@@ -18,13 +17,7 @@ const resultsSchema = z.object({
   reports: z.record(z.string(), z.unknown()),
 })
 
-export type Machine = z.infer<typeof machineSchema>
 export type Results = z.infer<typeof resultsSchema>
-
-/** cpu-2-1.13.1: a machine's name, the same at every run. */
-export function machineName({ cores, libtorch }: Machine): string {
-  return `cpu-${cores}-${libtorch}`
-}
 
 /** The lines of a report as Markdown. */
 export function shownLines({ tables, notes }: Shown): string[] {
@@ -72,9 +65,8 @@ export function resultsLines(
   return [...all].flatMap(([name, { machine, reports }]) => [
     `### ${name}`,
     '',
-    `${Object.entries(machine)
-      .map(([key, value]) => `${key} ${value}`)
-      .join(', ')}.`,
+    `${machineText(machine)}, ${machine.memoryGiB} GiB of memory, Node ${machine.node}, libtorch's operators ${machine.cpuCapability}; ` +
+      `${codeText(machine)}.`,
     '',
     ...Object.keys(benchmarks)
       .filter((benchmark) => benchmark in reports)
@@ -87,21 +79,4 @@ export function resultsLines(
         return [`#### ${benchmark}`, '', ...shownLines(shown), ...images]
       }),
   ])
-}
-
-const begin = '<!-- results: written by npm run bench -- all -->'
-const end = '<!-- end of results -->'
-
-/** The text with what stands between its two marks replaced. Throws DdsasError 'input' where it has none. */
-export function replaceBlock(text: string, lines: readonly string[]): string {
-  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
-  if (from < 0 || to < from)
-    throw new DdsasError('input', `bench/README.md has no ${begin} before ${end}; put them back`)
-  return `${text.slice(0, from + begin.length)}\n\n${lines.join('\n')}\n${text.slice(to)}`
-}
-
-/** Writes the block of the README anew from the results below its folder. */
-export function updateReadme(readme: string, folder: string, benchmarks: Benchmarks): void {
-  const lines = resultsLines(readResults(folder), benchmarks, 'results')
-  writeFileAtomic(readme, replaceBlock(readFileSync(readme, 'utf8'), lines))
 }

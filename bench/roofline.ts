@@ -1,24 +1,24 @@
-/** `roofline`: the least time a search step could take by this machine's memory and multiply-adds, and what it takes. */
+/** `roofline`: an estimate of the least time of a search step by this machine's memory and arithmetic, and what it takes. */
 import { z } from 'zod'
 import type { ChartSpec } from '../src/export/chart.ts'
 import { namedParameters } from '../src/nn/index.ts'
 import { darts } from '../src/spaces/darts.ts'
-import { call, conv2d, copy, dtypes, run, type Tensor, tidy } from '../src/torch/index.ts'
+import { tidy } from '../src/torch/index.ts'
 import { defineBenchmark, type Shown } from './benchmark.ts'
-import { type Contestant, takeTurns } from './measure.ts'
+import { measureSpeed, peakOf, type Speed, speedSchema } from './machine-speed.ts'
+import { takeTurns } from './measure.ts'
 import { type Settings, shapeOf, shapeSchema, shapeText } from './settings.ts'
-import { spreadOf, spreadSchema, spreadText } from './spread.ts'
+import { spreadOf, spreadSchema, spreadText, turnsText } from './spread.ts'
 import { makeSupernet, ourStep, type StepShape } from './step.ts'
 import { type Active, type Part, stepWork, totalWork } from './step-work.ts'
+import type { Work } from './work.ts'
 
 const partSchema = z.object({ what: z.string(), bytes: z.number(), flops: z.number(), floor: z.number() })
 
-const schema = z.object({
+export const rooflineSchema = z.object({
   shape: shapeSchema,
-  turns: z.number(),
-  /** Bytes read and written a second; floating point operations a second in two ways, the faster of which counts. */
-  speed: z.object({ bandwidth: z.number(), matrixProduct: z.number(), convolution: z.number() }),
-  /** By operation; `floor` in seconds. */
+  speed: speedSchema,
+  /** By operation; `floor` in seconds, an estimate. */
   parts: z.array(partSchema),
   bytes: z.number(),
   flops: z.number(),
@@ -27,50 +27,7 @@ const schema = z.object({
   step: spreadSchema,
 })
 
-type Report = z.infer<typeof schema>
-type Speed = Report['speed']
-
-/** Larger than any cache: 256 MiB. */
-const copied = 2 ** 26
-/** Rows and columns: large enough for a matrix product to run at full speed; a square number. */
-const order = 1024
-
-const filled = (shape: readonly number[], value: number): Tensor =>
-  call('aten::full', shape, value, dtypes.float32)
-
-/** Copies a tensor that no cache holds. Both are written first: pages never written would all be one page of zeros. */
-function copying(): Contestant {
-  const [from, to] = [1, 2].map((value) => filled([copied], value))
-  return { name: 'copy', step: () => copy(to, from) }
-}
-
-/** A matrix product: with Debian's libtorch and a plain BLAS far below what the processor can do. */
-function multiplying(): Contestant {
-  const [a, b, product] = [1, 2, 0].map((value) => filled([order, order], value))
-  return { name: 'matrix product', step: () => run('aten::mm.out', a, b, product) }
-}
-
-/** The same product as a 1x1 convolution, which oneDNN computes. */
-function convolving(): Contestant {
-  const side = Math.sqrt(order)
-  const [x, weight] = [filled([1, order, side, side], 1), filled([order, order, 1, 1], 2)]
-  return {
-    name: 'convolution',
-    step: () =>
-      tidy(() => {
-        conv2d(x, weight)
-      }),
-  }
-}
-
-function measureMachine(turns: number): Speed {
-  return tidy(() => {
-    const contestants = [copying(), multiplying(), convolving()]
-    const [copies, ...products] = takeTurns(contestants, turns).map(({ median }) => median)
-    const [matrixProduct, convolution] = products.map((seconds) => (2 * order ** 3) / seconds)
-    return { bandwidth: (2 * 4 * copied) / copies, matrixProduct, convolution }
-  })
-}
+type Report = z.infer<typeof rooflineSchema>
 
 /** The supernet that `ourStep` makes, for its number of weights and the subspace that its first window samples. */
 function sampledSupernet(shape: StepShape): { active: Active; parameters: number } {
@@ -84,13 +41,15 @@ function sampledSupernet(shape: StepShape): { active: Active; parameters: number
   return { active, parameters: weights.reduce((sum, { size }) => sum + size, 0) }
 }
 
-function peakOf({ matrixProduct, convolution }: Speed): number {
-  return Math.max(matrixProduct, convolution)
+/** Seconds that an operator takes at least: its bytes and its arithmetic can overlap, so the longer counts. */
+function floorOf({ bytes, flops }: Work, speed: Speed): number {
+  const { memory, arithmetic } = secondsOf({ bytes, flops }, speed)
+  return Math.max(memory, arithmetic)
 }
 
-/** Seconds that an operator takes at least: its bytes and its arithmetic can overlap, so the longer counts. */
-function floorOf({ bytes, flops }: Part, speed: Speed): number {
-  return Math.max(bytes / speed.bandwidth, flops / peakOf(speed))
+/** Of its bytes alone, and of its arithmetic alone, each at the machine's peak. */
+function secondsOf({ bytes, flops }: Work, { memory, arithmetic }: Speed) {
+  return { memory: bytes / peakOf(memory).perSecond, arithmetic: flops / peakOf(arithmetic).perSecond }
 }
 
 /** Added up by operation, the longest first. */
@@ -103,37 +62,37 @@ function byOperation(parts: readonly Part[], speed: Speed): Report['parts'] {
     .sort((a, b) => b.floor - a.floor)
 }
 
-/** The floor of a step on a machine of some speed. */
+/** The estimated floor of a step on a machine of some speed. */
 export function floorsOf(
   parts: readonly Part[],
   speed: Speed,
 ): Pick<Report, 'parts' | 'bytes' | 'flops' | 'floor'> {
   const { bytes, flops } = totalWork(parts)
   const both = parts.reduce((sum, part) => sum + floorOf(part, speed), 0)
-  const floor = { memory: bytes / speed.bandwidth, arithmetic: flops / peakOf(speed), both }
+  const floor = { ...secondsOf({ bytes, flops }, speed), both }
   return { parts: byOperation(parts, speed), bytes, flops, floor }
 }
 
 function measure(settings: Settings): Report {
   const shape = shapeOf(settings)
-  const { turns = 7 } = settings
-  const speed = measureMachine(turns)
+  const { turns } = settings
+  const speed = measureSpeed(turns)
   const { active, parameters } = sampledSupernet(shape)
   const { channels, cells, batch } = shape
   const parts = stepWork({ space: darts, channels, cells, classes: 10, batch, side: 32 }, active, parameters)
   const [step] = takeTurns([ourStep(shape)], turns)
-  return { shape, turns, speed, ...floorsOf(parts, speed), step: spreadOf(step) }
+  return { shape, speed, ...floorsOf(parts, speed), step: spreadOf(step) }
 }
 
 function chart({ shape, parts, step, floor }: Report): ChartSpec {
   const values = [
     { what: 'measured', kind: 'measured', seconds: step.median },
-    { what: 'floor', kind: 'floor', seconds: floor.both },
+    { what: 'estimated floor', kind: 'floor', seconds: floor.both },
     ...parts.map(({ what, floor: seconds }) => ({ what: `of it ${what}`, kind: 'part', seconds })),
   ]
   return {
     title: {
-      text: `A search step takes ${(step.median / floor.both).toFixed(1)} times its floor`,
+      text: `A search step takes ${(step.median / floor.both).toFixed(1)} times its estimated floor`,
       subtitle: shapeText(shape),
     },
     width: 480,
@@ -152,8 +111,13 @@ function chart({ shape, parts, step, floor }: Report): ChartSpec {
   }
 }
 
+/** "copy 24.6, triad 25.1". */
+function ratesText(rates: Speed[keyof Speed], digits: number): string {
+  return rates.map(({ name, perSecond }) => `${name} ${(perSecond / 1e9).toFixed(digits)}`).join('; ')
+}
+
 function show(report: Report): Shown {
-  const { shape, turns, speed, parts, bytes, flops, floor, step } = report
+  const { shape, speed, parts, bytes, flops, floor, step } = report
   const giga = (value: number, digits = 2) => (value / 1e9).toFixed(digits)
   const row = (what: string, work: { bytes: number; flops: number }, seconds: number) => [
     what,
@@ -164,8 +128,8 @@ function show(report: Report): Shown {
   return {
     tables: [
       {
-        title: `What a search step must do at least, ${shapeText(shape)}, by operation`,
-        columns: ['', 'GB', 'GFLOP', 'floor, ms'],
+        title: `What a search step has to do by an estimate, ${shapeText(shape)}, by operation`,
+        columns: ['', 'GB', 'GFLOP', 'estimated floor, ms'],
         rows: [
           ...parts.map((part) => row(part.what, part, part.floor)),
           row('all', { bytes, flops }, floor.both),
@@ -173,22 +137,20 @@ function show(report: Report): Shown {
       },
     ],
     notes: [
-      `A copy moves ${giga(speed.bandwidth, 1)} GB/s (read and written). Multiply-adds of float32: ` +
-        `${giga(speed.matrixProduct, 0)} GFLOP/s in a matrix product, ${giga(speed.convolution, 0)} in a 1x1 convolution; ` +
-        `the faster is the peak. Medians of ${turns} turns.`,
+      `Bytes read and written, GB/s: ${ratesText(speed.memory, 1)}. Operations of float32, GFLOP/s: ` +
+        `${ratesText(speed.arithmetic, 0)}. The fastest of each is the machine's peak.`,
       `Memory alone ${floor.memory.toFixed(3)} s, arithmetic alone ${floor.arithmetic.toFixed(3)} s, the longer of the two ` +
-        `operator by operator ${floor.both.toFixed(3)} s. Measured: ${spreadText(step)} s, ` +
-        `${(step.median / floor.both).toFixed(2)} times the floor.`,
+        `operator by operator ${floor.both.toFixed(3)} s: an estimate, which kernels that keep tensors in the cache can ` +
+        `beat. Measured: ${spreadText(step)} s in ${turnsText([step])}, ${(step.median / floor.both).toFixed(2)} times that.`,
     ],
     charts: { roofline: chart(report) },
   }
 }
 
 export const roofline = defineBenchmark({
-  about:
-    'the least time a step could take by memory traffic and arithmetic on this machine, and what it takes',
+  about: 'an estimate of the least time of a step by memory traffic and arithmetic here, and what it takes',
   takes: ['turns', 'threads', 'channels', 'cells', 'batch', 'subspace'],
-  schema,
+  schema: rooflineSchema,
   measure,
   show,
 })

@@ -5,11 +5,11 @@ import { defineBenchmark, type Shown } from './benchmark.ts'
 import { withData } from './data-wait.ts'
 import { takeTurns } from './measure.ts'
 import { type Settings, shapeOf, shapeSchema, shapeText } from './settings.ts'
-import { spreadText, timingSchema } from './spread.ts'
+import { spreadText, timingSchema, turnsText } from './spread.ts'
 import { ourStep, plainStep } from './step.ts'
 import { mebibytes, percent, times } from './table.ts'
 
-const schema = z.object({
+export const stepSchema = z.object({
   shape: shapeSchema,
   speedupNchw: z.number(),
   speedupChannelsLast: z.number(),
@@ -18,21 +18,20 @@ const schema = z.object({
   timings: z.array(timingSchema),
 })
 
-type Report = z.infer<typeof schema>
+type Report = z.infer<typeof stepSchema>
 
 function measure(settings: Settings): Report {
   const shape = shapeOf(settings)
-  const { turns = 7 } = settings
   const ours = withData(ourStep(shape), shape.batch)
   const contestants = [ours, plainStep(shape, 'NCHW'), plainStep(shape, 'channels last')]
-  const timings = takeTurns(contestants, turns)
+  const timings = takeTurns(contestants, settings.turns)
   const [own, nchw, channelsLast] = timings
   return {
     shape,
     speedupNchw: nchw.median / own.median,
     speedupChannelsLast: channelsLast.median / own.median,
     memoryRatio: own.peak / nchw.peak,
-    dataShare: ours.secondsWaited(turns) / own.median,
+    dataShare: ours.secondsWaited(own.turns) / own.median,
     timings,
   }
 }
@@ -59,7 +58,7 @@ function show(report: Report): Shown {
   return {
     tables: [
       {
-        title: `The search step, ${shapeText(shape)}, ${timings[0].turns} turns`,
+        title: `The search step, ${shapeText(shape)}, ${turnsText(timings)}`,
         columns: ['', 's (quartiles)', 'peak MiB'],
         rows,
       },
@@ -75,7 +74,7 @@ function show(report: Report): Shown {
 export const step = defineBenchmark({
   about: 'the search step against the plain supernet in both layouts: seconds and peak memory',
   takes: ['turns', 'threads', 'channels', 'cells', 'batch', 'subspace'],
-  schema,
+  schema: stepSchema,
   measure,
   show,
 })

@@ -7,7 +7,7 @@ import type { StepShape } from './step.ts'
 
 /** A benchmark reads those it names; the others are not offered. All are of the CPU; bench/gpu measures GPUs. */
 export interface Settings extends Omit<StepShape, 'device' | 'precision'> {
-  /** Turns that count for each contestant; each benchmark has a default of its own. */
+  /** Turns that count for each contestant; where not said, as many as it takes (`turnLimits`). */
   readonly turns?: number
   readonly threads: number
   /** The L that `length` compares. */
@@ -37,7 +37,10 @@ const { network, data, ddsas, threads } = searchPresets.cifar10
 const { cifar10: recipe } = trainPresets
 
 const options: Readonly<Record<SettingName, Option>> = {
-  turns: new Option('--turns <n>', 'turns that count, after two that do not').argParser(count),
+  turns: new Option(
+    '--turns <n>',
+    'turns that count (default: until quartiles are within 5 % of the median, 5 to 15)',
+  ).argParser(count),
   threads: new Option('--threads <n>', 'threads for one operator').argParser(count).default(threads),
   channels: new Option('--channels <n>', 'C of the supernet').argParser(count).default(network.channels),
   cells: new Option('--cells <n>', 'cells of the supernet').argParser(count).default(network.cells),

@@ -1,9 +1,11 @@
 /** The search step on a GPU: the plain supernet, ours step by step, ours as a graph, in float32 and bfloat16. */
+import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { recordGraph, resetPeakMemory, tensorMemory, tidy, withoutKernels } from '../../src/torch/index.ts'
 import { ReplayedStep } from '../../src/train/replay.ts'
-import { machine, type Timing, takeTurns } from '../measure.ts'
+import { machine } from '../machine.ts'
+import { type Timing, takeTurns } from '../measure.ts'
 import { spreadText } from '../spread.ts'
 import { ourStep, plainStep, type StepShape } from '../step.ts'
 import { mebibytes, times } from '../table.ts'
@@ -24,7 +26,16 @@ function launchesOf(step: () => void): number {
   }
 }
 
-export function measureSteps(device: string, out: string): string[] {
+/** The name of the GPU, as its driver says. */
+function gpuName(): string {
+  const { stdout } = spawnSync('nvidia-smi', ['--query-gpu=name', '--format=csv,noheader'], {
+    encoding: 'utf8',
+  })
+  return stdout?.split('\n')[0]?.trim() || 'GPU'
+}
+
+/** `checks`: how well the operators and replayed steps agreed, where that was looked at before. */
+export function measureSteps(device: string, out: string, checks?: object): string[] {
   const shape: StepShape = { channels: 16, cells: 8, batch: 64, subspace: 28, device }
   const half: StepShape = { ...shape, precision: 'bfloat16' }
   const eager = () => new ReplayedStep(undefined)
@@ -54,7 +65,11 @@ export function measureSteps(device: string, out: string): string[] {
   })
   writeFileSync(
     join(out, 'gpu.json'),
-    JSON.stringify({ machine: machine(), shape, turns, timings, launches, lengths }, null, 2),
+    JSON.stringify(
+      { machine: { ...machine(), gpu: gpuName() }, shape, timings, launches, lengths, checks },
+      null,
+      2,
+    ),
   )
   return table(timings, launches, lengths)
 }

@@ -48,6 +48,9 @@ const table: readonly Row[] = [
   { files: 'dashboard/', may: ['dashboard/', 'src/runs/', 'src/spaces/genotype'] },
   { files: 'experiments/', may: ['experiments/', 'src/'] },
   { files: 'bench/', may: ['bench/', 'experiments/', 'src/'] },
+  // Figures in texts come from results of the benchmarks; no other script needs them.
+  { files: 'scripts/figures', may: ['scripts/', 'bench/'] },
+  { files: 'scripts/check/figures.ts', may: ['scripts/', 'bench/figures/'] },
   { files: 'scripts/', may: ['scripts/'] },
   { files: 'bin/', may: ['dist/', 'scripts/setup.mjs'] },
   { files: 'test/', may: ['test/', 'src/', 'bench/', 'scripts/', 'experiments/', 'dashboard/', 'bin/'] },

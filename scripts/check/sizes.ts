@@ -24,6 +24,13 @@ interface Report {
 const fileLimits: Limits = { median: 150, ninth: 350, most: 500 }
 const functionLimits: Limits = { median: 10, ninth: 40, most: 80 }
 
+/** The limits as CONTRIBUTING.md states them. */
+export function limitLines(): string[] {
+  const text = ({ median, ninth, most }: Limits) =>
+    `half of all have at most ${median} lines, nine of ten at most ${ninth}, none more than ${most}`
+  return [`Sizes, which the check keeps: of files ${text(fileLimits)}; of functions ${text(functionLimits)}.`]
+}
+
 /** Lines of files, checked. */
 export function fileSizes(sources: readonly Source[]): Report {
   const sized = sources.map(({ path, text }) => ({ path, line: 1, name: 'file', lines: lineCount(text) }))
@@ -53,7 +60,7 @@ function report(kind: string, sized: readonly Sized[], limits: Limits): Report {
   const numbers = [median, ninth, most].map((item) => item?.lines ?? 0)
   return {
     violations,
-    summary: `${kind}s: median ${numbers[0]}, 90th percentile ${numbers[1]}, most ${numbers[2]} lines`,
+    summary: `${kind}s: median ${numbers[0]}, 90th percentile ${numbers[1]}, most ${numbers[2]} lines (limits ${limits.median}, ${limits.ninth}, ${limits.most})`,
   }
 }
 

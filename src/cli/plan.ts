@@ -78,9 +78,9 @@ function planText(
   { config, device, budget, measured, stepsPerEpoch, lengths }: Plan,
 ): string {
   const { network, data, epochs, threads } = config
-  const rows = [['L', 'peak', 'needed', 's/step', 'search', ''], ...lengths.map(rowOf)]
-  const widths = [4, 11, 11, 8, 9, 0]
-  const table = rows.map((row) => row.map((cell, k) => (k < 5 ? cell.padStart(widths[k]) : `  ${cell}`)))
+  const rows = [['L', 'memory', 's/step', 'search', ''], ...lengths.map(rowOf)]
+  const widths = [4, 11, 8, 9, 0]
+  const table = rows.map((row) => row.map((cell, k) => (k < 4 ? cell.padStart(widths[k]) : `  ${cell}`)))
   return [
     `${preset}: ${network.cells} cells of ${network.channels} channels, batches of ${data.batch}`,
     `${epochs} epochs of ${stepsPerEpoch} steps, ${device} with ${threads === 1 ? '1 thread' : `${threads} threads`}`,
@@ -88,13 +88,15 @@ function planText(
     '',
     ...table.map((cells) => cells.join('').trimEnd()),
     '',
-    'peak: of tensors in a typical subspace; needed: in the largest that is likely,',
-    'which is what a search asks for before it starts',
+    device === 'cpu'
+      ? 'memory: of the whole process at its peak, in the largest likely subspace:'
+      : `memory: of ${device} at the peak, in the largest likely subspace:`,
+    'what a search asks for before it starts',
   ].join('\n')
 }
 
-function rowOf({ subspace, peak, needed, fits, secondsPerStep, seconds }: PlannedLength): string[] {
+function rowOf({ subspace, memory, fits, secondsPerStep, seconds }: PlannedLength): string[] {
   const step = secondsPerStep.toFixed(secondsPerStep < 10 ? 3 : 1)
   const verdict = fits === null ? '' : fits ? 'fits' : 'does not fit'
-  return [String(subspace), formatSize(peak), formatSize(needed), step, formatDuration(seconds), verdict]
+  return [String(subspace), formatSize(memory), step, formatDuration(seconds), verdict]
 }

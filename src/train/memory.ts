@@ -18,7 +18,7 @@ type Mask = readonly (readonly boolean[])[]
 /** A subspace of each cell type. */
 export type Subspaces = Readonly<Record<'normal' | 'reduce', Mask>>
 
-/** Bytes of tensors at the peak of a search. */
+/** Bytes at the peak of a search: of tensors in the first three. */
 export interface Footprint {
   /** Mean over subspaces. */
   readonly expected: number
@@ -26,6 +26,11 @@ export interface Footprint {
   readonly likely: number
   /** Of the L operations that take most. */
   readonly worst: number
+  /**
+   * What has to be there: on the CPU for the whole process (resident, as `top` counts it) in the largest likely subspace, on
+   * other devices for the tensors.
+   */
+  readonly needed: number
 }
 
 const edges = edgeCount(darts)
@@ -54,7 +59,20 @@ export function searchFootprint(config: SearchConfig, device: string, images: nu
   // standard deviations above the mean. What the method learns to prefer is not known before; the worst case, though, is
   // up to half as much again and is as good as never sampled, so that refusing it would refuse what runs.
   const likely = Math.min(worst, mean + 3 * deviation)
-  return { expected: mean, likely, worst }
+  const needed = device === 'cpu' ? processBytes(config, likely, images) : likely
+  return { expected: mean, likely, worst, needed }
+}
+
+/** What the program takes while it searches besides tensors and images, at most; 120 to 145 MiB were seen of it. */
+const working = 176 * 2 ** 20
+
+/** Bytes of a whole process whose tensors take `tensors` at their peak. */
+function processBytes(config: SearchConfig, tensors: number, images: number): number {
+  const { parameters, buffers } = weightBytes(config)
+  // The images as they were read stay beside their tensors; a checkpoint's bytes are made before they are written; and
+  // what is freed is not always large enough for what comes next.
+  const copies = datasetBytes(images) + 2 * (2 * parameters + buffers)
+  return describeEngine().resident + working + copies + 1.03 * tensors
 }
 
 /** Of many subspaces those whose peak is nearest to the mean. */
@@ -122,6 +140,18 @@ function weightBytes({ network }: SearchConfig): { readonly parameters: number; 
   return sizes
 }
 
+/** Images of the largest batches there are, of `images` in two halves: of a step, and of an evaluation. */
+function batchesOf(
+  { data, evaluation }: SearchConfig,
+  images: number,
+): Record<'batch' | 'evaluated', number> {
+  const half = Math.ceil(Math.min(data.images || images, images) / 2)
+  return {
+    batch: Math.min(half, data.batch),
+    evaluated: Math.min(half, evaluation.batch, evaluation.images || half),
+  }
+}
+
 /** A function from subspaces to the peak of a search in them. */
 export function peakOf(
   config: SearchConfig,
@@ -130,32 +160,38 @@ export function peakOf(
   kernels = kernelsOn(device, config),
 ): (subspaces: Subspaces) => number {
   const { parameters, buffers } = weightBytes(config)
+  const { batch, evaluated } = batchesOf(config, images)
   // all the time there are weights and a velocity for each, and the data set
   const constant = 2 * parameters + buffers + datasetBytes(images)
   const batchBytes = (count: number) => count * 4 * imageBytes
-  const { data, evaluation } = config
   // in use and under preparation, for weights and architecture, and a copy
-  const step = constant + batchBytes(5 * data.batch)
-  const evaluating = constant + batchBytes(2 * data.batch + evaluation.batch) + buffers
+  const step = constant + batchBytes(5 * batch)
+  const evaluating = constant + batchBytes(2 * batch + evaluated) + buffers
   return (subspaces) => {
     const active = activeOf(subspaces)
-    const pass = (wanted: Wanted) => passPeak(passShape(config, kernels, wanted), active, step)
+    const pass = (wanted: Wanted) => passPeak({ ...passShape(config, kernels, wanted), batch }, active, step)
     // our kernels keep no more where gradients of the architecture alone are wanted; ATen's products do
     const steps = kernels !== 'none' ? pass('weights') : Math.max(pass('weights'), pass('architecture'))
-    const evaluated = { ...passShape(config, kernels, 'nothing'), batch: evaluation.batch }
-    const peak = Math.max(steps, passPeak(evaluated, active, evaluating))
+    const evaluation = { ...passShape(config, kernels, 'nothing'), batch: evaluated }
+    const peak = Math.max(steps, passPeak(evaluation, active, evaluating))
     // what is too small to be followed: alpha, zeta, losses, indices
     return 1.02 * peak + 2 ** 18
   }
 }
 
-/** What a search may take: its budget where it has one, else what is free; undefined where nobody can tell. */
+/**
+ * What a search may take: its budget where it has one, else what is free, on the CPU with what the process holds already;
+ * undefined where nobody can tell.
+ */
 export function memoryBudget(
   { memory }: SearchConfig,
   device: string,
   available: (device: string) => Available | undefined = availableMemory,
 ): Available | undefined {
-  return memory.limit > 0 ? { bytes: memory.limit, where: 'allowed by memory.limit' } : available(device)
+  if (memory.limit > 0) return { bytes: memory.limit, where: 'allowed by memory.limit' }
+  const free = available(device)
+  if (free === undefined || device !== 'cpu') return free
+  return { bytes: free.bytes + process.memoryUsage.rss(), where: `${free.where} or held already` }
 }
 
 /** Throws DdsasError 'memory' where a search would need more than it may take; `images`: how many the data set has. */
@@ -166,12 +202,12 @@ export function checkMemory(
   budget: Available | undefined = memoryBudget(config, device),
 ): void {
   if (budget === undefined) return
-  const { likely } = searchFootprint(config, device, images)
-  if (likely <= budget.bytes) return
+  const { needed } = searchFootprint(config, device, images)
+  if (needed <= budget.bytes) return
   throw new DdsasError(
     'memory',
-    `L = ${config.ddsas.subspace} needs about ${formatSize(likely)} of memory, ${formatSize(budget.bytes)} are ` +
+    `L = ${config.ddsas.subspace} needs about ${formatSize(needed)} of memory, ${formatSize(budget.bytes)} are ` +
       `${budget.where}: use a smaller ddsas.subspace, data.batch, network.channels or evaluation.batch ` +
-      `(see: ddsas plan), or set memory.limit to what it may take, such as --set memory.limit="${Math.ceil(likely / 2 ** 30)} GiB"`,
+      `(see: ddsas plan), or set memory.limit to what it may take, such as --set memory.limit="${Math.ceil(needed / 2 ** 30)} GiB"`,
   )
 }

@@ -41,6 +41,17 @@ function subset(count: number, size: number, seed: number): number[] {
   return new Generator(seed, 'subset').permutation(count).slice(0, size)
 }
 
+/** Throws DdsasError 'input' when a search asks for more images than there are: in all, or in a batch. */
+export function checkCounts(count: number, { data }: Pick<SearchConfig, 'data'>): void {
+  checkEnough(count, data)
+  const used = data.images || count
+  if (data.batch > used)
+    throw new DdsasError(
+      'input',
+      `data.batch = ${data.batch}, there are ${used} images; ask for at most that`,
+    )
+}
+
 /** Throws DdsasError 'input' when there are fewer training images than asked for. */
 export function checkEnough(count: number, { images }: { readonly images: number }): void {
   if (images <= count) return

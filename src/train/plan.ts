@@ -8,6 +8,7 @@ import { applySettings, checkSchedule, type SearchConfig } from './config.ts'
 import { leastSquares } from './least-squares.ts'
 import { checkMemory, memoryBudget, searchFootprint } from './memory.ts'
 import type { Available } from './memory-available.ts'
+import { checkCounts } from './parts.ts'
 import { type Measurement, type MeasureObserver, measureLengths } from './plan-measure.ts'
 import { searchPreset } from './presets.ts'
 
@@ -23,10 +24,10 @@ export interface PlanRequest {
 export interface PlannedLength {
   /** L. */
   readonly subspace: number
-  /** Bytes of tensors at the peak in a typical subspace, from what was measured. */
-  readonly peak: number
-  /** Bytes that `ddsas search` asks for before it starts: some subspaces are larger than the typical one. */
-  readonly needed: number
+  /** Bytes that `ddsas search` asks for before it starts: of the whole process on the CPU, else of the device. */
+  readonly memory: number
+  /** Of these the tensors at the peak in a typical subspace, from what was measured. */
+  readonly tensors: number
   /** Whether a search would start now; null where nobody can tell what is free. */
   readonly fits: boolean | null
   readonly secondsPerStep: number
@@ -66,23 +67,24 @@ export function planLengths(request: PlanRequest, observer?: MeasureObserver): P
   for (const length of [...lengths, config.ddsas.subspace]) checkLength(length)
   checkSchedule(config)
   const device = resolveDevice(config.device)
-  const images = imagesOf(config)
+  checkCounts(cifarImages, config)
+  const images = config.data.images || cifarImages
   setThreads(config.threads)
   const budget = memoryBudget(config, device)
   const chosen = chooseMeasured(config, device, budget)
   const predict = fit(config, measureLengths(config, device, cifarImages, chosen, observer))
   const stepsPerEpoch = Math.ceil(Math.floor(images / 2) / config.data.batch)
   const rows = lengths.map((subspace) => {
-    const { likely } = searchFootprint(withLength(config, subspace), device, cifarImages)
-    const { peak, secondsPerStep, secondsPerImage } = predict(subspace)
+    const { needed } = searchFootprint(withLength(config, subspace), device, cifarImages)
+    const { tensors, secondsPerStep, secondsPerImage } = predict(subspace)
     const half = Math.ceil(images / 2)
     const evaluated = config.evaluation.images === 0 ? half : Math.min(half, config.evaluation.images)
     const seconds = config.epochs * (stepsPerEpoch * secondsPerStep + evaluated * secondsPerImage)
     return {
       subspace,
-      peak,
-      needed: likely,
-      fits: budget ? likely <= budget.bytes : null,
+      memory: needed,
+      tensors,
+      fits: budget ? needed <= budget.bytes : null,
       secondsPerStep,
       seconds,
     }
@@ -95,15 +97,6 @@ function checkLength(length: number): void {
   throw new DdsasError('input', `L = ${length} does not fit this space: use ${smallest} … ${largest}`)
 }
 
-function imagesOf({ data }: SearchConfig): number {
-  if (data.images > cifarImages)
-    throw new DdsasError(
-      'input',
-      `data.images = ${data.images}, CIFAR has ${cifarImages}; ask for at most that`,
-    )
-  return data.images || cifarImages
-}
-
 function withLength(config: SearchConfig, subspace: number): SearchConfig {
   return { ...config, ddsas: { ...config.ddsas, subspace } }
 }
@@ -111,14 +104,14 @@ function withLength(config: SearchConfig, subspace: number): SearchConfig {
 /** The smallest L, the largest candidate that fits, and one between where there is one. */
 function chooseMeasured(config: SearchConfig, device: string, budget: Available | undefined): number[] {
   const footprint = (length: number) =>
-    searchFootprint(withLength(config, length), device, cifarImages).likely
+    searchFootprint(withLength(config, length), device, cifarImages).needed
   const fitting = candidates.filter((length) => budget === undefined || footprint(length) <= budget.bytes)
   if (fitting.length < 2)
     checkMemory(withLength(config, candidates[fitting.length]), device, cifarImages, budget)
   return fitting.length > 3 ? [fitting[0], ...fitting.slice(-2)] : fitting
 }
 
-type Prediction = Pick<PlannedLength, 'peak' | 'secondsPerStep'> & { readonly secondsPerImage: number }
+type Prediction = Pick<PlannedLength, 'tensors' | 'secondsPerStep'> & { readonly secondsPerImage: number }
 
 /** All of it is a constant and a part for each operation that runs. */
 export function fit(
@@ -138,7 +131,7 @@ export function fit(
   return (subspace) => {
     const at = Math.min(subspace, most)
     return {
-      peak: Math.max(lines.step(at), lines.evaluation(at)),
+      tensors: Math.max(lines.step(at), lines.evaluation(at)),
       secondsPerStep: lines.perStep(at),
       secondsPerImage: lines.perImage(at),
     }

@@ -10,6 +10,7 @@ import { applySettings, checkSchedule, type SearchConfig, searchConfigSchema } f
 import { readCifarImages } from './images.ts'
 import { checkMemory } from './memory.ts'
 import { checkSpace, takeUp, withLock } from './opening.ts'
+import { checkCounts } from './parts.ts'
 import { searchPreset, searchPresets } from './presets.ts'
 import {
   describeChanges,
@@ -113,6 +114,7 @@ async function beginSearch(request: SearchRequest, observer: Partial<RunObserver
   const { data: directory = 'data' } = request
   setThreads(config.threads)
   const dataset = readSearchImages(directory, config)
+  checkCounts(dataset.count, config)
   checkMemory(config, device, dataset.count)
   return withSession(createSession(config, dataset, device), async (session) => {
     checkSpace(out, session.supernet)

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const program = join(import.meta.dirname, '../../bin/ddsas.mjs')
+export const program = join(import.meta.dirname, '../../bin/ddsas.mjs')
 
 /** Options that change settings. */
 export const set = (...settings: readonly string[]): string[] =>

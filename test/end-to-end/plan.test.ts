@@ -1,10 +1,11 @@
 /** `ddsas plan`, and what `ddsas search` refuses to begin or to resume for want of memory. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { z } from 'zod'
-import { refuse, start, succeed, tiny, workplace } from './command.ts'
+import { ddsas, program, refuse, set, start, succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { metricsOf } from './runs.ts'
 
@@ -18,16 +19,22 @@ before(() => {
 after(place.remove)
 
 test('a table of L: progress line by line, memory, times, and what fits', async () => {
-  const text = await succeed(['plan', 'cifar10', ...tiny, '--lengths', '15,98', ...limit('170 MiB')])
+  const lengths = ['--lengths', '15,98']
+  const plan = z.object({ lengths: z.array(z.object({ memory: z.number() })) })
+  const [small, large] = plan.parse(
+    JSON.parse(await succeed(['plan', ...tiny, ...lengths, '--json'])),
+  ).lengths
+  const between = Math.round((small.memory + large.memory) / 2 ** 21)
+  const text = await succeed(['plan', 'cifar10', ...tiny, ...lengths, ...limit(`${between} MiB`)])
   assert.match(text, /^measuring in subspaces of L = 15\nmeasuring in subspaces of L = /)
   assert.match(
     text,
     /\ncifar10: 3 cells of 4 channels, batches of 8\n50 epochs of 3125 steps, cpu with 1 thread\n/,
   )
-  assert.match(text, /\nmeasured at L = 15, .*; 170 MiB allowed by memory\.limit\n/)
-  assert.match(text, /\n +L +peak +needed +s\/step +search\n/)
-  assert.match(text, /\n +15 +\d+ MiB +\d+ MiB +\d\.\d{3} +[\d.]+ (s|min|h|d) {2}fits\n/)
-  assert.match(text, /\n +98 +\d+ MiB +\d+ MiB +\d\.\d{3} +[\d.]+ (s|min|h|d) {2}does not fit\n/)
+  assert.match(text, new RegExp(`\nmeasured at L = 15, .*; ${between} MiB allowed by memory\\.limit\n`))
+  assert.match(text, /\n +L +memory +s\/step +search\n/)
+  assert.match(text, /\n +15 +\d+ MiB +\d\.\d{3} +[\d.]+ (s|min|h|d) {2}fits\n/)
+  assert.match(text, /\n +98 +\d+ MiB +\d\.\d{3} +[\d.]+ (s|min|h|d) {2}does not fit\n/)
   assert.doesNotMatch(text, /\p{Cc}(?<!\n)/u)
   for (const line of text.split('\n')) assert.ok(line.length < 80, line)
 })
@@ -38,7 +45,7 @@ test('--json prints one object and nothing else', async () => {
     device: z.string(),
     measured: z.array(z.number()),
     lengths: z.tuple([
-      z.object({ subspace: z.literal(28), peak: z.number(), needed: z.number(), fits: z.literal(true) }),
+      z.object({ subspace: z.literal(28), memory: z.number(), tensors: z.number(), fits: z.literal(true) }),
     ]),
   })
   assert.deepEqual(schema.parse(JSON.parse(text)).measured, [15, 35, 70])
@@ -91,4 +98,45 @@ test('a resume with the preset named keeps the limit of the run', async () => {
   const path = join(out, 'config.json')
   writeFileSync(path, readFileSync(path, 'utf8').replace('1073741824', '2097152'))
   await refuse([...search, '--resume', out], 2, [/2\.0 MiB are allowed by memory\.limit/])
+})
+
+/** Ends a process with the most memory that was resident of it, as Linux counts, on standard error. */
+const tellPeak = `data:text/javascript,${encodeURIComponent(`
+  import { readFileSync } from 'node:fs'
+  process.on('exit', () => console.error(/^VmHWM:.*$/m.exec(readFileSync('/proc/self/status', 'utf8'))[0]))
+`)}`
+
+const processes: readonly (readonly [name: string, settings: readonly string[]])[] = [
+  ['three cells', tiny],
+  ['the demo in its largest subspaces', set('data.batch=16', 'ddsas.subspace=98', 'threads=2')],
+  ['wide cells', set('network.channels=24', 'data.batch=8', 'evaluation.batch=8', 'ddsas.window=1')],
+]
+
+for (const [name, settings] of processes) {
+  const linux = process.platform === 'linux' ? false : 'the peak of a process is read as Linux shows it'
+  test(`the memory that is asked for is at least what the process takes: ${name}`, {
+    skip: linux,
+  }, async () => {
+    const images = join(place.path, 'images')
+    writeImages(images, 50)
+    const args = ['search', 'demo', '--data', images, '--epochs', '1', ...set('data.images=200'), ...settings]
+    const refused = await ddsas([...args, '--out', join(place.path, 'asked'), ...limit('2 MiB')])
+    const [, needed] = /needs about (\d+) MiB of memory/.exec(refused.stderr) ?? []
+    const run = spawnSync(
+      process.execPath,
+      ['--import', tellPeak, program, ...args, '--out', join(place.path, name)],
+      { encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } },
+    )
+    assert.equal(run.status, 0, run.stderr)
+    const peak = Number(/^VmHWM:\s*(\d+) kB$/m.exec(run.stderr)?.[1]) / 1024
+    assert.ok(Number(needed) >= peak, `${needed} MiB asked for, ${peak} MiB taken`)
+    assert.ok(Number(needed) <= 1.4 * peak, `${needed} MiB asked for, no more than ${peak} MiB taken`)
+  })
+}
+
+test('a batch larger than the data set is named, not counted as memory', async () => {
+  const out = join(place.path, 'batch')
+  const args = ['search', 'cifar10', '--data', data, '--out', out, ...set('data.batch=30000')]
+  await refuse(args, 2, [/^ddsas: data\.batch = 30000, there are 20 images; ask for at most that$/m])
+  assert.ok(!existsSync(out))
 })

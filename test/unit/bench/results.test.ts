@@ -1,26 +1,21 @@
-/** Tables and the results block: a figure changes the text, and the README says what the results say. */
+/** Tables, results as files, and what a text says of them. */
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { benchmarks } from '../../../bench/benchmarks.ts'
-import {
-  machineName,
-  readResults,
-  replaceBlock,
-  resultsLines,
-  shownLines,
-  updateReadme,
-  writeResults,
-} from '../../../bench/results.ts'
+import { codeText, type Machine, machineName } from '../../../bench/machine.ts'
+import { readResults, resultsLines, shownLines, writeResults } from '../../../bench/results.ts'
+import { spreadText, turnsText } from '../../../bench/spread.ts'
 import { tableLines } from '../../../bench/table.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
-import { repository } from '../scripts/support.ts'
 
-const readme = join(repository, 'bench/README.md')
-const marks = ['<!-- results: written by npm run bench -- all -->', '<!-- end of results -->']
-const machine = { processor: 'A', cores: 2, libtorch: '1.13.1' }
-const spread = { median: 0.5, quartiles: [0.4, 0.75] }
+const machine: Machine = {
+  processor: 'A',
+  ...{ cores: 2, memoryGiB: 8, node: 'v20', libtorch: '1.13.1', cpuCapability: 'AVX2', kernels: 'avx2' },
+  ...{ threads: 1, commit: '0123456789', changed: false, date: '2026-01-31' },
+}
+const spread = { median: 0.5, quartiles: [0.4, 0.75] as const, turns: 7 }
 const step = {
   shape: { channels: 16, cells: 8, batch: 64, subspace: 28 },
   speedupNchw: 10,
@@ -32,7 +27,6 @@ const step = {
     ...spread,
     median: 0.5 * (i + 1),
     peak: 2 ** 20 * (i + 1),
-    turns: 7,
   })),
 }
 
@@ -58,38 +52,34 @@ test('columns of a table are as wide as their widest cell; figures stand on the 
 test('results are written under the name of the machine and read again as they were', (t) => {
   const folder = join(temporaryFolder(t), 'new')
   const results = { machine, reports: { step } }
-  assert.equal(writeResults(folder, results), join(folder, 'cpu-2-1.13.1.json'))
+  assert.equal(writeResults(folder, results), join(folder, 'cpu-2-avx2-1.13.1.json'))
   assert.deepEqual(readResults(folder), new Map([[machineName(machine), results]]))
   assert.deepEqual(readResults(join(folder, 'none')), new Map())
 })
 
-test('the block holds machine, figures and charts of each result, and replaces what stood there', (t) => {
-  const folder = temporaryFolder(t)
-  const text = join(folder, 'README.md')
-  writeFileSync(text, `before\n${marks[0]}\nold\n${marks[1]}\nafter\n`)
-  const results = join(folder, 'results')
-  updateReadme(text, results, benchmarks)
-  assert.match(readFileSync(text, 'utf8'), /^before\n.*\n\nNo results yet[^\n]*\n\n<!-- end.*\nafter\n$/)
-  writeResults(results, { machine, reports: { step } })
-  updateReadme(text, results, benchmarks)
-  const block = readFileSync(text, 'utf8')
-  assert.match(block, /### cpu-2-1\.13\.1\n\nprocessor A, cores 2, libtorch 1\.13\.1\./)
-  assert.match(block, /\| ours +\| 0\.500 \(0\.400 … 0\.750\) \| +1 \|/)
-  assert.match(block, /plain NCHW 10\.00 x, than plain channels last 4\.25 x; peak memory 0\.305/)
-  assert.match(block, /!\[step\]\(results\/cpu-2-1\.13\.1-step\.svg\)/)
-  assert.doesNotMatch(block, /old|No results/)
-  updateReadme(text, results, benchmarks)
-  assert.equal(readFileSync(text, 'utf8'), block)
+test('what a text says of results: machine, code, figures and charts of each', () => {
+  assert.match(resultsLines(new Map(), benchmarks, 'results')[0], /^No results yet/)
+  const text = resultsLines(new Map([['x', { machine, reports: { step } }]]), benchmarks, 'results').join(
+    '\n',
+  )
+  assert.match(
+    text,
+    /### x\n\nA, 2 cores, kernels avx2, libtorch 1\.13\.1, 1 thread, .*; commit `0123456`, 2026-01-31\./,
+  )
+  assert.match(text, /L = 28, 7 turns\n/)
+  assert.match(text, /\| ours +\| 0\.500 \(0\.400 … 0\.750\) \| +1 \|/)
+  assert.match(text, /plain NCHW 10\.00 x, than plain channels last 4\.25 x; peak memory 0\.305/)
+  assert.match(text, /!\[step\]\(results\/x-step\.svg\)/)
+  assert.equal(codeText({ ...machine, changed: true }), 'commit `0123456` with changes, 2026-01-31')
 })
 
-test('the README of the benchmarks says what the results in the repository say', () => {
-  const text = readFileSync(readme, 'utf8')
-  const results = readResults(join(repository, 'bench/results'))
-  assert.equal(replaceBlock(text, resultsLines(results, benchmarks, 'results')), text)
+test('a spread as text, and how many turns it took', () => {
+  assert.equal(spreadText(spread, 1000, 0), '500 (400 … 750)')
+  assert.equal(turnsText([spread, { turns: 7 }]), '7 turns')
+  assert.equal(turnsText([spread, { turns: 15 }, { turns: 5 }]), '5 to 15 turns')
 })
 
-test('a README without the marks, a file that holds no results, a report of another kind', (t) => {
-  assertRefuses(() => replaceBlock('text', []), 'input', /bench\/README\.md has no/)
+test('a file that holds no results, a report of another kind', (t) => {
   const folder = temporaryFolder(t)
   writeFileSync(join(folder, 'x.json'), '{"machine": 3}')
   assertRefuses(() => readResults(folder), 'data', /x\.json holds no results; measure them again/)

@@ -1,8 +1,10 @@
 /** Tests of the structure check on trees of a few lines: each rule fires where it should, and not elsewhere. */
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { limitLines } from '../../../scripts/check/sizes.ts'
 import { checkTree } from '../../../scripts/check/tree.ts'
 import { repository, tree } from './support.ts'
 
@@ -91,6 +93,15 @@ test('sizes: hard stop, 90th percentile and median of files', (t) => {
   assert.deepEqual(found.length, 2)
   assert.match(found.join('\n'), /median file has 351[\s\S]*90th percentile file has 351/)
   assert.deepEqual(check(t, { ...small, 'native/a.cc': lines(500) }), [])
+})
+
+test('CONTRIBUTING states the limits that are kept, and the summary prints them', (t) => {
+  const contributing = readFileSync(join(repository, 'CONTRIBUTING.md'), 'utf8').replaceAll('\n', ' ')
+  assert.ok(contributing.includes(limitLines().join(' ')))
+  assert.match(limitLines().join(), /files half of all have at most 150 lines.* 350, none more than 500/)
+  assert.match(limitLines().join(), /functions half of all have at most 10 lines.* 40, none more than 80/)
+  const { summary } = checkTree(tree(t, { 'src/nn/a.ts': opening }))
+  assert.match(summary, /files: .*\(limits 150, 350, 500\); functions: .*\(limits 10, 40, 80\)/)
 })
 
 test('sizes of functions: named ones, callbacks within them, not those of tests', (t) => {

@@ -34,6 +34,7 @@ test('a series compares the largest L with 28, or with the smallest where 28 is 
     subspace,
     median: 0.5 + subspace / 100,
     quartiles: [0, 1] as const,
+    turns: 5,
     peak: subspace * 1000,
   })
   const { ratio, seconds, bytes, points } = seriesOf('ours', [98, 15, 28].map(point))

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { setThreads, withoutKernels } from '../../../src/torch/index.ts'
+import { describeEngine, setThreads, withoutKernels } from '../../../src/torch/index.ts'
 import { applySettings, parseSearchConfig, type SearchConfig } from '../../../src/train/config.ts'
 import {
   checkMemory,
@@ -56,7 +56,7 @@ const shapes: readonly (readonly [name: string, config: SearchConfig])[] = [
   ['three cells', small()],
   ['eight cells', small('network.cells=8', 'data.batch=4')],
   ['more channels', small('network.channels=12', 'network.cells=4', 'data.batch=4')],
-  ['an evaluation larger than a step', small('evaluation.batch=64', 'data.batch=2')],
+  ['an evaluation larger than a step', small('evaluation.batch=50', 'data.batch=2')],
 ]
 
 for (const [name, config] of shapes) {
@@ -104,15 +104,23 @@ test('the expected peak is below the likely one, that below the worst, and all g
     footprint('ddsas.subspace=112').expected,
     'with `none` there is nothing more to run',
   )
+  assert.deepEqual(
+    footprint('data.batch=60', 'evaluation.batch=1000'),
+    footprint('data.batch=50', 'evaluation.batch=50'),
+    'no batch is larger than half of the images',
+  )
 })
 
 test('a search that does not fit is refused with both amounts and the remedies', () => {
-  const { likely } = searchFootprint(small(), 'cpu', images)
+  const { likely, needed } = searchFootprint(small(), 'cpu', images)
+  assert.ok(needed > likely + describeEngine().resident, 'the whole process')
+  const cuda = searchFootprint(small(), 'cuda:0', images)
+  assert.equal(cuda.needed, cuda.likely)
   const budget = (bytes: number) => ({ bytes, where: 'free on this machine' })
-  checkMemory(small(), 'cpu', images, budget(likely))
+  checkMemory(small(), 'cpu', images, budget(needed))
   checkMemory(small(), 'cuda:0', images, undefined)
   assertRefuses(
-    () => checkMemory(small(), 'cpu', images, budget(likely - 1)),
+    () => checkMemory(small(), 'cpu', images, budget(needed - 1)),
     'memory',
     /^L = 28 needs about \d+(\.\d)? MiB of memory, \d+(\.\d)? MiB are free on this machine: /,
     /a smaller ddsas\.subspace, data\.batch, network\.channels or evaluation\.batch/,
@@ -127,7 +135,14 @@ test('a search that does not fit is refused with both amounts and the remedies',
 
 test('a limit stands in place of what is free', () => {
   const free = () => ({ bytes: 5, where: 'free' })
-  assert.deepEqual(memoryBudget(small(), 'cpu', free), free())
+  assert.deepEqual(memoryBudget(small(), 'cuda:0', free), free())
+  // what the process holds is part of what it needs
+  const own = memoryBudget(small(), 'cpu', free)
+  assert.ok(
+    own !== undefined && Math.abs(own.bytes - 5 - process.memoryUsage.rss()) < 2 ** 24,
+    `${own?.bytes}`,
+  )
+  assert.equal(own.where, 'free or held already')
   assert.equal(memoryBudget(small('memory.limit=2 GB'), 'cpu', free)?.bytes, 2e9)
   assert.equal(
     memoryBudget(small(), 'cuda:0', () => undefined),
