@@ -62,8 +62,7 @@ function inspect(name: string, path: string, record: number, remedy: string): Re
   if (info === undefined) throw refuse('is missing')
   if (!info.isFile()) throw refuse('is not a file')
   if (info.size === 0) throw refuse('is empty')
-  if (info.size > maxFileBytes)
-    throw refuse(`has ${info.size} bytes, over the limit of 1 GiB`)
+  if (info.size > maxFileBytes) throw refuse(`has ${info.size} bytes, over the limit of 1 GiB`)
   if (info.size % record !== 0)
     throw refuse(
       `has ${info.size} bytes, not a whole number of ${record}-byte records (truncated or another format)`,

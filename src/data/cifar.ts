@@ -3,13 +3,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { DdsasError } from '../errors.ts'
-import {
-  cifarDifference,
-  cifarFolder,
-  type RecordFile,
-  recordBytes,
-  recordFiles,
-} from './cifar-files.ts'
+import { cifarDifference, cifarFolder, type RecordFile, recordBytes, recordFiles } from './cifar-files.ts'
 import {
   type CifarLayout,
   type CifarName,
@@ -40,7 +34,7 @@ export interface ImageDataset {
   readonly std: readonly [number, number, number]
   /** SHA-256 (hex) over the record files of the split, in order. */
   readonly fingerprint: string
-  /** How the files differ from the published ones, in words; undefined where they do not. */
+  /** How the files differ from the published ones, in words; absent where they do not. */
   readonly difference?: string | undefined
 }
 

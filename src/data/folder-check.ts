@@ -141,7 +141,8 @@ class Scan {
     const entries = this.#read(path)
     for (const { name, kind } of entries ?? []) {
       const inner = `${path}/${name}`
-      if (!isPrintable(name) && kind !== 'other') this.#add('unprintable name', inner, 'has control characters')
+      if (!isPrintable(name) && kind !== 'other')
+        this.#add('unprintable name', inner, 'has control characters')
       if (kind === 'dead') this.#add('dead link', inner, 'link that leads nowhere')
       if (kind === 'circular') this.#add('circular link', inner, 'link to a folder that it lies in')
       if (kind === 'other') this.#count(extname(name).toLowerCase())

@@ -86,9 +86,7 @@ export function isPrintable(name: string): boolean {
 
 /** What is wrong with the size of an image file. */
 export function tooLarge(bytes: number): string | undefined {
-  return bytes > maxImageFileBytes
-    ? `has ${bytes} bytes, over the limit of 256 MiB for an image`
-    : undefined
+  return bytes > maxImageFileBytes ? `has ${bytes} bytes, over the limit of 256 MiB for an image` : undefined
 }
 
 function classify(folder: string, entry: Dirent): FolderEntry {
@@ -103,7 +101,9 @@ function classify(folder: string, entry: Dirent): FolderEntry {
     const circular = entry.isSymbolicLink() && leadsBack(folder, path)
     return { name, kind: circular ? 'circular' : 'folder', bytes: 0 }
   }
-  return stats.isFile() && isImage ? { name, kind: 'image', bytes: stats.size } : { name, kind: 'other', bytes: 0 }
+  return stats.isFile() && isImage
+    ? { name, kind: 'image', bytes: stats.size }
+    : { name, kind: 'other', bytes: 0 }
 }
 
 /** Whether a link in `folder` leads to that folder or to one that holds it. */

@@ -1,9 +1,9 @@
 /** Lists an image folder, `train/CLASS/*.jpg` and `val/CLASS/*.jpg`, as torchvision's ImageFolder does. */
 import { createHash } from 'node:crypto'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DdsasError, quoted } from '../errors.ts'
-import { type Listed, type ListedFile, listFolders, listImages } from './folder-files.ts'
+import { hasImageName, type Listed, type ListedFile, listFolders, listImages } from './folder-files.ts'
 
 export const folderSplits = ['train', 'val'] as const
 export type FolderSplit = (typeof folderSplits)[number]
@@ -66,6 +66,22 @@ export function hasSplit(directory: string, split: FolderSplit): boolean {
   return existsSync(join(directory, split))
 }
 
+/** Folders in a folder that are looked into for images. */
+const mostLookedInto = 20
+
+/** Whether a folder looks like one of images, however they are laid out: to advise by. */
+export function looksLikeImages(directory: string): boolean {
+  if (folderSplits.some((split) => hasSplit(directory, split))) return true
+  try {
+    const names = readdirSync(directory)
+    const inner = names.slice(0, mostLookedInto).map((name) => join(directory, name))
+    const folders = inner.filter((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    return [names, ...folders.map((path) => readdirSync(path))].some((found) => found.some(hasImageName))
+  } catch {
+    return false
+  }
+}
+
 /** Path of an image by its position in the list. */
 export function imagePath({ directory, split, files }: ImageFolder, position: number): string {
   return join(directory, split, files[position])
@@ -102,5 +118,8 @@ function checkSameClasses(directory: string, val: readonly string[], train: read
   if (missing === undefined && extra === undefined) return
   const problem =
     missing === undefined ? `has the class ${extra}, train has not` : `lacks the class ${missing} of train`
-  throw new DdsasError('data', `${join(directory, 'val')} ${problem}: both need the same class folders (${checkAdvice(directory)})`)
+  throw new DdsasError(
+    'data',
+    `${join(directory, 'val')} ${problem}: both need the same class folders (${checkAdvice(directory)})`,
+  )
 }
