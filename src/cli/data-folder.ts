@@ -5,6 +5,7 @@ import { hasCifar, readCifar } from '../data/cifar.ts'
 import { type CifarName, parseCifarName } from '../data/cifar-layout.ts'
 import { hasSplit, readImageFolder } from '../data/folder.ts'
 import { checkImageFolder, type FolderCheck } from '../data/folder-check.ts'
+import { isPrintable } from '../data/folder-files.ts'
 import type { SkippedImage } from '../data/folder-images.ts'
 import { datasetStatistics, folderStatistics, type ImageStatistics } from '../data/statistics.ts'
 import { exitCodes } from '../errors.ts'
@@ -42,23 +43,30 @@ function checkText(result: FolderCheck): string {
   const { directory, checked, corrupt, problems, refused } = result
   const sound = `${checked - corrupt.length} of ${checked} images in ${directory} can be decoded`
   return [
-    ...problems.map(({ path, reason }) => `${path}: ${reason}`),
-    ...corrupt.map(({ split, file, reason }) => `${split}/${file}: ${reason}`),
+    ...problems.map(({ path, reason }) => `${printable(path)}: ${reason}`),
+    ...corrupt.map(({ split, file, reason }) => `${printable(`${split}/${file}`)}: ${reason}`),
     ...leftOutLines(result),
     corrupt.length > 0 ? `${sound}, ${corrupt.length} cannot` : sound,
     ...(refused ? [`training refuses ${directory} as it is: mend what is listed first`] : []),
   ].join('\n')
 }
 
+/** A name in quotes where it would harm a terminal. */
+function printable(path: string): string {
+  return isPrintable(path) ? path : JSON.stringify(path)
+}
+
 /** What does no harm, and is not used either. */
 function leftOutLines({ directory, otherFiles, looseImages, innerFolders, hasVal }: FolderCheck): string[] {
   const kinds = Object.entries(otherFiles).sort(([, a], [, b]) => b - a)
   const others = kinds.reduce((sum, [, count]) => sum + count, 0)
-  const some = (count: number, what: string) => (count > 0 ? [`left out: ${count} ${what}`] : [])
+  const some = (count: number, one: string, many: string) =>
+    count > 0 ? [`left out: ${count} ${count === 1 ? one : many}`] : []
+  const list = kinds.map(([kind, count]) => `${count} ${kind}`).join(', ')
   return [
-    ...some(others, `of other kinds (${kinds.map(([kind, count]) => `${count} ${kind}`).join(', ')})`),
-    ...some(looseImages, 'images in no class folder'),
-    ...some(innerFolders, 'folders in class folders'),
+    ...some(others, `file of another kind (${list})`, `files of other kinds (${list})`),
+    ...some(looseImages, 'image in no class folder', 'images in no class folder'),
+    ...some(innerFolders, 'folder in a class folder', 'folders in class folders'),
     ...(hasVal ? [] : [`there is no ${directory}/val yet, which a training tests on`]),
   ]
 }

@@ -29,7 +29,7 @@ const consequences = {
 
 export interface FolderProblem {
   readonly kind: keyof typeof consequences
-  /** Relative to the directory, such as `train/CLASS`. */
+  /** Relative to the directory, such as `train/CLASS`; its name is as it is, control characters included. */
   readonly path: string
   /** One line. */
   readonly reason: string
@@ -166,8 +166,7 @@ class Scan {
   }
 
   #add(kind: FolderProblem['kind'], path: string, reason: string): void {
-    // as text in quotes where it would harm a terminal
-    this.problems.push({ kind, path: isPrintable(path) ? path : JSON.stringify(path), reason })
+    this.problems.push({ kind, path, reason })
   }
 }
 
