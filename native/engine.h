@@ -5,10 +5,11 @@
 
 namespace ddsas {
 
-/// engine() -> { version, path, config, threads, cuda }: cuda is the number of devices, config libtorch's own summary.
 /// The table of tensors, the allocator and the interrupts are the process's: throws where another thread's JavaScript has them.
 void own_process(Napi::Env);
 
+/// engine() -> { version, path, config, threads, cuda, cudaKernels }: cuda is the number of devices, config libtorch's own
+/// summary.
 Napi::Value Engine(const Napi::CallbackInfo& info);
 
 /// setThreads(n): how many threads libtorch computes one operator with.

@@ -61,6 +61,21 @@ size_t count_nodes() {
   return count;
 }
 
+/// Ends a recording that CUDA gave up. libtorch could not, and would keep its memory divided, so that no other could begin:
+/// it is given an empty one to end in its place.
+void end_given_up(at::cuda::CUDAGraph& graph, cudaStream_t stream) {
+  cudaGraph_t none = nullptr;
+  const auto error = cudaStreamEndCapture(stream, &none);
+  cudaGetLastError();  // or the next launch would report it
+  if (cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess) graph.capture_end();
+  throw std::runtime_error(std::string("what was computed cannot be recorded: ") + cudaGetErrorString(error));
+}
+
+bool is_given_up(cudaStream_t stream) {
+  cudaStreamCaptureStatus status;
+  return cudaStreamIsCapturing(stream, &status) == cudaSuccess && status == cudaStreamCaptureStatusInvalidated;
+}
+
 #else
 
 [[noreturn]] void refuse() { throw std::runtime_error("this build has no CUDA: build it on a libtorch with CUDA"); }
@@ -96,6 +111,8 @@ Napi::Value EndGraph(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [] { return std::string("endGraph"); }, [&]() -> Napi::Value {
     if (recording == nullptr) throw std::invalid_argument("no graph is being recorded");
     auto graph = std::move(recording);
+    const auto stream = at::cuda::getCurrentCUDAStream().stream();
+    if (is_given_up(stream)) end_given_up(*graph, stream);
     auto result = Napi::Object::New(info.Env());
     result["launches"] = static_cast<double>(count_nodes());
     graph->capture_end();

@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
+#include "runs.h"
+
 namespace ddsas {
 
 namespace {
@@ -62,6 +64,7 @@ at::Tensor augment(const at::Tensor& images, const at::Tensor& indices, const at
   }
   const Geometry g{channels, images.size(2), images.size(3), padding, cutout};
   const int64_t size = channels * g.height * g.width;
+  count_run(Kernel::augment, Path::portable);
   auto result = at::empty({batch, channels, g.height, g.width},
                           at::TensorOptions().dtype(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
   const auto positions = indices.contiguous();

@@ -80,7 +80,10 @@ Deferred arrived(const DeferralPtr& deferral, const at::Tensor& gradient) {
   if (deferral) std::swap(left, deferral->left);
   if (!gradient.defined()) return {};
   if (!left) return {channels_last(gradient), {}, {}, {}};
-  if (gradient.is_same(left->upstream)) return *left;
+  if (gradient.is_same(left->upstream)) {
+    count_run(Kernel::left_gradient, kernels().path);
+    return *left;
+  }
   const auto own = at::empty_like(left->upstream);
   compute({{*left, own}});
   return {channels_last(own + (gradient - left->upstream)), {}, {}, {}};

@@ -22,7 +22,8 @@ struct CopiesOnGrid : torch::autograd::Function<CopiesOnGrid> {
     return copies;
   }
 
-  static variable_list backward(AutogradContext*, variable_list gradients) {
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    context->get_saved_variables();  // there are none: it refuses a second pass, as other kernels do
     variable_list given;
     for (const auto& gradient : gradients)
       if (gradient.defined()) given.push_back(channels_last(gradient));
@@ -34,9 +35,16 @@ struct CopiesOnGrid : torch::autograd::Function<CopiesOnGrid> {
 /// The same tensor several times over; where kernels can, all gradients that come back are added in one pass.
 variable_list copies_of(const at::Tensor& x, int64_t count) {
   if (count > 1 && x.requires_grad()) {
-    if (grid::are_images(x)) return CopiesOnGrid::apply(x, count);
-    if (are_cpu_images(x)) return read_together(channels_last(x), {count, {}, {}}, {}, {});
+    if (grid::are_images(x)) {
+      count_run(Kernel::fan_out, grid::path_of(x));
+      return CopiesOnGrid::apply(x, count);
+    }
+    if (are_cpu_images(x)) {
+      count_run(Kernel::fan_out, kernels().path);
+      return read_together(channels_last(x), {count, {}, {}}, {}, {});
+    }
   }
+  if (count > 1) count_run(Kernel::fan_out, Path::aten);
   return variable_list(count, x);
 }
 
@@ -57,10 +65,10 @@ struct Grouped {
   }
 };
 
-/// Whether the vector kernels compute all of them; convolutions share scratch, so that they need one stride.
+/// Whether the vector kernels compute all of them, and no grid's do; convolutions share scratch, so that they need one stride.
 bool fit(const at::Tensor& x, const Readers& readers) {
   const auto& convolutions = readers.convolutions;
-  return are_cpu_images(x) &&
+  return are_cpu_images(x) && !grid::are_images(x) &&
          std::all_of(convolutions.begin(), convolutions.end(),
                      [&](const Convolution& by) {
                        return fits_separable(x, by) && by.stride == convolutions[0].stride;
@@ -126,6 +134,7 @@ std::vector<at::Tensor> fan_out(const at::Tensor& x, int64_t copies, at::TensorL
   const int64_t through = x.requires_grad() ? copies : 0;
   variable_list found;
   if (fit(x, readers)) {
+    count_run(Kernel::fan_out, kernels().path);
     readers.copies = through;
     found = read_together(channels_last(x), readers, {}, {});
     found.insert(found.begin(), copies - through, x);

@@ -10,14 +10,18 @@
 #include <cmath>
 #include <cstring>
 
+#include "runs.h"
+
 // GCC compiles these loops twice and picks by processor; elsewhere they are compiled for the base instructions alone.
 // Without the promise that nobody looks at floating-point traps, it would not make one flow of the choices in a loop.
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__gnu_linux__) && \
-    !defined(__SANITIZE_ADDRESS__)
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define DDSAS_VECTORS __attribute__((target_clones("avx2", "default")))
+#define DDSAS_VECTORS_PATH (__builtin_cpu_supports("avx2") ? Path::avx2 : Path::portable)
 #pragma GCC optimize("no-trapping-math")
 #else
 #define DDSAS_VECTORS
+#define DDSAS_VECTORS_PATH Path::portable
 #endif
 
 namespace ddsas {
@@ -308,6 +312,7 @@ at::Tensor image_augment(at::TensorList images, const at::Tensor& boxes, const a
   check_batch(batch, boxes, draws, factors);
   TORCH_CHECK(mean.size() == channels && std.size() == channels, "mean and std should have 3 values");
   TORCH_CHECK(size > 0, "size should be positive, not ", size);
+  count_run(Kernel::image_augment, DDSAS_VECTORS_PATH);
   float scale[channels], shift[channels];
   for (int64_t c = 0; c < channels; ++c) {
     scale[c] = static_cast<float>(1.0 / std[c]);

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <atomic>
 #include <memory>
 
+#include "parallel.h"
 #include "simd/kernels.h"
 
 namespace ddsas {
@@ -79,7 +79,7 @@ class Scratch {
 template <typename Body>
 void for_each_image_and_next(int64_t images, const ScratchSize& size, Body body) {
   std::atomic<int64_t> untaken{0};
-  at::parallel_for(0, std::min<int64_t>(images, at::get_num_threads()), 1, [&](int64_t, int64_t) {
+  parallel_for(0, std::min<int64_t>(images, at::get_num_threads()), 1, [&](int64_t, int64_t) {
     const Scratch scratch(size);
     for (int64_t image = untaken++, next; image < images; image = next) {
       next = untaken++;
@@ -117,7 +117,7 @@ class Parts {
     const int64_t size = parts_.size(1);
     // few enough for one thread to keep the sums in its nearest cache
     constexpr int64_t kNumbers = 1024;
-    at::parallel_for(0, size, kNumbers, [&](int64_t begin, int64_t end) {
+    parallel_for(0, size, kNumbers, [&](int64_t begin, int64_t end) {
       std::copy(parts + begin, parts + end, to + begin);
       for (int64_t image = 1; image < images_; ++image)
         for (int64_t i = begin; i < end; ++i) to[i] += parts[image * size + i];

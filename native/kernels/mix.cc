@@ -181,6 +181,7 @@ struct Mix : torch::autograd::Function<Mix> {
                             const optional<at::Tensor>& biases, const optional<at::Tensor>& kept, const Norms& norms,
                             const std::vector<DeferralPtr>& deferrals) {
     const Factors by{weights, biases.value_or(at::Tensor()), kept.value_or(at::Tensor())};
+    count_run(Kernel::mix, kernels().path);
     const auto normaliser = normalisers_of(xs, norms);
     c10::List<bool> normed;
     for (int64_t k = 0; k < static_cast<int64_t>(xs.size()); ++k) normed.push_back(norms.has(k));
@@ -258,6 +259,7 @@ bool fits(at::TensorList xs, const Factors& by, const Norms& norms) {
 /// The same with ATen's operators: any device and type, and what the kernel is tested against.
 at::Tensor compose(at::TensorList xs, const optional<at::Tensor>& weights, const optional<at::Tensor>& kept,
                    const Norms& norms) {
+  count_run(Kernel::mix, Path::aten);
   at::Tensor sum;
   for (int64_t k = 0; k < static_cast<int64_t>(xs.size()); ++k) {
     auto term = norms.has(k) ? normalise(xs[k], norms.whole(k)) : xs[k];

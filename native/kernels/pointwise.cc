@@ -94,7 +94,7 @@ void check(at::TensorList xs, const std::vector<at::Tensor>& weights) {
 
 bool fits(at::TensorList xs, const std::vector<at::Tensor>& weights) {
   for (const auto& x : xs)
-    if (!are_cpu_images(x)) return false;
+    if (!are_cpu_images(x) || grid::are_images(x)) return false;
   for (const auto& w : weights)
     if (w.scalar_type() != at::kFloat || !w.device().is_cpu() || w.size(0) == 0) return false;
   return true;
@@ -102,6 +102,7 @@ bool fits(at::TensorList xs, const std::vector<at::Tensor>& weights) {
 
 at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& readings, at::Tensor& moments) {
   const int64_t step = readings[0].step;
+  count_run(step == 1 ? Kernel::relu_pointwise : Kernel::factorized_reduce, kernels().path);
   auto y = empty_images(xs[0], outputs_of(readings), xs[0].size(2) / step, xs[0].size(3) / step);
   const auto extent = extent_of(y);
   const auto parts = parts_of(xs, readings);
@@ -218,11 +219,15 @@ std::tuple<at::Tensor, at::Tensor> with_moments(const at::Tensor& y) {
   return {y, at::empty({0}, y.options())};
 }
 
+/// What `convolve` takes.
+Path path_beside(const at::Tensor& x) { return grid::are_images(x) ? grid::path_of(x) : Path::aten; }
+
 at::Tensor relu_of(at::TensorList xs) { return at::relu(xs.size() == 1 ? xs[0] : at::cat(xs, 1)); }
 
 std::tuple<at::Tensor, at::Tensor> relu_pointwise(at::TensorList xs, const at::Tensor& weight) {
   check(xs, {weight});
   if (fits(xs, {weight})) return run(xs, {weight});
+  count_run(Kernel::relu_pointwise, path_beside(xs[0]));
   const auto x = relu_of(xs);
   return with_moments(convolve(x, weight));
 }
@@ -231,6 +236,7 @@ std::tuple<at::Tensor, at::Tensor> factorized_reduce(at::TensorList xs, const at
                                                      const at::Tensor& second) {
   check(xs, {first, second});
   if (fits(xs, {first, second})) return run(xs, {first, second});
+  count_run(Kernel::factorized_reduce, path_beside(xs[0]));
   // thinned first, then convolved at stride 1: oneDNN 2 overruns its buffer in the weight's gradient of a 1x1 convolution
   // of stride 2 with few channels in channels last
   const auto x = relu_of(xs);

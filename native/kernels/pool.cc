@@ -22,12 +22,14 @@ at::Tensor read_alone(const at::Tensor& x, const Pool& pool) {
 at::Tensor max_pool3(const at::Tensor& x, int64_t stride) {
   if (grid::fits_pool(x, stride)) return grid::max_pool3(x, stride);
   if (fits(x, stride)) return read_alone(x, {/*maximum=*/true, stride, 1});
+  count_run(Kernel::max_pool3, Path::aten);
   return at::max_pool2d(x, 3, stride, 1);
 }
 
 at::Tensor avg_pool3(const at::Tensor& x, int64_t stride) {
   if (grid::fits_pool(x, stride)) return grid::avg_pool3(x, stride);
   if (fits(x, stride)) return read_alone(x, {/*maximum=*/false, stride, 1});
+  count_run(Kernel::avg_pool3, Path::aten);
   return at::avg_pool2d(x, 3, stride, 1, /*ceil_mode=*/false, /*count_include_pad=*/false);
 }
 

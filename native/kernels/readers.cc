@@ -38,8 +38,12 @@ Results forward_images(const Call& call) {
     results.ys.push_back(empty_images(call.x, channels, window.out_height(), window.out_width()));
     parts.emplace_back(extent_of(results.ys.back()));
   };
-  for (int64_t k = 0; k < call.convolutions(); ++k) add(call.kernel(k).outputs, call.kernel(k).window);
+  for (int64_t k = 0; k < call.convolutions(); ++k) {
+    count_run(Kernel::separable, kernels().path);
+    add(call.kernel(k).outputs, call.kernel(k).window);
+  }
   for (const auto& pool : call.pools) {
+    count_run(pool.maximum ? Kernel::max_pool3 : Kernel::avg_pool3, kernels().path);
     add(call.x.size(1), call.window(pool));
     const auto& y = results.ys.back();
     results.choices.push_back(

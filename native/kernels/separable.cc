@@ -17,6 +17,7 @@ bool one_or_two(int64_t n) { return n == 1 || n == 2; }
 /// The same with ATen's operators: any device and type, and what the kernel is tested against. It finds no moments.
 at::Tensor compose(const at::Tensor& x, const Convolution& by, const Before& before) {
   const auto z = before.norm ? normalise(x, *before.norm) : x;
+  count_run(Kernel::separable, Path::aten);
   const auto padding = [&](int64_t dim) { return (by.spatial.size(dim) - 1) / 2 * by.dilation; };
   const auto across = at::conv2d(at::relu(z), weight_for(x, by.spatial), {}, by.stride,
                                  at::IntArrayRef({padding(2), padding(3)}), by.dilation, x.size(1));

@@ -1,11 +1,11 @@
 // ddsas::sgd_ and ddsas::adam_: one step of an optimizer over all its tensors, clipping included. Nothing is waited for on
 // a device, so that a step can be captured in a graph.
-#include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include <cmath>
 
 #include "grid/device.h"
+#include "parallel.h"
 
 namespace ddsas {
 
@@ -67,9 +67,10 @@ struct Moving {
     }
   }
 
-  /// What autograd saved of the weights before is not what they are now: a backward pass that needs it is refused.
+  /// What autograd saved of them before is not what they are now: a backward pass that needs it is refused.
   void count_as_changed() const {
-    for (const auto& weight : weights) weight.unsafeGetTensorImpl()->bump_version();
+    for (const auto& moved : {weights, first, second})
+      for (const auto& tensor : moved) tensor.unsafeGetTensorImpl()->bump_version();
   }
 
   std::vector<at::Tensor> present() const {
@@ -94,7 +95,7 @@ at::Tensor joint_norm(const std::vector<at::Tensor>& gradients, const at::Tensor
   });
   if (!dense) return at::stack(at::_foreach_norm(gradients, 2)).norm();
   std::vector<double> squares(gradients.size());
-  at::parallel_for(0, static_cast<int64_t>(gradients.size()), 8, [&](int64_t begin, int64_t end) {
+  parallel_for(0, static_cast<int64_t>(gradients.size()), 8, [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) squares[k] = sum_of_squares(gradients[k].data_ptr<float>(), gradients[k].numel());
   });
   double total = 0;
@@ -120,11 +121,13 @@ at::Tensor sgd(at::TensorList weights, const OptionalTensors& given, at::TensorL
   TORCH_CHECK(!weights.empty(), "there is no weight to move");
   const auto norm = joint_norm(moving.present(), weights[0].options().memory_format(c10::nullopt));
   if (!moving.fits()) {
+    count_run(Kernel::sgd_, Path::aten);
     compose_sgd(moving, norm, rate, momentum, decay, clip);
     return norm;
   }
   const auto narrow = [](double x) { return static_cast<float>(x); };
   const grid::Sgd how{norm.data_ptr<float>(), narrow(clip), narrow(rate), narrow(momentum), narrow(decay)};
+  count_run(Kernel::sgd_, grid::path_of(weights[0]));
   const auto on = grid::launcher_of(weights[0]);
   moving.in_chunks([&](const grid::Tensors& chunk) { on.table.sgd(chunk, how, on.stream); });
   moving.count_as_changed();
@@ -150,10 +153,12 @@ void adam(at::TensorList weights, const OptionalTensors& given, at::TensorList m
   TORCH_CHECK(squares.size() == weights.size(), "there are ", weights.size(), " weights and ", squares.size(), " squares");
   steps.add_(1);
   if (!moving.fits() || steps.device() != weights[0].device()) {
+    count_run(Kernel::adam_, Path::aten);
     compose_adam(moving, steps, rate, beta1, beta2, eps, decay);
     return;
   }
   const grid::Adam how{steps.data_ptr<double>(), rate, beta1, beta2, eps, decay};
+  count_run(Kernel::adam_, grid::path_of(weights[0]));
   const auto on = grid::launcher_of(weights[0]);
   moving.in_chunks([&](const grid::Tensors& chunk) { on.table.adam(chunk, how, on.stream); });
   moving.count_as_changed();

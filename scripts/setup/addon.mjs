@@ -12,12 +12,15 @@ const oldestLibtorch = [1, 13]
 /** Memory that one compiler needs at its peak for a file with libtorch's headers. */
 const bytesPerJob = 2 * 2 ** 30
 
-/** `sanitize`: with the address and undefined-behaviour sanitizers, into the folder given rather than build/. */
-export function addonStep(root, { folder = join(root, 'build'), sanitize = false } = {}) {
+/**
+ * `sanitize`: with these sanitizers, as the compiler takes them, and vector kernels for these instruction sets alone, into the
+ * folder given rather than build/.
+ */
+export function addonStep(root, { folder = join(root, 'build'), sanitize = '', sets } = {}) {
+  const how = { root, folder, sanitize, sets }
   const addon = join(folder, 'Release/ddsas.node')
   const stamp = join(folder, 'addon.stamp')
-  const wantedDigest = () =>
-    digest(filesBelow(join(root, 'native')), configuration(root, findLibtorch(), sanitize))
+  const wantedDigest = () => digest(filesBelow(join(root, 'native')), configuration(how, findLibtorch()))
   return {
     addon,
     pending: () => readStamp(stamp) !== wantedDigest() || !existsSync(addon),
@@ -25,7 +28,7 @@ export function addonStep(root, { folder = join(root, 'build'), sanitize = false
       const libtorch = checkedLibtorch()
       const wanted = wantedDigest()
       rmSync(stamp, { force: true })
-      await build({ root, folder, sanitize }, libtorch, say)
+      await build(how, libtorch, say)
       install(folder, addon)
       writeWhole(join(folder, 'libtorch.json'), JSON.stringify(libtorch, null, 2))
       writeWhole(stamp, wanted)
@@ -34,12 +37,12 @@ export function addonStep(root, { folder = join(root, 'build'), sanitize = false
 }
 
 /** Everything besides the sources that the binary depends on. Replaced libraries show in their size and time. */
-function configuration(root, libtorch, sanitize) {
+function configuration({ root, sanitize, sets }, libtorch) {
   const names = ['libtorch_cpu.so', 'libtorch_cpu.dylib']
   const library = libtorch && names.map((name) => join(libtorch.lib, name)).find((file) => existsSync(file))
   const { size, mtimeMs } = library ? statSync(library) : {}
   const { CXX } = process.env
-  return { root, libtorch, size, mtimeMs, arch: process.arch, CXX, sanitize }
+  return { root, libtorch, size, mtimeMs, arch: process.arch, CXX, sanitize, sets }
 }
 
 function checkedLibtorch() {
@@ -64,14 +67,15 @@ export function jobCount(cores = availableParallelism(), memory = process.availa
   return Math.max(1, Math.min(cores, Math.floor(memory / bytesPerJob)))
 }
 
-async function build({ root, folder, sanitize }, libtorch, say) {
+async function build(how, libtorch, say) {
+  const { root, folder } = how
   const jobs = jobCount()
   say(
     `building the addon on libtorch ${libtorch.version} (${libtorch.lib}), ${jobs} at a time; this can take minutes`,
   )
   const began = Date.now()
-  startAfresh(join(folder, 'cmake'), configuration(root, libtorch, sanitize))
-  const { code, output } = await cmakeJs({ root, folder, sanitize }, libtorch, jobs)
+  startAfresh(join(folder, 'cmake'), configuration(how, libtorch))
+  const { code, output } = await cmakeJs(how, libtorch, jobs)
   const log = join(folder, 'addon.log')
   const shown = relative(root, log)
   writeWhole(log, output)
@@ -91,7 +95,7 @@ function startAfresh(folder, wanted) {
 }
 
 /** What native/CMakeLists.txt has to know. */
-export function cmakeSettings(libtorch, sanitize = false) {
+export function cmakeSettings(libtorch, { sanitize = '', sets = undefined } = {}) {
   return {
     DDSAS_TORCH_INCLUDE: libtorch.include.join(';'),
     DDSAS_TORCH_LIB: libtorch.lib,
@@ -99,7 +103,8 @@ export function cmakeSettings(libtorch, sanitize = false) {
     DDSAS_CXX_STANDARD: libtorch.cxxStandard,
     DDSAS_CUDA_INCLUDE: libtorch.cudaInclude.join(';'),
     DDSAS_CUDA_HOMES: libtorch.cudaHomes.join(';'),
-    DDSAS_SANITIZE: sanitize ? 'ON' : 'OFF',
+    DDSAS_SANITIZE: sanitize,
+    DDSAS_SETS: sets?.join(';'),
   }
 }
 
@@ -107,9 +112,10 @@ export function cmakeSettings(libtorch, sanitize = false) {
  * native/package.json declares a Node-API version: that is what makes cmake-js take the headers of the node-api-headers
  * package and download none. Make rather than Ninja, as one generator must serve every machine.
  */
-function cmakeJs({ root, folder, sanitize }, libtorch, jobs) {
+function cmakeJs(how, libtorch, jobs) {
+  const { root, folder } = how
   const program = createRequire(join(root, 'package.json')).resolve('cmake-js/bin/cmake-js')
-  const settings = cmakeSettings(libtorch, sanitize)
+  const settings = cmakeSettings(libtorch, how)
   const defined = Object.entries(settings).filter(([, value]) => value !== undefined && value !== '')
   const args = [
     'build',

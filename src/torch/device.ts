@@ -1,7 +1,7 @@
 /** Devices, threads and memory of the engine, and interrupts that arrive while it computes. */
 import { DdsasError } from '../errors.ts'
 import { describeEngine, native } from './native.ts'
-import { guard, run } from './tensor.ts'
+import { guard, invoke, run } from './tensor.ts'
 
 export const deviceNames = ['auto', 'cpu', 'cuda'] as const
 export type DeviceName = (typeof deviceNames)[number]
@@ -41,6 +41,21 @@ export function withoutKernels<Result>(body: () => Result): Result {
   } finally {
     run('ddsas::enable_kernels', true)
   }
+}
+
+/**
+ * How often each of our kernels ran in this process, by its name and how it was computed, as `mix/avx2`: by the vector kernels
+ * of an instruction set, by the grid kernels (`grid`, on a GPU `cuda`), or by ATen's operators instead (`aten`).
+ */
+export function kernelRuns(): Readonly<Record<string, number>> {
+  const [names, counts] = invoke('ddsas::kernel_runs') as [string[], number[]]
+  return Object.fromEntries(names.map((name, i) => [name, counts[i]]))
+}
+
+/** Instruction sets that this build has kernels for and this machine can run, the widest last, and what computes float32. */
+export function instructionSets(): { readonly available: readonly string[]; readonly used: string } {
+  const [available, used] = invoke('ddsas::instruction_sets') as [string[], string]
+  return { available, used }
 }
 
 export interface TensorMemory {

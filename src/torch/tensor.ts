@@ -163,7 +163,8 @@ function operator(name: string): number {
   return id
 }
 
-function invoke(name: string, args: readonly Argument[]): NativeValue {
+/** Calls an operator whose results are no tensors, or are to be taken as slots. */
+export function invoke(name: string, args: readonly Argument[] = []): NativeValue {
   const id = operator(name)
   return guard(() => native().call(id, args.map(toNative)))
 }

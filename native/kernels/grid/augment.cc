@@ -20,6 +20,8 @@ at::Tensor augment(const at::Tensor& images, const at::Tensor& indices, const at
               indices.device(), ", draws on ", draws.device(), ", images on ", images.device());
   TORCH_CHECK(static_cast<int64_t>(mean.size()) == channels && static_cast<int64_t>(std.size()) == channels,
               "mean and std should have ", channels, " values");
+  TORCH_CHECK(batch * images.size(2) * images.size(3) < kMostIndices, "a batch of ", batch, " images of ", images.size(2), " x ",
+              images.size(3), " pixels is too large for one launch; take fewer at a time");
   auto result = at::empty({batch, channels, images.size(2), images.size(3)},
                           images.options().dtype(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
   const auto narrow = [](int64_t n) { return static_cast<int>(n); };
@@ -30,6 +32,7 @@ at::Tensor augment(const at::Tensor& images, const at::Tensor& indices, const at
     call.scale[c] = static_cast<float>(1.0 / (255.0 * std[c]));
     call.shift[c] = static_cast<float>(-mean[c] / std[c]);
   }
+  count_run(Kernel::augment, path_of(images));
   const auto on = launcher_of(images);
   on.table.augment(call, on.stream);
   return result;

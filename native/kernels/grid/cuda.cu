@@ -109,6 +109,7 @@ struct Cuda {
   template <typename Body>
   static void each(int64_t count, const Body& body, void* stream) {
     if (count == 0) return;
+    check_indices(count);
     each_kernel<<<static_cast<unsigned>(ceiling(count, kThreads)), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
         body, static_cast<uint32_t>(count));
     check("a kernel");
@@ -116,6 +117,7 @@ struct Cuda {
 
   template <typename Body>
   static void sum_rows(int64_t rows, int64_t columns, const Body& body, const Scratch& scratch, void* stream) {
+    check_indices(rows);
     // a block no wider than the columns divide into: threads beyond them would idle
     if (columns % 32 == 0 || columns > 256)
       sum_wide<Body, 32>(rows, columns, body, scratch, stream);

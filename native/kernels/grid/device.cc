@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <map>
+#include <mutex>
 #include <string>
 
 #include "../simd/kernels.h"
@@ -21,6 +22,10 @@ bool preferred() {
   return wanted != nullptr && std::string(wanted) == "grid";
 }
 
+#ifdef DDSAS_CUDA
+void* stream_of(const at::Tensor& x) { return at::cuda::getCurrentCUDAStream(x.device().index()).stream(); }
+#endif
+
 const Table* table_of(const at::Device& device) {
 #ifdef DDSAS_CUDA_KERNELS
   if (device.is_cuda()) return &cuda_table;
@@ -33,7 +38,7 @@ const Table* table_of(const at::Device& device) {
 bool are_images(const at::Tensor& x) {
   const bool typed = x.scalar_type() == at::kBFloat16 ||
                      (x.scalar_type() == at::kFloat && (preferred() || !x.device().is_cpu()));
-  return kernels_enabled() && typed && x.dim() == 4 && x.numel() > 0 && x.numel() < (int64_t{1} << 31) &&
+  return kernels_enabled() && typed && x.dim() == 4 && x.numel() > 0 && are_few(x.numel()) &&
          has_table(x.device());
 }
 
@@ -47,18 +52,20 @@ Launcher launcher_of(const at::Tensor& x) {
   const Table* table = table_of(x.device());
   TORCH_CHECK(table != nullptr, "there are no grid kernels on ", x.device());
 #ifdef DDSAS_CUDA
-  if (x.is_cuda()) return {*table, at::cuda::getCurrentCUDAStream(x.device().index()).stream()};
+  if (x.is_cuda()) return {c10::DeviceGuard(x.device()), *table, stream_of(x)};
 #endif
-  return {*table, nullptr};
+  return {c10::DeviceGuard(x.device()), *table, nullptr};
 }
 
 Type type_of(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 ? Type::kBrain : Type::kFloat; }
 
 Scratch scratch_for(const at::Tensor& x, int64_t columns, int64_t parts, at::Tensor& memory) {
   if (x.device().is_cpu()) return {nullptr, nullptr};
-  // one set for each device, never freed: graphs refer to it for as long as they are replayed
-  static auto& counters = *new std::map<int, at::Tensor>();
-  auto& own = counters[x.device().index()];
+  // sums on two streams may run at once; never freed: graphs refer to them for as long as they are replayed
+  static auto& counters = *new std::map<std::pair<int, void*>, at::Tensor>();
+  static std::mutex alone;  // autograd computes each device's gradients on a thread of its own
+  const std::lock_guard<std::mutex> lock(alone);
+  auto& own = counters[{x.device().index(), launcher_of(x).stream}];
   if (!own.defined()) own = at::zeros({kCounters}, x.options().dtype(at::kInt).memory_format(c10::nullopt));
   memory = at::empty({partial_floats(columns, parts)}, x.options().dtype(at::kFloat).memory_format(c10::nullopt));
   return {reinterpret_cast<uint32_t*>(own.data_ptr<int32_t>()), memory.data_ptr<float>()};

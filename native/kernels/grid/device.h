@@ -2,7 +2,9 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
 
+#include "../runs.h"
 #include "grid.h"
 
 namespace ddsas::grid {
@@ -10,11 +12,15 @@ namespace ddsas::grid {
 /// Whether this build has grid kernels for a device.
 bool has_table(const at::Device& device);
 
-/// Where and with what a tensor is computed on.
+/// Where and with what a tensor is computed on; its device is the current one for as long as this lives.
 struct Launcher {
+  c10::DeviceGuard device;
   const Table& table;
   void* stream;
 };
+
+/// Whether a kernel's indices of images are of 31 bits.
+inline bool are_few(int64_t numbers) { return numbers < (int64_t{1} << 31); }
 
 /// Float32 or bfloat16 images for which there is a table: CUDA's, and the CPU's for what its vector kernels do not take.
 bool are_images(const at::Tensor& x);
@@ -23,6 +29,9 @@ bool are_images(const at::Tensor& x);
 bool is_parameter_for(const at::Tensor& parameter, const at::Tensor& x);
 
 Launcher launcher_of(const at::Tensor& x);
+
+/// How a run of these kernels is counted.
+inline Path path_of(const at::Tensor& x) { return x.is_cuda() ? Path::cuda : Path::grid; }
 
 Type type_of(const at::Tensor& x);
 

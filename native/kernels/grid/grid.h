@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
+#include <string>
 
 namespace ddsas::grid {
 
@@ -114,6 +116,13 @@ constexpr int64_t kMostChunks = 128;
 constexpr int64_t kColumns = 4;
 
 inline int64_t partial_floats(int64_t columns, int64_t parts) { return columns * parts * kMostChunks; }
+
+/// Indices of a launch are of 32 bits, also those of threads beyond the last: whoever launches sees to it that there are fewer
+/// than this.
+constexpr int64_t kMostIndices = (int64_t{1} << 32) - 1024;
+inline void check_indices(int64_t count) {
+  if (count >= kMostIndices) throw std::length_error(std::to_string(count) + " places are too many for one launch");
+}
 
 /// Functions of one device. `stream`: CUDA's; nothing is waited for.
 struct Table {

@@ -21,6 +21,7 @@ at::Tensor sum_terms(at::TensorList xs, const at::Tensor& weights, const Normali
 struct GridMix : torch::autograd::Function<GridMix> {
   static at::Tensor forward(AutogradContext* context, at::TensorList xs, const at::Tensor& weights,
                             const TermNorms& norms) {
+    count_run(Kernel::mix, path_of(xs[0]));
     const auto by = normaliser_of(xs, norms);
     c10::List<bool> normed;
     for (size_t k = 0; k < xs.size(); ++k) normed.push_back(norms.means.get(k).has_value());
@@ -55,7 +56,6 @@ struct GridMix : torch::autograd::Function<GridMix> {
   }
 };
 
-
 at::Tensor choices_of(const at::Tensor& y) {
   return at::empty({y.numel()}, y.options().dtype(at::kByte).memory_format(c10::nullopt));
 }
@@ -64,6 +64,7 @@ at::Tensor choices_of(const at::Tensor& y) {
 template <bool kMax>
 struct GridPool : torch::autograd::Function<GridPool<kMax>> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, int64_t stride) {
+    count_run(kMax ? Kernel::max_pool3 : Kernel::avg_pool3, path_of(x));
     const auto window = window_of(x, 3, stride, 1);
     auto y = empty_images(x, x.size(1), window.out(window.height), window.out(window.width));
     const auto choice = kMax ? choices_of(y) : at::Tensor();
@@ -101,7 +102,8 @@ bool fits_mix(at::TensorList xs, const at::Tensor& weights, const TermNorms& nor
     const c10::optional<at::Tensor> mean = norms.means.get(k), variance = norms.variances.get(k);
     if (mean && !are_plain({*mean, *variance, norms.training, norms.momentum, norms.eps, {}, {}}, xs[0].device())) return false;
   }
-  if (!can_sum(static_cast<int64_t>(xs.size() + 1) * xs[0].size(1))) return false;
+  const auto terms = static_cast<int64_t>(xs.size());
+  if (!can_sum((terms + 1) * xs[0].size(1)) || terms * xs[0].numel() >= kMostIndices) return false;
   // in evaluation mode the statistics are constants: only a forward pass is written for that
   return norms.training ? xs[0].numel() > xs[0].size(1) : !at::GradMode::is_enabled();
 }

@@ -90,6 +90,7 @@ void through_norm(const at::Tensor& x, const Normaliser& by, at::Tensor& dz) {
 struct GridSeparable : torch::autograd::Function<GridSeparable> {
   static variable_list forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& spatial,
                                const at::Tensor& pointwise, const SeparableOptions& how) {
+    count_run(Kernel::separable, path_of(x));
     Normaliser by;
     if (how.norm) {
       const bool known = how.moments && how.moments->numel() > 0;
@@ -151,7 +152,8 @@ bool fits_separable(const at::Tensor& x, const at::Tensor& spatial, const at::Te
   if (how.norm && !are_plain(*how.norm, x.device())) return false;
   return spatial.size(0) == channels && spatial.size(1) == 1 && (spatial.size(2) == 3 || spatial.size(2) == 5) &&
          pointwise.size(1) == channels && pointwise.size(2) == 1 && pointwise.size(3) == 1 && one_or_two(how.stride) &&
-         one_or_two(how.dilation) && can_sum(spatial.size(2) * channels) && can_sum(pointwise.size(0));
+         one_or_two(how.dilation) && can_sum(spatial.size(2) * channels) && can_sum(pointwise.size(0)) &&
+         are_few(x.numel() / channels * pointwise.size(0));
 }
 
 std::tuple<at::Tensor, at::Tensor> separable(const at::Tensor& x, const at::Tensor& spatial, const at::Tensor& pointwise,

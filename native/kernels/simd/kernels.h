@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "../runs.h"
+
 namespace ddsas {
 
 /// A square window moved over an image; padding keeps the size at stride 1: (size - 1) / 2 * dilation on each side.
@@ -92,7 +94,7 @@ struct ScratchSize {
 };
 
 struct Kernels {
-  const char* name;
+  Path path;
 
   /// What a thread needs for a Separable, and floats for a Pointwise. Scratch is aligned to 64 bytes, and with each image as
   /// the same function left it with the one before.
@@ -144,16 +146,15 @@ const Kernels& kernels();
 /// Whether the kernels are used at all: `ddsas::enable_kernels(false)` leaves everything to ATen, as tests compare with.
 bool kernels_enabled();
 
+// those that are built: see native/CMakeLists.txt
 namespace portable {
 extern const Kernels table;
 }
-#ifdef DDSAS_X86
 namespace avx2 {
 extern const Kernels table;
 }
 namespace avx512 {
 extern const Kernels table;
 }
-#endif
 
 }  // namespace ddsas

@@ -7,15 +7,12 @@
 #include "pool.h"
 #include "separable.h"
 
-#define DDSAS_TEXT_OF(name) #name
-#define DDSAS_TEXT(name) DDSAS_TEXT_OF(name)
-
 namespace ddsas {
 namespace DDSAS_INSTRUCTIONS {
 
 extern const Kernels table;
 const Kernels table = {
-    DDSAS_TEXT(DDSAS_INSTRUCTIONS),
+    Path::DDSAS_INSTRUCTIONS,
     separable_scratch,
     pointwise_scratch,
     rectify,

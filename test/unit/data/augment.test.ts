@@ -11,6 +11,7 @@ import {
 } from '../../../src/data/augment.ts'
 import { call, Generator, slice, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
+import { assertRan } from '../torch/runs.ts'
 
 const count = 6
 const size = 5
@@ -88,7 +89,8 @@ test('crop, flip, normalisation and cutout of each image are those of a plain fo
       tidy(() => {
         const drawn = Int32Array.from(draws.flatMap(({ top, left, flip, y, x }) => [top, left, flip, y, x]))
         const indices = indexTensor(draws.map(({ index }) => index))
-        const images = prepareImages(dataset(), indices, drawn, { ...how, flip: true }).finish()
+        const prepare = () => prepareImages(dataset(), indices, drawn, { ...how, flip: true }).finish()
+        const images = assertRan(['augment/portable'], 'a batch', prepare)
         assert.deepEqual([images.shape, images.dtype], [[draws.length, 3, size, size], 'float32'])
         const wanted = draws.flatMap((draw) => augmented(draw, how))
         for (const [i, value] of images.floats().entries())
@@ -186,10 +188,26 @@ test('what a GPU computes is what the CPU computes, to the bit', () => {
     const data = dataset()
     const positions = [3, 0, 5, 3]
     const draws = drawAugmentation(positions.length, data.size, how, generator)
-    const own = prepareImages(data, indexTensor(positions), draws, how).finish()
+    const prepare = () => prepareImages(data, indexTensor(positions), draws, how).finish()
+    const own = assertRan(['augment/portable'], 'a batch', prepare)
     const drawn = Tensor.from(draws, [positions.length, 5])
     const settings = [data.mean, data.std, how.padding, how.cutout] as const
-    const other = call('ddsas::augment_on_grid', data.images, indexTensor(positions), drawn, ...settings)
+    const other = assertRan(['augment/grid'], 'a batch on the grid', () =>
+      call('ddsas::augment_on_grid', data.images, indexTensor(positions), drawn, ...settings),
+    )
     assert.deepEqual(other.bytes(), own.bytes())
+  })
+})
+
+test('a launch of 2^32 places is refused, as their numbers have 32 bits', () => {
+  tidy(() => {
+    // no image at all, of 2^32 pixels
+    const images = Tensor.from(new Uint8Array(0), [0, 1, 2 ** 16, 2 ** 16])
+    const draws = Tensor.from(Int32Array.of(0, 0, 0, -1, -1), [1, 5])
+    assertRefuses(
+      () => call('ddsas::augment_on_grid', images, indexTensor([0]), draws, [0], [1], 0, 0),
+      'torch',
+      /1 images of 65536 x 65536 pixels is too large for one launch/,
+    )
   })
 })

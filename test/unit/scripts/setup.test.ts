@@ -15,6 +15,9 @@ const { isInstalled } = await load<{ isInstalled(root: string): boolean }>('scri
 const { jobCount } = await load<{ jobCount(cores: number, memory: number): number }>(
   'scripts/setup/addon.mjs',
 )
+const { cmakeSettings } = await load<{
+  cmakeSettings(libtorch: object, how?: { sanitize?: string; sets?: string[] }): Record<string, unknown>
+}>('scripts/setup/addon.mjs')
 const { excerpt, run } = await load<{
   excerpt(output: string, lines?: number): string
   run(command: string, args: string[]): Promise<{ code: number; output: string }>
@@ -23,6 +26,14 @@ const { excerpt, run } = await load<{
 test('compilers at a time: cores, as long as each has 2 GiB, and never none', () => {
   const gib = 2 ** 30
   assert.deepEqual([jobCount(2, 64 * gib), jobCount(16, 7 * gib), jobCount(4, gib / 2)], [2, 3, 1])
+})
+
+test('CMake is told of sanitizers and of the instruction sets that they are built for; else it builds all and without', () => {
+  const libtorch = { include: ['/a', '/b'], lib: '/lib', cudaInclude: [], cudaHomes: [] }
+  const sanitized = cmakeSettings(libtorch, { sanitize: 'thread', sets: ['portable', 'avx2'] })
+  assert.deepEqual([sanitized.DDSAS_SANITIZE, sanitized.DDSAS_SETS], ['thread', 'portable;avx2'])
+  const usual = cmakeSettings(libtorch)
+  assert.deepEqual([usual.DDSAS_SANITIZE, usual.DDSAS_SETS], ['', undefined])
 })
 
 test('an excerpt of a log begins at its first error', () => {

@@ -11,6 +11,7 @@ import {
   Generator,
   grad,
   type Images,
+  instructionSets,
   type NormStatistics,
   setRequiresGrad,
   slice,
@@ -19,9 +20,7 @@ import {
   to,
 } from '../../../src/torch/index.ts'
 import { assertNear, randomTensor, weighed } from '../spaces/numerical.ts'
-
-// threads that wait should not keep others from computing; read when the engine is loaded
-process.env.GOMP_SPINCOUNT ??= '0'
+import { assertRan } from './runs.ts'
 
 export type Operator = (...inputs: Tensor[]) => Tensor
 
@@ -52,15 +51,16 @@ export function coarse(shape: readonly number[], generator: Generator): Tensor {
   )
 }
 
-/** Compares value and gradients of `own` in float32 with those of `oracle` in float64. */
+/** Compares value and gradients of `own` in float32, computed by these kernels, with those of `oracle` in float64. */
 export function compare(
   own: Operator,
   oracle: Operator,
   inputs: Tensor[],
   tolerance: number,
   what: string,
+  kernels: readonly string[],
 ): void {
-  tidy(() => {
+  const all = () => {
     const twins = inputs.map((x) => to(x, { dtype: 'float64' }))
     setRequiresGrad([...inputs, ...twins], true)
     const [y, wanted] = [own(...inputs), oracle(...twins)]
@@ -74,7 +74,8 @@ export function compare(
     const expected = grad(weighed(wanted, to(upstream, { dtype: 'float64' })), twins)
     for (const [i, gradient] of gradients.entries())
       close(gradient, expected[i], `gradient of input ${i}`, 4 * tolerance)
-  })
+  }
+  assertRan(kernels, what, () => tidy(all))
 }
 
 export function forEachCase(
@@ -118,11 +119,18 @@ export function statistics(channels: number, generator: Generator): Norm {
   }
 }
 
-/** Runs a test file once more in a process of its own for each instruction set other than the widest, and for GPUs' code. */
-export function testOtherInstructions(url: string, others = ['portable', 'avx2', 'grid']): void {
-  if (process.env.DDSAS_SIMD !== undefined) return
-  for (const instructions of others)
-    test(`the same with the kernels for ${instructions}`, () => {
+/** Runs a test file once more in a process of its own for each instruction set other than the one in use, and for GPUs' code. */
+export function testOtherInstructions(url: string, others = ['portable', 'avx2', 'avx512', 'grid']): void {
+  const { available, used } = instructionSets()
+  const wanted = process.env.DDSAS_SIMD
+  if (wanted !== undefined) {
+    test(`float32 is computed by ${wanted}`, () => assert.equal(used, wanted))
+    return
+  }
+  for (const instructions of others.filter((name) => name !== used)) {
+    const here = instructions === 'grid' || available.includes(instructions)
+    const skip = here ? false : `no ${instructions} on this machine, or in this build`
+    test(`the same with the kernels for ${instructions}`, { skip }, () => {
       const env: NodeJS.ProcessEnv = { ...process.env, DDSAS_SIMD: instructions }
       // or the runner inside would report to the one around
       delete env.NODE_TEST_CONTEXT
@@ -131,4 +139,5 @@ export function testOtherInstructions(url: string, others = ['portable', 'avx2',
       assert.equal(status, 0, stdout)
       assert.match(stdout, /^# pass [1-9]/m)
     })
+  }
 }

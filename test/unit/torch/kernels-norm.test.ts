@@ -7,6 +7,7 @@ import {
   Generator,
   mix,
   mul,
+  noGrad,
   relu,
   reshape,
   separable,
@@ -27,6 +28,7 @@ import {
   statistics,
   testOtherInstructions,
 } from './kernel-cases.ts'
+import { assertRan, vectors } from './runs.ts'
 
 for (const training of [true, false])
   test(`batch norm before a separable convolution, ${training ? 'training' : 'evaluation'}`, () => {
@@ -53,6 +55,8 @@ for (const training of [true, false])
           [x, spatial, pointwise],
           1e-4,
           `[${shape}], moments ${known ? 'given' : 'sought'}`,
+          // on a GPU a norm in evaluation mode through which gradients go back is ATen's
+          [training ? 'separable' : vectors('separable')],
         )
         for (const part of ['running_mean', 'running_var'] as const)
           assertNear(norm[part], norm.exact[part], 1e-5, `${part} of [${shape}]`, 1)
@@ -103,7 +107,8 @@ function mixCase(
         return mix([...images, imagesOf(inputs[0])], w, norms, { training })
       }
       const oracle: Operator = (w, ...inputs) => composed([...inputs, inputs[0]], w, norms, training)
-      compare(own, oracle, [weights, ...xs], 1e-4, what)
+      // gradients in evaluation mode are ATen's
+      compare(own, oracle, [weights, ...xs], 1e-4, what, [training ? 'mix' : 'mix/aten'])
       for (const norm of norms)
         for (const part of ['running_mean', 'running_var'] as const)
           if (norm) assertNear(norm[part], norm.exact[part], 1e-5, `${part} of ${what}`, 1)
@@ -158,7 +163,9 @@ function nodeCase(
       })
       .reduce((sum, term) => add(sum, term))
   }
-  compare(own, oracle, [...affine, ...xs], 1e-4, `[${shape}], ${weighed ? 'weighed' : 'plain'}`)
+  compare(own, oracle, [...affine, ...xs], 1e-4, `[${shape}], ${weighed ? 'weighed' : 'plain'}`, [
+    vectors('mix'),
+  ])
   for (const norm of norms)
     for (const part of ['running_mean', 'running_var'] as const)
       if (norm) assertNear(norm[part], norm.exact[part], 1e-5, `${part} of [${shape}]`, 1)
@@ -189,7 +196,7 @@ for (const training of [true, false])
         const normal = batchNorm(a, { runningMean, runningVar, training, weight, bias })
         return conv2d(conv2d(relu(normal), s, { padding: 2, groups: channels }), p)
       }
-      compare(own, oracle, [x, spatial, pointwise, ...affine], 1e-4, `[${shape}]`)
+      compare(own, oracle, [x, spatial, pointwise, ...affine], 1e-4, `[${shape}]`, ['separable'])
     })
   })
 
@@ -208,7 +215,10 @@ test('a weighted sum for which no gradient is recorded is the same, in training 
         [norm],
         training,
       )
-      assertNear(mix([{ x }], weights, [norm], { training }), wanted, 1e-5, 'value')
+      const own = assertRan(['mix'], 'a sum without gradients', () =>
+        noGrad(() => mix([{ x }], weights, [norm], { training })),
+      )
+      assertNear(own, wanted, 1e-5, 'value')
     }
   })
 })

@@ -28,8 +28,8 @@ import { coarse as coarseBy, compare, copies, type Operator } from './kernel-cas
 
 setThreads(1)
 
-/** What it is, the operator, the oracle in float64, and the inputs. */
-type Case = readonly [what: string, own: Operator, oracle: Operator, inputs: () => Tensor[]]
+/** The kernel that is replaced, what it is, the operator, the oracle in float64, and the inputs. */
+type Case = readonly [kernel: string, what: string, own: Operator, oracle: Operator, inputs: () => Tensor[]]
 
 const coarse = (...shape: number[]) => coarseBy(shape, new Generator(11, `${shape}`))
 const usual = { stride: 1, dilation: 1, training: true }
@@ -47,7 +47,7 @@ function windows(rows: number, columns: number, stride: number, dilation: number
   const what = `${images} images, ${rows} x ${columns} taps, stride ${stride}, dilation ${dilation}`
   const own: Operator = (x, s, p) => separable({ x }, s, p, { stride, dilation, training: true }).x
   const inputs = () => [coarse(images, 4, 9, 7), coarse(4, 1, rows, columns), coarse(3, 4, 1, 1)]
-  return [`separable, ${what}`, own, composed(rows, columns, stride, dilation), inputs]
+  return ['separable', what, own, composed(rows, columns, stride, dilation), inputs]
 }
 
 /** Statistics of which every second number counts: they do not lie side by side. */
@@ -76,6 +76,7 @@ const cases: readonly Case[] = [
   windows(3, 3, 1, 1, 0),
   ...[true, false].map(
     (training): Case => [
+      'separable',
       `a norm whose statistics do not lie side by side, before a separable convolution, ${training}`,
       (x, s, p) => separable({ x }, s, p, { ...usual, training, norm: spreadStatistics(4) }).x,
       (x, s, p) => composed(3, 3)(normalised(x, training), s, p),
@@ -83,21 +84,24 @@ const cases: readonly Case[] = [
     ],
   ),
   [
+    'mix',
     'a norm whose statistics do not lie side by side, in a weighted sum',
     (w, x) => mix([{ x }], w, [spreadStatistics(4)], { training: true }),
     (w, x) => mul(normalised(x, true), w),
     () => [coarse(1), coarse(2, 4, 6, 6)],
   ],
-  ['a sum in 3 dimensions', sum, added, () => [coarse(2), coarse(4, 3, 5), coarse(4, 3, 5)]],
-  ['a sum of no images', sum, added, () => [coarse(2), coarse(0, 3, 5, 5), coarse(0, 3, 5, 5)]],
-  ['a sum of no channels', sum, added, () => [coarse(2), coarse(2, 0, 5, 5), coarse(2, 0, 5, 5)]],
+  ['mix', 'a sum in 3 dimensions', sum, added, () => [coarse(2), coarse(4, 3, 5), coarse(4, 3, 5)]],
+  ['mix', 'a sum of no images', sum, added, () => [coarse(2), coarse(0, 3, 5, 5), coarse(0, 3, 5, 5)]],
+  ['mix', 'a sum of no channels', sum, added, () => [coarse(2), coarse(2, 0, 5, 5), coarse(2, 0, 5, 5)]],
   [
+    'relu_pointwise',
     'a pointwise convolution of no images',
     (w, x) => reluPointwise([x], w).x,
     (w, x) => conv2d(relu(x), w),
     () => [coarse(3, 4, 1, 1), coarse(0, 4, 5, 5)],
   ],
   [
+    'relu_pointwise',
     'a pointwise convolution of a part without channels',
     (w, x, y) => reluPointwise([x, y], w).x,
     (w, x, y) => conv2d(relu(cat([x, y], 1)), w),
@@ -105,6 +109,7 @@ const cases: readonly Case[] = [
   ],
   ...[[4, 3, 5], [4], [0, 3, 5, 5], [2, 0, 5, 5]].map(
     (shape): Case => [
+      'fan_out',
       `three readers of [${shape}]`,
       (x) => cat(copies(x, 3), 0),
       (x) => cat([x, x, x], 0),
@@ -117,12 +122,14 @@ const cases: readonly Case[] = [
     { stride: 2, shape: [0, 3, 7, 8] },
   ].flatMap(({ stride, shape }): Case[] => [
     [
+      'max_pool3',
       `the maximum of [${shape}], stride ${stride}`,
       (x) => maxPool3(x, stride),
       (x) => maxPool2d(x, 3, stride, 1),
       () => [coarse(...shape)],
     ],
     [
+      'avg_pool3',
       `the average of [${shape}], stride ${stride}`,
       (x) => avgPool3(x, stride),
       (x) => avgPool2d(x, 3, stride, 1),
@@ -131,9 +138,9 @@ const cases: readonly Case[] = [
   ]),
 ]
 
-for (const [what, own, oracle, inputs] of cases)
-  test(`ATen takes over: ${what}`, () => {
-    tidy(() => compare(own, oracle, inputs(), 1e-5, what))
+for (const [kernel, what, own, oracle, inputs] of cases)
+  test(`ATen takes over ${kernel}: ${what}`, () => {
+    tidy(() => compare(own, oracle, inputs(), 1e-5, what, [`${kernel}/aten`]))
   })
 
 test('whole numbers are handed out as they are, and to no reader', () => {

@@ -17,16 +17,19 @@ import {
   Generator,
   grad,
   type Images,
+  instructionSets,
+  kernelRuns,
   maxPool3,
   memoryFormats,
   mix,
   mul,
   noGrad,
   reluPointwise,
+  run,
   separable,
   setRequiresGrad,
   setThreads,
-  type Tensor,
+  Tensor,
   tidy,
 } from '../../../src/torch/index.ts'
 import { randomTensor, weighed } from '../spaces/numerical.ts'
@@ -129,6 +132,27 @@ for (const [name, [kinds, compute]] of Object.entries(kernels))
     for (const count of counts) assertSame(() => digestsOf(count, kinds, compute), `${count} images`)
   })
 
+test('one step of each optimizer is the same for any number of threads', () => {
+  assertSame(
+    () =>
+      tidy(() => {
+        const generator = new Generator(9)
+        const random = () => [900, 1, 5000, 70].map((size) => randomTensor([size], generator, 'float32'))
+        const [weights, gradients, first, second] = [
+          random(),
+          random(),
+          random(),
+          random().map((x) => mul(x, x)),
+        ]
+        const norm = call('ddsas::sgd_', weights, gradients, first, 0.1, 0.9, 0.01, 5)
+        const steps = Tensor.from(Float64Array.of(3), [1])
+        run('ddsas::adam_', weights, gradients, first, second, steps, 0.1, 0.5, 0.999, 1e-8, 0.01)
+        return digests([norm, ...weights, ...first, ...second])
+      }),
+    'optimizers',
+  )
+})
+
 test('without gradients: a weighted sum in evaluation mode is the same for any number of threads', () => {
   const evaluate = (count: number) => () =>
     tidy(() => {
@@ -179,6 +203,21 @@ test('a pass through a supernet, forward and backward, is the same for any numbe
     for (const other of others)
       for (const [i, value] of other.entries()) assert.ok(Math.abs(value - one[i]) <= 1e-6 * largest, `${i}`)
   })
+})
+
+test('all of that was computed by our kernels', () => {
+  const ran = Object.keys(kernelRuns()).filter((kernel) => !kernel.startsWith('augment/'))
+  const names = [
+    'separable',
+    'fan_out',
+    'max_pool3',
+    'avg_pool3',
+    'relu_pointwise',
+    'factorized_reduce',
+    'mix',
+  ]
+  const wanted = [...names, 'left_gradient'].map((kernel) => `${kernel}/${instructionSets().used}`)
+  assert.deepEqual(ran.sort(), [...wanted, 'sgd_/grid', 'adam_/grid'].sort())
 })
 
 // GPUs' code multiplies matrices by ATen, which on a CPU may divide the work as there are threads
