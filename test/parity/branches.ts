@@ -20,7 +20,7 @@ import {
   to,
 } from '../../src/torch/index.ts'
 import type { NativeValue } from '../../src/torch/native.ts'
-import { type Arguments, given, intercept } from './intercept.ts'
+import { type Arguments, given, type Handler, intercept } from './intercept.ts'
 
 /** For a ReLU a mask for each part of its input, then for each maximum the pixel of each window. */
 export interface Branch {
@@ -28,9 +28,19 @@ export interface Branch {
   readonly taken: readonly Tensor[]
 }
 
+/** What decides the kinks of one operator: the input of each ReLU, then the images that each maximum is taken of. */
+export interface Kinks {
+  readonly read: readonly Tensor[]
+  readonly maxima: readonly { readonly x: Tensor; readonly stride: number }[]
+}
+
 const watched = /^ddsas::(fan_out|separable|relu_pointwise|factorized_reduce)$/
 
 const listed = (value: NativeValue): Tensor[] => (Array.isArray(value) ? value.map(given) : [given(value)])
+
+/** Whether a kernel that normalises first was handed the moments by the kernel before. */
+export const hasMoments = ([, , , , , moments]: Arguments): boolean =>
+  moments !== null && given(moments).shape[0] > 0
 
 /** What the kernel's ReLU reads, as it finds it: scale and shift in float32, then one product and sum rounded once. */
 function normalisedByKernel([image, , , , , moments, , , , , , , eps]: Arguments): Tensor {
@@ -60,6 +70,17 @@ function hasKink(operator: string, [, , spatials, , , , maxima]: Arguments): boo
   return operator !== 'ddsas::fan_out' || listed(spatials).length > 0 || numbers(maxima).length > 0
 }
 
+/** What decides the kinks of a call. `byKernel`: the vector kernels compute it, and hand their moments on. */
+function kinksOf(operator: string, args: Arguments, byKernel: boolean): Kinks {
+  const ownNorm = byKernel && args[6] !== null
+  const separable = () => (ownNorm ? normalisedByKernel(args) : normalised(args, false))
+  const strides = operator === 'ddsas::fan_out' ? numbers(args[6]) : []
+  return {
+    read: operator === 'ddsas::separable' ? [separable()] : listed(args[0]),
+    maxima: strides.map((stride) => ({ x: given(args[0]), stride })),
+  }
+}
+
 function chosenPixels(x: Tensor, stride: number): Tensor {
   const pair = (n: number) => [n, n]
   const found = callMany('aten::max_pool2d_with_indices', x, pair(3), pair(stride), pair(1), pair(1), false)
@@ -67,34 +88,16 @@ function chosenPixels(x: Tensor, stride: number): Tensor {
   return found[1]
 }
 
-/** Runs `body` and says which way each kink went. `byKernel`: whether the vector kernels compute it, not ATen. */
-export function recordBranches(byKernel: boolean, body: () => void): Branch[] {
-  const branches: Branch[] = []
-  const take = (operator: string, args: Arguments): Tensor[] => {
-    const ownNorm = byKernel && args[6] !== null
-    const separable = () => (ownNorm ? normalisedByKernel(args) : normalised(args, false))
-    const read = operator === 'ddsas::separable' ? [separable()] : listed(args[0])
-    const maxima = operator === 'ddsas::fan_out' ? numbers(args[6]) : []
-    return [
-      ...read.map((x) => call('aten::gt.Scalar', x, 0)),
-      ...maxima.map((stride) => chosenPixels(given(args[0]), stride)),
-    ]
-  }
-  intercept(
-    watched,
-    (operator, args) => {
-      if (!hasKink(operator, args)) return undefined
-      const taken = noGrad(() => tidy(() => take(operator, args).map(keep)))
-      branches.push({ operator, taken })
-      return undefined
-    },
-    body,
-  )
-  return branches
+/** The way each of them goes by itself. */
+export function decide({ read, maxima }: Kinks): Tensor[] {
+  return [
+    ...read.map((x) => call('aten::gt.Scalar', x, 0)),
+    ...maxima.map(({ x, stride }) => chosenPixels(x, stride)),
+  ]
 }
 
 /** The maxima of windows whose pixels are known. */
-function pick(x: Tensor, pixels: Tensor): Tensor {
+export function pick(x: Tensor, pixels: Tensor): Tensor {
   const flat = (y: Tensor) => reshape(y, [y.shape[0], y.shape[1], -1])
   return reshape(call('aten::gather', flat(x), 2, flat(pixels), false), pixels.shape)
 }
@@ -146,21 +149,48 @@ function follow(operator: string, args: Arguments, taken: readonly Tensor[]): Te
   return cat([conv2d(every(0), given(weights[0])), conv2d(every(1), given(weights[1]))], 1)
 }
 
+/** What a call returns that takes its kinks as given. */
+export function answer(operator: string, args: Arguments, taken: readonly Tensor[]): NativeValue {
+  if (operator === 'ddsas::fan_out') return followFanOut(args, taken).map((tensor) => keep(tensor).slot)
+  return [keep(follow(operator, args, taken)).slot, keep(unknown()).slot]
+}
+
+/** Runs `body` with every call that has a kink given to a handler first. */
+export function atKinks(by: Handler, body: () => void): void {
+  intercept(watched, (operator, args) => (hasKink(operator, args) ? by(operator, args) : undefined), body)
+}
+
+/** Gives what decides a call's kinks to `use`, and frees it after; gradients do not pass. */
+export function inspect<Found>(
+  operator: string,
+  args: Arguments,
+  byKernel: boolean,
+  use: (kinks: Kinks) => Found,
+): Found {
+  return noGrad(() => tidy(() => use(kinksOf(operator, args, byKernel))))
+}
+
+/** Runs `body` and says which way each kink went. `byKernel`: whether the vector kernels compute it, not ATen. */
+export function recordBranches(byKernel: boolean, body: () => void): Branch[] {
+  const branches: Branch[] = []
+  atKinks((operator, args) => {
+    branches.push({
+      operator,
+      taken: inspect(operator, args, byKernel, (kinks) => decide(kinks).map(keep)),
+    })
+    return undefined
+  }, body)
+  return branches
+}
+
 /** Runs `body`, which must call the same operators, along recorded branches. */
 export function followBranches(branches: readonly Branch[], body: () => void): void {
   let next = 0
-  intercept(
-    watched,
-    (operator, args) => {
-      if (!hasKink(operator, args)) return undefined
-      const branch = branches[next++]
-      assert.equal(branch?.operator, operator, 'the other search called other operators')
-      if (operator === 'ddsas::fan_out')
-        return followFanOut(args, branch.taken).map((tensor) => keep(tensor).slot)
-      return [keep(follow(operator, args, branch.taken)).slot, keep(unknown()).slot]
-    },
-    body,
-  )
+  atKinks((operator, args) => {
+    const branch = branches[next++]
+    assert.equal(branch?.operator, operator, 'the other search called other operators')
+    return answer(operator, args, branch.taken)
+  }, body)
   assert.equal(next, branches.length)
 }
 

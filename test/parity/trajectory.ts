@@ -1,0 +1,223 @@
+/** A whole search in miniature, and what it computes on its way under the names that the golden files have for it. */
+import { z } from 'zod'
+import {
+  disposeModule,
+  loadTensors,
+  type Maker,
+  namedParameters,
+  Sgd,
+  stateDict,
+} from '../../src/nn/index.ts'
+import { type CellSpace, darts } from '../../src/spaces/darts.ts'
+import { cellTypes } from '../../src/spaces/genotype.ts'
+import type { OperationName } from '../../src/spaces/operations.ts'
+import { Supernet } from '../../src/spaces/supernet.ts'
+import { Ddsas } from '../../src/strategies/ddsas.ts'
+import type { Batch } from '../../src/strategies/strategy.ts'
+import {
+  crossEntropy,
+  type Dtype,
+  Generator,
+  grad,
+  noGrad,
+  setRequiresGrad,
+  setThreads,
+  Tensor,
+  tidy,
+  to,
+} from '../../src/torch/index.ts'
+import { weightStep } from '../../src/train/weight-step.ts'
+import { below, tensorOf } from './fixtures.ts'
+
+const optimizerSettings = { lr: z.number(), weight_decay: z.number() }
+export const recordSchema = z.object({
+  C: z.number(),
+  layers: z.number(),
+  L: z.number(),
+  M: z.number(),
+  steps: z.number(),
+  classes: z.number(),
+  primitives: z.array(z.string()),
+  confidence: z.number(),
+  saliency_type: z.enum(['simple', 'all']),
+  weights: z.object({ ...optimizerSettings, momentum: z.number(), grad_clip: z.number() }),
+  arch: z.object({ ...optimizerSettings, betas: z.tuple([z.number(), z.number()]) }),
+  log: z.array(z.object({ valid_loss: z.number(), train_loss: z.number(), grad_norm: z.number() })),
+})
+
+/** Settings and the numbers of each step, and tensors: initial ones, batches, subspaces, gradients, final ones. */
+export interface Golden {
+  readonly recorded: z.infer<typeof recordSchema>
+  readonly tensors: ReadonlyMap<string, Tensor>
+}
+
+/** How a search is computed. */
+export interface Manner {
+  readonly dtype: Dtype
+  /** `cpu` where not said. */
+  readonly device?: string
+  /** 1 where not said. */
+  readonly threads?: number
+  readonly layout: (x: Tensor) => Tensor
+  readonly run: (body: () => void) => void
+  /** Whether the vector kernels compute, not ATen's operators. */
+  readonly byKernel: boolean
+}
+
+/** Stands around every pass through the supernet in training mode. */
+export interface Course {
+  run(body: () => void): void
+  /** The next pass is the first again. */
+  rewind(): void
+}
+
+/** A search left to itself. */
+export const free: Course = { run: (body) => body(), rewind: () => {} }
+
+/** Takes what was computed: a number of a step, a subspace, a tensor. */
+export type Observer = (name: string, value: number | readonly boolean[] | Tensor) => void
+
+const isStrategy = (name: string) => /^(alpha|zeta)\./.test(name)
+
+class Search {
+  readonly supernet: Supernet
+  readonly strategy: Ddsas
+  readonly sgd: Sgd
+
+  constructor({ recorded, tensors }: Golden, { dtype, device = 'cpu' }: Manner) {
+    const { C: channels, layers: cells, classes, arch, weights } = recorded
+    const maker: Maker = { device, generator: new Generator(0), dtype }
+    const space: CellSpace = { ...darts, operations: recorded.primitives as OperationName[] }
+    this.supernet = new Supernet({ space, channels, cells, classes }, maker)
+    const options = {
+      profile: 'reference',
+      subspace: recorded.L,
+      window: recorded.M,
+      mixture: recorded.saliency_type === 'all' ? 'joint' : 'simple',
+      optimizer: { rate: arch.lr, betas: arch.betas, weightDecay: arch.weight_decay },
+      changes: [],
+    } as const
+    this.strategy = new Ddsas(this.supernet, options, maker)
+    this.sgd = new Sgd(namedParameters(this.supernet), {
+      momentum: weights.momentum,
+      weightDecay: weights.weight_decay,
+    })
+    const own = (ofStrategy: boolean) => below(tensors, 'init/', (name) => isStrategy(name) === ofStrategy)
+    loadTensors(namedParameters(this.supernet), own(false), 'golden weights')
+    loadTensors(this.strategy.parameters(), own(true), 'golden alpha and zeta')
+  }
+
+  forward(images: Tensor, training: boolean): Tensor {
+    return this.supernet.forward(images, (cell) => this.strategy.mixing(cell), training)
+  }
+
+  dispose(): void {
+    this.strategy.dispose()
+    this.sgd.dispose()
+    disposeModule(this.supernet)
+  }
+}
+
+function batchOf(
+  { tensors }: Golden,
+  step: number,
+  half: 'train' | 'valid',
+  { dtype, device = 'cpu', layout }: Manner,
+): Batch {
+  const images = layout(to(tensorOf(tensors, `step${step}/${half}.x`), { dtype, device }))
+  return { images, labels: to(tensorOf(tensors, `step${step}/${half}.y`), { device }) }
+}
+
+function withSearch(golden: Golden, manner: Manner, use: (search: Search) => void): void {
+  setThreads(manner.threads ?? 1)
+  manner.run(() =>
+    tidy(() => {
+      const search = new Search(golden, manner)
+      try {
+        use(search)
+      } finally {
+        search.dispose()
+        setThreads(1)
+      }
+    }),
+  )
+}
+
+/**
+ * The gradients before anything moved, in the first subspace: of alpha and zeta on the first validation batch, as
+ * `step0/grad/alpha.normal`; then, where `weights` says so, of the weights on the first training batch, as
+ * `step0/grad/stem.0.weight`.
+ */
+export function firstGradients(
+  golden: Golden,
+  manner: Manner,
+  course: Course,
+  observe: Observer,
+  weights = false,
+): void {
+  withSearch(golden, manner, (search) => {
+    search.strategy.openWindow()
+    const report = (half: 'train' | 'valid', parameters: ReadonlyMap<string, Tensor>) => {
+      const { images, labels } = batchOf(golden, 0, half, manner)
+      course.run(() => {
+        setRequiresGrad([...parameters.values()], true)
+        const loss = crossEntropy(search.forward(images, true), labels)
+        const gradients = grad(loss, [...parameters.values()])
+        setRequiresGrad([...parameters.values()], false)
+        for (const [index, name] of [...parameters.keys()].entries()) {
+          const gradient = gradients[index]
+          if (gradient !== null) observe(`step0/grad/${name}`, gradient)
+        }
+      })
+    }
+    report('valid', search.strategy.parameters())
+    if (weights) report('train', search.sgd.parameters)
+  })
+  course.rewind()
+}
+
+/** Computes `steps` steps, or as many as were recorded and what is left in the end. */
+export function trajectory(
+  golden: Golden,
+  manner: Manner,
+  course: Course,
+  observe: Observer,
+  steps?: number,
+): void {
+  withSearch(golden, manner, (search) => {
+    const { weights, steps: all } = golden.recorded
+    for (let step = 0; step < (steps ?? all); step += 1) {
+      const train = batchOf(golden, step, 'train', manner)
+      const valid = batchOf(golden, step, 'valid', manner)
+      const { strategy, supernet, sgd } = search
+      strategy.beginStep({ epoch: 0, step, total: step })
+      for (const cell of cellTypes) observe(`step${step}/mask.${cell}`, strategy.memory(cell).mask.flat())
+      course.run(() => observe(`step${step}/valid_loss`, strategy.update(train, valid).loss.item()))
+      course.run(() => {
+        const options = { rate: weights.lr, clip: weights.grad_clip }
+        const { loss, gradNorm } = weightStep(supernet, strategy, train, sgd, options)
+        observe(`step${step}/train_loss`, loss.item())
+        observe(`step${step}/grad_norm`, gradNorm.item())
+      })
+    }
+    if (steps === undefined) observeEnd(search, batchOf(golden, 0, 'train', manner).images, observe)
+  })
+  course.rewind()
+}
+
+/** Saliency, counts, alpha, zeta, weights and running statistics in the end, and logits in evaluation mode. */
+function observeEnd(search: Search, images: Tensor, observe: Observer): void {
+  const { strategy, supernet } = search
+  for (const cell of cellTypes) {
+    const { saliency, counts } = strategy.memory(cell)
+    for (const [kind, values] of Object.entries({ saliency, opt_steps: counts }))
+      observe(
+        `final/${kind}.${cell}`,
+        Tensor.from(Float32Array.from(values.flat()), [values.length, values[0].length]),
+      )
+  }
+  for (const [name, tensor] of strategy.parameters()) observe(`final/${name}`, tensor)
+  for (const [name, tensor] of stateDict(supernet)) observe(`final/${name}`, tensor)
+  const logits = noGrad(() => search.forward(images, false))
+  observe('final/eval.logits', logits)
+}
