@@ -53,7 +53,7 @@ function many(count: number, shape: readonly number[], generator: Generator): Te
 }
 
 /** Running statistics as a norm begins with, where images are and in float64 where they are. */
-function freshStatistics(like: Tensor): NormStatistics {
+export function freshStatistics(like: Tensor): NormStatistics {
   const channels = like.shape[1]
   const dtype = like.dtype === 'float64' ? 'float64' : 'float32'
   const filled = (value: number) =>

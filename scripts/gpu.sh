@@ -27,6 +27,8 @@ pack_all() {
   for name in "${packages[@]}"; do [ -e "node_modules/$name" ] && found+=("node_modules/$name"); done
   tar --exclude='*.map' --exclude='*.d.ts' --exclude='*.d.cts' --exclude='*.md' -cJf "$pack/packages.tar.xz" "${found[@]}"
   if [ -d "$shared/fixtures/official" ]; then tar -C "$shared" -cJf "$pack/golden.tar.xz" fixtures/official; fi
+  # what is measured there names the code, which has no git with it
+  git rev-parse HEAD > "$pack/commit"
   node scripts/gpu/part-of-cifar.mjs "$data" "$pack/cifar" 6400 500
   tar -C "$pack" -cJf "$pack/cifar.tar.xz" cifar && rm -r "$pack/cifar"
   local bytes
@@ -52,6 +54,7 @@ run_all() {
     done
   fi
   export PATH="$PWD/$pack/bin:$PATH" DDSAS_SHARED="$PWD/$pack"
+  if [ -s "$pack/commit" ]; then DDSAS_COMMIT="${DDSAS_COMMIT:-$(cat "$pack/commit")}" && export DDSAS_COMMIT; fi
   if [ -z "${DDSAS_ADDON:-}" ]; then
     node scripts/gpu/build.mjs > "$out/build.log" 2>&1 || { tail -n 40 "$out/build.log"; exit 1; }
     echo "built in $((SECONDS - began)) s, $(grep -c 'native/.*warning:' "$out/build.log") warnings ($out/build.log)"

@@ -22,7 +22,7 @@ const schema = z.object({
       /** Worst relative difference of a replayed step. */
       replay: z.number(),
     })
-    .optional(),
+    .partial(),
 })
 
 export type GpuResults = z.infer<typeof schema>
@@ -74,8 +74,8 @@ export function gpuLines(results: GpuResults): string[] {
 }
 
 function checkText({ checks }: GpuResults): string {
-  if (checks === undefined) return ''
   const { float32, bfloat16, replay } = checks
+  if (float32 === undefined || bfloat16 === undefined || replay === undefined) return ''
   const replayed = replay === 0 ? 'to the bit' : `to ${replay.toExponential(0)}`
   return (
     `Operators agreed with float64 to ${float32.toExponential(0)} (float32) and ${bfloat16.toExponential(0)} (bfloat16), ` +

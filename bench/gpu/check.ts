@@ -1,6 +1,5 @@
 /** Our operators on the GPU against ATen's on the CPU in float64, and a replayed step against one computed anew. */
 import {
-  add,
   channelsLast,
   type Dtype,
   Generator,
@@ -13,38 +12,10 @@ import {
   to,
 } from '../../src/torch/index.ts'
 import { ReplayedStep } from '../../src/train/replay.ts'
-import {
-  type Inputs,
-  type OperatorCase,
-  operatorCases,
-  randomTensor,
-  separableCase,
-} from '../operator-cases.ts'
+import { type Inputs, type OperatorCase, randomTensor } from '../operator-cases.ts'
 import { ourStep } from '../step.ts'
-
-/** Channels that four divides and that it does not, and images that are not halved evenly. */
-const cases: readonly OperatorCase[] = [
-  ...operatorCases(64, 16),
-  ...operatorCases(8, 6),
-  ...[3, 5].flatMap((kernel) =>
-    [1, 2].flatMap((stride) => [
-      separableCase([64, 16, 16, 16], kernel, stride, 1, true),
-      separableCase([16, 21, 9, 7], kernel, stride, 2, true),
-    ]),
-  ),
-]
-
-const double = (x: Tensor) => to(x, { device: 'cpu', dtype: 'float64' })
-
-/** |own - wanted| / |wanted|, Euclidean. */
-function distance(own: Tensor | null, wanted: Tensor | null): number {
-  if (own === null || wanted === null) return Number.NaN
-  return tidy(() => {
-    const [a, b] = [double(own), double(wanted)]
-    const square = (x: Tensor) => sum(mul(x, x)).item()
-    return Math.sqrt(square(add(a, mul(b, -1))) / square(b))
-  })
-}
+import { checkedCases } from './cases.ts'
+import { distance, double } from './distance.ts'
 
 /** What bfloat16 holds exactly, so that both precisions get the same inputs and take the same sides of ReLUs. */
 function exact(x: Tensor): Tensor {
@@ -76,7 +47,18 @@ function worstError(one: OperatorCase, device: string, dtype: Dtype): number {
 
 const bounds = { float32: 2e-5, bfloat16: 3e-2 } as const
 
-export function checkOperators(device: string): string[] {
+/** How well what is checked agrees, as results keep it. */
+export interface Agreement {
+  float32: number
+  bfloat16: number
+  replay: number
+}
+
+export function checkOperators(
+  device: string,
+  found: Partial<Agreement> = {},
+  cases = checkedCases(64, 16),
+): string[] {
   const worst = { float32: 0, bfloat16: 0 }
   const failed: string[] = []
   for (const one of cases)
@@ -89,6 +71,7 @@ export function checkOperators(device: string): string[] {
       else failed.push(`${what}: ${error.toExponential(1)}`)
     }
   if (failed.length > 0) throw new Error(`${failed.length} operators are wrong: ${failed.join('; ')}`)
+  Object.assign(found, worst)
   const [single, half] = [worst.float32, worst.bfloat16].map((error) => error.toExponential(1))
   return [
     `operators: ${cases.length} cases agree with float64, worst ${single} in float32, ${half} in bfloat16`,
@@ -96,7 +79,7 @@ export function checkOperators(device: string): string[] {
 }
 
 /** The losses of ten steps, replayed and computed anew. */
-export function checkReplay(device: string): string[] {
+export function checkReplay(device: string, found: Partial<Agreement> = {}): string[] {
   const shape = { channels: 16, cells: 5, batch: 32, subspace: 28, device }
   const [replayed, anew] = [ReplayedStep.on(device), new ReplayedStep(undefined)].map((replay) => {
     const contestant = ourStep(shape, replay)
@@ -108,6 +91,7 @@ export function checkReplay(device: string): string[] {
   const worst = Math.max(...differences)
   console.log(replayed.map((row) => row.map((x) => x.toFixed(5)).join(' ')).join('\n'))
   if (!(worst < 1e-4)) throw new Error(`replayed steps differ by ${worst.toExponential(1)}`)
+  found.replay = worst
   return [
     `graphs: ten replayed steps differ from computed ones by ${worst === 0 ? 'no bit' : worst.toExponential(1)}`,
   ]

@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { describeEngine, resolveDevice } from '../../src/torch/index.ts'
-import { checkOperators, checkReplay } from './check.ts'
+import { type Agreement, checkOperators, checkReplay } from './check.ts'
+import { checkUpdates } from './check-updates.ts'
 import { measureSteps } from './measure.ts'
 import { runParity } from './parity.ts'
 import { profileStep } from './profile.ts'
@@ -14,7 +15,7 @@ const { values } = parseArgs({
     out: { type: 'string', default: 'build/gpu/out' },
     data: { type: 'string', default: 'data' },
     seconds: { type: 'string', default: '500' },
-    steps: { type: 'string', default: 'operators,replay,parity,measure,search' },
+    steps: { type: 'string', default: 'operators,updates,replay,parity,measure,search' },
   },
 })
 
@@ -23,12 +24,16 @@ const elapsed = () => (performance.now() - began) / 1000
 const device = resolveDevice('cuda')
 mkdirSync(values.out, { recursive: true })
 
+/** Goes into the results with what is measured. */
+const agreement: Partial<Agreement> = {}
+
 /** Each part writes its lines as it goes and returns those of the table. */
 const parts: Readonly<Record<string, () => Promise<string[]> | string[]>> = {
-  operators: () => checkOperators(device),
-  replay: () => checkReplay(device),
+  operators: () => checkOperators(device, agreement),
+  updates: () => checkUpdates(device),
+  replay: () => checkReplay(device, agreement),
   parity: () => runParity(),
-  measure: () => measureSteps(device, values.out),
+  measure: () => measureSteps(device, values.out, agreement),
   profile: () => profileStep(),
   search: () => searchFor(Number(values.seconds) - elapsed() - 5, values.data, join(values.out, 'run')),
 }

@@ -9,6 +9,7 @@ import { type Timing, takeTurns } from '../measure.ts'
 import { spreadText } from '../spread.ts'
 import { ourStep, plainStep, type StepShape } from '../step.ts'
 import { mebibytes, times } from '../table.ts'
+import type { Agreement } from './check.ts'
 
 const turns = 15
 
@@ -34,8 +35,8 @@ function gpuName(): string {
   return stdout?.split('\n')[0]?.trim() || 'GPU'
 }
 
-/** `checks`: how well the operators and replayed steps agreed, where that was looked at before. */
-export function measureSteps(device: string, out: string, checks?: object): string[] {
+/** `checks`: how well the operators and replayed steps agreed, as far as that was looked at before. */
+export function measureSteps(device: string, out: string, checks: Partial<Agreement>): string[] {
   const shape: StepShape = { channels: 16, cells: 8, batch: 64, subspace: 28, device }
   const half: StepShape = { ...shape, precision: 'bfloat16' }
   const eager = () => new ReplayedStep(undefined)

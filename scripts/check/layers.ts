@@ -51,6 +51,7 @@ const table: readonly Row[] = [
   // Figures in texts come from results of the benchmarks; no other script needs them.
   { files: 'scripts/figures', may: ['scripts/', 'bench/'] },
   { files: 'scripts/check/figures.ts', may: ['scripts/', 'bench/figures/'] },
+  { files: 'scripts/check.ts', may: ['scripts/', 'bench/figures/'] },
   { files: 'scripts/', may: ['scripts/'] },
   { files: 'bin/', may: ['dist/', 'scripts/setup.mjs'] },
   { files: 'test/', may: ['test/', 'src/', 'bench/', 'scripts/', 'experiments/', 'dashboard/', 'bin/'] },
