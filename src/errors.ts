@@ -46,3 +46,8 @@ export class DdsasError extends Error {
     return exitCodes[this.kind]
   }
 }
+
+/** A path as a shell takes it, for a command in a remedy. */
+export function quoted(path: string): string {
+  return /^[\w./:@%+=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
+}

@@ -45,7 +45,7 @@ async function fetchAction(dataset: string, { data, url, md5, json }: FetchFlags
   console.log(json ? JSON.stringify(result) : fetchText(result))
 }
 
-/** Fetches a data set unless it is there with the right sums; shows progress on the error output. */
+/** Fetches what is not there with the right sums; shows progress, and what was replaced, on the error output. */
 export async function fetchWithProgress(
   dataset: string,
   directory: string,
@@ -57,7 +57,11 @@ export async function fetchWithProgress(
   process.once('SIGINT', interrupt)
   const { onProgress, stop: stopShowing } = process.stderr.isTTY ? progressBar() : progressLines()
   try {
-    return await fetchDataset(dataset, directory, { ...from, onProgress, signal: stop.signal })
+    const result = await fetchDataset(dataset, directory, { ...from, onProgress, signal: stop.signal })
+    stopShowing()
+    if (result.replaced.length > 0)
+      console.error(`ddsas: replaced in ${result.folder}, as damaged: ${result.replaced.join(', ')}`)
+    return result
   } finally {
     stopShowing()
     process.off('SIGINT', interrupt)

@@ -2,7 +2,7 @@
 import { join, parse, resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { DdsasError } from '../errors.ts'
-import { readWeightFile, shapeOfWeights, type WeightFile } from '../export/weights.ts'
+import { readWeightFile, shapeOfWeights, type WeightFile, type WeightNotes } from '../export/weights.ts'
 import { makeFolder, removeEmpty } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
 import { deviceNames, resolveDevice, setThreads } from '../torch/device.ts'
@@ -103,7 +103,7 @@ async function evaluate(
   const config: TrainConfig = {
     ...base,
     dataset: options.dataset ?? guessed,
-    data: { ...base.data, ...sidesOf(found.imageSide, base) },
+    data: { ...base.data, ...asTrained(found, base) },
     evaluation: { batch: options.batch ?? base.evaluation.batch },
   }
   setThreads(options.threads ?? config.threads)
@@ -119,13 +119,16 @@ async function evaluate(
   })
 }
 
-/** Images of the weights' own size, cut out of what is larger by as much as the recipe's. */
-function sidesOf(
-  side: number | undefined,
+/** Images of the size that the weights were trained on, and normalised as those. */
+function asTrained(
+  { imageSide: side, normalisation }: WeightNotes,
   { data }: TrainConfig,
-): Pick<TrainConfig['data'], 'side' | 'resize'> {
-  if (side === undefined || side === data.side) return data
-  return { side, resize: Math.round((data.resize * side) / data.side) }
+): Partial<TrainConfig['data']> {
+  const triple = ([r, g, b]: readonly number[]): [number, number, number] => [r, g, b]
+  return {
+    ...(side === undefined || side === data.side ? {} : { side, resize: 0 }),
+    ...(normalisation ? { mean: triple(normalisation.mean), std: triple(normalisation.std) } : {}),
+  }
 }
 
 function printResult(
@@ -135,13 +138,15 @@ function printResult(
   json: boolean,
 ): void {
   const score = scoreOf(evaluation)
+  const { warnings } = evaluation
   if (json) {
-    console.log(JSON.stringify({ source, ...score, files }))
+    console.log(JSON.stringify({ source, ...score, warnings, files }))
     return
   }
   const percent = (part: number) => `${(100 * part).toFixed(2)} %`
   console.log(`${source}: ${score.images} images${skippedPart(score.skipped)}`)
   console.log(`top-1 error ${percent(score.top1Error)}, top-5 error ${percent(score.top5Error)}`)
   console.log(`cross entropy ${score.loss.toFixed(4)}`)
+  for (const warning of warnings) console.log(`warning: ${warning}`)
   for (const path of files) console.log(`written: ${path}`)
 }

@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import { availableParallelism, freemem, totalmem } from 'node:os'
 import { z } from 'zod'
-import { hasCifar } from '../data/cifar.ts'
-import { DdsasError } from '../errors.ts'
+import { cifarDifference, hasCifar, recordFiles } from '../data/cifar-files.ts'
+import { DdsasError, quoted } from '../errors.ts'
 import type { EngineInfo } from '../torch/native.ts'
 
 /** One thing looked at. */
@@ -145,15 +145,22 @@ function fonts(): Finding {
   return finding('fonts', false, ok, ok ? 'found' : 'none; drawings come out without letters', setup)
 }
 
+/** By names and sizes; to read it all would take a second that nobody waits for gladly. */
 function cifar10(directory: string): Finding {
-  const ok = hasCifar(directory, 'cifar10')
-  return finding(
-    'cifar10',
-    false,
-    ok,
-    `${ok ? '' : 'not '}in ${directory}`,
-    `ddsas data fetch cifar10 --data ${directory}`,
-  )
+  const remedy = `ddsas data fetch cifar10 --data ${quoted(directory)}`
+  const there = hasCifar(directory, 'cifar10')
+  if (!there) return finding('cifar10', false, false, `not in ${directory}`, remedy)
+  try {
+    const differences = (['train', 'test'] as const).flatMap((split) => {
+      const difference = cifarDifference('cifar10', split, recordFiles(directory, 'cifar10', split))
+      return difference === undefined ? [] : [difference]
+    })
+    const whole = differences.length === 0
+    const found = whole ? `in ${directory}` : `in ${directory}, but not all of it: ${differences.join(', ')}`
+    return finding('cifar10', false, whole, found, remedy)
+  } catch (error) {
+    return finding('cifar10', false, false, error instanceof Error ? error.message : String(error), remedy)
+  }
 }
 
 function finding(name: string, needed: boolean, ok: boolean, found: string, remedy: string): Finding {

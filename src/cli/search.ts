@@ -1,6 +1,7 @@
 /** `ddsas search`: searches a cell on CIFAR images, or goes on with a search. */
 import { Command } from 'commander'
 import { hasCifar } from '../data/cifar.ts'
+import { folderSplits, hasSplit } from '../data/folder.ts'
 import { drawCell } from '../export/draw.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { cellTypes, type Genotype } from '../spaces/genotype.ts'
@@ -63,7 +64,9 @@ async function runAndShow(
  */
 async function fetchUnlessThere(request: SearchRequest): Promise<void> {
   const { config } = planSearch(request)
-  if (request.data === undefined && !hasCifar('data', config.dataset))
+  // photographs are not searched around: the search itself says that it cannot take them
+  const photographs = folderSplits.some((split) => hasSplit('data', split))
+  if (request.data === undefined && !photographs && !hasCifar('data', config.dataset))
     await fetchWithProgress(config.dataset, 'data')
 }
 

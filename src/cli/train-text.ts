@@ -72,6 +72,8 @@ export function recipeOf(config: TrainConfig): string {
       ? [`${data.side} px of ${resizeOf(data)}, crop from ${crop}`, `jitter ${jitter.join(' ')}`]
       : [`padding ${padding}`, `cutout ${cutout}`]),
     ...(flip ? ['flip'] : []),
+    ...(data.mean === null ? [] : [`mean ${data.mean.join(' ')}`]),
+    ...(data.std === null ? [] : [`std ${data.std.join(' ')}`]),
     ...(data.images > 0 ? [`${data.images} images`] : []),
     ...(config.precision === 'float32' ? [] : [config.precision]),
     `${data.validation} held out`,

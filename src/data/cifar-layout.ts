@@ -18,6 +18,10 @@ export interface CifarLayout {
   /** Per channel (R, G, B) of the training images scaled to 0..1. */
   readonly mean: readonly [number, number, number]
   readonly std: readonly [number, number, number]
+  /** Images in each published file of a split. */
+  readonly imagesPerFile: Readonly<Record<Split, number>>
+  /** SHA-256 (hex) over the published record files of each split, in order; absent where it is not known here. */
+  readonly fingerprints?: Readonly<Record<Split, string>>
 }
 
 export const imageSize = 32
@@ -33,6 +37,11 @@ export const cifarLayouts: Readonly<Record<CifarName, CifarLayout>> = {
     classes: cifar10Classes,
     mean: [0.49139968, 0.48215827, 0.44653124],
     std: [0.24703233, 0.24348505, 0.26158768],
+    imagesPerFile: { train: 10_000, test: 10_000 },
+    fingerprints: {
+      train: 'a0181da372c0d63a5920fdbea2ec3f83ecbc552d378218e1cb473cf634941a3b',
+      test: '8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b',
+    },
   },
   cifar100: {
     folder: 'cifar-100-binary',
@@ -43,6 +52,7 @@ export const cifarLayouts: Readonly<Record<CifarName, CifarLayout>> = {
     classes: cifar100Classes,
     mean: [0.5071, 0.4867, 0.4408],
     std: [0.2675, 0.2565, 0.2761],
+    imagesPerFile: { train: 50_000, test: 10_000 },
   },
 }
 

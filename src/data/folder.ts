@@ -1,9 +1,9 @@
 /** Lists an image folder, `train/CLASS/*.jpg` and `val/CLASS/*.jpg`, as torchvision's ImageFolder does. */
 import { createHash } from 'node:crypto'
-import { existsSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { DdsasError } from '../errors.ts'
-import { listFolders, listImages } from './folder-files.ts'
+import { DdsasError, quoted } from '../errors.ts'
+import { hasImageName, type Listed, type ListedFile, listFolders, listImages } from './folder-files.ts'
 
 export const folderSplits = ['train', 'val'] as const
 export type FolderSplit = (typeof folderSplits)[number]
@@ -21,6 +21,8 @@ export interface ImageFolder {
   readonly count: number
   /** SHA-256 (hex) over the files' relative names and sizes in bytes. */
   readonly fingerprint: string
+  /** Links that lead nowhere or in a circle, which are left out. */
+  readonly badLinks: number
 }
 
 const maxClasses = 100_000
@@ -28,24 +30,26 @@ const maxImages = 2 ** 24
 const layout = 'an image folder holds train/CLASS/*.jpg and val/CLASS/*.jpg'
 
 /**
- * Lists the classes and images (`.jpg`, `.jpeg`, `.png`, `.webp`, in either case) of a split. Hidden files, folders in
- * class folders and links that leave `directory` are left out. Where the folder holds both splits, `val` must have the
- * classes of `train`.
+ * Lists the classes and images (`.jpg`, `.jpeg`, `.png`, `.webp`, in either case) of a split. Links to either count like
+ * what they lead to; hidden files, folders in class folders, and links that lead nowhere or in a circle are left out.
+ * Where the folder holds both splits, `val` must have the classes of `train`.
  * @throws DdsasError kind `data`: the folder missing, no class in it, a class without images (named), classes that
  * differ between the splits, a file over 256 MiB, more than 100,000 classes or 2^24 images
  */
 export function readImageFolder(directory: string, split: FolderSplit): ImageFolder {
   const folder = join(directory, split)
-  const classes = classNames(directory, split)
+  const { found: classes, badLinks: badClassLinks } = listClasses(directory, split)
   const trainClasses =
-    split === 'val' && hasSplit(directory, 'train') ? classNames(directory, 'train') : classes
+    split === 'val' && hasSplit(directory, 'train') ? listClasses(directory, 'train').found : classes
   checkSameClasses(directory, classes, trainClasses)
-  const root = realpathSync(directory)
   const hash = createHash('sha256')
   const files: string[] = []
   const labels: number[] = []
+  let badLinks = badClassLinks
   for (const [label, name] of classes.entries()) {
-    for (const image of imagesOf(join(folder, name), root)) {
+    const images = imagesOf(directory, join(folder, name))
+    badLinks += images.badLinks
+    for (const image of images.found) {
       files.push(`${name}/${image.name}`)
       labels.push(label)
       hash.update(`${name}/${image.name}\n${image.bytes}\n`)
@@ -53,9 +57,8 @@ export function readImageFolder(directory: string, split: FolderSplit): ImageFol
     if (files.length > maxImages)
       throw new DdsasError('data', `${folder} has more than ${maxImages} images: use fewer`)
   }
-  const fingerprint = hash.digest('hex')
-  const count = files.length
-  return { directory, split, classes, files, labels: Int32Array.from(labels), count, fingerprint }
+  const what = { directory, split, classes, files, fingerprint: hash.digest('hex'), badLinks }
+  return { ...what, labels: Int32Array.from(labels), count: files.length }
 }
 
 /** Whether `directory` has the folder of a split. */
@@ -63,30 +66,49 @@ export function hasSplit(directory: string, split: FolderSplit): boolean {
   return existsSync(join(directory, split))
 }
 
+/** Folders in a folder that are looked into for images. */
+const mostLookedInto = 20
+
+/** Whether a folder looks like one of images, however they are laid out: to advise by. */
+export function looksLikeImages(directory: string): boolean {
+  if (folderSplits.some((split) => hasSplit(directory, split))) return true
+  try {
+    const names = readdirSync(directory)
+    const inner = names.slice(0, mostLookedInto).map((name) => join(directory, name))
+    const folders = inner.filter((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    return [names, ...folders.map((path) => readdirSync(path))].some((found) => found.some(hasImageName))
+  } catch {
+    return false
+  }
+}
+
 /** Path of an image by its position in the list. */
 export function imagePath({ directory, split, files }: ImageFolder, position: number): string {
   return join(directory, split, files[position])
 }
 
-function classNames(directory: string, split: FolderSplit): string[] {
+function listClasses(directory: string, split: FolderSplit): Listed<string> {
   const folder = join(directory, split)
   if (!existsSync(folder) || !statSync(folder).isDirectory())
     throw new DdsasError('data', `the folder ${folder} is missing: ${layout}`)
-  const classes = listFolders(folder, realpathSync(directory))
-  if (classes.length === 0) throw new DdsasError('data', `${folder} has no class folders: ${layout}`)
-  if (classes.length > maxClasses)
-    throw new DdsasError(
-      'data',
-      `${folder} has ${classes.length} class folders, over ${maxClasses}: use fewer`,
-    )
+  const classes = listFolders(folder)
+  const { length } = classes.found
+  if (length === 0) throw new DdsasError('data', `${folder} has no class folders: ${layout}`)
+  if (length > maxClasses)
+    throw new DdsasError('data', `${folder} has ${length} class folders, over ${maxClasses}: use fewer`)
   return classes
 }
 
-function imagesOf(folder: string, root: string) {
-  const images = listImages(folder, root)
-  if (images.length > 0) return images
-  const remedy = 'add .jpg, .jpeg, .png or .webp files or remove the folder'
-  throw new DdsasError('data', `the class folder ${folder} has no images (links out are ignored): ${remedy}`)
+function imagesOf(directory: string, folder: string): Listed<ListedFile> {
+  const images = listImages(folder)
+  if (images.found.length > 0) return images
+  const remedy = `add .jpg, .jpeg, .png or .webp files or remove the folder (${checkAdvice(directory)})`
+  throw new DdsasError('data', `the class folder ${folder} has no images of its own: ${remedy}`)
+}
+
+/** Who mends one thing after the other would rather see them all. */
+function checkAdvice(directory: string): string {
+  return `\`ddsas data check ${quoted(directory)}\` lists all that is wrong`
 }
 
 function checkSameClasses(directory: string, val: readonly string[], train: readonly string[]): void {
@@ -96,5 +118,8 @@ function checkSameClasses(directory: string, val: readonly string[], train: read
   if (missing === undefined && extra === undefined) return
   const problem =
     missing === undefined ? `has the class ${extra}, train has not` : `lacks the class ${missing} of train`
-  throw new DdsasError('data', `${join(directory, 'val')} ${problem}: both need the same class folders`)
+  throw new DdsasError(
+    'data',
+    `${join(directory, 'val')} ${problem}: both need the same class folders (${checkAdvice(directory)})`,
+  )
 }

@@ -1,7 +1,7 @@
 /** Data sets, augmentation and streams of batches. */
 export * from './augment.ts'
 export { type CifarName, hasCifar, type ImageDataset, readCifar } from './cifar.ts'
-export { type FolderSplit, folderSplits, hasSplit, type ImageFolder, readImageFolder } from './folder.ts'
+export { type FolderSplit, type ImageFolder, looksLikeImages, readImageFolder } from './folder.ts'
 export * from './folder-check.ts'
 export * from './folder-evaluation.ts'
 export type { OnSkip, SkippedImage } from './folder-images.ts'

@@ -1,7 +1,7 @@
 /** A trained network as the exporters take it: shape, weights, and what a user of it has to know about images and classes. */
 import { DdsasError } from '../errors.ts'
 import { describeNetwork } from '../spaces/describe.ts'
-import { checkWeights, type NetworkShape } from '../spaces/network.ts'
+import { checkFiniteWeights, checkWeights, type NetworkShape } from '../spaces/network.ts'
 import type { Tensor } from '../torch/index.ts'
 
 /** How images are normalised before the network: (x - mean) / std for each channel of values from 0 to 1. */
@@ -40,6 +40,7 @@ export function checkTrained(trained: TrainedNetwork): void {
     )
   if (normalisation) checkNormalisation(normalisation)
   checkWeights(shape, tensors, source)
+  checkFiniteWeights(tensors, source)
   if (!Number.isInteger(imageSide) || imageSide < 1)
     throw new DdsasError('input', `images of ${imageSide} px cannot be; give a whole number of pixels`)
   describeNetwork(shape, imageSide)

@@ -1,4 +1,5 @@
 /** The network a genotype stands for, to be trained: a stem, a stack of its cells, a classifier, an auxiliary head. */
+import { DdsasError } from '../errors.ts'
 import {
   disposeModule,
   Linear,
@@ -8,7 +9,7 @@ import {
   moduleList,
   stateDict,
 } from '../nn/index.ts'
-import { cat, Generator, globalAvgPool, type Tensor, tidy } from '../torch/index.ts'
+import { call, cat, Generator, globalAvgPool, type Tensor, tidy } from '../torch/index.ts'
 import { AuxiliaryHead } from './auxiliary.ts'
 import type { CellShape } from './cell.ts'
 import { type DropPath, drawDrops } from './drop-path.ts'
@@ -113,6 +114,16 @@ export function checkWeights(
   } finally {
     disposeModule(network)
   }
+}
+
+/** Throws DdsasError 'checkpoint' naming the first tensor with an element that is no number; `source`: whose it is. */
+export function checkFiniteWeights(tensors: ReadonlyMap<string, Tensor>, source: string): void {
+  for (const [name, tensor] of tensors)
+    if (!tidy(() => call('aten::all', call('aten::isfinite', tensor)).item()))
+      throw new DdsasError(
+        'checkpoint',
+        `'${name}' of ${source} holds NaN or infinity; take the weights of an earlier epoch, or train again`,
+      )
 }
 
 /** For each edge of all cells in turn whether drop-path may leave it out. */

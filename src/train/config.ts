@@ -5,7 +5,7 @@ import { darts, edgeCount } from '../spaces/darts.ts'
 import { precisions } from '../spaces/precision.ts'
 import { profiles } from '../strategies/ddsas.ts'
 import { parseSize } from './memory-size.ts'
-import { assignSettings, commonSettings, parseSettings } from './settings.ts'
+import { assignSettings, commonSettings, normalisationSettings, parseSettings } from './settings.ts'
 
 const positive = z.number().int().positive()
 const natural = z.number().int().nonnegative()
@@ -54,6 +54,7 @@ export const searchConfigSchema = z.strictObject({
     flip: z.boolean(),
     /** Side of the square cut out; 0: none. */
     cutout: pixels,
+    ...normalisationSettings,
   }),
   network: z.strictObject({
     /** C: channels of a node in the first cells; even, as reductions split it in halves. */

@@ -1,6 +1,6 @@
 /** The loop over epochs and steps of every run: metrics, checkpoints when they are due, and stopping when the user asks. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DdsasError } from '../errors.ts'
+import { DdsasError, quoted } from '../errors.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { Journal } from './journal.ts'
@@ -121,11 +121,6 @@ class Checkpoints {
     const command = `${this.#course.command} --resume ${quoted(this.#run.path)}`
     throw new DdsasError('interrupted', `stopped after step ${total}, saved; go on with: ${command}`)
   }
-}
-
-/** A path as a shell takes it. */
-function quoted(path: string): string {
-  return /^[\w./:@%+=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
 }
 
 /** Throws DdsasError 'nonfinite' for a number that is not finite; `again`: what to do again, such as "search". */

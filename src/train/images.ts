@@ -1,20 +1,21 @@
 /** The images of a training, wherever they are from: batches to train on, a part to choose the epoch by, the test set. */
 import { join } from 'node:path'
+import { cifarLayouts } from '../data/cifar-layout.ts'
 import {
   BatchStream,
   type CifarName,
   type EvaluationTransform,
   FolderStream,
-  folderSplits,
   forEachFolderBatch,
   forEachPlainBatch,
   hasCifar,
-  hasSplit,
   type ImageDataset,
   type ImageFolder,
   type ImageTensors,
   imagenetEvaluation,
   imagenetTraining,
+  looksLikeImages,
+  type Normalisation,
   type OnSkip,
   readCifar,
   readImageFolder,
@@ -22,7 +23,7 @@ import {
   type TrainingTransform,
 } from '../data/index.ts'
 import type { ImageBatch, ImageSource } from '../data/source.ts'
-import { DdsasError } from '../errors.ts'
+import { DdsasError, quoted } from '../errors.ts'
 import { Generator } from '../torch/index.ts'
 import { checkEnough, toTensors } from './parts.ts'
 import type { TrainConfig } from './train-config.ts'
@@ -45,6 +46,10 @@ export interface TrainingImages {
   readonly classes: readonly string[]
   /** How many images there are to train on, and in the parts to evaluate. */
   readonly counts: Readonly<Record<'train' | EvaluatedPart, number>>
+  /** Of how many classes there are images to choose the epoch by. */
+  readonly heldOutClasses: number
+  /** What of the files is not as one would expect, one line each. */
+  readonly warnings: readonly string[]
   /** Changes with the training images. */
   readonly fingerprint: string
   /** Normalised, augmented batches, without end. */
@@ -90,6 +95,8 @@ export function splitForTraining(
 export interface PlainImages {
   readonly classes: readonly string[]
   readonly count: number
+  /** What of the files is not as one would expect, one line each. */
+  readonly warnings: readonly string[]
   /** Gives all of them to `use`; tensors live in its scope. */
   each(batch: number, use: (batch: ImageBatch) => void): Promise<Skipped>
   dispose(): void
@@ -102,22 +109,43 @@ export function openTestImages(
   device: string,
   onSkip?: OnSkippedFile,
 ): PlainImages {
-  const { dataset } = config
-  if (dataset !== 'folder') return plainCifar(readCifarImages(directory, dataset, 'test'), device)
+  const { dataset, data } = config
+  if (dataset !== 'folder') {
+    const images = readCifarImages(directory, { dataset, data }, 'test')
+    return plainCifar(images, differencesOf(images, directory), device)
+  }
   const folder = readImageFolder(directory, 'val')
   return plainFolder(folder, allOf(folder), config, { device, onSkip: tellOnce(onSkip)(folder) })
 }
 
+/** A data set of a configuration, and how its images are normalised. */
+type DataSettings<Name> = { readonly dataset: Name; readonly data: Pick<TrainConfig['data'], 'mean' | 'std'> }
+
 /** CIFAR's images; who has a folder of photographs instead is told how to use those, or `advice`. */
 export function readCifarImages(
   directory: string,
-  name: CifarName,
+  { dataset, data: { mean, std } }: DataSettings<CifarName>,
   split: 'train' | 'test',
-  advice = 'train with the preset imagenet, evaluate with --dataset folder',
+  advice = 'train with the preset folder or imagenet, evaluate with --dataset folder',
 ): ImageDataset {
-  if (!hasCifar(directory, name) && folderSplits.some((part) => hasSplit(directory, part)))
-    throw new DdsasError('data', `${directory} is an image folder, not ${name}: ${advice}`)
-  return readCifar(directory, name, split)
+  if (!hasCifar(directory, dataset) && looksLikeImages(directory))
+    throw new DdsasError('data', `${directory} is an image folder, not ${dataset}: ${advice}`)
+  const images = readCifar(directory, dataset, split)
+  return { ...images, mean: mean ?? images.mean, std: std ?? images.std }
+}
+
+/** What a user of CIFAR should know who has other files: a warning for each, none for the published ones. */
+export function differencesOf({ name, split, difference }: ImageDataset, directory: string): string[] {
+  const images = split === 'train' ? 'training images' : 'test images'
+  return difference === undefined
+    ? []
+    : [`the ${images} in ${directory} are not all of ${name} as published: ${difference}`]
+}
+
+/** Mean and standard deviation by which a training's images are normalised. */
+export function normalisationOf({ dataset, data }: DataSettings<TrainConfig['dataset']>): Normalisation {
+  const usual = dataset === 'folder' ? imagenetEvaluation : cifarLayouts[dataset]
+  return { mean: data.mean ?? usual.mean, std: data.std ?? usual.std }
 }
 
 /** A file is met again in every epoch, and by the stream as well as by an evaluation. */
@@ -136,11 +164,12 @@ function allOf({ count }: { readonly count: number }): number[] {
   return Array.from({ length: count }, (_, position) => position)
 }
 
-function plainCifar(dataset: ImageDataset, device: string): PlainImages {
+function plainCifar(dataset: ImageDataset, warnings: readonly string[], device: string): PlainImages {
   const tensors = toTensors(dataset, device)
   return {
     classes: dataset.classes,
     count: dataset.count,
+    warnings,
     each: async (batch, use) => {
       forEachPlainBatch(tensors, allOf(dataset), batch, use)
       return 0
@@ -159,12 +188,27 @@ function plainFolder(
   return {
     classes: folder.classes,
     count: positions.length,
+    warnings: badLinksOf(folder),
     each: async (batch, use) => {
       const skipped = await forEachFolderBatch(folder, { positions, batch, transform, ...options }, use)
       return skipped.length
     },
     dispose: () => {},
   }
+}
+
+function badLinksOf({ directory, split, badLinks }: ImageFolder): string[] {
+  return badLinks === 0
+    ? []
+    : [
+        `left out links in ${join(directory, split)} that lead nowhere or in a circle: ${badLinks}; ` +
+          `list them with \`ddsas data check ${quoted(directory)}\``,
+      ]
+}
+
+/** How many classes the images at `positions` are of. */
+function classesAt(labels: ArrayLike<number>, positions: readonly number[]): number {
+  return new Set(positions.map((position) => labels[position])).size
 }
 
 function disposeImages({ images, labels }: ImageTensors): void {
@@ -174,7 +218,7 @@ function disposeImages({ images, labels }: ImageTensors): void {
 
 function openCifar(config: TrainConfig, name: CifarName, directory: string, device: string): TrainingImages {
   const { data: how, seed } = config
-  const dataset = readCifarImages(directory, name, 'train')
+  const dataset = readCifarImages(directory, { dataset: name, data: how }, 'train')
   if (how.side !== dataset.size)
     throw new DdsasError('input', `data.side = ${how.side}, images of ${name} have ${dataset.size} px`)
   const { train, validation } = splitForTraining(dataset.count, config)
@@ -185,6 +229,8 @@ function openCifar(config: TrainConfig, name: CifarName, directory: string, devi
   return {
     classes: dataset.classes,
     counts: { train: train.length, validation: validation.length, test: test.count },
+    heldOutClasses: classesAt(dataset.labels, validation),
+    warnings: [...differencesOf(dataset, directory), ...test.warnings],
     fingerprint: dataset.fingerprint,
     source,
     evaluate: async (part, batch, use) => {
@@ -220,6 +266,8 @@ function openFolder(
   return {
     classes: folder.classes,
     counts: { train: train.length, validation: validation.length, test: parts.test.count },
+    heldOutClasses: classesAt(folder.labels, validation),
+    warnings: [...badLinksOf(folder), ...parts.test.warnings],
     fingerprint: folder.fingerprint,
     source,
     evaluate: (part, batch, use) => parts[part].each(batch, use),
@@ -227,25 +275,34 @@ function openFolder(
   }
 }
 
-function trainingTransform({ data }: TrainConfig): TrainingTransform {
-  const { flip, crop, jitter } = data.augmentation
+function trainingTransform(config: TrainConfig): TrainingTransform {
+  const { side, augmentation } = config.data
+  const { flip, crop, jitter } = augmentation
   const [brightness, contrast, saturation, hue] = jitter
   const still = jitter.every((most) => most === 0)
   return {
     ...imagenetTraining,
-    size: data.side,
+    ...normalisationOf(config),
+    size: side,
     scale: [crop, 1],
     flip,
     jitter: still ? undefined : { brightness, contrast, saturation, hue },
   }
 }
 
-function evaluationTransform({ data }: TrainConfig): EvaluationTransform {
-  return { ...imagenetEvaluation, size: data.side, resize: resizeOf(data) }
+/** How an image of a folder becomes one to evaluate. */
+export function evaluationTransform(
+  config: DataSettings<TrainConfig['dataset']> & EvaluatedSize,
+): EvaluationTransform {
+  return { ...normalisationOf(config), size: config.data.side, resize: resizeOf(config.data) }
+}
+
+interface EvaluatedSize {
+  readonly data: Pick<TrainConfig['data'], 'side' | 'resize'>
 }
 
 /** Pixels of the shorter side from which the centre is evaluated. */
-export function resizeOf({ side, resize }: Pick<TrainConfig['data'], 'side' | 'resize'>): number {
+export function resizeOf({ side, resize }: EvaluatedSize['data']): number {
   const { size, resize: usual } = imagenetEvaluation
   return resize === 0 ? Math.round((side * usual) / size) : Math.max(side, resize)
 }

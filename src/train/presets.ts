@@ -6,7 +6,7 @@ import { findPreset } from './settings.ts'
 /** The published search on CIFAR-10: section 4.2 of the paper, settings of the published code. */
 const cifar10: SearchConfig = {
   dataset: 'cifar10',
-  data: { images: 0, batch: 64, padding: 4, flip: true, cutout: 0 },
+  data: { images: 0, batch: 64, padding: 4, flip: true, cutout: 0, mean: null, std: null },
   network: { channels: 16, cells: 8 },
   strategy: 'ddsas',
   ddsas: { profile: 'reference', subspace: 28, window: 30, mixture: 'simple', changes: [] },

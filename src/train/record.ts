@@ -45,6 +45,8 @@ export interface RunKind<Config extends CommonConfig> {
   readonly schema: z.ZodType<Config>
   /** Settings by the name of a preset. Throws DdsasError 'input' for an unknown one. */
   preset(name: string): Config
+  /** The settings with what some leave open written out: two that give the same run are then the same. */
+  effective?(config: Config): Config
 }
 
 /** What a new run writes to its config.json. */
@@ -95,17 +97,17 @@ export function readRecord<Config extends CommonConfig>(
 
 /** The run's settings with those of `asked` that may change; throws DdsasError 'input' naming one that may not. */
 export function resumedConfig<Config extends CommonConfig>(
-  { schema, preset: presetOf }: RunKind<Config>,
+  { schema, preset: presetOf, effective = (config) => config }: RunKind<Config>,
   { config: own }: RunRecord<Config>,
   asked: { readonly preset?: string | undefined; readonly settings: readonly string[] },
 ): Config {
   const { preset, settings } = asked
   const base = preset === undefined ? own : { ...presetOf(preset), ...bookkeepingOf(own) }
   const config = assignSettings(schema, base, settings)
-  const [difference] = describeDifferences(own, config, 'the run')
+  const [difference] = describeDifferences(effective(own), effective(config), 'the run')
   if (difference !== undefined)
     throw new DdsasError('input', `${difference}; resume without it, or begin a new run with another --out`)
-  return config
+  return { ...own, ...bookkeepingOf(config) }
 }
 
 function environment(device: string): Environment {

@@ -7,7 +7,7 @@ import type { Genotype } from '../spaces/genotype.ts'
 import { profiles } from '../strategies/ddsas.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
 import { applySettings, checkSchedule, type SearchConfig, searchConfigSchema } from './config.ts'
-import { readCifarImages } from './images.ts'
+import { differencesOf, readCifarImages } from './images.ts'
 import { checkMemory } from './memory.ts'
 import { checkSpace, takeUp, withLock } from './opening.ts'
 import { searchPreset, searchPresets } from './presets.ts'
@@ -30,6 +30,7 @@ import {
 } from './request.ts'
 import { search } from './search.ts'
 import { createSession, disposeSession, restoreSession, type Session, sessionFiles } from './session.ts'
+import { checkPrecision } from './settings.ts'
 
 /** What a user asks for: a preset with changes, or a run to go on with. */
 export interface SearchRequest extends CommonRequest {
@@ -105,7 +106,9 @@ export function planSearch(request: SearchRequest): SearchPlan {
   checkSchedule(config)
   const path = resolve(out ?? join('runs', preset))
   RunFolder.refuseUnlessNew(path)
-  return { preset, config, out: path, device: resolveDevice(config.device) }
+  const device = resolveDevice(config.device)
+  checkPrecision(config.precision, device)
+  return { preset, config, out: path, device }
 }
 
 async function beginSearch(request: SearchRequest, observer: Partial<RunObserver>): Promise<SearchResult> {
@@ -118,7 +121,8 @@ async function beginSearch(request: SearchRequest, observer: Partial<RunObserver
     checkSpace(out, session.supernet)
     const data = { directory, fingerprint: dataset.fingerprint }
     const run = RunFolder.create(out, newRecord(searchKind, preset, config, device, data))
-    const about = { run, config, device, dataset, done: 0, notes: [], warnings: warningsOf(session) }
+    const warnings = [...differencesOf(dataset, directory), ...warningsOf(session)]
+    const about = { run, config, device, dataset, done: 0, notes: [], warnings }
     return withLock(run, () => conduct(about, session, observer, request.signal))
   })
 }
@@ -135,6 +139,7 @@ async function resumeSearch(
   const record = readRecord(run, searchKind)
   const config = resumedConfig(searchKind, record, { preset, settings: requestedSettings(request) })
   const device = resolveDevice(config.device)
+  checkPrecision(config.precision, device)
   setThreads(config.threads)
   return withLock(
     run,
@@ -148,7 +153,8 @@ async function resumeSearch(
           files: (metricsBytes) => sessionFiles(session, metricsBytes),
         })
         const notes = describeChanges(record, config, device)
-        const warnings = [...lost, ...warningsOf(session)]
+        const differences = differencesOf(dataset, request.data ?? record.data.directory)
+        const warnings = [...lost, ...differences, ...warningsOf(session)]
         return conduct(
           { run, config, device, dataset, done, notes, warnings },
           session,
@@ -196,9 +202,9 @@ async function withSession<T>(session: Session, body: (session: Session) => Prom
   }
 }
 
-function readSearchImages(directory: string, { dataset }: SearchConfig): ImageDataset {
+function readSearchImages(directory: string, config: SearchConfig): ImageDataset {
   const advice = 'search takes CIFAR alone so far, train takes image folders'
-  return readCifarImages(directory, dataset, 'train', advice)
+  return readCifarImages(directory, config, 'train', advice)
 }
 
 /** The training images of a run; throws DdsasError 'input' when they are not those it began with. */

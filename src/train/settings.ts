@@ -1,6 +1,7 @@
 /** Settings in general: a typed object checked by its schema, changed by `key=value`, and compared with another. */
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
+import type { Precision } from '../spaces/precision.ts'
 import { deviceNames } from '../torch/index.ts'
 
 /** "weights.rate: expected number, received string": the first thing wrong with a configuration. */
@@ -91,6 +92,24 @@ export const commonSettings = {
   /** Threads for one operator. */
   threads: positive.max(512),
   device: z.enum(deviceNames),
+}
+
+const share = z.number().min(0).max(1)
+
+/** How images are normalised, of pixels scaled to 0..1: what `ddsas data stats` prints; null: by the data set's own. */
+export const normalisationSettings = {
+  /** Per channel: R, G, B. CIFAR has its own, image folders take ImageNet's. */
+  mean: z.tuple([share, share, share]).nullable().default(null),
+  std: z.tuple([share.positive(), share.positive(), share.positive()]).nullable().default(null),
+}
+
+/** Throws DdsasError 'device' for bfloat16 on a processor, unless a test asks for that path. */
+export function checkPrecision(precision: Precision, device: string): void {
+  if (precision === 'float32' || device !== 'cpu' || process.env.DDSAS_CPU_BFLOAT16 === '1') return
+  throw new DdsasError(
+    'device',
+    `precision=${precision} has no vector kernels on a CPU, where a step takes some 35 times as long: leave it out, or use --device cuda`,
+  )
 }
 
 const commonSchema = z.object(commonSettings)

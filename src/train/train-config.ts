@@ -1,7 +1,7 @@
 /** The settings of a training: one typed object, checked once. */
 import { z } from 'zod'
 import { precisions } from '../spaces/precision.ts'
-import { assignSettings, commonSettings } from './settings.ts'
+import { assignSettings, commonSettings, normalisationSettings } from './settings.ts'
 
 const positive = z.number().int().positive()
 const natural = z.number().int().nonnegative()
@@ -36,6 +36,7 @@ export const trainConfigSchema = z.strictObject({
      * 256 for 224; image folders alone.
      */
     resize: natural.max(4096),
+    ...normalisationSettings,
     augmentation: augmentationSchema,
   }),
   network: z.strictObject({

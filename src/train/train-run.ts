@@ -6,7 +6,7 @@ import { RunFolder } from '../runs/folder.ts'
 import { cosineDistance, type Genotype } from '../spaces/genotype.ts'
 import { parseGenotype } from '../spaces/genotype-file.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
-import type { OnSkippedFile, SkippedFile } from './images.ts'
+import { type OnSkippedFile, resizeOf, type SkippedFile } from './images.ts'
 import { checkSpace, takeUp, withLock } from './opening.ts'
 import {
   describeChanges,
@@ -22,11 +22,12 @@ import {
   commonRequest,
   requestedSettings,
   type StopSignal,
-  threadWarnings,
 } from './request.ts'
+import { checkPrecision } from './settings.ts'
 import { type TrainObserver, type TrainReport, train } from './train.ts'
 import { applyTrainSettings, type TrainConfig, trainConfigSchema } from './train-config.ts'
 import { trainPreset } from './train-presets.ts'
+import { trainWarnings } from './train-warnings.ts'
 import { createTraining, disposeTraining, restoreTraining, type Training, trainingFiles } from './training.ts'
 
 /** What a user asks for: a cell and a preset with changes, or a run to go on with. */
@@ -69,6 +70,11 @@ export const trainKind: RunKind<TrainConfig> = {
   name: 'training',
   schema: trainConfigSchema,
   preset: trainPreset,
+  effective: (config) => {
+    const { dataset, data } = config
+    // CIFAR's images are not resized, whatever old runs say
+    return { ...config, data: { ...data, resize: dataset === 'folder' ? resizeOf(data) : 0 } }
+  },
 }
 
 /**
@@ -95,6 +101,7 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
   const out = resolve(request.out ?? join('runs', `train-${preset}`))
   RunFolder.refuseUnlessNew(out)
   const device = resolveDevice(config.device)
+  checkPrecision(config.precision, device)
   setThreads(config.threads)
   const onSkip = skipsOf(observer)
   return withTraining(createTraining(config, genotype, directory, device, onSkip), async (training) => {
@@ -104,7 +111,7 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
     const run = RunFolder.create(out, newRecord(trainKind, preset, config, device, data))
     return withLock(run, () => {
       run.writeGenotype(genotype)
-      const warnings = threadWarnings(config.threads)
+      const warnings = trainWarnings(config, training.images)
       return conduct(
         { run, config, device, training, done: 0, notes: [], warnings },
         observer,
@@ -127,6 +134,7 @@ async function resumeTrain(
   const config = resumedConfig(trainKind, record, { preset, settings: requestedSettings(request) })
   const genotype = genotypeOf(run, request.genotype)
   const device = resolveDevice(config.device)
+  checkPrecision(config.precision, device)
   setThreads(config.threads)
   const directory = data ?? record.data.directory
   const onSkip = skipsOf(observer)
@@ -139,7 +147,7 @@ async function resumeTrain(
         files: (metricsBytes) => trainingFiles(training, metricsBytes),
       })
       const notes = describeChanges(record, config, device)
-      const warnings = [...lost, ...threadWarnings(config.threads)]
+      const warnings = [...lost, ...trainWarnings(config, training.images)]
       return conduct({ run, config, device, training, done, notes, warnings }, observer, request.signal)
     })
   return withLock(run, body, request.takeOver)

@@ -1,10 +1,11 @@
 /** The weights that a training has come to, with all that is known of their network: what evaluation and export take. */
 import { cifarLayouts } from '../data/cifar-layout.ts'
-import { imagenetEvaluation, type Normalisation } from '../data/index.ts'
+import type { Normalisation } from '../data/index.ts'
 import { DdsasError } from '../errors.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import type { NetworkShape } from '../spaces/network.ts'
 import { decodeSafetensors, type Tensor } from '../torch/index.ts'
+import { normalisationOf } from './images.ts'
 import { isRunOf, readRecord } from './record.ts'
 import type { TrainConfig } from './train-config.ts'
 import { genotypeOf, trainKind } from './train-run.ts'
@@ -50,7 +51,7 @@ export function readTrained(run: RunFolder, epoch: TrainedEpoch = 'last'): Train
   const { tensors } = decodeSafetensors(bytes, source)
   const classes = tensors.get('classifier.weight')?.shape[0] ?? 0
   const shape = { ...config.network, genotype, classes, auxiliary: config.loss.auxiliary > 0 }
-  const layout = config.dataset === 'folder' ? imagenetEvaluation : cifarLayouts[config.dataset]
+  const classNames = config.dataset === 'folder' ? data.classes : cifarLayouts[config.dataset].classes
   return {
     shape,
     tensors,
@@ -58,7 +59,7 @@ export function readTrained(run: RunFolder, epoch: TrainedEpoch = 'last'): Train
     config,
     data: data.directory,
     imageSide: config.data.side,
-    normalisation: { mean: layout.mean, std: layout.std },
-    classNames: 'classes' in layout ? layout.classes : data.classes,
+    normalisation: normalisationOf(config),
+    classNames,
   }
 }

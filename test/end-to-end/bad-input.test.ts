@@ -69,7 +69,11 @@ const refused: readonly (readonly [name: string, args: readonly string[], ...pat
     [...good, '--data', 'empty'],
     /data_batch_1\.bin is missing: .*`ddsas data fetch cifar10 --data empty`/,
   ],
-  ['no folder of data', [...good, '--data', 'none'], /none.*data_batch_1\.bin is missing/],
+  [
+    'no folder of data',
+    [...good, '--data', 'none'],
+    /there is no folder none: .*`ddsas data fetch cifar10 --data none`/,
+  ],
   ['a file for the data', [...good, '--data', 'file'], /file\/.* cannot be read \(ENOTDIR\): check the path/],
   [
     'a run folder that is used',

@@ -72,13 +72,13 @@ const images: readonly (readonly [string, readonly string[], RegExp])[] = [
   [
     'an image folder for CIFAR',
     train('cifar10', 'photographs'),
-    /photographs is an image folder, not cifar10: train with the preset imagenet/,
+    /photographs is an image folder, not cifar10: train with the preset folder or imagenet/,
   ],
   ['CIFAR for an image folder', train('imagenet', 'cifar'), /cifar\/train is missing: an image folder holds/],
   [
     'a class folder without files',
     train('imagenet', 'empty class'),
-    /class folder empty class\/train\/c has no images .*remove the folder/,
+    /class folder empty class\/train\/c has no images .*remove the folder .*`ddsas data check 'empty class'`/,
   ],
   [
     'a class folder with other files alone',

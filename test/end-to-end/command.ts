@@ -37,8 +37,8 @@ export interface Running {
 }
 
 /** Starts `ddsas` with its output in pipes; the folder it works in is `cwd`. */
-export function start(args: readonly string[], cwd: string = tmpdir()): Running {
-  const env = { ...process.env, NODE_OPTIONS: '', DDSAS_DEBUG: '' }
+export function start(args: readonly string[], cwd: string = tmpdir(), variables = process.env): Running {
+  const env = { ...variables, NODE_OPTIONS: '', DDSAS_DEBUG: '' }
   const child = spawn(process.execPath, [program, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const) {

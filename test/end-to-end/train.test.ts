@@ -104,7 +104,9 @@ test('Ctrl-C saves and says how to go on', async () => {
   assertSameRun(path, reference)
 })
 
-test('in bfloat16: resumed exactly, near float32, weights and momentum of float32, evaluated as trained', async () => {
+test('in bfloat16: resumed exactly, near float32, weights and momentum of float32, evaluated as trained', async (t) => {
+  process.env.DDSAS_CPU_BFLOAT16 = '1'
+  t.after(() => delete process.env.DDSAS_CPU_BFLOAT16)
   const half = begin('half', ...set('precision=bfloat16'))
   const { child, ended, line } = start(half.args)
   await line(/"kind":"step"/, 6)
@@ -247,7 +249,7 @@ describe('refused with exit code 2', { concurrency: 2 }, () => {
     [
       'an unknown preset',
       args('--preset', 'mnist'),
-      /no preset 'mnist'; known are cifar10, cifar100, imagenet/,
+      /no preset 'mnist'; known are cifar10, cifar100, folder, imagenet/,
     ],
     ['two presets', ['train', 'DARTS_V1', 'cifar10', '--preset', 'imagenet'], /two presets/],
     ['an unknown setting', args(...set('weights.rat=1')), /--set weights\.rat: there is no such setting/],

@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { type CifarName, readCifar } from '../../../src/data/cifar.ts'
+import { cifarDifference } from '../../../src/data/cifar-files.ts'
 import { cifarInfo } from '../../../src/data/cifar-info.ts'
 import { cifarLayouts } from '../../../src/data/cifar-layout.ts'
 import { failsWith, imageBytes, records, temporaryFolder, writeCifar10 } from './files.ts'
@@ -136,7 +137,32 @@ test('a folder without data names the file it looked for', (context) => {
   const folder = temporaryFolder(context)
   const missing = failsWith('data', /cifar-100-binary.train\.bin is missing/, /ddsas data fetch cifar100/)
   assert.throws(() => readCifar(folder, 'cifar100', 'train'), missing)
-  assert.throws(() => readCifar(join(folder, 'none'), 'cifar100', 'train'), missing)
+  assert.throws(
+    () => readCifar(join(folder, 'my none'), 'cifar100', 'train'),
+    failsWith('data', /there is no folder .*my none: .*`ddsas data fetch cifar100 --data '.*my none'`/),
+  )
+})
+
+test('what differs from the published files is said with counts', (context) => {
+  const folder = temporaryFolder(context)
+  writeCifar10(folder, 3)
+  assert.equal(
+    readCifar(folder, 'cifar10', 'train').difference,
+    'data_batch_1.bin holds 3 of 10000 images, data_batch_2.bin holds 3 of 10000 images, 3 more files differ',
+  )
+  assert.equal(readCifar(folder, 'cifar10', 'test').difference, 'test_batch.bin holds 3 of 10000 images')
+  const files = (...counts: number[]) =>
+    counts.map((count, index) => ({ name: `data_batch_${index + 1}.bin`, path: '', count }))
+  const whole = [10_000, 10_000, 10_000, 10_000, 10_000]
+  assert.equal(
+    cifarDifference('cifar10', 'train', files(10_000, 10_000, 1, 10_000, 10_001)),
+    'data_batch_3.bin holds 1 of 10000 images, data_batch_5.bin holds 10001, not 10000 images',
+  )
+  const { fingerprints } = cifarLayouts.cifar10
+  assert.equal(cifarDifference('cifar10', 'train', files(...whole), fingerprints?.train), undefined)
+  assert.equal(cifarDifference('cifar10', 'train', files(...whole)), undefined)
+  assert.match(cifarDifference('cifar10', 'train', files(...whole), 'ab') ?? '', /5\.bin hold other bytes/)
+  assert.match(cifarDifference('cifar100', 'test', files(9_999)) ?? '', /holds 9999 of 10000 images/)
 })
 
 test('an unknown name is refused although the types forbid it', () => {

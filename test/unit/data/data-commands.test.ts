@@ -1,8 +1,11 @@
 /** `ddsas data check`, `stats` and `info` on image folders, as users run them: output, JSON, exit codes. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { applyTrainSettings } from '../../../src/train/train-config.ts'
+import { trainPreset } from '../../../src/train/train-presets.ts'
 import { temporaryFolder, writeCifar10 } from './files.ts'
 import { smallFolder, spoil, writeFolder } from './image-files.ts'
 
@@ -15,26 +18,43 @@ function ddsas(...args: string[]) {
   return { status, stdout, stderr: stderr.trimEnd() }
 }
 
-test('check lists corrupt files and ends with 1 where there are some', async (context) => {
+test('check lists what is wrong and ends with 1 where something is left out, with 2 where training refuses', async (context) => {
   const directory = temporaryFolder(context)
   await smallFolder(directory, 2)
+  await writeFolder(directory, 'val', ['a', 'b'], 1)
   const sound = ddsas('data', 'check', directory)
   assert.deepEqual([sound.status, sound.stderr], [0, ''])
-  assert.equal(sound.stdout, `4 of 4 images in ${directory} can be decoded\n`)
+  assert.equal(sound.stdout, `6 of 6 images in ${directory} can be decoded\n`)
   spoil(directory, 'train/b/1.jpg')
   const found = ddsas('data', 'check', directory)
   assert.equal(found.status, 1)
   assert.match(
     found.stdout,
-    /^train\/b\/1\.jpg: is not a JPEG, PNG or WebP image\n3 of 4 images .* 1 cannot\n$/,
+    /^train\/b\/1\.jpg: is not a JPEG, PNG or WebP image\n5 of 6 images .* 1 cannot\n$/,
   )
   const json = ddsas('data', 'check', directory, '--json')
   assert.deepEqual([json.status, json.stderr], [1, ''])
-  assert.deepEqual(JSON.parse(json.stdout), {
-    directory,
-    checked: 4,
-    corrupt: [{ split: 'train', file: 'b/1.jpg', reason: 'is not a JPEG, PNG or WebP image' }],
-  })
+  const { corrupt, checked, refused } = JSON.parse(json.stdout)
+  assert.deepEqual(
+    [corrupt, checked, refused],
+    [[{ split: 'train', file: 'b/1.jpg', reason: 'is not a JPEG, PNG or WebP image' }], 6, false],
+  )
+  mkdirSync(join(directory, 'train/c'))
+  writeFileSync(join(directory, 'train/a/notes.txt'), '')
+  writeFileSync(join(directory, 'val/b/\u001b[2J.jpg'), '')
+  const refusing = ddsas('data', 'check', directory)
+  assert.equal(refusing.status, 2)
+  assert.deepEqual(refusing.stdout.split('\n'), [
+    'train/c: class folder without images',
+    '"val/b/\\u001b[2J.jpg": has control characters',
+    'train/c: class that val lacks',
+    'train/b/1.jpg: is not a JPEG, PNG or WebP image',
+    '"val/b/\\u001b[2J.jpg": is empty',
+    'left out: 1 file of another kind (1 .txt)',
+    `5 of 7 images in ${directory} can be decoded, 2 cannot`,
+    `training refuses ${directory} as it is: mend what is listed first`,
+    '',
+  ])
 })
 
 test('stats of a folder and of CIFAR files, told apart by what is there', async (context) => {
@@ -45,8 +65,16 @@ test('stats of a folder and of CIFAR files, told apart by what is there', async 
   assert.equal(text.status, 0)
   assert.match(
     text.stdout,
-    /: 3 images, \d+ pixels, .*\nmean (0\.\d{8} ){2}0\.\d{8}\nstd {2}(0\.\d{8} ){2}0\.\d{8}\n$/,
+    /: 3 images, \d+ pixels, .*\nmean (0\.\d{8} ){2}0\.\d{8}\nstd {2}(0\.\d{8} ){2}0\.\d{8}\nto use them: --set '[^']*' --set '[^']*'\n$/,
   )
+  const settings = [...text.stdout.matchAll(/--set '([^']*)'/g)].map(([, setting]) => setting)
+  const { data } = applyTrainSettings(trainPreset('folder'), settings)
+  const printed = (name: string) =>
+    new RegExp(`^${name} +(.*)$`, 'm').exec(text.stdout)?.[1].split(' ').map(Number)
+  for (const name of ['mean', 'std'] as const)
+    data[name]?.forEach((value, channel) => {
+      assert.ok(Math.abs(value - (printed(name)?.[channel] ?? 9)) < 1e-5, name)
+    })
   assert.equal(text.stderr, 'left out a/0.jpg: is not a JPEG, PNG or WebP image')
   const cifar = temporaryFolder(context)
   writeCifar10(cifar)

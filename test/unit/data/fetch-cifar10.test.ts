@@ -129,7 +129,7 @@ test('other images are caught by their MD5 sum before anything is put in place',
     /not 5dd7e06a14cb22eb9f671a540d1b7c25/,
   )
   await assert.rejects(fetchCifar10(folder, { onProgress }), differs)
-  assert.deepEqual(stages, ['check', 'download', 'extract', 'convert'])
+  assert.deepEqual([...new Set(stages)], ['check', 'download', 'extract', 'convert'])
   assert.deepEqual(readdirSync(folder), [])
 })
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { imagePath, readImageFolder } from '../../../src/data/folder.ts'
+import { imagePath, looksLikeImages, readImageFolder } from '../../../src/data/folder.ts'
 import { failsWith, temporaryFolder } from './files.ts'
 import { missing, realFolder } from './image-files.ts'
 
@@ -53,7 +53,7 @@ test('the fingerprint depends on names and sizes alone', (context) => {
   assert.notEqual(fingerprint(), first)
 })
 
-test('links count where they stay inside', (context) => {
+test('links are followed wherever they lead, unless in a circle or nowhere', (context) => {
   const outside = folderOf(context, ['images/o.jpg'])
   const directory = folderOf(context, sound)
   const link = (to: string, from: string) => symlinkSync(to, join(directory, from))
@@ -62,12 +62,45 @@ test('links count where they stay inside', (context) => {
   link('nowhere.jpg', 'train/cat/broken.jpg')
   link(join(outside, 'images'), 'train/elephant')
   link('cat', 'train/lynx')
-  const { classes, files } = readImageFolder(directory, 'train')
-  assert.deepEqual(classes, ['Dog', 'cat', 'lynx'])
-  assert.deepEqual(
-    files.filter((file) => file.startsWith('cat/')),
-    ['cat/a.jpeg', 'cat/b.JPG', 'cat/inside.jpg'],
-  )
+  for (const [to, from] of [
+    ['..', 'train/up'],
+    ['.', 'train/self'],
+    [directory, 'train/cat/root'],
+    ['ring', 'train/ring'],
+    ['nowhere', 'train/gone'],
+  ])
+    link(to, from)
+  for (const split of ['elephant', 'lynx']) write(directory, `val/${split}/v.jpg`)
+  const train = readImageFolder(directory, 'train')
+  assert.deepEqual(train.classes, ['Dog', 'cat', 'elephant', 'lynx'])
+  const cat = ['a.jpeg', 'b.JPG', 'inside.jpg', 'outside.jpg']
+  assert.deepEqual(train.files, [
+    'Dog/x.webp',
+    ...cat.map((name) => `cat/${name}`),
+    'elephant/o.jpg',
+    ...cat.map((name) => `lynx/${name}`),
+  ])
+  // up, self, ring and gone in train; root and broken in cat, seen again as lynx
+  assert.equal(train.badLinks, 4 + 2 * 2)
+  assert.equal(readImageFolder(directory, 'val').badLinks, 0)
+})
+
+test('a split may be a link, too', (context) => {
+  const outside = folderOf(context, ['cat/a.jpg'])
+  const directory = temporaryFolder(context)
+  symlinkSync(outside, join(directory, 'train'))
+  assert.deepEqual(readImageFolder(directory, 'train').files, ['cat/a.jpg'])
+})
+
+test('a folder of photographs is known as such, however it is laid out', (context) => {
+  for (const [files, wanted] of [
+    [['train/cat/a.jpg'], true],
+    [['cat/a.JPEG'], true],
+    [['a.webp', 'notes.txt'], true],
+    [['cifar-10-batches-bin/data_batch_1.bin', 'notes.txt'], false],
+  ] as const)
+    assert.equal(looksLikeImages(folderOf(context, files)), wanted, files.join())
+  assert.equal(looksLikeImages(join(temporaryFolder(context), 'none')), false)
 })
 
 test('val alone has its own classes', (context) => {

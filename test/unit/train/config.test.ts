@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { DdsasError } from '../../../src/errors.ts'
 import { applySettings, parseSearchConfig, type SearchConfig } from '../../../src/train/config.ts'
 import { searchPreset, searchPresets } from '../../../src/train/presets.ts'
-import { describeDifferences, flatten } from '../../../src/train/settings.ts'
+import { checkPrecision, describeDifferences, flatten } from '../../../src/train/settings.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
 const preset = searchPreset('cifar10')
@@ -96,6 +96,45 @@ test('a configuration from a file is refused with the first thing wrong', () => 
   refused({ ...preset, colour: 'red' }, /^config\.json: colour: there is no such setting/)
   refused({ ...preset, weights: { ...preset.weights, rat: 1 } }, /weights\.rat: there is no such setting/)
   refused({ ...preset, epochs: undefined }, /epochs: expected number/)
+})
+
+test("mean and standard deviation are three shares each, or the data set's own", () => {
+  const { data } = applySettings(preset, ['data.mean=[0.1,0.2,0.3]', 'data.std=[0.5,0.5,1]'])
+  assert.deepEqual(
+    [data.mean, data.std],
+    [
+      [0.1, 0.2, 0.3],
+      [0.5, 0.5, 1],
+    ],
+  )
+  assert.equal(applySettings({ ...preset, data }, ['data.mean=null']).data.mean, null)
+  refuses('data.mean=0.5', /data\.mean/)
+  refuses('data.mean=[0.5,0.5]', /data\.mean/)
+  refuses('data.mean=[125,122,113]', /data\.mean\.0: .*<=1/)
+  refuses('data.std=[0.5,0.5,0]', /data\.std\.2: .*>0/)
+})
+
+test("runs that began before there were such settings have the data set's own", () => {
+  const { mean: _, std: __, ...old } = preset.data
+  assert.deepEqual(parseSearchConfig({ ...preset, data: old }, 'config.json'), preset)
+})
+
+test('bfloat16 on a processor is for tests', (context) => {
+  const before = process.env.DDSAS_CPU_BFLOAT16
+  context.after(() => {
+    if (before === undefined) delete process.env.DDSAS_CPU_BFLOAT16
+    else process.env.DDSAS_CPU_BFLOAT16 = before
+  })
+  delete process.env.DDSAS_CPU_BFLOAT16
+  assertRefuses(
+    () => checkPrecision('bfloat16', 'cpu'),
+    'device',
+    /no vector kernels on a CPU.*--device cuda/,
+  )
+  checkPrecision('float32', 'cpu')
+  checkPrecision('bfloat16', 'cuda:0')
+  process.env.DDSAS_CPU_BFLOAT16 = '1'
+  checkPrecision('bfloat16', 'cpu')
 })
 
 test('differences name key and both values; what changes no number is none', () => {
