@@ -10,7 +10,7 @@ import { publishedGenotypes } from '../../src/spaces/published-genotypes.ts'
 import { decodeSafetensors, tidy } from '../../src/torch/index.ts'
 import { shared } from '../parity/fixtures.ts'
 import { runPython, withoutPython } from '../unit/export/python.ts'
-import { refuse, set, start, succeed, workplace } from './command.ts'
+import { messageOf, refuse, set, start, succeed, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun, checkpointOf, metricsOf } from './runs.ts'
 
@@ -97,9 +97,10 @@ test('Ctrl-C saves and says how to go on', async () => {
   const { child, ended, line } = start(args)
   await line(/"kind":"step"/, 1)
   child.kill('SIGINT')
-  const { code, stderr } = await ended
-  assert.equal(code, 130)
-  assert.match(stderr, /^ddsas: stopped after step \d+, saved; go on with: ddsas train --resume \S+\n$/)
+  const how = await ended
+  assert.equal(how.code, 130)
+  assert.match(messageOf(how, args), /^stopped after step \d+, saved; go on with: ddsas train --resume \S+$/)
+  assert.match(await succeed(['train', '--resume', path, '--epochs', '3']), /^resuming after step \d+$/m)
   await succeed(['train', '--resume', path, '--json'])
   assertSameRun(path, reference)
 })
