@@ -119,7 +119,7 @@ async function evaluate(
     source,
     config,
     classNames: found.classNames,
-    onSkip: warnOfSkipped,
+    onSkip: (file, count) => warnOfSkipped(file, count, options.json),
     data: options.data ?? data ?? 'data',
     device: resolveDevice(options.device ?? 'auto'),
   })

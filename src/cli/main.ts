@@ -3,13 +3,16 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { z } from 'zod'
-import { DdsasError, exitCodes } from '../errors.ts'
+import { DdsasError } from '../errors.ts'
 import { askToStop } from '../torch/device.ts'
+import { completionCommand } from './completion.ts'
 import { dataCommand } from './data.ts'
 import { describeCommand } from './describe.ts'
 import { doctorCommand } from './doctor.ts'
 import { evaluateCommand } from './evaluate.ts'
+import { addExamples } from './examples.ts'
 import { exportCommand } from './export.ts'
+import { helpCommand } from './help.ts'
 import { planCommand } from './plan.ts'
 import { searchCommand } from './search.ts'
 import { setupCommand } from './setup.ts'
@@ -18,9 +21,9 @@ import { trainCommand } from './train.ts'
 
 /** The program with all its commands; it throws instead of ending the process. */
 export function createProgram(): Command {
-  const program = new Command('ddsas')
+  const program: Command = new Command('ddsas')
     .description('search, train and export small accurate networks')
-    .version(packageVersion())
+    .version(packageVersion(), '-v, --version')
   const commands = [
     planCommand(),
     searchCommand(),
@@ -32,20 +35,24 @@ export function createProgram(): Command {
     dataCommand(),
     doctorCommand(),
     setupCommand(),
+    completionCommand(() => program),
   ]
   for (const command of commands) program.addCommand(command)
+  program.addCommand(helpCommand(commands.map((command) => command.name())))
+  addExamples(program)
   throwErrors(program)
   return program
 }
 
 /** Runs a command line given as in `process.argv` and returns the exit code; nothing is thrown. */
 export async function run(argv: readonly string[]): Promise<number> {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', outputClosed)
+  for (const stream of [process.stdout, process.stderr])
+    if (!stream.listeners('error').includes(outputClosed)) stream.on('error', outputClosed)
   try {
     await createProgram().parseAsync(argv)
     return Number(process.exitCode ?? 0)
   } catch (error) {
-    return reportError(error)
+    return reportError(error, argv.includes('--json'))
   }
 }
 
@@ -54,30 +61,29 @@ function packageVersion(): string {
   return z.object({ version: z.string() }).parse(JSON.parse(text)).version
 }
 
-/** Commands made apart from the program do not take over its settings, so each is told. */
+/** Commands made apart from the program do not take over its settings, so each is told. What is wrong is reported here. */
 function throwErrors(command: Command): void {
-  command.exitOverride().configureOutput({
-    outputError: (text, write) =>
-      write(
-        `ddsas: ${text
-          .replace(/^error: /, '')
-          .trimEnd()
-          .replaceAll('\n', ' ')}\n`,
-      ),
-  })
+  command.exitOverride().configureOutput({ outputError: () => {} })
   command.commands.forEach(throwErrors)
 }
 
-function reportError(error: unknown): number {
-  if (error instanceof CommanderError) return usageCode(error)
-  if (process.env.DDSAS_DEBUG === '1') console.error(error)
-  else console.error(`ddsas: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`)
-  return error instanceof DdsasError ? error.exitCode : 1
+/** An error as one line, or with `--json` as one object: what went wrong must be as easy to read as a result. */
+function reportError(thrown: unknown, json: boolean): number {
+  const error = thrown instanceof CommanderError ? usageError(thrown) : thrown
+  if (error === undefined) return 0
+  const { kind, exitCode } = error instanceof DdsasError ? error : { kind: 'internal', exitCode: 1 }
+  const message = error instanceof Error ? error.message.split('\n')[0] : String(error)
+  if (json) console.error(JSON.stringify({ kind, message, exitCode }))
+  else if (process.env.DDSAS_DEBUG === '1') console.error(error)
+  else console.error(`ddsas: ${message}`)
+  return exitCode
 }
 
-/** Commander has printed its own text. Help and version that were asked for are no error; help for want of a command is. */
-function usageCode({ code, exitCode }: CommanderError): number {
-  return exitCode === 0 && code !== 'commander.help' ? 0 : exitCodes.input
+/** Help and version that were asked for are no error; want of a command is, and the help that it brought is enough. */
+function usageError({ code, exitCode, message }: CommanderError): DdsasError | undefined {
+  if (exitCode === 0 && code !== 'commander.help') return undefined
+  const text = code === 'commander.help' ? 'name a command' : message.replace(/^error: /, '').trimEnd()
+  return new DdsasError('input', text)
 }
 
 /**

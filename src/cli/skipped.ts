@@ -12,9 +12,9 @@ export function skippedLine({ path, reason }: SkippedFile, count: number): strin
     : undefined
 }
 
-/** Tells of a file on standard error. */
-export function warnOfSkipped(file: SkippedFile, count: number): void {
-  const line = skippedLine(file, count)
+/** Tells of a file on standard error, in words or as a JSON object. */
+export function warnOfSkipped(file: SkippedFile, count: number, json = false): void {
+  const line = json ? JSON.stringify({ kind: 'skip', ...file, count }) : skippedLine(file, count)
   if (line !== undefined) console.error(line)
 }
 

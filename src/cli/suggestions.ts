@@ -25,7 +25,10 @@ export function suggestedArgument(name: string, help: string, words: readonly st
   return suggesting(new Argument(name, help), words)
 }
 
-/** What was noted, else commander's choices, else a path. */
+/** What was noted, else commander's choices, else a path where the name of the value is that of one. */
 export function suggestionFor(part: Argument | Option): Suggestion {
-  return suggestions.get(part) ?? { words: part.argChoices ?? [], path: part.argChoices === undefined }
+  const noted = suggestions.get(part)
+  if (noted || part.argChoices) return noted ?? { words: part.argChoices ?? [], path: false }
+  const name = part instanceof Argument ? part.name() : part.flags
+  return { words: [], path: /dir|run|file|weights/.test(name.replace(/^--\S+/, '')) }
 }

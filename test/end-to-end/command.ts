@@ -77,7 +77,22 @@ export async function succeed(args: readonly string[], cwd?: string): Promise<st
   return stdout
 }
 
-/** Runs `ddsas`, which must end with `code` and one line on standard error that matches every pattern. */
+/** The message of an error, from one line on standard error, or from one object where `--json` is among the arguments. */
+export function messageOf({ code, stderr }: Ended, args: readonly string[]): string {
+  if (!args.includes('--json')) {
+    assert.match(stderr, /^ddsas: [^\n]+\n$/)
+    return stderr
+  }
+  const error: unknown = JSON.parse(stderr)
+  assert.ok(typeof error === 'object' && error !== null && 'message' in error && 'kind' in error, stderr)
+  assert.deepEqual(
+    [Object.keys(error), 'exitCode' in error && error.exitCode],
+    [['kind', 'message', 'exitCode'], code],
+  )
+  return String(error.message)
+}
+
+/** Runs `ddsas`, which must end with `code` and an error whose message matches every pattern. */
 export async function refuse(
   args: readonly string[],
   code: number,
@@ -86,8 +101,8 @@ export async function refuse(
 ): Promise<void> {
   const ended = await ddsas(args, cwd)
   assert.equal(ended.code, code, `ddsas ${args.join(' ')}: ${ended.stderr}`)
-  assert.match(ended.stderr, /^ddsas: [^\n]+\n$/)
-  for (const pattern of patterns) assert.match(ended.stderr, pattern)
+  const message = messageOf(ended, args)
+  for (const pattern of patterns) assert.match(message, pattern)
 }
 
 /** A folder for the tests of one file; `remove` it in the end. */

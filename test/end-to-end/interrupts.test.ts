@@ -50,7 +50,7 @@ for (const kind of ['search', 'train'] as const) {
     child.stdout.once('data', () => child.stdout.destroy())
     const code = await new Promise((resolve) => child.once('close', resolve))
     assert.equal(code, 130, errors)
-    assert.match(errors, /^ddsas: stopped after step \d+, saved; go on with: /)
+    assert.match(errors, /stopped after step \d+, saved; go on with: /)
     assert.equal(existsSync(join(out, 'lock')), false)
     assert.ok(RunFolder.open(out).checkpointSteps().length > 0)
     await succeed([kinds[kind][0], '--resume', out])

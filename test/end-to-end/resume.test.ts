@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { RunFolder } from '../../src/runs/folder.ts'
-import { type Ended, start, succeed, tiny, workplace } from './command.ts'
+import { type Ended, messageOf, start, succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun, checkpointOf, metricsOf } from './runs.ts'
 
@@ -75,10 +75,11 @@ test('killed before the first checkpoint, while one is written, within a step an
 })
 
 /** What a stopped search says: how far it came, and the command that goes on, in words as a shell takes them. */
-function stopped({ code, stderr }: Ended): { step: number; command: string[] } {
-  assert.equal(code, 130)
+function stopped(ended: Ended): { step: number; command: string[] } {
+  assert.equal(ended.code, 130)
+  const message = messageOf(ended, ['--json'])
   const [, step = '', command = ''] =
-    /^ddsas: stopped after step (\d+), saved; go on with: ddsas (.*)\n$/.exec(stderr) ?? assert.fail(stderr)
+    /^stopped after step (\d+), saved; go on with: ddsas (.*)$/.exec(message) ?? assert.fail(message)
   const words = execFileSync('sh', ['-c', `printf '%s\\n' ${command}`], { encoding: 'utf8' })
   return { step: Number(step), command: words.trimEnd().split('\n') }
 }

@@ -89,13 +89,17 @@ test('as JSON lines; killed within an epoch and resumed, the counts are the same
 test('ddsas evaluate names and counts them', async () => {
   const { code, stdout, stderr } = await ddsas(['evaluate', reference, '--json'])
   assert.equal(code, 0, stderr)
-  assert.match(stderr, new RegExp(`^ddsas: skipped ${corrupt[2]}: [^\n]*\n$`))
+  const { path, kind, count } = z
+    .looseObject({ path: z.string(), kind: z.string(), count: z.number() })
+    .parse(JSON.parse(stderr))
+  assert.deepEqual([kind, path, count], ['skip', corrupt[2], 1])
   const { images, skipped } = z
     .looseObject({ images: z.number(), skipped: z.number() })
     .parse(JSON.parse(stdout))
   assert.deepEqual([images, skipped], [7, 1])
   const text = await ddsas(['evaluate', reference])
   assert.match(text.stdout, /: 7 images, 1 skipped$/m)
+  assert.match(text.stderr, new RegExp(`^ddsas: skipped ${corrupt[2]}: [^\n]*\n$`))
 })
 
 test('where nothing can be decoded that is an error', async () => {

@@ -1,0 +1,49 @@
+/** What the help of each command ends with: an example that works as it stands, and what `--json` does with errors. */
+import type { Command } from 'commander'
+import { command as typed } from '../words.ts'
+
+/** By the words that name the command. */
+const examples: Readonly<Record<string, readonly string[]>> = {
+  '': ['search demo', 'help search'],
+  data: ['data fetch cifar10'],
+  plan: ['plan demo --set data.batch=64 --lengths 20,28,56'],
+  search: ['search cifar10 --out runs/first --seed 1 --set ddsas.subspace=20', 'search --resume runs/first'],
+  train: ['train DDSAS_cifar10 --out runs/trained --epochs 100', 'train runs/first imagenet --data IMAGES'],
+  evaluate: [
+    'evaluate runs/trained --weights best',
+    'evaluate weights.pt --genotype DARTS_V2 --data data --json',
+  ],
+  show: ['show runs/first --out drawings', 'show DDSAS_cifar10 --json'],
+  describe: ['describe DDSAS_imagenet', 'describe runs/first --channels 16 --cells 8'],
+  export: [
+    'export runs/trained --to onnx --input bytes',
+    'export runs/trained --to pytorch --out network.py',
+  ],
+  'data fetch': ['data fetch cifar10 --data data'],
+  'data info': ['data info data --dataset cifar10'],
+  'data check': ['data check IMAGES'],
+  'data stats': ['data stats IMAGES'],
+  doctor: ['doctor --json'],
+  completion: ['completion bash > ddsas-completion.bash'],
+  help: ['help data fetch'],
+}
+
+/** Gives a command and all below it their examples; `path`: the words that name it. */
+export function addExamples(command: Command, path = ''): void {
+  const own = examples[path] ?? []
+  if (own.length > 0) command.addHelpText('after', helpText(command, own))
+  for (const sub of command.commands) addExamples(sub, `${path} ${sub.name()}`.trim())
+}
+
+const jsonErrors = 'With --json an error is one JSON object on standard error: kind, message, exitCode.'
+
+function helpText(command: Command, own: readonly string[]): string {
+  const title = own.length === 1 ? 'Example:' : 'Examples:'
+  const json = command.options.some(({ long }) => long === '--json') ? `\n\n${jsonErrors}` : ''
+  return `\n${[title, ...own.map((words) => `  ${typed(words)}`)].join('\n')}${json}`
+}
+
+/** All examples as words behind `ddsas`, for the test that parses them. */
+export const exampleWords: readonly (readonly string[])[] = Object.values(examples)
+  .flat()
+  .map((example) => example.split(' > ')[0]?.split(' ') ?? [])
