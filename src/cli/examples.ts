@@ -24,6 +24,7 @@ const examples: Readonly<Record<string, readonly string[]>> = {
   'data check': ['data check IMAGES'],
   'data stats': ['data stats IMAGES'],
   doctor: ['doctor --json'],
+  setup: ['setup'],
   completion: ['completion bash > ddsas-completion.bash'],
   help: ['help data fetch'],
 }

@@ -95,7 +95,7 @@ const refused: readonly (readonly [name: string, args: readonly string[], ...pat
   ['a resumed file', ['search', '--resume', 'file'], /file is not a folder; name the folder of a run/],
 ]
 
-describe('refused with exit code 2, nothing written', { concurrency: 2 }, () => {
+describe('refused with exit code 2, nothing written', () => {
   for (const [name, args, ...patterns] of refused) {
     test(name, () => refuseAndKeep(args, 2, ...patterns))
   }

@@ -2,8 +2,12 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { z } from 'zod'
+import { exitCodes } from '../../src/errors.ts'
 
 export const program = join(import.meta.dirname, '../../bin/ddsas.mjs')
 
@@ -36,9 +40,11 @@ export interface Running {
   line(pattern: RegExp, count?: number): Promise<string>
 }
 
+const plainEnvironment = (variables = process.env) => ({ ...variables, NODE_OPTIONS: '', DDSAS_DEBUG: '' })
+
 /** Starts `ddsas` with its output in pipes; the folder it works in is `cwd`. */
 export function start(args: readonly string[], cwd: string = tmpdir(), variables = process.env): Running {
-  const env = { ...variables, NODE_OPTIONS: '', DDSAS_DEBUG: '' }
+  const env = plainEnvironment(variables)
   const child = spawn(process.execPath, [program, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const) {
@@ -92,17 +98,56 @@ export function messageOf({ code, stderr }: Ended, args: readonly string[]): str
   return String(error.message)
 }
 
-/** Runs `ddsas`, which must end with `code` and an error whose message matches every pattern. */
+/**
+ * Runs `ddsas`, which must end with `code` and an error whose message matches every pattern. Bad input is found
+ * before anything is done: but for a file's first such command, which gets a process of its own, one process takes all.
+ */
 export async function refuse(
   args: readonly string[],
   code: number,
   patterns: readonly RegExp[],
   cwd?: string,
 ): Promise<void> {
-  const ended = await ddsas(args, cwd)
+  const ended = await (code === exitCodes.input && refusals++ > 0 ? serve : ddsas)(args, cwd)
   assert.equal(ended.code, code, `ddsas ${args.join(' ')}: ${ended.stderr}`)
   const message = messageOf(ended, args)
   for (const pattern of patterns) assert.match(message, pattern)
+}
+
+let refusals = 0
+let server: ReturnType<typeof startServer> | undefined
+let served: Promise<unknown> = Promise.resolve()
+
+/** As {@link ddsas}, in a process that runs one command after the other and ends with this one. */
+function serve(args: readonly string[], cwd: string = tmpdir()): Promise<Ended> {
+  server ??= startServer()
+  const { child, answers, hold } = server
+  const ended = served.then(async () => {
+    hold(true)
+    child.stdin.write(`${JSON.stringify({ args, cwd })}\n`)
+    const { value, done } = await answers.next()
+    hold(false)
+    assert.ok(!done, `ddsas ${args.join(' ')} ended the process`)
+    return endedSchema.parse(JSON.parse(value))
+  })
+  served = ended.catch(() => undefined)
+  return ended
+}
+
+const endedSchema = z.object({ code: z.number(), stdout: z.string(), stderr: z.string() })
+
+function startServer() {
+  const program = join(import.meta.dirname, 'server.mjs')
+  const child = spawn(process.execPath, [program], {
+    env: plainEnvironment(),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  // between commands it must not keep this process from ending
+  const hold = (flag: boolean) => {
+    const pipes = [child.stdin, child.stdout].filter((pipe) => pipe instanceof Socket)
+    for (const handle of [child, ...pipes]) flag ? handle.ref() : handle.unref()
+  }
+  return { child, hold, answers: createInterface({ input: child.stdout })[Symbol.asyncIterator]() }
 }
 
 /** A folder for the tests of one file; `remove` it in the end. */
