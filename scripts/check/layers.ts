@@ -54,7 +54,10 @@ const table: readonly Row[] = [
   { files: 'scripts/check.ts', may: ['scripts/', 'bench/figures/'] },
   { files: 'scripts/', may: ['scripts/'] },
   { files: 'bin/', may: ['dist/', 'scripts/setup.mjs'] },
-  { files: 'test/', may: ['test/', 'src/', 'bench/', 'scripts/', 'experiments/', 'dashboard/', 'bin/'] },
+  {
+    files: 'test/',
+    may: ['test/', 'src/', 'dist/', 'bench/', 'scripts/', 'experiments/', 'dashboard/', 'bin/'],
+  },
 ]
 
 const forAll = ['src/errors.ts', 'src/words.ts', 'package.json']
