@@ -61,14 +61,19 @@ size_t count_nodes() {
   return count;
 }
 
-/// Ends a recording that CUDA gave up. libtorch could not, and would keep its memory divided, so that no other could begin:
-/// it is given an empty one to end in its place.
-void end_given_up(at::cuda::CUDAGraph& graph, cudaStream_t stream) {
+/// For a graph that nobody has any more.
+void retire(std::unique_ptr<at::cuda::CUDAGraph> graph) {
+  if (graphs.empty()) retired = std::move(graph);
+}
+
+/// Ends a recording that CUDA gave up, and says why it did. libtorch could not, and would keep its memory divided, so that no
+/// other could begin: it is given an empty one to end in its place.
+std::string end_given_up(at::cuda::CUDAGraph& graph, cudaStream_t stream) {
   cudaGraph_t none = nullptr;
   const auto error = cudaStreamEndCapture(stream, &none);
   cudaGetLastError();  // or the next launch would report it
   if (cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess) graph.capture_end();
-  throw std::runtime_error(std::string("what was computed cannot be recorded: ") + cudaGetErrorString(error));
+  return cudaGetErrorString(error);
 }
 
 bool is_given_up(cudaStream_t stream) {
@@ -112,7 +117,11 @@ Napi::Value EndGraph(const Napi::CallbackInfo& info) {
     if (recording == nullptr) throw std::invalid_argument("no graph is being recorded");
     auto graph = std::move(recording);
     const auto stream = at::cuda::getCurrentCUDAStream().stream();
-    if (is_given_up(stream)) end_given_up(*graph, stream);
+    if (is_given_up(stream)) {
+      const auto reason = end_given_up(*graph, stream);
+      retire(std::move(graph));
+      throw std::runtime_error("what was computed cannot be recorded: " + reason);
+    }
     auto result = Napi::Object::New(info.Env());
     result["launches"] = static_cast<double>(count_nodes());
     graph->capture_end();
@@ -133,8 +142,9 @@ Napi::Value FreeGraph(const Napi::CallbackInfo& info) {
     at::cuda::getCurrentCUDAStream().synchronize();
     const auto found = graphs.find(info[0].As<Napi::Number>().Int32Value());
     if (found == graphs.end()) return;
-    if (graphs.size() == 1) retired = std::move(found->second);
+    auto graph = std::move(found->second);
     graphs.erase(found);
+    retire(std::move(graph));
   });
 }
 

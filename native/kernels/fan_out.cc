@@ -65,10 +65,10 @@ struct Grouped {
   }
 };
 
-/// Whether the vector kernels compute all of them, and no grid's do; convolutions share scratch, so that they need one stride.
+/// Whether the vector kernels compute all of them; convolutions share scratch, so that they need one stride.
 bool fit(const at::Tensor& x, const Readers& readers) {
   const auto& convolutions = readers.convolutions;
-  return are_cpu_images(x) && !grid::are_images(x) &&
+  return are_cpu_images(x) &&
          std::all_of(convolutions.begin(), convolutions.end(),
                      [&](const Convolution& by) {
                        return fits_separable(x, by) && by.stride == convolutions[0].stride;

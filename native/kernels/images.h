@@ -7,14 +7,17 @@
 #include <atomic>
 #include <memory>
 
+#include "grid/device.h"
 #include "parallel.h"
 #include "simd/kernels.h"
 
 namespace ddsas {
 
-/// Float images on the CPU: what the kernels compute on; anything else takes the ATen composition.
+/// Float images on the CPU: what the vector kernels compute on, but where those of the grid are tested in their stead;
+/// anything else takes the ATen composition.
 inline bool are_cpu_images(const at::Tensor& x) {
-  return kernels_enabled() && x.device().is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 && x.numel() > 0;
+  return kernels_enabled() && x.device().is_cpu() && x.scalar_type() == at::kFloat && x.dim() == 4 && x.numel() > 0 &&
+         !grid::are_images(x);
 }
 
 inline at::Tensor channels_last(const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }

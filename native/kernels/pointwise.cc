@@ -94,7 +94,7 @@ void check(at::TensorList xs, const std::vector<at::Tensor>& weights) {
 
 bool fits(at::TensorList xs, const std::vector<at::Tensor>& weights) {
   for (const auto& x : xs)
-    if (!are_cpu_images(x) || grid::are_images(x)) return false;
+    if (!are_cpu_images(x)) return false;
   for (const auto& w : weights)
     if (w.scalar_type() != at::kFloat || !w.device().is_cpu() || w.size(0) == 0) return false;
   return true;
