@@ -12,6 +12,7 @@ interface Row {
 const table: readonly Row[] = [
   { files: 'src/errors.ts', may: [] },
   { files: 'src/words.ts', may: [] },
+  { files: 'src/checks.ts', may: [] },
   { files: 'src/index.ts', may: ['src/'] },
   { files: 'src/torch/', may: ['src/torch/'] },
   { files: 'src/nn/', may: ['src/nn/', 'src/torch/'] },
@@ -60,7 +61,7 @@ const table: readonly Row[] = [
   },
 ]
 
-const forAll = ['src/errors.ts', 'src/words.ts', 'package.json']
+const forAll = ['src/errors.ts', 'src/words.ts', 'src/checks.ts', 'package.json']
 const addonLoader = 'src/torch/native.ts'
 
 /** Imports that the table does not allow, folders it does not know, and files that load the addon. */

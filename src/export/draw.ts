@@ -1,6 +1,9 @@
 /** Drawings of a cell as SVG and PNG, in the style of the figures of the DARTS paper. */
 import type { Graph, Viz } from '@viz-js/viz'
-import type { CellType, Genotype } from '../spaces/genotype.ts'
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
+import { type CellType, cellTypes, type Genotype } from '../spaces/genotype.ts'
+import { parseGenotype } from '../spaces/genotype-file.ts'
 
 /** A drawing: the SVG text and the PNG at twice its size. */
 export interface CellDrawing {
@@ -28,6 +31,8 @@ let graphviz: Promise<Viz> | undefined
  * edge for each operation, the output c_{k} on the right.
  */
 export async function drawCell(genotype: Genotype, cellType: CellType): Promise<CellDrawing> {
+  parseGenotype(genotype, 'given to drawCell', 'any')
+  checkGiven(z.enum(cellTypes), cellType, 'drawCell', 'cell type')
   const svg = await cellSvg(genotype, cellType)
   const { default: sharp } = await import('sharp')
   const png = await sharp(Buffer.from(svg), { density })

@@ -1,11 +1,19 @@
 /** Writes a trained network as an ONNX model: images in, logits out, any batch size. */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { tidy } from '../torch/index.ts'
 import { counted } from '../words.ts'
 import { OnnxGraph } from './onnx-graph.ts'
 import { addNetwork } from './onnx-network.ts'
 import { encodeOnnx, type OnnxValue } from './onnx-schema.ts'
-import { checkTrained, type Normalisation, type TrainedNetwork, withoutAuxiliary } from './trained.ts'
+import {
+  checkGivenTrained,
+  checkTrained,
+  type Normalisation,
+  type TrainedNetwork,
+  withoutAuxiliary,
+} from './trained.ts'
 
 /**
  * What the model takes: `normalised` images as in training, float32; `unit`: values from 0 to 1, float32; `bytes`:
@@ -27,6 +35,8 @@ const outputName = 'logits'
  * or for an input that must be normalised inside where mean and std are not known.
  */
 export function exportOnnx(trained: TrainedNetwork, input: OnnxInput = 'normalised'): Uint8Array {
+  checkGivenTrained(trained, 'exportOnnx')
+  checkGiven(z.enum(onnxInputs), input, 'exportOnnx', 'input')
   const network = withoutAuxiliary(trained)
   checkTrained(network)
   return tidy(() => {

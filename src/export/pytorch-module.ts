@@ -3,7 +3,13 @@ import type { CellType, Genotype } from '../spaces/genotype.ts'
 import { counted } from '../words.ts'
 import { networkSources, operationsSource } from './pytorch-source.ts'
 import { writePytorchFile } from './pytorch-writer.ts'
-import { checkTrained, type Normalisation, type TrainedNetwork, withoutAuxiliary } from './trained.ts'
+import {
+  checkGivenTrained,
+  checkTrained,
+  type Normalisation,
+  type TrainedNetwork,
+  withoutAuxiliary,
+} from './trained.ts'
 
 export interface PytorchExport {
   /** Python source that needs torch alone; it looks for the weights beside itself, under its own name with `.pt`. */
@@ -19,6 +25,7 @@ const lineWidth = 100
  * @throws {DdsasError} `checkpoint` for weights of another network; `input` for an image size the network cannot halve.
  */
 export function exportPytorch(trained: TrainedNetwork): PytorchExport {
+  checkGivenTrained(trained, 'exportPytorch')
   const network = withoutAuxiliary(trained)
   checkTrained(network)
   return { module: moduleSource(network), weights: writePytorchFile(network.tensors) }

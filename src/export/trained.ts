@@ -1,7 +1,10 @@
 /** A trained network as the exporters take it: shape, weights, and what a user of it has to know about images and classes. */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { describeNetwork } from '../spaces/describe.ts'
-import { checkFiniteWeights, checkWeights, type NetworkShape } from '../spaces/network.ts'
+import { checkFiniteWeights, checkTensors, checkWeights, type NetworkShape } from '../spaces/network.ts'
+import { checkShape } from '../spaces/shape-check.ts'
 import type { Tensor } from '../torch/index.ts'
 
 /** How images are normalised before the network: (x - mean) / std for each channel of values from 0 to 1. */
@@ -26,6 +29,22 @@ export interface TrainedNetwork {
 
 /** Weights that only training uses. */
 const auxiliaryPrefix = 'auxiliary_head.'
+
+const trainedSchema = z.object({
+  shape: z.unknown(),
+  source: z.string().optional(),
+  tensors: z.instanceof(Map, { error: 'expected a map of tensors by name' }),
+  imageSide: z.unknown(),
+  normalisation: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }).optional(),
+  classNames: z.array(z.string()).optional(),
+})
+
+/** Throws DdsasError 'input' where what was given to the function `what` is no trained network. */
+export function checkGivenTrained(trained: TrainedNetwork, what: string): void {
+  checkGiven(trainedSchema, trained, what, 'network')
+  checkShape(trained.shape, what)
+  checkTensors(trained.tensors, what)
+}
 
 /**
  * Checks that weights, class names and image size are those of the shape.

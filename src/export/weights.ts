@@ -1,15 +1,16 @@
 /** Weight files: safetensors (with a network's description in the metadata) and PyTorch's, told apart by their bytes. */
 import { readFileSync, statSync } from 'node:fs'
 import { z } from 'zod'
+import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import type { Genotype } from '../spaces/genotype.ts'
 import { parseGenotype } from '../spaces/genotype-file.ts'
-import type { NetworkShape } from '../spaces/network.ts'
+import { checkTensors, type NetworkShape } from '../spaces/network.ts'
 import type { NetworkKind } from '../spaces/stem.ts'
 import { decodeSafetensors, encodeSafetensors, type Tensor } from '../torch/index.ts'
 import { isPytorchFile, readPytorchFile } from './pytorch-file.ts'
 import { withoutBatchCounters } from './pytorch-writer.ts'
-import { checkTrained, type Normalisation, type TrainedNetwork } from './trained.ts'
+import { checkGivenTrained, checkTrained, type Normalisation, type TrainedNetwork } from './trained.ts'
 
 /** What the metadata of a safetensors file of ours tell beside the weights; nothing for files of others. */
 export interface WeightNotes {
@@ -46,6 +47,7 @@ const notesKey = 'ddsas.network'
  * @throws {DdsasError} `input` when there is no such file; `data` when it is neither format, damaged or hostile.
  */
 export function readWeightFile(path: string): WeightFile {
+  checkText(path, 'readWeightFile', 'path')
   return decodeWeightFile(readBytes(path), path)
 }
 
@@ -94,6 +96,7 @@ function readNotes(text: string | undefined, path: string): WeightNotes {
  * @throws {DdsasError} `checkpoint` for weights of another network; `input` for anything else that does not fit.
  */
 export function exportSafetensors(trained: TrainedNetwork): Uint8Array {
+  checkGivenTrained(trained, 'exportSafetensors')
   checkTrained(trained)
   const { shape, imageSide, normalisation, classNames, tensors } = trained
   const how = normalisation && { mean: normalisation.mean, std: normalisation.std }
@@ -125,6 +128,7 @@ export function shapeOfWeights(
   genotype: Genotype,
   source: string,
 ): NetworkShape {
+  checkTensors(tensors, 'shapeOfWeights')
   const names = [...tensors.keys()]
   const stem = stems.find(({ weight }) => tensors.has(weight))
   const channels = stem && (tensors.get(stem.weight)?.shape[0] ?? 0) / stem.times

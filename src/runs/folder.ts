@@ -1,6 +1,7 @@
 /** A run as one folder: config, metrics, genotype, drawings of its cells and checkpoints, readable by people and tools. */
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import {
   type CheckpointFiles,
@@ -108,6 +109,7 @@ export class RunFolder {
    * @throws {DdsasError} `input` when the folder is missing or is no run: no `config.json`, or not a JSON object.
    */
   static open(path: string): RunFolder {
+    checkText(path, 'RunFolder.open', 'path')
     const root = resolve(path)
     const refuse = (what: string): DdsasError =>
       new DdsasError('input', `${root} ${what}; name the folder of a run`)

@@ -1,4 +1,6 @@
 /** What a network is before it is built for real: its size, its cost for one image, its depth, its cells' outputs. */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { disposeModule, type Module, namedParameters } from '../nn/index.ts'
 import { Generator } from '../torch/index.ts'
@@ -7,6 +9,7 @@ import type { CellType } from './genotype.ts'
 import { cellSides } from './layout.ts'
 import { auxiliaryCell, Network, type NetworkShape } from './network.ts'
 import type { NetworkCell } from './network-cell.ts'
+import { checkShape } from './shape-check.ts'
 import { networkKinds } from './stem.ts'
 
 export interface CellDescription {
@@ -38,13 +41,12 @@ export interface NetworkDescription {
  * Nothing is drawn and no weight takes memory.
  * @throws {DdsasError} `input` for an operation that there is not, or a side that the network cannot halve.
  */
-export function describeNetwork(
-  shape: NetworkShape,
-  imageSide: number = networkKinds[shape.kind].imageSide,
-): NetworkDescription {
+export function describeNetwork(shape: NetworkShape, imageSide?: number): NetworkDescription {
+  checkShape(shape, 'describeNetwork')
+  checkGiven(z.int().positive().optional(), imageSide, 'describeNetwork', 'imageSide')
   const network = build({ ...shape, auxiliary: true })
   try {
-    return describeBuilt(network, imageSide)
+    return describeBuilt(network, imageSide ?? networkKinds[shape.kind].imageSide)
   } finally {
     disposeModule(network)
   }

@@ -1,6 +1,7 @@
 /** Genotypes that come from outside, checked; and DARTS's text form `Genotype(normal=[('sep_conv_3x3', 0), ...], ...)`. */
 import { readFileSync, statSync } from 'node:fs'
 import { z } from 'zod'
+import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { type CellType, cellTypes, type Genotype, type GenotypeEdge } from './genotype.ts'
 import { parsePythonCall } from './genotype-line.ts'
@@ -38,7 +39,7 @@ const genotypeSchema = z.object({
 export function parseGenotype(
   value: unknown,
   source: string,
-  operations: readonly string[] = dartsGenotypeOperations,
+  operations: readonly string[] | 'any' = dartsGenotypeOperations,
 ): Genotype {
   const parsed = genotypeSchema.safeParse(value)
   if (!parsed.success) {
@@ -65,7 +66,7 @@ function checkEdges(
   edges: readonly GenotypeEdge[],
   cell: CellType,
   source: string,
-  operations: readonly string[],
+  operations: readonly string[] | 'any',
 ) {
   if (edges.length === 0 || edges.length % 2 === 1) {
     throw refuse(source, cell, `has ${edges.length} edges; give two for each node`)
@@ -73,7 +74,7 @@ function checkEdges(
   for (const [index, [operation, input]] of edges.entries()) {
     const node = Math.floor(index / 2)
     const field = `${cell}[${index}] (node ${node})`
-    if (!operations.includes(operation)) {
+    if (operations !== 'any' && !operations.includes(operation)) {
       const name = JSON.stringify(operation.slice(0, 60))
       throw refuse(source, field, `unknown operation ${name}; choose one of ${operations.join(', ')}`)
     }
@@ -98,6 +99,7 @@ function checkConcat(concat: readonly number[], nodes: number, field: string, so
 
 /** The line that PyTorch code of DARTS prints and reads; `parseGenotypeLine` reads it back. */
 export function formatGenotype(genotype: Genotype): string {
+  parseGenotype(genotype, 'given to formatGenotype', 'any')
   const fields = cellTypes.flatMap((cell) => [
     `${cell}=[${genotype[cell].map(([operation, input]) => `('${operation}', ${input})`).join(', ')}]`,
     `${cell}_concat=[${genotype[`${cell}_concat`].join(', ')}]`,
@@ -115,6 +117,7 @@ export function parseGenotypeLine(
   source = 'line',
   operations: readonly string[] = dartsGenotypeOperations,
 ): Genotype {
+  checkText(text, 'parseGenotypeLine', 'text')
   const { name, fields } = parsePythonCall(text, (what) => refuse(source, 'Genotype(...)', what))
   if (name !== 'Genotype') throw refuse(source, 'Genotype(...)', `starts with ${name}(; start with Genotype(`)
   return parseGenotype(fields, source, operations)
@@ -125,6 +128,7 @@ export function parseGenotypeLine(
  * @throws {DdsasError} `input` when it cannot be read or holds no valid genotype.
  */
 export function readGenotypeFile(path: string, operations?: readonly string[]): Genotype {
+  checkText(path, 'readGenotypeFile', 'path')
   const text = readText(path)
   if (!/^\s*[[{"]/.test(text)) return parseGenotypeLine(text, path, operations)
   let value: unknown

@@ -2,6 +2,7 @@
  * A genotype: the discrete cell a search ends with, as plain data in DARTS's form. Nothing else passes between
  * the stages (search, retraining, export, drawing).
  */
+import { DdsasError } from '../errors.ts'
 
 /** An incoming edge of a node: the operation's published name and the index of the node it reads. */
 export type GenotypeEdge = readonly [operation: string, input: number]
@@ -21,9 +22,19 @@ export type CellType = 'normal' | 'reduce'
 
 export const cellTypes: readonly CellType[] = ['normal', 'reduce']
 
+/** The edges of a cell. Throws DdsasError 'input' where a genotype has none, as JavaScript may give anything for one. */
+function edgesOf(genotype: Genotype, cell: CellType): readonly GenotypeEdge[] {
+  const edges: unknown = genotype?.[cell]
+  if (Array.isArray(edges) && edges.every(Array.isArray)) return genotype[cell]
+  throw new DdsasError(
+    'input',
+    `genotype: ${String(cell)}: expected a list of edges, [operation, input] each`,
+  )
+}
+
 function edgeNames(genotype: Genotype): string[] {
   return cellTypes.flatMap((cell) =>
-    genotype[cell].map(
+    edgesOf(genotype, cell).map(
       ([operation, input], index) => `${cell} ${Math.floor(index / 2)} ${input} ${operation}`,
     ),
   )
@@ -41,5 +52,5 @@ export function cosineDistance(a: Genotype, b: Genotype): number {
 
 /** How many skip connections a cell has: a search that collapses ends with nothing else. */
 export function skipConnections(genotype: Genotype, cell: CellType): number {
-  return genotype[cell].filter(([operation]) => operation === 'skip_connect').length
+  return edgesOf(genotype, cell).filter(([operation]) => operation === 'skip_connect').length
 }

@@ -9,7 +9,7 @@ import {
   moduleList,
   stateDict,
 } from '../nn/index.ts'
-import { call, cat, Generator, globalAvgPool, type Tensor, tidy } from '../torch/index.ts'
+import { call, cat, Generator, globalAvgPool, Tensor, tidy } from '../torch/index.ts'
 import { AuxiliaryHead } from './auxiliary.ts'
 import type { CellShape } from './cell.ts'
 import { type DropPath, drawDrops } from './drop-path.ts'
@@ -97,6 +97,13 @@ export class Network implements Module {
       return { logits: this.#classifier.forward(cat(s1.map(globalAvgPool), 1)), auxiliary }
     })
   }
+}
+
+/** Throws DdsasError 'input' where `tensors`, given to `what`, is no map of tensors by their names. */
+export function checkTensors(tensors: ReadonlyMap<string, Tensor>, what: string): void {
+  const given: unknown = tensors
+  if (given instanceof Map && [...given.values()].every((tensor) => tensor instanceof Tensor)) return
+  throw new DdsasError('input', `${what}: tensors: expected a map of tensors by name`)
 }
 
 /**

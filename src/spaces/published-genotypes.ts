@@ -1,4 +1,5 @@
 /** Published cells of the DARTS space, by the names their authors gave them. */
+import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import type { Genotype, GenotypeEdge } from './genotype.ts'
 import type { NetworkShape } from './network.ts'
@@ -107,6 +108,7 @@ export function isPublished(name: string): name is PublishedName {
 
 /** A published cell by its name. @throws {DdsasError} `input` listing the known names. */
 export function publishedGenotype(name: string): Genotype {
+  checkText(name, 'publishedGenotype', 'name')
   if (isPublished(name)) return publishedGenotypes[name]
   const known = Object.keys(publishedGenotypes).join(', ')
   throw new DdsasError('input', `there is no published genotype '${name}'; known are ${known}`)

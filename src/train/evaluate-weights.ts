@@ -1,12 +1,21 @@
 /** The test error of given weights: builds their network, takes them over, evaluates. */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { disposeModule, loadTensors, stateDict } from '../nn/index.ts'
 import { checkImageSide } from '../spaces/describe.ts'
-import { checkFiniteWeights, checkWeights, Network, type NetworkShape } from '../spaces/network.ts'
+import {
+  checkFiniteWeights,
+  checkTensors,
+  checkWeights,
+  Network,
+  type NetworkShape,
+} from '../spaces/network.ts'
+import { checkShape } from '../spaces/shape-check.ts'
 import { Generator, type Tensor } from '../torch/index.ts'
 import { evaluateNetwork, type NetworkEvaluation } from './evaluate-network.ts'
 import { type OnSkippedFile, openTestImages } from './images.ts'
-import type { TrainConfig } from './train-config.ts'
+import { type TrainConfig, trainConfigSchema } from './train-config.ts'
 
 export interface WeightsToEvaluate {
   readonly shape: NetworkShape
@@ -30,12 +39,28 @@ export interface WeightsEvaluation extends NetworkEvaluation {
   readonly warnings: readonly string[]
 }
 
+const requestSchema = z.object({
+  shape: z.unknown(),
+  tensors: z.unknown(),
+  source: z.string(),
+  config: trainConfigSchema,
+  data: z.string(),
+  device: z.string(),
+  onSkip: z
+    .custom<OnSkippedFile>((value) => typeof value === 'function', { error: 'expected a function' })
+    .optional(),
+  classNames: z.array(z.string()).optional(),
+})
+
 /**
  * Evaluates weights on a test set.
  * @throws {DdsasError} `checkpoint` naming the first three mismatches where they are of another network; `input` where
  * the data set has other classes; `data` where it cannot be used.
  */
 export async function evaluateWeights(request: WeightsToEvaluate): Promise<WeightsEvaluation> {
+  checkGiven(requestSchema, request, 'evaluateWeights', 'request')
+  checkShape(request.shape, 'evaluateWeights')
+  checkTensors(request.tensors, 'evaluateWeights')
   const { shape, tensors, source, config, data, device, onSkip } = request
   const images = openTestImages(config, data, device, onSkip)
   try {

@@ -1,4 +1,5 @@
 /** What a search will cost before it begins: memory and time for each L, from a few steps measured on this device. */
+import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { subspaceSizeRange } from '../search/subspace.ts'
 import { darts, edgeCount } from '../spaces/darts.ts'
@@ -11,6 +12,7 @@ import type { Available } from './memory-available.ts'
 import { checkCounts } from './parts.ts'
 import { type Measurement, type MeasureObserver, measureLengths } from './plan-measure.ts'
 import { searchPreset } from './presets.ts'
+import { checkRequest, commonRequest } from './request.ts'
 
 export interface PlanRequest {
   readonly preset: string
@@ -18,6 +20,12 @@ export interface PlanRequest {
   readonly settings?: readonly string[]
   /** Values of L; a few over the whole range unless given. */
   readonly lengths?: readonly number[]
+}
+
+const planRequest = {
+  preset: z.string(),
+  settings: commonRequest.settings,
+  lengths: z.array(z.int()).readonly().optional(),
 }
 
 /** What a search in subspaces of L operations will take. */
@@ -61,6 +69,7 @@ const candidates = [smallest, 21, 35, 70]
  * be used, 'memory' where not even small subspaces fit, 'interrupted' when the user stops it.
  */
 export function planLengths(request: PlanRequest, observer?: MeasureObserver): Plan {
+  checkRequest(request, planRequest, 'planLengths')
   const config = applySettings(searchPreset(request.preset), request.settings ?? [])
   const lengths =
     request.lengths ?? [...new Set([...usualLengths, config.ddsas.subspace])].sort((a, b) => a - b)

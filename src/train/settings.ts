@@ -1,21 +1,15 @@
 /** Settings in general: a typed object checked by its schema, changed by `key=value`, and compared with another. */
 import { z } from 'zod'
+import { checkGiven, checkText, firstProblem } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import type { Precision } from '../spaces/precision.ts'
 import { deviceNames } from '../torch/index.ts'
 
-/** "weights.rate: expected number, received string": the first thing wrong with a configuration. */
-function firstProblem(error: z.ZodError): string {
-  const [issue] = error.issues
-  const key = [...issue.path, ...(issue.code === 'unrecognized_keys' ? issue.keys : [])].join('.')
-  const message = issue.code === 'unrecognized_keys' ? 'there is no such setting' : issue.message
-  return `${key || 'configuration'}: ${message.replace(/^Invalid input: /, '')}`
-}
-
 /** Checks settings from outside. Throws DdsasError 'input' naming the first wrong one. */
 export function parseSettings<Config>(schema: z.ZodType<Config>, value: unknown, source: string): Config {
   const parsed = schema.safeParse(value)
-  if (!parsed.success) throw new DdsasError('input', `${source}: ${firstProblem(parsed.error)}`)
+  if (!parsed.success)
+    throw new DdsasError('input', `${source}: ${firstProblem(parsed.error, 'configuration')}`)
   return parsed.data
 }
 
@@ -63,6 +57,8 @@ export function assignSettings<Config extends object>(
   config: Config,
   assignments: readonly string[],
 ): Config {
+  checkGiven(z.array(z.string()), assignments, 'settings', 'assignments')
+  checkGiven(z.record(z.string(), z.unknown()), config, 'settings', 'configuration')
   const changed: Tree = Object.fromEntries(Object.entries(structuredClone(config)))
   for (const assignment of assignments) setKey(changed, assignment)
   return parseSettings(schema, changed, '--set')
@@ -126,6 +122,7 @@ export function describeDifferences(own: object, other: object, where: string): 
 
 /** The entry of a table of presets. Throws DdsasError 'input' listing the known ones. */
 export function findPreset<Config>(presets: Readonly<Record<string, Config>>, name: string): Config {
+  checkText(name, 'presets', 'name')
   if (Object.hasOwn(presets, name)) return presets[name]
   throw new DdsasError('input', `there is no preset '${name}'; known are ${Object.keys(presets).join(', ')}`)
 }

@@ -1,8 +1,10 @@
 /** The weights that a training has come to, with all that is known of their network: what evaluation and export take. */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { cifarLayouts } from '../data/cifar-layout.ts'
 import type { Normalisation } from '../data/index.ts'
 import { DdsasError } from '../errors.ts'
-import type { RunFolder } from '../runs/folder.ts'
+import { RunFolder } from '../runs/folder.ts'
 import type { NetworkShape } from '../spaces/network.ts'
 import { decodeSafetensors, type Tensor } from '../torch/index.ts'
 import { normalisationOf } from './images.ts'
@@ -30,6 +32,10 @@ export interface TrainedWeights {
   readonly classNames?: readonly string[] | undefined
 }
 
+const runSchema = z.custom<RunFolder>((value) => value instanceof RunFolder, {
+  error: 'expected a RunFolder',
+})
+
 const files: Readonly<Record<TrainedEpoch, string>> = {
   last: 'weights.safetensors',
   best: 'best.safetensors',
@@ -44,6 +50,9 @@ export function readTrained(
   epoch: TrainedEpoch = 'last',
   checkpoint?: number,
 ): TrainedWeights {
+  checkGiven(runSchema, run, 'readTrained', 'run')
+  checkGiven(z.enum(trainedEpochs), epoch, 'readTrained', 'epoch')
+  checkGiven(z.int().nonnegative().optional(), checkpoint, 'readTrained', 'checkpoint')
   if (isRunOf(run, 'search'))
     throw new DdsasError('input', `${run.path} is a search; train its cell first: ddsas train ${run.path}`)
   const { config, data } = readRecord(run, trainKind)

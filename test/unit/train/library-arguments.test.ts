@@ -1,0 +1,150 @@
+/** What JavaScript may give to the public functions: anything. Each refuses it as settings are refused. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as ddsas from '../../../src/index.ts'
+import { trainedNetwork } from '../export/networks.ts'
+
+const genotype = ddsas.publishedGenotype('DARTS_V2')
+const shape = { kind: 'cifar', genotype, channels: 4, cells: 3, classes: 10, auxiliary: false }
+const { trained } = trainedNetwork()
+const weights = {
+  shape: trained.shape,
+  tensors: trained.tensors,
+  source: 'weights',
+  config: ddsas.trainPreset('cifar10'),
+  data: 'data',
+  device: 'cpu',
+}
+const nowhere = '/nowhere/run'
+
+/** Each public function with arguments that it takes as they are. */
+const calls: Readonly<Record<string, readonly unknown[]>> = {
+  runSearch: [{ preset: 'demo', out: nowhere }],
+  planSearch: [{ preset: 'demo', out: nowhere }],
+  runTrain: [{ genotype, out: nowhere }],
+  planLengths: [{ preset: 'demo', lengths: [] }],
+  applySettings: [ddsas.searchPreset('demo'), []],
+  parseSearchConfig: [ddsas.searchPreset('demo')],
+  searchPreset: ['demo'],
+  applyTrainSettings: [ddsas.trainPreset('cifar10'), []],
+  trainPreset: ['cifar10'],
+  drawCell: [genotype, 'normal'],
+  cosineDistance: [genotype, genotype],
+  skipConnections: [genotype, 'normal'],
+  formatGenotype: [genotype],
+  parseGenotype: [genotype],
+  parseGenotypeLine: [ddsas.formatGenotype(genotype)],
+  readGenotypeFile: [nowhere],
+  describeNetwork: [shape],
+  publishedGenotype: ['DARTS_V2'],
+  readTrained: [nowhere],
+  evaluateWeights: [weights],
+  readWeightFile: [nowhere],
+  shapeOfWeights: [trained.tensors, genotype],
+  exportOnnx: [trained, 'normalised'],
+  exportPytorch: [trained],
+  exportSafetensors: [trained],
+}
+
+/** None of these is what any function takes. */
+const strange: readonly unknown[] = [
+  null,
+  3,
+  'x',
+  true,
+  [],
+  {},
+  [1, 2],
+  { normal: 3 },
+  { shape: {} },
+  () => 1,
+  Symbol('x'),
+]
+
+const functions = Object.entries(ddsas).filter(
+  ([name, value]) => typeof value === 'function' && !/^[A-Z]/.test(name),
+)
+
+async function outcome(name: string, args: readonly unknown[]): Promise<unknown> {
+  const found = functions.find(([known]) => known === name)?.[1]
+  try {
+    return await Reflect.apply(found as (...given: unknown[]) => unknown, undefined, args)
+  } catch (error) {
+    return error
+  }
+}
+
+test('every public function that takes more than a folder is here', () => {
+  const folders = ['hasCifar', 'readCifar', 'fetchDataset', 'readTrained']
+  for (const [name] of functions) assert.ok(name in calls || folders.includes(name), name)
+})
+
+for (const [name, args] of Object.entries(calls))
+  test(`${name} refuses what it cannot take, and names itself or the thing`, async () => {
+    for (const [index] of args.entries())
+      for (const value of [undefined, ...strange]) {
+        const given = args.map((usual, at) => (at === index ? value : usual))
+        const ended = await outcome(name, given)
+        const what = `${name}, argument ${index} ${String(typeof value === 'object' ? JSON.stringify(value) : String(value))}`
+        // an argument that may be left out may be taken for what it is
+        if (index > 0 && !(ended instanceof Error)) continue
+        assert.ok(
+          ended instanceof ddsas.DdsasError,
+          `${what}: ${ended instanceof Error ? ended.stack : 'is taken'}`,
+        )
+        assert.match(ended.kind, /^(input|data)$/, what)
+        assert.doesNotMatch(ended.message, /\n|undefined is not|Cannot read/, what)
+      }
+  })
+
+test('the message names the function and the key', async () => {
+  const refused = async (name: string, args: readonly unknown[], pattern: RegExp) => {
+    const ended = await outcome(name, args)
+    assert.ok(ended instanceof ddsas.DdsasError && ended.kind === 'input', String(ended))
+    assert.match(ended.message, pattern)
+  }
+  await refused('describeNetwork', [{}], /^describeNetwork: kind: .*"cifar"\|"imagenet"/)
+  await refused(
+    'describeNetwork',
+    [undefined],
+    /^describeNetwork: shape: expected object, received undefined/,
+  )
+  await refused('describeNetwork', [{ ...shape, channels: 5 }], /^describeNetwork: channels: .*multiple of 2/)
+  await refused(
+    'describeNetwork',
+    [{ ...shape, genotype: {} }],
+    /^genotype given to describeNetwork: normal: /,
+  )
+  await refused(
+    'describeNetwork',
+    [shape, '32'],
+    /^describeNetwork: imageSide: expected number, received string/,
+  )
+  await refused('exportOnnx', [trained, 'pixels'], /^exportOnnx: input: .*"normalised"\|"unit"\|"bytes"/)
+  await refused(
+    'exportPytorch',
+    [{ ...trained, tensors: {} }],
+    /^exportPytorch: tensors: expected a map of tensors/,
+  )
+  await refused('evaluateWeights', [{ ...weights, config: {} }], /^evaluateWeights: config\.dataset: /)
+  await refused(
+    'evaluateWeights',
+    [{ ...weights, tensors: new Map([['a', 1]]) }],
+    /^evaluateWeights: tensors: expected/,
+  )
+  await refused(
+    'applySettings',
+    [ddsas.searchPreset('demo'), 'epochs=1'],
+    /^settings: assignments: expected array/,
+  )
+  await refused(
+    'planLengths',
+    [{ preset: 'demo', length: [20] }],
+    /^planLengths: there is no option 'length'/,
+  )
+  await refused('readTrained', [3], /^readTrained: run: expected a RunFolder/)
+  assert.throws(
+    () => Reflect.apply(ddsas.RunFolder.open, ddsas.RunFolder, [3]),
+    /RunFolder\.open: path: expected string/,
+  )
+})
