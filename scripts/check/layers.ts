@@ -49,7 +49,10 @@ const table: readonly Row[] = [
   { files: 'bench/', may: ['bench/', 'experiments/', 'src/'] },
   { files: 'scripts/', may: ['scripts/'] },
   { files: 'bin/', may: ['dist/', 'scripts/setup.mjs'] },
-  { files: 'test/', may: ['test/', 'src/', 'bench/', 'scripts/', 'experiments/', 'dashboard/', 'bin/'] },
+  {
+    files: 'test/',
+    may: ['test/', 'src/', 'bench/', 'scripts/', 'experiments/', 'dashboard/', 'bin/', 'dist/'],
+  },
 ]
 
 const forAll = ['src/errors.ts', 'package.json']
