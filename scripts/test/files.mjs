@@ -13,6 +13,13 @@ export const alone = [
   ['test/unit/train/plan.test.ts', 'wants times and the memory that is free to hold still'],
 ]
 
+/** The longest of those that share the machine: begun first, so that in the end nothing waits for one of them. */
+export const long = [
+  'test/parity/rounding.test.ts',
+  'test/unit/train/memory.test.ts',
+  'test/unit/torch/kernels.test.ts',
+]
+
 /** Every *.test.ts among the paths and below them, sorted for the same order everywhere. */
 export function collectTests(paths) {
   const files = paths.flatMap((path) => {
@@ -23,11 +30,15 @@ export function collectTests(paths) {
   return [...new Set(files)].sort()
 }
 
-/** Splits test files into those that may share the machine and those that may not. */
+/** Splits test files into those that may share the machine, the longest first, and those that may not. */
 export function divide(root, files) {
-  const runsAlone = (file) => {
-    const path = relative(root, resolve(file))
-    return alone.some(([name]) => (name.endsWith('/') ? path.startsWith(name) : path === name))
+  const pathOf = (file) => relative(root, resolve(file))
+  const runsAlone = (file) =>
+    alone.some(([name]) => (name.endsWith('/') ? pathOf(file).startsWith(name) : pathOf(file) === name))
+  const isLong = (file) => long.includes(pathOf(file))
+  const together = files.filter((file) => !runsAlone(file))
+  return {
+    together: [...together.filter(isLong), ...together.filter((file) => !isLong(file))],
+    apart: files.filter(runsAlone),
   }
-  return { together: files.filter((file) => !runsAlone(file)), apart: files.filter(runsAlone) }
 }

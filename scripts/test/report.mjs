@@ -10,14 +10,21 @@ const closing = new RegExp(`^ℹ (?:${totals.join('|')}|duration_ms) [\\d.]+$`)
 const repeated = '\n✖ failing tests:\n'
 
 /** One file's report in the words of node:test, below its name. */
-export function fileReport({ file, seconds, output, broken }) {
+export function fileReport(result) {
+  const { file, output, broken } = result
   const [once = ''] = output.split(repeated)
   const lines = once
     .trimEnd()
     .split('\n')
     .filter((line) => !closing.test(line))
   const why = broken ? [`✖ ${file} ${broken}`] : []
-  return [`— ${file}, ${seconds.toFixed(1)} s`, ...lines, ...why].join('\n')
+  return [
+    `— ${file}, ${timesOf(result)
+      .map((time) => time.trim())
+      .join(', ')}`,
+    ...lines,
+    ...why,
+  ].join('\n')
 }
 
 /** The end of the whole: its last lines are those with which node:test ends. */
@@ -58,11 +65,14 @@ function skips({ file, notes }) {
 
 function slowFiles(results) {
   const sorted = [...results].sort((a, b) => b.seconds - a.seconds)
-  return sorted.slice(0, slowest).map(({ file, seconds, notes }) => {
-    const { processor } = notes.find((note) => note.processor !== undefined) ?? {}
-    const shares = [seconds, processor].map((value) => (value?.toFixed(1) ?? '?').padStart(7))
-    return `${shares[0]} s, ${shares[1]} s of processors  ${file}`
-  })
+  return sorted.slice(0, slowest).map((result) => `${timesOf(result).join(', ')}  ${result.file}`)
+}
+
+/** How long a file took, and what it and its programs computed, which does not depend on what else the machine does. */
+function timesOf({ seconds, notes }) {
+  const { processor } = notes.find((note) => note.processor !== undefined) ?? {}
+  const [clock, computed] = [seconds, processor].map((value) => (value?.toFixed(1) ?? '?').padStart(6))
+  return [`${clock} s`, `${computed} s of processors`]
 }
 
 function section(title, lines) {

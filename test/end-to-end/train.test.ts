@@ -236,7 +236,7 @@ const spoiled: Readonly<Record<string, readonly [object, RegExp]>> = {
   'a wrong concatenation': [{ ...genotype, normal_concat: [2, 6] }, /holds 6, which is no node/],
 }
 
-describe('refused with exit code 2', { concurrency: 2 }, () => {
+describe('refused with exit code 2', () => {
   const args = (...more: string[]) => ['train', 'DARTS_V1', '--data', data, ...tiny, '--epochs', '1', ...more]
   for (const [name, [content, pattern]] of Object.entries(spoiled))
     test(`a genotype with ${name}`, async () => {
