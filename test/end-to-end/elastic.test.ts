@@ -1,0 +1,87 @@
+/** A search whose space changes: it says when and how, and its cell holds only what is left; what cannot be is refused. */
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { z } from 'zod'
+import { darts } from '../../src/spaces/darts.ts'
+import { parseGenotype } from '../../src/spaces/genotype-file.ts'
+import { refuse, set, succeed, tiny, workplace } from './command.ts'
+import { writeImages } from './images.ts'
+import { checkpointOf, metricsOf } from './runs.ts'
+
+const place = workplace()
+const data = join(place.path, 'data')
+before(() => {
+  writeImages(data, 16)
+})
+after(place.remove)
+
+type Change = Readonly<Record<string, unknown>>
+
+/** The command of a search of three epochs of 5 steps with these changes. */
+function searching(name: string, changes: readonly Change[], ...more: readonly string[]) {
+  const run = join(place.path, name)
+  const schedule = set(`ddsas.changes=${JSON.stringify(changes)}`, ...more)
+  return {
+    run,
+    args: ['search', 'cifar10', '--data', data, '--out', run, ...tiny, ...schedule, '--epochs', '3'],
+  }
+}
+
+const shrink = (epoch: number, count: number) => ({ epoch, change: { kind: 'shrink', count } })
+const expand = (epoch: number, from: number, to: number) => ({ epoch, change: { kind: 'expand', from, to } })
+
+const memory = z.object({ available: z.array(z.array(z.boolean())) })
+const stateSchema = z.looseObject({
+  strategy: z.looseObject({ memory: z.object({ normal: memory, reduce: memory }) }),
+})
+
+for (const profile of ['reference', 'paper'])
+  test(`${profile}: a shrink and an expansion are told, counted, and kept to`, async () => {
+    const changes = [expand(0, 0, 5), shrink(1, 20), expand(2, 6, 8)]
+    const { run, args } = searching(profile, changes, `ddsas.profile=${profile}`)
+    const lines = (await succeed(args)).split('\n').filter((line) => line.startsWith('space from'))
+    assert.deepEqual(
+      lines.map((line) =>
+        /^space from epoch (\d+) on: normal .*, (\d+) .* reduce .*, (\d+) /.exec(line)?.slice(1),
+      ),
+      [
+        ['1', '70', '70'],
+        ['2', '50', '50'],
+        ['3', '78', '78'],
+      ],
+    )
+    assert.match(lines[0], /normal -14 sep_conv_5x5 -14 dil_conv_3x3 -14 dil_conv_5x5, 70 operations left;/)
+    assert.match(lines[2], /\+14 dil_conv_3x3 \+14 dil_conv_5x5, 78 operations left$/)
+    const told = metricsOf(run).filter(({ kind }) => kind === 'space')
+    assert.deepEqual(
+      told.map(({ epoch, total }) => [epoch, total]),
+      [
+        [0, 0],
+        [1, 5],
+        [2, 10],
+      ],
+    )
+    const state = stateSchema.parse(JSON.parse(checkpointOf(run).files.get('state.json') ?? ''))
+    const genotype = parseGenotype(JSON.parse(readFileSync(join(run, 'genotype.json'), 'utf8')), run)
+    for (const cell of ['normal', 'reduce'] as const)
+      for (const [i, [name, input]] of genotype[cell].entries()) {
+        const node = Math.floor(i / 2)
+        const row = state.strategy.memory[cell].available[(node * (node + 3)) / 2 + input]
+        assert.ok(row[darts.operations.indexOf(name as (typeof darts.operations)[number])], `${cell} ${name}`)
+      }
+  })
+
+test('a schedule that cannot be followed is refused before anything is written', async () => {
+  const refused: readonly (readonly [Change, RegExp])[] = [
+    [shrink(3, 20), /shrink at epoch 3 comes after the last: .*the last of 3 is 2/],
+    [expand(0, 0, 1), /expand at epoch 0 leaves edges with none alone/],
+    [expand(1, 5, 9), /expand at epoch 1 has columns 5 to 9 \(exclusive\): .*7 dil_conv_5x5/],
+  ]
+  for (const [change, pattern] of refused) {
+    const { run, args } = searching('refused', [change])
+    await refuse(args, 2, [pattern])
+    assert.ok(!existsSync(run))
+  }
+})
