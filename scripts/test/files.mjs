@@ -2,12 +2,8 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 
-/**
- * Files, or folders that end with a slash, that run one after the other, with all threads, and why. All others compute on
- * one thread and run side by side.
- */
+/** Files that run one after the other, with all threads, and why. All others compute on one thread, side by side. */
 export const alone = [
-  ['test/unit/bench/', 'runs measurements, which others would disturb'],
   ['test/unit/data/folder-stream.test.ts', 'wants decoding to go on while a thread computes'],
   ['test/unit/torch/kernels-threads.test.ts', 'compares numbers of threads'],
   ['test/unit/train/plan.test.ts', 'wants times and the memory that is free to hold still'],
@@ -33,8 +29,7 @@ export function collectTests(paths) {
 /** Splits test files into those that may share the machine, the longest first, and those that may not. */
 export function divide(root, files) {
   const pathOf = (file) => relative(root, resolve(file))
-  const runsAlone = (file) =>
-    alone.some(([name]) => (name.endsWith('/') ? pathOf(file).startsWith(name) : pathOf(file) === name))
+  const runsAlone = (file) => alone.some(([name]) => pathOf(file) === name)
   const isLong = (file) => long.includes(pathOf(file))
   const together = files.filter((file) => !runsAlone(file))
   return {

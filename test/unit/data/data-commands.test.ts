@@ -9,11 +9,12 @@ import { trainPreset } from '../../../src/train/train-presets.ts'
 import { temporaryFolder, writeCifar10 } from './files.ts'
 import { smallFolder, spoil, writeFolder } from './image-files.ts'
 
-const program = join(import.meta.dirname, '../../../src/cli/main.ts')
+const program = join(import.meta.dirname, '../../../bin/ddsas.mjs')
 
 function ddsas(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', program, ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
     encoding: 'utf8',
+    env: { ...process.env, NODE_OPTIONS: '' },
   })
   return { status, stdout, stderr: stderr.trimEnd() }
 }
