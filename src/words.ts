@@ -6,6 +6,6 @@ export function counted(count: number, singular: string, plural = `${singular}s`
 }
 
 /** A command as a user types it, in a clone and where ddsas is a dependency: "npx ddsas search --resume runs/first". */
-export function command(words: string): string {
+export function commandLine(words: string): string {
   return `npx ddsas ${words}`
 }

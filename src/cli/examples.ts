@@ -1,6 +1,6 @@
 /** What the help of each command ends with: an example that works as it stands, and what `--json` does with errors. */
 import type { Command } from 'commander'
-import { command as typed } from '../words.ts'
+import { commandLine } from '../words.ts'
 
 /** By the words that name the command. */
 const examples: Readonly<Record<string, readonly string[]>> = {
@@ -41,7 +41,7 @@ const jsonErrors = 'With --json an error is one JSON object on standard error: k
 function helpText(command: Command, own: readonly string[]): string {
   const title = own.length === 1 ? 'Example:' : 'Examples:'
   const json = command.options.some(({ long }) => long === '--json') ? `\n\n${jsonErrors}` : ''
-  return `\n${[title, ...own.map((words) => `  ${typed(words)}`)].join('\n')}${json}`
+  return `\n${[title, ...own.map((words) => `  ${commandLine(words)}`)].join('\n')}${json}`
 }
 
 /** All examples as words behind `ddsas`, for the test that parses them. */

@@ -1,4 +1,5 @@
 /** What `ddsas doctor` looks at: each thing a search needs or can use, whether it is there, and what mends it. */
+
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, statfsSync } from 'node:fs'
 import { availableParallelism, freemem, totalmem } from 'node:os'
@@ -6,6 +7,7 @@ import { z } from 'zod'
 import { cifarDifference, hasCifar, recordFiles } from '../data/cifar-files.ts'
 import { DdsasError, quoted } from '../errors.ts'
 import type { EngineInfo } from '../torch/native.ts'
+import { commandLine } from '../words.ts'
 
 /** One thing looked at. */
 export interface Finding {
@@ -19,7 +21,7 @@ export interface Finding {
   readonly remedy?: string
 }
 
-const setup = 'npx ddsas setup'
+const setup = commandLine('setup')
 const packageRoot = new URL('../../', import.meta.url)
 
 const libtorchSchema = z.object({ version: z.string(), lib: z.string(), source: z.string() })
@@ -147,7 +149,7 @@ function fonts(): Finding {
 
 /** By names and sizes; to read it all would take a second that nobody waits for gladly. */
 function cifar10(directory: string): Finding {
-  const remedy = `ddsas data fetch cifar10 --data ${quoted(directory)}`
+  const remedy = commandLine(`data fetch cifar10 --data ${quoted(directory)}`)
   const there = hasCifar(directory, 'cifar10')
   if (!there) return finding('cifar10', false, false, `not in ${directory}`, remedy)
   try {

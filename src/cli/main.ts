@@ -21,7 +21,7 @@ import { trainCommand } from './train.ts'
 
 /** The program with all its commands; it throws instead of ending the process. */
 export function createProgram(): Command {
-  const program: Command = new Command('ddsas')
+  const program: Command = new Command('npx ddsas')
     .description('search, train and export small accurate networks')
     .version(packageVersion(), '-v, --version')
   const commands = [

@@ -1,5 +1,7 @@
 /** How a command tells of image files that it leaves out. */
+
 import type { SkippedFile } from '../train/images.ts'
+import { commandLine } from '../words.ts'
 
 /** As many as one reads. */
 const most = 20
@@ -8,7 +10,7 @@ const most = 20
 export function skippedLine({ path, reason }: SkippedFile, count: number): string | undefined {
   if (count <= most) return `ddsas: skipped ${path}: ${reason}`
   return count === most + 1
-    ? 'ddsas: skipped more files, which are counted; list them all with `ddsas data check DIR`'
+    ? `ddsas: skipped more files, which are counted; list them all with \`${commandLine('data check DIR')}\``
     : undefined
 }
 

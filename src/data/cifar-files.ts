@@ -1,7 +1,9 @@
 /** The record files of a CIFAR data set: where they are, how many images they hold, how they differ from the published ones. */
+
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DdsasError, quoted } from '../errors.ts'
+import { commandLine } from '../words.ts'
 import {
   type CifarLayout,
   type CifarName,
@@ -46,7 +48,7 @@ export function recordBytes({ labelBytes }: CifarLayout): number {
 export function recordFiles(directory: string, dataset: CifarName, split: Split): RecordFile[] {
   const layout = cifarLayouts[parseCifarName(dataset)]
   const folder = cifarFolder(directory, layout)
-  const command = `\`ddsas data fetch ${dataset} --data ${quoted(directory)}\``
+  const command = `\`${commandLine(`data fetch ${dataset} --data ${quoted(directory)}`)}\``
   if (fileInfo(directory) === undefined)
     throw new DdsasError(
       'data',

@@ -1,6 +1,8 @@
 /** Batches of an image folder in random order, without end; files are decoded ahead of use in Node's thread pool. */
-import { DdsasError } from '../errors.ts'
+
+import { DdsasError, quoted } from '../errors.ts'
 import { type Generator, Tensor, tidy, to } from '../torch/index.ts'
+import { commandLine } from '../words.ts'
 import type { ImageFolder } from './folder.ts'
 import { FolderImages, type OnSkip, type SkippedImage } from './folder-images.ts'
 import { takeResults } from './folder-tasks.ts'
@@ -158,7 +160,10 @@ export class FolderStream implements ImageSource {
     const [first] = this.#images.skipped()
     const { directory, split } = this.#folder
     const problem = `too many files of ${split} in ${directory} cannot be decoded, first ${first.file} (${first.reason})`
-    return new DdsasError('data', `${problem}: list them with \`ddsas data check ${directory}\``)
+    return new DdsasError(
+      'data',
+      `${problem}: list them with \`${commandLine(`data check ${quoted(directory)}`)}\``,
+    )
   }
 
   #position(): StreamState {

@@ -1,8 +1,10 @@
 /** Lists an image folder, `train/CLASS/*.jpg` and `val/CLASS/*.jpg`, as torchvision's ImageFolder does. */
+
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DdsasError, quoted } from '../errors.ts'
+import { commandLine } from '../words.ts'
 import { hasImageName, type Listed, type ListedFile, listFolders, listImages } from './folder-files.ts'
 
 export const folderSplits = ['train', 'val'] as const
@@ -108,7 +110,7 @@ function imagesOf(directory: string, folder: string): Listed<ListedFile> {
 
 /** Who mends one thing after the other would rather see them all. */
 function checkAdvice(directory: string): string {
-  return `\`ddsas data check ${quoted(directory)}\` lists all that is wrong`
+  return `\`${commandLine(`data check ${quoted(directory)}`)}\` lists all that is wrong`
 }
 
 function checkSameClasses(directory: string, val: readonly string[], train: readonly string[]): void {

@@ -1,5 +1,7 @@
 /** Mean and standard deviation of each channel over all pixels of a data set, computed without rounding from counts. */
-import { DdsasError } from '../errors.ts'
+
+import { DdsasError, quoted } from '../errors.ts'
+import { commandLine } from '../words.ts'
 import type { ImageDataset } from './cifar.ts'
 import { type ImageFolder, imagePath } from './folder.ts'
 import type { SkippedImage } from './folder-images.ts'
@@ -97,7 +99,10 @@ export async function folderStatistics(
   })
   if (skipped.length === folder.count) {
     const problem = `no image of ${folder.split} in ${folder.directory} can be decoded`
-    throw new DdsasError('data', `${problem}: list them with \`ddsas data check ${folder.directory}\``)
+    throw new DdsasError(
+      'data',
+      `${problem}: list them with \`${commandLine(`data check ${quoted(folder.directory)}`)}\``,
+    )
   }
   return { ...histogram.statistics(folder.count - skipped.length), skipped }
 }

@@ -1,5 +1,7 @@
 /** Devices, threads and memory of the engine, and interrupts that arrive while it computes. */
+
 import { DdsasError } from '../errors.ts'
+import { commandLine } from '../words.ts'
 import { describeEngine, native } from './native.ts'
 import { guard, invoke, run } from './tensor.ts'
 
@@ -12,7 +14,7 @@ export function resolveDevice(wanted: DeviceName): string {
   if (wanted === 'cuda' && cuda.length === 0)
     throw new DdsasError(
       'device',
-      `libtorch ${libtorch} sees no CUDA device; use --device cpu, or see: ddsas doctor`,
+      `libtorch ${libtorch} sees no CUDA device; use --device cpu, or see: ${commandLine('doctor')}`,
     )
   if (wanted === 'cpu' || cuda.length === 0) return 'cpu'
   prepareDevice(cuda[0])

@@ -1,8 +1,10 @@
 /** The addon as TypeScript sees it: loads `ddsas.node` and types its exports (see native/addon.cc). */
+
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { DdsasError } from '../errors.ts'
+import { commandLine } from '../words.ts'
 
 /** What may stand in an operator call: slots and numbers alike are numbers, told apart by the operator's schema. */
 export type NativeValue = number | boolean | string | null | undefined | readonly NativeValue[]
@@ -61,7 +63,7 @@ export function native(): Native {
     const reason = cause instanceof Error ? cause.message.split('\n')[0] : String(cause)
     throw new DdsasError(
       'setup',
-      `the native addon cannot be loaded (${reason}); build it with: npx ddsas setup`,
+      `the native addon cannot be loaded (${reason}); build it with: ${commandLine('setup')}`,
       {
         cause,
       },

@@ -1,8 +1,10 @@
 /** The loop over epochs and steps of every run: metrics, checkpoints when they are due, and stopping when the user asks. */
+
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DdsasError, quoted } from '../errors.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
 import type { RunFolder } from '../runs/folder.ts'
+import { commandLine } from '../words.ts'
 import { Journal } from './journal.ts'
 import type { StopSignal } from './request.ts'
 import type { CommonConfig } from './settings.ts'
@@ -23,7 +25,7 @@ type Report = object & { readonly total: number }
 export interface Course<Step extends Report, Epoch extends Report, Result> {
   readonly config: CommonConfig
   readonly stepsPerEpoch: number
-  /** The command that goes on with such a run: `ddsas search`. */
+  /** The command that goes on with such a run: `search`. */
   readonly command: string
   place(): Place
   /** Called where an epoch begins, not where one is resumed. */
@@ -118,7 +120,7 @@ class Checkpoints {
   stop(): void {
     this.save()
     const { total } = this.#course.place()
-    const command = `${this.#course.command} --resume ${quoted(this.#run.path)}`
+    const command = commandLine(`${this.#course.command} --resume ${quoted(this.#run.path)}`)
     throw new DdsasError('interrupted', `stopped after step ${total}, saved; go on with: ${command}`)
   }
 }

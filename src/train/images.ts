@@ -1,4 +1,5 @@
 /** The images of a training, wherever they are from: batches to train on, a part to choose the epoch by, the test set. */
+
 import { join } from 'node:path'
 import { cifarLayouts } from '../data/cifar-layout.ts'
 import {
@@ -25,6 +26,7 @@ import {
 import type { ImageBatch, ImageSource } from '../data/source.ts'
 import { DdsasError, quoted } from '../errors.ts'
 import { Generator } from '../torch/index.ts'
+import { commandLine } from '../words.ts'
 import { checkEnough, toTensors } from './parts.ts'
 import type { TrainConfig } from './train-config.ts'
 
@@ -202,7 +204,7 @@ function badLinksOf({ directory, split, badLinks }: ImageFolder): string[] {
     ? []
     : [
         `left out links in ${join(directory, split)} that lead nowhere or in a circle: ${badLinks}; ` +
-          `list them with \`ddsas data check ${quoted(directory)}\``,
+          `list them with \`${commandLine(`data check ${quoted(directory)}`)}\``,
       ]
 }
 

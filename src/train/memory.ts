@@ -1,4 +1,5 @@
 /** How much memory a search will need, known before it begins, and the refusal of one that will not find it. */
+
 import { imageBytes, imageSize } from '../data/cifar-layout.ts'
 import { DdsasError } from '../errors.ts'
 import { disposeModule, namedBuffers, namedParameters } from '../nn/index.ts'
@@ -7,6 +8,7 @@ import { darts, edgeCount } from '../spaces/darts.ts'
 import { Supernet } from '../spaces/supernet.ts'
 import { profiles } from '../strategies/ddsas.ts'
 import { describeEngine, Generator, type Tensor } from '../torch/index.ts'
+import { commandLine } from '../words.ts'
 import type { SearchConfig } from './config.ts'
 import { type Available, availableMemory } from './memory-available.ts'
 import { type Active, type KernelKind, passPeak } from './memory-model.ts'
@@ -208,6 +210,6 @@ export function checkMemory(
     'memory',
     `L = ${config.ddsas.subspace} needs about ${formatSize(needed)} of memory, ${formatSize(budget.bytes)} are ` +
       `${budget.where}: use a smaller ddsas.subspace, data.batch, network.channels or evaluation.batch ` +
-      `(see: ddsas plan), or set memory.limit to what it may take, such as --set memory.limit="${Math.ceil(needed / 2 ** 30)} GiB"`,
+      `(see: ${commandLine('plan')}), or set memory.limit to what it may take, such as --set memory.limit="${Math.ceil(needed / 2 ** 30)} GiB"`,
   )
 }

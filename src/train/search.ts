@@ -33,7 +33,7 @@ export async function search(
     {
       config,
       stepsPerEpoch: streams.weights.batchesPerPass,
-      command: 'ddsas search',
+      command: 'search',
       place: () => session.progress,
       beginEpoch: (epoch, write) => {
         const change = strategy.beginEpoch(epoch)

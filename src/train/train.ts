@@ -90,7 +90,7 @@ export function train(
     {
       config: training.config,
       stepsPerEpoch: training.images.source.batchesPerPass,
-      command: 'ddsas train',
+      command: 'train',
       place: () => training.progress,
       step: () => trainStep(training),
       endEpoch: (began, pause) => endEpoch(training, began, pause),

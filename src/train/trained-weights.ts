@@ -1,12 +1,14 @@
 /** The weights that a training has come to, with all that is known of their network: what evaluation and export take. */
+
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { cifarLayouts } from '../data/cifar-layout.ts'
 import type { Normalisation } from '../data/index.ts'
-import { DdsasError } from '../errors.ts'
+import { DdsasError, quoted } from '../errors.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { NetworkShape } from '../spaces/network.ts'
 import { decodeSafetensors, type Tensor } from '../torch/index.ts'
+import { commandLine } from '../words.ts'
 import { normalisationOf } from './images.ts'
 import { isRunOf, readRecord } from './record.ts'
 import type { TrainConfig } from './train-config.ts'
@@ -54,7 +56,10 @@ export function readTrained(
   checkGiven(z.enum(trainedEpochs), epoch, 'readTrained', 'epoch')
   checkGiven(z.int().nonnegative().optional(), checkpoint, 'readTrained', 'checkpoint')
   if (isRunOf(run, 'search'))
-    throw new DdsasError('input', `${run.path} is a search; train its cell first: ddsas train ${run.path}`)
+    throw new DdsasError(
+      'input',
+      `${run.path} is a search; train its cell first: ${commandLine(`train ${quoted(run.path)}`)}`,
+    )
   const { config, data } = readRecord(run, trainKind)
   const genotype = genotypeOf(run, undefined)
   const bytes = run.loadCheckpoint(checkpoint)?.files.get(files[epoch])

@@ -67,12 +67,12 @@ const refused: readonly (readonly [name: string, args: readonly string[], ...pat
   [
     'a folder without data',
     [...good, '--data', 'empty'],
-    /data_batch_1\.bin is missing: .*`ddsas data fetch cifar10 --data empty`/,
+    /data_batch_1\.bin is missing: .*`npx ddsas data fetch cifar10 --data empty`/,
   ],
   [
     'no folder of data',
     [...good, '--data', 'none'],
-    /there is no folder none: .*`ddsas data fetch cifar10 --data none`/,
+    /there is no folder none: .*`npx ddsas data fetch cifar10 --data none`/,
   ],
   ['a file for the data', [...good, '--data', 'file'], /file\/.* cannot be read \(ENOTDIR\): check the path/],
   [
@@ -121,7 +121,7 @@ async function refuseSpoiled(spoil: (path: string) => void, ...patterns: RegExp[
 }
 
 test('data that are truncated, of another record size, empty, or with a label out of range', async () => {
-  const remedy = /get it again with `ddsas data fetch cifar10 --data spoiled`/
+  const remedy = /get it again with `npx ddsas data fetch cifar10 --data spoiled`/
   await refuseSpoiled((path) => truncateSync(path, 3 * 3073 - 1), /9218 bytes.*truncated/, remedy)
   await refuseSpoiled(
     (path) => writeFileSync(path, Buffer.alloc(4 * 3074)),

@@ -78,7 +78,7 @@ const images: readonly (readonly [string, readonly string[], RegExp])[] = [
   [
     'a class folder without files',
     train('imagenet', 'empty class'),
-    /class folder empty class\/train\/c has no images .*remove the folder .*`ddsas data check 'empty class'`/,
+    /class folder empty class\/train\/c has no images .*remove the folder .*`npx ddsas data check 'empty class'`/,
   ],
   [
     'a class folder with other files alone',
@@ -102,7 +102,7 @@ const images: readonly (readonly [string, readonly string[], RegExp])[] = [
 const evaluations: readonly (readonly [string, readonly string[], RegExp])[] = [
   ['nothing', ['evaluate', 'none'], /none does not exist; name the folder of a run or a file of weights/],
   ['a folder that is no run', ['evaluate', 'cifar'], /is not a run: it has no config\.json/],
-  ['a search', ['evaluate', 'search'], /search is a search; train its cell first: ddsas train/],
+  ['a search', ['evaluate', 'search'], /search is a search; train its cell first: npx ddsas train/],
   ['a file of text', ['evaluate', 'file'], /file holds no weights: it is neither/],
   ['no images at a time', ['evaluate', 'run', '--batch', '0'], /--batch.*'0'.*1 to 100000 is wanted/],
   ['threads without end', ['evaluate', 'run', '--threads', '513'], /--threads.*'513'.*1 to 512 is wanted/],

@@ -73,7 +73,7 @@ describe('a folder is not filled unasked', () => {
   test('a folder that was mistyped', () =>
     refuseAndKeep(
       ['search', 'demo', '--data', 'fotographs'],
-      /there is no folder fotographs: name the one with cifar10, or make it with `ddsas data fetch cifar10 --data fotographs`/,
+      /there is no folder fotographs: name the one with cifar10, or make it with `npx ddsas data fetch cifar10 --data fotographs`/,
     ))
 
   test('a damaged file in a folder of images of its own, or in the default one', async () => {
@@ -84,7 +84,7 @@ describe('a folder is not filled unasked', () => {
       writeImages(join(cwd, folder), 2)
       truncateSync(join(cwd, folder, 'data_batch_3.bin'), 100)
       const given = folder === 'data' ? [] : ['--data', folder]
-      const remedy = `data_batch_3\\.bin has 100 bytes, .*\`ddsas data fetch cifar10 --data ${folder}\``
+      const remedy = `data_batch_3\\.bin has 100 bytes, .*\`npx ddsas data fetch cifar10 --data ${folder}\``
       await refuseAndKeep(['search', 'demo', ...given], new RegExp(remedy), cwd)
     }
     // not even who is told to fetch loses the files beside it
@@ -189,7 +189,7 @@ test('a folder of links is the folder that they lead to', async () => {
   const { warnings } = startSchema.parse(JSON.parse(printed.slice(0, printed.indexOf('\n'))))
   assert.equal(
     warnings[0],
-    'left out links in links/val that lead nowhere or in a circle: 1; list them with `ddsas data check links`',
+    'left out links in links/val that lead nowhere or in a circle: 1; list them with `npx ddsas data check links`',
   )
   assert.equal((await ddsas(['data', 'check', 'links'], place.path)).code, 1)
   rmSync(at('links'), { recursive: true })

@@ -79,7 +79,7 @@ function stopped(ended: Ended): { step: number; command: string[] } {
   assert.equal(ended.code, 130)
   const message = messageOf(ended, ['--json'])
   const [, step = '', command = ''] =
-    /^stopped after step (\d+), saved; go on with: ddsas (.*)$/.exec(message) ?? assert.fail(message)
+    /^stopped after step (\d+), saved; go on with: npx ddsas (.*)$/.exec(message) ?? assert.fail(message)
   const words = execFileSync('sh', ['-c', `printf '%s\\n' ${command}`], { encoding: 'utf8' })
   return { step: Number(step), command: words.trimEnd().split('\n') }
 }

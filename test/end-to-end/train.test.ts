@@ -100,7 +100,10 @@ test('Ctrl-C saves and says how to go on', async () => {
   child.kill('SIGINT')
   const how = await ended
   assert.equal(how.code, 130)
-  assert.match(messageOf(how, args), /^stopped after step \d+, saved; go on with: ddsas train --resume \S+$/)
+  assert.match(
+    messageOf(how, args),
+    /^stopped after step \d+, saved; go on with: npx ddsas train --resume \S+$/,
+  )
   assert.match(await succeed(['train', '--resume', path, '--epochs', '3']), /^resuming after step \d+$/m)
   await succeed(['train', '--resume', path, '--json'])
   assertSameRun(path, reference)

@@ -104,7 +104,7 @@ test('a file that cannot be used is named with its value and the remedy', async 
   const rejected = (...patterns: RegExp[]) =>
     assert.throws(
       () => readCifar(folder, 'cifar10', 'train'),
-      failsWith('data', /data_batch_3\.bin/, /ddsas data fetch cifar10/, ...patterns),
+      failsWith('data', /data_batch_3\.bin/, /npx ddsas data fetch cifar10/, ...patterns),
     )
   const cases: readonly (readonly [string, () => void, RegExp])[] = [
     ['truncated', () => truncateSync(path, 6000), /6000 bytes.*3073-byte/],
@@ -135,11 +135,11 @@ test('a label out of range names file, record and label', (context) => {
 
 test('a folder without data names the file it looked for', (context) => {
   const folder = temporaryFolder(context)
-  const missing = failsWith('data', /cifar-100-binary.train\.bin is missing/, /ddsas data fetch cifar100/)
+  const missing = failsWith('data', /cifar-100-binary.train\.bin is missing/, /npx ddsas data fetch cifar100/)
   assert.throws(() => readCifar(folder, 'cifar100', 'train'), missing)
   assert.throws(
     () => readCifar(join(folder, 'my none'), 'cifar100', 'train'),
-    failsWith('data', /there is no folder .*my none: .*`ddsas data fetch cifar100 --data '.*my none'`/),
+    failsWith('data', /there is no folder .*my none: .*`npx ddsas data fetch cifar100 --data '.*my none'`/),
   )
 })
 

@@ -184,7 +184,10 @@ test('a folder of corrupt files is an error that names the first, not a loop wit
   const folder = await smallFolder(directory, 2)
   for (const file of folder.files) spoil(directory, `train/${file}`)
   const stream = streamOf(folder)
-  await assert.rejects(stream.next(), failsWith('data', /too many files .*[ab]\/\d\.jpg/, /ddsas data check/))
+  await assert.rejects(
+    stream.next(),
+    failsWith('data', /too many files .*[ab]\/\d\.jpg/, /npx ddsas data check/),
+  )
   // what was prepared ahead failed as well, with no one waiting for it
   await sleep(50)
   stream.dispose()

@@ -94,7 +94,10 @@ test('nothing to compute from is an error', async (context) => {
   const directory = temporaryFolder(context)
   const folder = await smallFolder(directory, 1)
   for (const file of folder.files) spoil(directory, `train/${file}`)
-  await assert.rejects(folderStatistics(folder), failsWith('data', /no image of train .*`ddsas data check/))
+  await assert.rejects(
+    folderStatistics(folder),
+    failsWith('data', /no image of train .*`npx ddsas data check/),
+  )
 })
 
 /** How often each value occurs in each channel of CIFAR-10's training images: what a clone has of them without a download. */

@@ -134,7 +134,7 @@ test('another run can tell the genotype; a search has no network to export', asy
   await refused([weights, '--to', 'onnx', '--genotype', search.path], 'input', /no genotype\.json yet/)
   search.writeGenotype(everyOperation)
   assert.match(await runExport(weights, '--to', 'onnx', '--genotype', search.path, '--out', out), /^written/)
-  await refused([search.path, '--to', 'onnx'], 'input', /is a search; train its cell first: ddsas train/)
+  await refused([search.path, '--to', 'onnx'], 'input', /is a search; train its cell first: npx ddsas train/)
 })
 
 test('what cannot be exported is refused, and nothing is written', async (t) => {

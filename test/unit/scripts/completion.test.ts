@@ -58,7 +58,7 @@ const published = Object.keys(publishedGenotypes)
 const [searches, trainings] = [Object.keys(searchPresets), Object.keys(trainPresets)]
 
 const cases: readonly (readonly [words: readonly string[], offers: readonly string[]])[] = [
-  [['se'], ['search']],
+  [['se'], ['search', 'setup']],
   [['search', ''], searches],
   [
     ['search', '--epochs', '3', '--json', 'ci'],

@@ -58,10 +58,10 @@ test('every example is understood', async () => {
 test('help by a word, also of a command below another', async (t) => {
   const search = await ran(t, 'help', 'search')
   assert.deepEqual([search.code, search.err], [0, ''])
-  assert.match(search.out, /^Usage: ddsas search /)
+  assert.match(search.out, /^Usage: npx ddsas search /)
   assert.equal(search.out, (await ran(t, 'search', '--help')).out)
-  assert.match((await ran(t, 'help', 'data', 'fetch')).out, /^Usage: ddsas data fetch /)
-  assert.match((await ran(t, 'help')).out, /^Usage: ddsas \[options\]/)
+  assert.match((await ran(t, 'help', 'data', 'fetch')).out, /^Usage: npx ddsas data fetch /)
+  assert.match((await ran(t, 'help')).out, /^Usage: npx ddsas \[options\]/)
   const unknown = await ran(t, 'help', 'data', 'fly')
   assert.deepEqual([unknown.code, unknown.out], [2, ''])
   assert.match(unknown.err, /^ddsas: there is no command 'data fly'; known are fetch, info, check, stats/)
