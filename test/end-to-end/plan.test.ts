@@ -119,7 +119,7 @@ for (const [name, settings] of processes) {
   }, async () => {
     const images = join(place.path, 'images')
     writeImages(images, 50)
-    const args = ['search', 'demo', '--data', images, '--epochs', '1', ...set('data.images=200'), ...settings]
+    const args = ['search', 'demo', '--data', images, '--epochs', '1', ...set('data.images=64'), ...settings]
     const refused = await ddsas([...args, '--out', join(place.path, 'asked'), ...limit('2 MiB')])
     const [, needed] = /needs about (\d+) MiB of memory/.exec(refused.stderr) ?? []
     const run = spawnSync(
