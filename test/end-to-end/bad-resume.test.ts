@@ -80,7 +80,7 @@ test('other images, or none', async () => {
     ['--data', other],
     new RegExp(`the images in ${other} are not those of the run, read from ${data}: name those with --data`),
   )
-  await refuseAndKeep(stopped, ['--data', join(place.path, 'none')], /none\/.* is missing/)
+  await refuseAndKeep(stopped, ['--data', join(place.path, 'none')], /there is no folder .*none: .*data fetch cifar10/)
 })
 
 test('a spoiled checkpoint is named, the one before is offered, and with it the search goes on', async () => {
