@@ -80,7 +80,11 @@ test('other images, or none', async () => {
     ['--data', other],
     new RegExp(`the images in ${other} are not those of the run, read from ${data}: name those with --data`),
   )
-  await refuseAndKeep(stopped, ['--data', join(place.path, 'none')], /there is no folder .*none: .*data fetch cifar10/)
+  await refuseAndKeep(
+    stopped,
+    ['--data', join(place.path, 'none')],
+    /there is no folder .*none: .*data fetch cifar10/,
+  )
 })
 
 test('a spoiled checkpoint is named, the one before is offered, and with it the search goes on', async () => {
@@ -96,7 +100,7 @@ test('a spoiled checkpoint is named, the one before is offered, and with it the 
   for (const [name, spoil, what] of spoils) {
     const run = copy(name)
     const corrupt = new RegExp(
-      `checkpoint ${later} in .* is corrupt: .*resume .* with --checkpoint ${earlier}`,
+      `checkpoint ${later} in .* is corrupt: .*take the previous one with --checkpoint ${earlier}`,
     )
     spoil(join(run, `checkpoints/0000000${later}`))
     await refuseAndKeep(run, [], corrupt, what)
