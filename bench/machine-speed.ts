@@ -76,8 +76,8 @@ export function measureSpeed(turns: number | undefined): Speed {
   return tidy(() => {
     const memory = memoryProbes(2 ** 26)
     const arithmetic = [
-      product(256),
-      product(1024),
+      product(128),
+      product(512),
       convolution('many channels', { images: 1, channels: 1024, side: 32, kernel: 1 }),
       convolution('many images', { images: 64, channels: 64, side: 32, kernel: 1 }),
       convolution('many images', { images: 16, channels: 64, side: 32, kernel: 3 }),
