@@ -89,7 +89,9 @@ export function checkChanges(
 ): void {
   // the most that can be there: how far additions and deletions overlap is known only when they are made
   let most = edges * operations.length
-  for (const { epoch, change } of [...changes].sort((a, b) => a.epoch - b.epoch)) {
+  let alone = false
+  const ordered = [...changes].sort((a, b) => a.epoch - b.epoch)
+  for (const [index, { epoch, change }] of ordered.entries()) {
     const refuse = (problem: string): never => {
       throw new DdsasError('input', `ddsas.changes: the ${change.kind} at epoch ${epoch} ${problem}`)
     }
@@ -100,9 +102,18 @@ export function checkChanges(
       if (change.count > deletable)
         refuse(`deletes ${change.count} operations where at most ${deletable} can go: each edge keeps one`)
       most -= change.count
-    } else most = grown(most, change, { edges, operations }, refuse)
+    } else {
+      most = grown(most, change, { edges, operations }, refuse)
+      const others = operations.slice(change.from, change.to).some((name) => name !== 'none')
+      alone = !others && (alone || change.from === 0)
+    }
+    // more columns may come in the same epoch, as in the space of none, skip_connect and sep_conv_3x3
+    if (alone && ordered[index + 1]?.epoch !== epoch)
+      refuse(`leaves edges with none alone: add more columns of ${columnsOf(operations)}`)
   }
 }
+
+const columnsOf = (operations: readonly string[]) => operations.map((name, k) => `${k} ${name}`).join(', ')
 
 /** The most operations after an expansion. */
 function grown(
@@ -111,11 +122,8 @@ function grown(
   { edges, operations }: Omit<ElasticSpace, 'epochs'>,
   refuse: (problem: string) => never,
 ): number {
-  const columns = operations.map((name, k) => `${k} ${name}`).join(', ')
   if (from >= to || to > operations.length)
-    refuse(`has columns ${from} to ${to} (exclusive): name a range of ${columns}`)
-  const alone = from === 0 && operations.slice(0, to).every((name) => name === 'none')
-  if (alone) refuse(`leaves edges with none alone: add more columns of ${columns}`)
+    refuse(`has columns ${from} to ${to} (exclusive): name a range of ${columnsOf(operations)}`)
   const added = edges * (to - from)
   return from === 0 ? added : Math.min(edges * operations.length, most + added)
 }

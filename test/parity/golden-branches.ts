@@ -2,7 +2,7 @@
 import { AssertionError } from 'node:assert'
 import { channelsLast } from '../../src/torch/index.ts'
 import type { Branch } from './branches.ts'
-import { holdToGolden } from './golden.ts'
+import { type Held, holdToGolden, nothingYet } from './golden.ts'
 import { Explorer, type Kink } from './kinks.ts'
 import type { Golden, Manner } from './trajectory.ts'
 
@@ -14,17 +14,16 @@ export const precise: Manner = {
   byKernel: false,
 }
 
-interface Attempt {
+interface Attempt extends Readonly<Held> {
   readonly explorer: Explorer
   readonly flips: readonly Kink[]
-  /** How many golden values it met, and the first that it did not. */
-  readonly agreed: number
+  /** The first golden value that it did not meet. */
   readonly error?: AssertionError
 }
 
 function attempt(golden: Golden, flips: readonly Kink[], looks: boolean): Attempt {
   const explorer = new Explorer(flips, looks)
-  const held = { agreed: 0 }
+  const held = nothingYet()
   try {
     holdToGolden(golden, precise, explorer, held)
     return { explorer, flips, ...held }
@@ -49,6 +48,9 @@ export function together(kinks: readonly Kink[], passes: number): Kink[][] {
 /** How many attempts are made at most. */
 const most = 40
 
+/** What is left of a number that differed, once the right kink is flipped; others may bring it below 1e-4 by chance. */
+const rounded = 3e-5
+
 /** Goes on from an attempt with one more kink flipped, the likeliest first, as long as that comes further; back where none does. */
 function further(golden: Golden, from: Attempt, left: { attempts: number }): Attempt | undefined {
   if (from.error === undefined) return from
@@ -57,7 +59,8 @@ function further(golden: Golden, from: Attempt, left: { attempts: number }): Att
     if (before.has(group[0].distance) || left.attempts === 0) continue
     left.attempts -= 1
     const next = attempt(golden, [...from.flips, ...group], true)
-    const found = next.agreed > from.agreed ? further(golden, next, left) : undefined
+    const right = next.agreed > from.agreed && next.off[from.agreed] <= rounded
+    const found = right ? further(golden, next, left) : undefined
     if (found !== next) next.explorer.dispose()
     if (found) return found
   }

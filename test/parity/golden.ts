@@ -12,8 +12,11 @@ import {
   trajectory,
 } from './trajectory.ts'
 
-function near(actual: number, wanted: number, what: string): void {
-  assert.ok(Math.abs(actual - wanted) <= 1e-4 * Math.abs(wanted), `${what}: ${actual}, golden ${wanted}`)
+/** Asserts that numbers agree to 1e-4, and says to how much they do. */
+function near(actual: number, wanted: number, what: string): number {
+  const off = Math.abs(actual / wanted - 1)
+  assert.ok(off <= 1e-4, `${what}: ${actual}, golden ${wanted}`)
+  return off
 }
 
 /** The number that a golden log has under a name like `step3/train_loss`. */
@@ -54,21 +57,26 @@ function holdParameter(golden: Golden, name: string, value: Tensor, wanted: Tens
     }
 }
 
-/** How many values agreed with golden ones so far. */
+/** How many values agreed with golden ones so far, and to how much those did that are a number of a step, else 0. */
 export interface Held {
   agreed: number
+  off: number[]
 }
+
+export const nothingYet = (): Held => ({ agreed: 0, off: [] })
 
 /** Compares with golden values, of which a file holds a subspace where it changes, and the last weights of some cells. */
 export function comparison(golden: Golden, held: Held): Observer {
   return (name, value) => {
     const wanted = golden.tensors.get(name)
-    if (typeof value === 'number') near(value, numberOf(golden, name), name)
+    let off = 0
+    if (typeof value === 'number') off = near(value, numberOf(golden, name), name)
     else if (wanted === undefined) return
     else if (!(value instanceof Tensor)) assert.deepEqual(value, [...wanted.bytes()].map(Boolean), name)
     else if (/^final\/(alpha|zeta)\./.test(name)) holdParameter(golden, name, value, wanted)
     else assertClose(value, wanted, name, { floor: name.includes('/grad/') ? 1e-6 : 1e-5 })
     held.agreed += 1
+    held.off.push(off)
   }
 }
 
@@ -83,7 +91,7 @@ export function holdToGolden(
   golden: Golden,
   manner: Manner,
   course: Course = free,
-  held: Held = { agreed: 0 },
+  held = nothingYet(),
 ): void {
   const observe = comparison(golden, held)
   firstGradients(golden, manner, course, observe)

@@ -127,7 +127,10 @@ test('a schedule that cannot be followed is refused, with the change, its value 
   refuses([expand(1, 2, 2)], /columns 2 to 2/, /0 none, 1 max, 2 skip, 3 sep/)
   refuses([expand(1, 3, 1)], /columns 3 to 1/)
   refuses([expand(1, 1, 5)], /columns 1 to 5/)
-  refuses([expand(0, 0, 1)], /none alone/)
+  refuses([expand(0, 0, 1)], /expand at epoch 0 leaves edges with none alone/)
+  refuses([expand(0, 0, 1), expand(1, 1, 2)], /expand at epoch 0 leaves edges with none alone/)
+  refuses([expand(1, 1, 2), expand(1, 0, 1)], /expand at epoch 1 leaves edges with none alone/)
+  refuses([expand(1, 0, 1), shrink(1, 1)], /at most 0 can go/)
   refuses([expand(0, 0, 2), shrink(1, 6)], /at most 5/)
 })
 
@@ -136,6 +139,8 @@ test('a schedule that can be followed is not refused, whatever its order', () =>
   checkChanges([shrink(1, 15)], five)
   checkChanges([shrink(5, 5), shrink(1, 10)], five)
   checkChanges([expand(0, 0, 2), expand(2, 2, 4), shrink(3, 15)], five)
+  // none and two columns that do not follow it
+  checkChanges([expand(0, 0, 1), expand(0, 2, 4), expand(2, 1, 2)], five)
 })
 
 test('whatever a schedule that is not refused does, each edge and the cell hold what is available alone', () => {
@@ -156,8 +161,10 @@ test('whatever a schedule that is not refused does, each edge and the cell hold 
       }
       followed += 1
       let available: boolean[][] = Array.from({ length: 5 }, () => Array(4).fill(true))
-      for (const { change, saliency } of stages) {
+      for (const [index, { epoch, change, saliency }] of stages.entries()) {
         available = changeSpace(available, saliency, change, 0)
+        // within an epoch nothing is sampled
+        if (stages[index + 1]?.epoch === epoch) continue
         for (const row of available) assert.ok(others(row, 0) >= 1)
         for (const [node, pair] of chooseEdges(saliency, available, 0).entries())
           for (const { input, operation } of pair)
