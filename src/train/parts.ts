@@ -2,6 +2,7 @@
 import type { ImageDataset, ImageTensors } from '../data/index.ts'
 import { DdsasError } from '../errors.ts'
 import { Generator, keep, onDevice, Tensor, tidy } from '../torch/index.ts'
+import { counted } from '../words.ts'
 import type { SearchConfig } from './config.ts'
 
 /** Kept tensors of a data set, on a device: a GPU gets the bytes once and changes the images itself. */
@@ -32,7 +33,8 @@ export function splitInHalves(count: number, { data, seed }: SearchConfig): Halv
   checkEnough(count, data)
   const used =
     data.images === 0 ? Array.from({ length: count }, (_, i) => i) : subset(count, data.images, seed)
-  if (used.length < 2) throw new DdsasError('input', `${used.length} images cannot be split in two halves`)
+  if (used.length < 2)
+    throw new DdsasError('input', `${counted(used.length, 'image')} cannot be split in two halves`)
   const half = Math.floor(used.length / 2)
   return { weights: used.slice(0, half), architecture: used.slice(half) }
 }

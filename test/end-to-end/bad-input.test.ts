@@ -63,7 +63,7 @@ const refused: readonly (readonly [name: string, args: readonly string[], ...pat
     set('data.images=21'),
     /data\.images = 21, the training set has 20; ask for at most that/,
   ],
-  ['one image', [...set('data.images=1'), '--set', 'data.batch=1'], /1 images cannot be split/],
+  ['one image', [...set('data.images=1'), '--set', 'data.batch=1'], /1 image cannot be split/],
   [
     'a folder without data',
     [...good, '--data', 'empty'],

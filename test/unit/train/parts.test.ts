@@ -45,8 +45,8 @@ test('too many or too few are refused', () => {
     'input',
     /data\.images = 11, the training set has 10/,
   )
-  assertRefuses(() => splitInHalves(10, withImages(1)), 'input', /1 images cannot be split/)
-  assertRefuses(() => splitInHalves(1, preset), 'input', /1 images cannot be split/)
+  assertRefuses(() => splitInHalves(10, withImages(1)), 'input', /1 image cannot be split/)
+  assertRefuses(() => splitInHalves(1, preset), 'input', /1 image cannot be split/)
 })
 
 test('an average weighs batches by their images', () => {
