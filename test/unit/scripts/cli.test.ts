@@ -25,11 +25,12 @@ interface Options {
   readonly env?: NodeJS.ProcessEnv
 }
 
-/** Runs `ddsas` from its sources. */
-function ddsas(args: readonly string[], { root = repository, env = {} }: Options = {}) {
-  return spawnSync(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
-    cwd: root,
-    env: { ...process.env, ...env },
+/** Runs `ddsas`: compiled, or from the sources of a copy in which nothing is. */
+function ddsas(args: readonly string[], { root, env = {} }: Options = {}) {
+  const program = root ? ['--import', 'tsx', 'src/cli/main.ts'] : ['bin/ddsas.mjs']
+  return spawnSync(process.execPath, [...program, ...args], {
+    cwd: root ?? repository,
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
     encoding: 'utf8',
   })
 }
