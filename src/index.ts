@@ -54,8 +54,8 @@ export { type SearchPresetName, searchPreset, searchPresets } from './train/pres
  *
  * const settings = ['network.channels=4', 'network.cells=3', 'data.batch=8', 'evaluation.batch=8']
  * const { lengths } = planLengths({ preset: 'demo', settings, lengths: [20, 40] })
- * for (const { subspace, peak, fits } of lengths)
- *   console.log(`L = ${subspace}: ${Math.round(peak / 2 ** 20)} MiB, ${fits ? 'fits' : 'does not fit'}`)
+ * for (const { subspace, memory, fits } of lengths)
+ *   console.log(`L = ${subspace}: ${Math.round(memory / 2 ** 20)} MiB, ${fits ? 'fits' : 'does not fit'}`)
  * ```
  */
 export { type Plan, type PlannedLength, type PlanRequest, planLengths } from './train/plan.ts'
