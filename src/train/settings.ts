@@ -104,7 +104,7 @@ export function checkPrecision(precision: Precision, device: string): void {
   if (precision === 'float32' || device !== 'cpu' || process.env.DDSAS_CPU_BFLOAT16 === '1') return
   throw new DdsasError(
     'device',
-    `precision=${precision} has no vector kernels on a CPU, where a step takes some 35 times as long: leave it out, or use --device cuda`,
+    `precision=${precision} has no vector kernels on a CPU, where a step takes many times as long: leave it out, or use --device cuda`,
   )
 }
 
