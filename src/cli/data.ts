@@ -6,6 +6,7 @@ import { parseCifarName } from '../data/cifar-layout.ts'
 import { type FetchProgress, type FetchResult, type FetchStage, fetchDataset } from '../data/fetch.ts'
 import { type FolderInfo, folderInfo } from '../data/folder-info.ts'
 import { checkCommand, guessDataset, statsCommand } from './data-folder.ts'
+import { suggestedArgument } from './suggestions.ts'
 
 const defaultDirectory = 'data'
 
@@ -15,7 +16,7 @@ export function dataCommand(): Command {
   data
     .command('fetch')
     .description('fetch a data set, check its sums and write its standard binary files')
-    .argument('<dataset>', 'cifar10 or cifar100')
+    .addArgument(suggestedArgument('<dataset>', 'cifar10 or cifar100', ['cifar10', 'cifar100']))
     .option('--data <dir>', 'data folder', defaultDirectory)
     .option('--url <url>', 'another address of the CIFAR-100 archive')
     .option('--md5 <sum>', 'MD5 sum of the CIFAR-100 archive')

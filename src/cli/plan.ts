@@ -1,12 +1,12 @@
 /** `ddsas plan`: what a search will need in memory and time for each L, and which L fit. */
 import { Command, InvalidArgumentError } from 'commander'
-import { deviceNames } from '../torch/device.ts'
 import { formatSize } from '../train/memory-size.ts'
 import { type Plan, type PlannedLength, planLengths } from '../train/plan.ts'
 import type { MeasureObserver } from '../train/plan-measure.ts'
 import { searchPresets } from '../train/presets.ts'
-import { settingOption, settingsOf, wholeNumber } from './options.ts'
+import { count, countTo, deviceOption, settingOption, settingsOf } from './options.ts'
 import { formatDuration } from './search-text.ts'
+import { suggestedArgument } from './suggestions.ts'
 
 interface PlanOptions {
   readonly set: readonly string[]
@@ -17,15 +17,19 @@ interface PlanOptions {
   readonly json?: boolean
 }
 
+const presets = Object.keys(searchPresets)
+
 export function planCommand(): Command {
   return new Command('plan')
     .description('measure a few steps on this machine: memory and time of a search for each L, and which fit')
-    .argument('[preset]', `what to search: ${Object.keys(searchPresets).join(', ')}`, 'cifar10')
+    .addArgument(
+      suggestedArgument('[preset]', `what to search: ${presets.join(', ')}`, presets).default('cifar10'),
+    )
     .addOption(settingOption())
     .option('--lengths <L,L,…>', 'values of L (default: a few over the whole range)', lengthList)
-    .option('--epochs <n>', 'how many epochs', wholeNumber)
-    .option('--device <name>', deviceNames.join(', '))
-    .option('--threads <n>', 'threads for one operator (default: all cores)', wholeNumber)
+    .option('--epochs <n>', 'how many epochs', count)
+    .addOption(deviceOption())
+    .option('--threads <n>', 'threads for one operator (default: all cores)', countTo(512))
     .option('--json', 'print the plan as JSON instead of a table')
     .action(planAction)
 }

@@ -85,6 +85,11 @@ const cases: readonly (readonly [words: readonly string[], offers: readonly stri
   ],
   [['data', 'f'], ['fetch']],
   [
+    ['data', 'fetch', ''],
+    ['cifar10', 'cifar100'],
+  ],
+  [['plan', ''], searches],
+  [
     ['completion', ''],
     ['bash', 'zsh', 'fish'],
   ],
