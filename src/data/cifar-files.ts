@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { checkText } from '../checks.ts'
 import { DdsasError, quoted } from '../errors.ts'
 import { commandLine } from '../words.ts'
 import {
@@ -25,13 +26,14 @@ const maxFileBytes = 2 ** 30
 
 /** Whether all files of a data set are in `directory` or its usual subfolder; what they hold is not looked at. */
 export function hasCifar(directory: string, name: CifarName): boolean {
-  const layout = cifarLayouts[name]
+  const layout = cifarLayouts[parseCifarName(name)]
   const folder = cifarFolder(directory, layout)
   return [...layout.train, ...layout.test].every((file) => existsSync(join(folder, file)))
 }
 
 /** The folder of the files: `directory` where one of them lies there, else its usual subfolder. */
 export function cifarFolder(directory: string, layout: CifarLayout): string {
+  checkText(directory, 'data set', 'directory')
   const direct = [...layout.train, ...layout.test].some((file) => existsSync(join(directory, file)))
   return direct ? directory : join(directory, layout.folder)
 }

@@ -2,6 +2,8 @@
 import { createHash, type Hash } from 'node:crypto'
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { cifarDifference, cifarFolder, type RecordFile, recordBytes, recordFiles } from './cifar-files.ts'
 import {
@@ -50,6 +52,7 @@ const recordsPerRead = 256
  */
 export function readCifar(directory: string, name: CifarName, split: Split): ImageDataset {
   const layout = cifarLayouts[parseCifarName(name)]
+  checkGiven(z.enum(['train', 'test']), split, 'readCifar', 'split')
   const files = recordFiles(directory, name, split)
   const classes = readClassNames(join(cifarFolder(directory, layout), layout.namesFile), layout.classes)
   const count = files.reduce((sum, file) => sum + file.count, 0)

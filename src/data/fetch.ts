@@ -1,4 +1,5 @@
 /** Fetches a data set by name into a data folder. */
+import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { parseCifarName } from './cifar-layout.ts'
 import { fetchCifar10 } from './fetch-cifar10.ts'
@@ -18,6 +19,7 @@ export async function fetchDataset(
   directory: string,
   options: Cifar100Options = {},
 ): Promise<FetchResult> {
+  checkText(directory, 'fetchDataset', 'directory')
   if (parseCifarName(name) === 'cifar100') return fetchCifar100(directory, options)
   if (options.url !== undefined || options.md5 !== undefined) {
     throw new DdsasError('input', '--url and --md5 cannot be used with cifar10: leave them out')

@@ -1,4 +1,6 @@
 /** Modules: what owns parameters and buffers under PyTorch's names, and the walks over a tree of them. */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import {
   copy,
@@ -32,6 +34,16 @@ export interface Maker {
   readonly generator: Generator
   /** float32 where not said; float64 serves the checks of gradients. */
   readonly dtype?: Dtype
+}
+
+const makerSchema = z.object({
+  device: z.string(),
+  generator: z.object({ uniform: z.function(), normal: z.function() }, { error: 'expected a Generator' }),
+})
+
+/** Throws DdsasError 'input' where what was given to `what` cannot make modules. */
+export function checkMaker(maker: Maker, what: string): void {
+  checkGiven(makerSchema, maker, what, 'maker')
 }
 
 /** torch.nn.ModuleList: a list whose children are named by position. */

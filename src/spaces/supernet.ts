@@ -1,7 +1,10 @@
 /** The supernet: a stem, cells of mixed operations, a classifier; all architectures of a space share its weights. */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import {
   BatchNorm2d,
   Conv2d,
+  checkMaker,
   type Layer,
   Linear,
   type Maker,
@@ -15,7 +18,7 @@ import type { CellSpace } from './darts.ts'
 import type { CellType } from './genotype.ts'
 import { cellShapes } from './layout.ts'
 import { type Mixing, nodeTerms } from './mixing.ts'
-import { inPrecision, type Precision } from './precision.ts'
+import { inPrecision, type Precision, precisions } from './precision.ts'
 
 export interface SupernetShape {
   readonly space: CellSpace
@@ -27,6 +30,14 @@ export interface SupernetShape {
   /** Element type of images between the layers; weights and statistics are float32. */
   readonly precision?: Precision
 }
+
+const shapeSchema = z.object({
+  space: z.object({ operations: z.array(z.string()).nonempty(), nodes: z.int().positive() }),
+  channels: z.int().positive(),
+  cells: z.int().positive(),
+  classes: z.int().positive(),
+  precision: z.enum(precisions).optional(),
+})
 
 /** The weights of a forward pass, by cell type. */
 export type MixingOf = (cell: CellType) => Mixing
@@ -43,6 +54,8 @@ export class Supernet implements Module {
 
   /** Draws all weights from `maker`'s generator with PyTorch's default distributions. */
   constructor(shape: SupernetShape, maker: Maker) {
+    checkGiven(shapeSchema, shape, 'Supernet', 'shape')
+    checkMaker(maker, 'Supernet')
     const { space, channels, cells, classes } = shape
     this.shape = shape
     const stemChannels = stemMultiplier * channels

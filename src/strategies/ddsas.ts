@@ -3,8 +3,9 @@
  * architecture parameters alpha inside each, for M steps.
  */
 import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
-import { Adam, type AdamOptions, drawn, loadTensors, type Maker } from '../nn/index.ts'
+import { Adam, type AdamOptions, checkMaker, drawn, loadTensors, type Maker } from '../nn/index.ts'
 import { changeSpace, describeChange, type SpaceChange } from '../search/elastic.ts'
 import { type EdgeMask, type Mixture, rawWeights } from '../search/mixture.ts'
 import { chooseEdges, closeWindow, emptyMemory, type SpaceMemory } from '../search/saliency.ts'
@@ -65,6 +66,24 @@ export interface DdsasOptions {
   readonly changes: readonly { readonly epoch: number; readonly change: SpaceChange }[]
 }
 
+const optionsSchema = z.object({
+  profile: z.enum(Object.keys(profiles)),
+  // its range is the space's, and is checked with it
+  subspace: z.unknown(),
+  window: z.int().positive(),
+  mixture: z.enum(['simple', 'joint']),
+  optimizer: z.object({
+    rate: z.number(),
+    betas: z.tuple([z.number(), z.number()]),
+    weightDecay: z.number(),
+  }),
+  changes: z.array(z.object({ epoch: z.number(), change: z.object({ kind: z.string() }) })),
+})
+
+const supernetSchema = z.object({
+  shape: z.object({ space: z.object({ operations: z.array(z.string()), nodes: z.int() }) }),
+})
+
 /** Alpha and zeta of one cell type, float32 [edges, operations], ~ 1e-3 N(0, 1) at first. */
 interface CellParameters {
   readonly alpha: Tensor
@@ -122,6 +141,9 @@ export class Ddsas implements Strategy {
   #revision = 0
 
   constructor(supernet: Supernet, options: DdsasOptions, maker: Maker) {
+    checkGiven(supernetSchema, supernet, 'Ddsas', 'supernet')
+    checkGiven(optionsSchema, options, 'Ddsas', 'options')
+    checkMaker(maker, 'Ddsas')
     const { space } = supernet.shape
     const edges = edgeCount(space)
     const operations = space.operations.length
