@@ -1,6 +1,7 @@
 /** The ways a search is computed in tests of parity, and that it goes along the branches of golden values in each. */
 import assert from 'node:assert/strict'
-import { channelsLast, withoutKernels } from '../../src/torch/index.ts'
+import { channelsLast, instructionSets, withoutKernels } from '../../src/torch/index.ts'
+import { runsIn } from '../unit/torch/runs.ts'
 import type { Branch } from './branches.ts'
 import { holdToGolden } from './golden.ts'
 import { Steered } from './kinks.ts'
@@ -31,8 +32,11 @@ export function assertKernelsRan({ normalising, handed, answered }: Steered, { b
  */
 export function holdAlong(golden: Golden, branches: readonly Branch[], manner: Manner): string {
   const course = new Steered(branches, manner.byKernel)
-  holdToGolden(golden, manner, course)
+  const { ran } = runsIn(() => holdToGolden(golden, manner, course))
   assertKernelsRan(course, manner)
+  if (manner.byKernel)
+    for (const kernel of ['fan_out', 'separable', 'mix', 'relu_pointwise'])
+      assert.ok(ran.includes(`${kernel}/${instructionSets().used}`), `${kernel} did not run: ${ran.join()}`)
   const { calls, answered, kinks, furthest } = course
   // what is computed in place of the search's own operators says nothing of them
   assert.ok(answered <= calls / 50, `${answered} of ${calls} calls were answered in its place`)
