@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { RunFolder } from '../../../src/runs/folder.ts'
 import { assertRefuses, temporaryFolder } from './temporary.ts'
 
