@@ -103,14 +103,15 @@ test('opening and reading change nothing, the lock clears what a kill left', (t)
 
 /** Root may read and write everything, so that `body` has the rights of nobody. */
 function withoutRights(path: string, body: () => void): void {
-  if (process.getuid?.() !== 0) return body()
-  const nobody = 65_534
-  chownSync(path, nobody, nobody)
-  process.seteuid?.(nobody)
+  if (process.getuid?.() === 0) {
+    const nobody = 65_534
+    chownSync(path, nobody, nobody)
+    process.seteuid?.(nobody)
+  }
   try {
     body()
   } finally {
-    process.seteuid?.(0)
+    if (process.getuid?.() === 0) process.seteuid?.(0)
   }
 }
 
