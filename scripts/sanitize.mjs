@@ -43,7 +43,11 @@ const addresses = {
   sanitize: 'address,undefined',
   sets: ['portable', ...widestSet()],
   libraries: ['libasan.so', 'libubsan.so'],
-  env: { ASAN_OPTIONS: 'detect_leaks=0', UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1' },
+  // a size that no memory has is for the allocator to refuse
+  env: {
+    ASAN_OPTIONS: 'detect_leaks=0:allocator_may_return_null=1',
+    UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1',
+  },
   tests: kernelTests,
 }
 
