@@ -30,6 +30,14 @@ int64_t integer(const Napi::Value& value) {
   return static_cast<int64_t>(got);
 }
 
+/// A dtype, layout or memory format: libtorch looks them up in tables without a look at their size.
+template <typename Option>
+int64_t option(const Napi::Value& value, const char* what) {
+  const int64_t got = integer(value);
+  if (got < 0 || got >= static_cast<int64_t>(Option::NumOptions)) mismatch(what);
+  return got;
+}
+
 at::Tensor tensor(const Napi::Value& value) {
   if (!value.IsNumber()) mismatch("a tensor");
   return at_slot(value.As<Napi::Number>().Int32Value());
@@ -78,6 +86,10 @@ IValue to_list(const Napi::Value& value, const TypePtr& element) {
 
 }  // namespace
 
+at::ScalarType to_dtype(const Napi::Value& value) {
+  return static_cast<at::ScalarType>(option<at::ScalarType>(value, "a dtype"));
+}
+
 IValue to_ivalue(const Napi::Value& value, const TypePtr& type) {
   switch (type->kind()) {
     case TypeKind::OptionalType:
@@ -100,13 +112,15 @@ IValue to_ivalue(const Napi::Value& value, const TypePtr& type) {
     case TypeKind::DeviceObjType:
       if (!value.IsString()) mismatch("a device such as 'cpu' or 'cuda:0'");
       return c10::Device(value.As<Napi::String>().Utf8Value());
-    // dtypes, layouts and memory formats are integers in an operator's schema
     case TypeKind::IntType:
     case TypeKind::SymIntType:
-    case TypeKind::ScalarTypeType:
-    case TypeKind::LayoutType:
-    case TypeKind::MemoryFormatType:
       return integer(value);
+    case TypeKind::ScalarTypeType:
+      return to_dtype(value);
+    case TypeKind::LayoutType:
+      return option<at::Layout>(value, "a layout");
+    case TypeKind::MemoryFormatType:
+      return option<at::MemoryFormat>(value, "a memory format");
     default:
       mismatch(type->str().c_str());
   }

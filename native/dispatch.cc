@@ -37,7 +37,7 @@ torch::jit::Stack stack_of(const c10::OperatorHandle& op, const Napi::Array& giv
   for (size_t i = 0; i < expected.size(); ++i) {
     const Napi::Value value = i < given.Length() ? Napi::Value(given[i]) : given.Env().Undefined();
     if (!value.IsUndefined())
-      stack.push_back(to_ivalue(value, expected[i].type()));
+      stack.push_back(to_ivalue(value, expected[i].real_type()));
     else if (expected[i].default_value())
       stack.push_back(*expected[i].default_value());
     else

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "convert.h"
 #include "errors.h"
 #include "slots.h"
 
@@ -34,8 +35,7 @@ std::vector<int64_t> shape_of(const Napi::Value& value) {
 Napi::Value FromBytes(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [] { return std::string("fromBytes"); }, [&]() -> Napi::Value {
     const auto bytes = info[0].As<Napi::Uint8Array>();
-    const auto dtype = static_cast<at::ScalarType>(slot_of(info[1]));
-    auto tensor = at::empty(shape_of(info[2]), at::TensorOptions().dtype(dtype));
+    auto tensor = at::empty(shape_of(info[2]), at::TensorOptions().dtype(to_dtype(info[1])));
     TORCH_CHECK(tensor.nbytes() == bytes.ByteLength(), "a tensor of shape ", tensor.sizes(), " takes ", tensor.nbytes(),
                 " bytes, ", bytes.ByteLength(), " were given");
     if (tensor.nbytes() > 0) std::memcpy(tensor.data_ptr(), bytes.Data(), tensor.nbytes());

@@ -62,6 +62,12 @@ test('calls that C++ refuses are errors in one line', () => {
   const native: Record<string, (...args: unknown[]) => unknown> = createRequire(import.meta.url)(addon)
   assert.throws(() => native.call(999_999, []), /call: /)
   assert.throws(() => native.memory('nonsense'), /memory: /)
+  const zeros = native.operator('aten::zeros')
+  for (const dtype of [-1, 1000, 2 ** 40]) {
+    assert.throws(() => native.fromBytes(new Uint8Array(8), dtype, [2]), /fromBytes: .*a dtype/)
+    assert.throws(() => native.call(zeros, [[2], dtype]), /aten::zeros.*a dtype/)
+  }
+  assert.throws(() => native.call(zeros, [[2], 6, -1]), /aten::zeros.*a layout/)
 })
 
 test('a second thread of JavaScript is refused while the first has the engine', async () => {
