@@ -1,7 +1,7 @@
 /** How long the search waits for its data: two batches a step, prepared while the step before computes. */
 import { type Augmentation, BatchStream, type ImageTensors } from '../src/data/index.ts'
+import { searchPresets } from '../src/search/presets.ts'
 import { Generator, keep, Tensor, tidy } from '../src/torch/index.ts'
-import { searchPresets } from '../src/train/presets.ts'
 import type { Contestant } from './measure.ts'
 
 const images = 5000

@@ -1,7 +1,7 @@
 /** `length`: what a search step costs as the subspace grows (Figure 6b of the paper), in time and memory. */
 import { z } from 'zod'
+import { leastSquares, lineSchema } from '../src/budget/least-squares.ts'
 import type { ChartSpec } from '../src/export/chart.ts'
-import { leastSquares, lineSchema } from '../src/train/least-squares.ts'
 import { defineBenchmark, type Shown } from './benchmark.ts'
 import { type Contestant, takeTurns } from './measure.ts'
 import { type Settings, shapeOf, shapeSchema } from './settings.ts'

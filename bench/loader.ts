@@ -1,9 +1,9 @@
 /** `loader`: how many images a second the loader prepares, and how much of a search step that is. */
 import { z } from 'zod'
 import type { ImageSource } from '../src/data/index.ts'
+import { trainPresets } from '../src/retrain/presets.ts'
+import { searchPresets } from '../src/search/presets.ts'
 import { tidy } from '../src/torch/index.ts'
-import { searchPresets } from '../src/train/presets.ts'
-import { trainPresets } from '../src/train/train-presets.ts'
 import { defineBenchmark, type Shown } from './benchmark.ts'
 import { randomStreams, withData } from './data-wait.ts'
 import { type Contestant, takeTurns } from './measure.ts'

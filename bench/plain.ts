@@ -4,7 +4,7 @@
  *
  * It shares nothing with `src/spaces` but the names of the weights, which are PyTorch's.
  */
-import { type CellSpace, edgeIndex } from '../src/spaces/darts.ts'
+import { type CellSpace, edgeIndex } from '../src/spaces/darts/space.ts'
 import {
   add,
   avgPool2d,

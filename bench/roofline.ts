@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { ChartSpec } from '../src/export/chart.ts'
 import { namedParameters } from '../src/nn/index.ts'
-import { darts } from '../src/spaces/darts.ts'
+import { darts } from '../src/spaces/darts/space.ts'
 import { tidy } from '../src/torch/index.ts'
 import { defineBenchmark, type Shown } from './benchmark.ts'
 import { measureSpeed, peakOf, type Speed, speedSchema } from './machine-speed.ts'

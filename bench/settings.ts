@@ -1,8 +1,8 @@
 /** The settings that benchmarks take, each an option of the command line with a default. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
-import { searchPresets } from '../src/train/presets.ts'
-import { trainPresets } from '../src/train/train-presets.ts'
+import { trainPresets } from '../src/retrain/presets.ts'
+import { searchPresets } from '../src/search/presets.ts'
 import type { StepShape } from './step.ts'
 
 /** A benchmark reads those it names; the others are not offered. All are of the CPU; bench/gpu measures GPUs. */

@@ -1,9 +1,9 @@
 /** What one search step has to do at least, operator by operator: two forward passes, two backward passes, the update. */
-import type { CellShape } from '../src/spaces/cell.ts'
-import { type CellSpace, edgeIndex } from '../src/spaces/darts.ts'
-import type { CellType } from '../src/spaces/genotype.ts'
-import { cellShapes } from '../src/spaces/layout.ts'
-import { type OperationName, operationKind } from '../src/spaces/operations.ts'
+import type { CellShape } from '../src/spaces/darts/cell.ts'
+import type { CellType } from '../src/spaces/darts/genotype.ts'
+import { cellShapes } from '../src/spaces/darts/layout.ts'
+import { type OperationName, operationKind } from '../src/spaces/darts/operations.ts'
+import { type CellSpace, edgeIndex } from '../src/spaces/darts/space.ts'
 import {
   type BothWays,
   classifierWork,

@@ -1,10 +1,14 @@
 /** One search step, ours and plain, built for comparison: the same shape, subspace, data and optimizers. */
+
+import { ReplayedStep } from '../src/loop/replay.ts'
 import { Adam, type Maker, namedParameters, Sgd, stateDict } from '../src/nn/index.ts'
-import { darts } from '../src/spaces/darts.ts'
-import type { CellType } from '../src/spaces/genotype.ts'
-import type { Precision } from '../src/spaces/precision.ts'
-import { Supernet } from '../src/spaces/supernet.ts'
-import { Ddsas, type DdsasOptions } from '../src/strategies/ddsas.ts'
+import type { Precision } from '../src/nn/precision.ts'
+import { searchPresets } from '../src/search/presets.ts'
+import { bothUpdates } from '../src/search/search.ts'
+import type { CellType } from '../src/spaces/darts/genotype.ts'
+import { darts } from '../src/spaces/darts/space.ts'
+import { Supernet } from '../src/spaces/darts/supernet.ts'
+import { Ddsas, type DdsasOptions } from '../src/strategies/ddsas/ddsas.ts'
 import type { Batch } from '../src/strategies/strategy.ts'
 import {
   channelsLast,
@@ -18,9 +22,6 @@ import {
   tidy,
   to,
 } from '../src/torch/index.ts'
-import { searchPresets } from '../src/train/presets.ts'
-import { ReplayedStep } from '../src/train/replay.ts'
-import { bothUpdates } from '../src/train/search.ts'
 import type { Contestant } from './measure.ts'
 import { plainForward } from './plain.ts'
 

@@ -28,8 +28,8 @@ export {
   type SearchPlan,
   type SearchRequest,
   type SearchResult,
-} from './train/run.ts'
-export type { EpochReport, SearchObserver, StepReport } from './train/report.ts'
+} from './search/run.ts'
+export type { EpochReport, SearchObserver, StepReport } from './search/report.ts'
 
 /**
  * The settings of a search: the presets, and `key=value` changes that are checked.
@@ -42,8 +42,8 @@ export type { EpochReport, SearchObserver, StepReport } from './train/report.ts'
  * console.log(`L = ${config.ddsas.subspace} in ${config.network.cells} cells`)
  * ```
  */
-export { applySettings, parseSearchConfig, type SearchConfig } from './train/config.ts'
-export { type SearchPresetName, searchPreset, searchPresets } from './train/presets.ts'
+export { applySettings, parseSearchConfig, type SearchConfig } from './search/config.ts'
+export { type SearchPresetName, searchPreset, searchPresets } from './search/presets.ts'
 
 /**
  * What a search will cost: memory and time for each L, from a few steps on this machine.
@@ -58,8 +58,8 @@ export { type SearchPresetName, searchPreset, searchPresets } from './train/pres
  *   console.log(`L = ${subspace}: ${Math.round(memory / 2 ** 20)} MiB, ${fits ? 'fits' : 'does not fit'}`)
  * ```
  */
-export { type Plan, type PlannedLength, type PlanRequest, planLengths } from './train/plan.ts'
-export type { MeasureObserver } from './train/plan-measure.ts'
+export { type Plan, type PlannedLength, type PlanRequest, planLengths } from './search/plan.ts'
+export type { MeasureObserver } from './search/plan-measure.ts'
 
 /**
  * A run on the disk: its configuration, metrics, genotype and checkpoints. Reading changes nothing, also while a search
@@ -110,9 +110,9 @@ export { type FetchProgress, type FetchResult, fetchDataset } from './data/fetch
  * })
  * ```
  */
-export { type CellSpace, darts } from './spaces/darts.ts'
-export { Supernet, type SupernetShape } from './spaces/supernet.ts'
-export { Ddsas, type DdsasOptions } from './strategies/ddsas.ts'
+export { type CellSpace, darts } from './spaces/darts/space.ts'
+export { Supernet, type SupernetShape } from './spaces/darts/supernet.ts'
+export { Ddsas, type DdsasOptions } from './strategies/ddsas/ddsas.ts'
 export type { Strategy } from './strategies/strategy.ts'
 
 /**
@@ -138,8 +138,13 @@ export {
   type Genotype,
   type GenotypeEdge,
   skipConnections,
-} from './spaces/genotype.ts'
-export { formatGenotype, parseGenotype, parseGenotypeLine, readGenotypeFile } from './spaces/genotype-file.ts'
+} from './spaces/darts/genotype.ts'
+export {
+  formatGenotype,
+  parseGenotype,
+  parseGenotypeLine,
+  readGenotypeFile,
+} from './spaces/darts/genotype-file.ts'
 
 /**
  * What a network is before it is trained: parameters, multiply-adds, depth and cells, as `ddsas describe` shows them.
@@ -154,9 +159,13 @@ export { formatGenotype, parseGenotype, parseGenotypeLine, readGenotypeFile } fr
  * console.log(`${parameters} parameters, ${multiplyAdds} multiply-adds, ${depth} layers deep`)
  * ```
  */
-export { describeNetwork, type NetworkDescription } from './spaces/describe.ts'
-export type { NetworkShape } from './spaces/network.ts'
-export { type PublishedName, publishedGenotype, publishedGenotypes } from './spaces/published-genotypes.ts'
+export { describeNetwork, type NetworkDescription } from './spaces/darts/describe.ts'
+export type { NetworkShape } from './spaces/darts/network.ts'
+export {
+  type PublishedName,
+  publishedGenotype,
+  publishedGenotypes,
+} from './spaces/darts/published-genotypes.ts'
 
 /**
  * A whole training of a genotype's network, from a recipe to the test error, as `ddsas train` runs it.
@@ -180,11 +189,11 @@ export {
   type TrainResult,
   type TrainRunObserver,
   type TrainStart,
-} from './train/train-run.ts'
-export type { TrainEpochReport, TrainReport, TrainStepReport } from './train/train.ts'
-export type { SkippedFile } from './train/images.ts'
-export { applyTrainSettings, type TrainConfig } from './train/train-config.ts'
-export { type TrainPresetName, trainPreset, trainPresets } from './train/train-presets.ts'
+} from './retrain/run.ts'
+export type { TrainEpochReport, TrainReport, TrainStepReport } from './retrain/train.ts'
+export type { SkippedFile } from './retrain/images.ts'
+export { applyTrainSettings, type TrainConfig } from './retrain/config.ts'
+export { type TrainPresetName, trainPreset, trainPresets } from './retrain/presets.ts'
 
 /**
  * The error of trained weights on a test set, as `ddsas evaluate` measures it: of a run, or of a file of weights.
@@ -199,8 +208,12 @@ export { type TrainPresetName, trainPreset, trainPresets } from './train/train-p
  * console.log(`${Math.round((1 - top1Error) * images)} of ${images} right: ${right.join(', ')}`)
  * ```
  */
-export { readTrained, type TrainedEpoch, type TrainedWeights } from './train/trained-weights.ts'
-export { evaluateWeights, type WeightsEvaluation, type WeightsToEvaluate } from './train/evaluate-weights.ts'
+export { readTrained, type TrainedEpoch, type TrainedWeights } from './retrain/trained-weights.ts'
+export {
+  evaluateWeights,
+  type WeightsEvaluation,
+  type WeightsToEvaluate,
+} from './retrain/evaluate-weights.ts'
 export { readWeightFile, shapeOfWeights, type WeightFile } from './export/weights.ts'
 
 /**

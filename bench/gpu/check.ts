@@ -1,4 +1,6 @@
 /** Our operators on the GPU against ATen's on the CPU in float64, and a replayed step against one computed anew. */
+
+import { ReplayedStep } from '../../src/loop/replay.ts'
 import {
   channelsLast,
   type Dtype,
@@ -11,7 +13,6 @@ import {
   tidy,
   to,
 } from '../../src/torch/index.ts'
-import { ReplayedStep } from '../../src/train/replay.ts'
 import { type Inputs, type OperatorCase, randomTensor } from '../operator-cases.ts'
 import { ourStep } from '../step.ts'
 import { checkedCases } from './cases.ts'

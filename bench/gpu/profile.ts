@@ -1,8 +1,8 @@
 /** Where a step's time goes: the same step under NVIDIA's profiler, kernel by kernel. */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { ReplayedStep } from '../../src/loop/replay.ts'
 import { resolveDevice, synchronize, tidy } from '../../src/torch/index.ts'
-import { ReplayedStep } from '../../src/train/replay.ts'
 import { ourStep } from '../step.ts'
 
 const most = 28

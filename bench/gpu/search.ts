@@ -1,7 +1,7 @@
 /** A search on the part of CIFAR-10 that is here, for as long as there is time; goes on where the last one stopped. */
 import { existsSync } from 'node:fs'
 import { DdsasError } from '../../src/errors.ts'
-import { runSearch } from '../../src/train/run.ts'
+import { runSearch } from '../../src/search/run.ts'
 
 export async function searchFor(seconds: number, data: string, out: string): Promise<string[]> {
   if (seconds < 20) return [`search: no time left (${seconds.toFixed(0)} s)`]

@@ -2,13 +2,18 @@
 import { Command, Option } from 'commander'
 import { cifarLayouts } from '../data/cifar-layout.ts'
 import { DdsasError } from '../errors.ts'
+import { isRunOf, readRecord } from '../loop/record.ts'
+import { trainKind } from '../retrain/run.ts'
 import { RunFolder } from '../runs/folder.ts'
-import { describeNetwork, type NetworkDescription } from '../spaces/describe.ts'
-import type { NetworkShape } from '../spaces/network.ts'
-import { isPublished, type NetworkSize, publishedSize, usualSizes } from '../spaces/published-genotypes.ts'
-import { type NetworkKind, networkKinds } from '../spaces/stem.ts'
-import { isRunOf, readRecord } from '../train/record.ts'
-import { trainKind } from '../train/train-run.ts'
+import { describeNetwork, type NetworkDescription } from '../spaces/darts/describe.ts'
+import type { NetworkShape } from '../spaces/darts/network.ts'
+import {
+  isPublished,
+  type NetworkSize,
+  publishedSize,
+  usualSizes,
+} from '../spaces/darts/published-genotypes.ts'
+import { type NetworkKind, networkKinds } from '../spaces/darts/stem.ts'
 import { counted } from '../words.ts'
 import { genotypeArgument, isFolder, readGenotype } from './genotype.ts'
 import { cellsInWords } from './genotype-text.ts'

@@ -14,11 +14,11 @@ import {
   type WeightFile,
   type WeightNotes,
 } from '../export/weights.ts'
+import { readTrained, type TrainedEpoch, trainedEpochs } from '../retrain/trained-weights.ts'
 import { makeFolder, writeFileAtomic } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
-import { networkKinds } from '../spaces/stem.ts'
+import { networkKinds } from '../spaces/darts/stem.ts'
 import { tidy } from '../torch/index.ts'
-import { readTrained, type TrainedEpoch, trainedEpochs } from '../train/trained-weights.ts'
 import { genotypeOption, isRun, readGenotype } from './genotype.ts'
 import { checkpointOption, refuseCheckpoint, withStep } from './trained-options.ts'
 

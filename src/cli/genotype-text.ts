@@ -1,5 +1,5 @@
 /** A genotype in words: what each node of its cells adds up. */
-import { type CellType, cellTypes, type Genotype } from '../spaces/genotype.ts'
+import { type CellType, cellTypes, type Genotype } from '../spaces/darts/genotype.ts'
 
 /** A block of lines for each cell. */
 export function cellsInWords(genotype: Genotype): string {

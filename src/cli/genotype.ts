@@ -5,9 +5,9 @@ import { Argument, Option } from 'commander'
 import { DdsasError } from '../errors.ts'
 import { reportRead } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
-import type { Genotype } from '../spaces/genotype.ts'
-import { parseGenotype, readGenotypeFile } from '../spaces/genotype-file.ts'
-import { isPublished, publishedGenotype, publishedGenotypes } from '../spaces/published-genotypes.ts'
+import type { Genotype } from '../spaces/darts/genotype.ts'
+import { parseGenotype, readGenotypeFile } from '../spaces/darts/genotype-file.ts'
+import { isPublished, publishedGenotype, publishedGenotypes } from '../spaces/darts/published-genotypes.ts'
 import { suggesting } from './suggestions.ts'
 
 const publishedNames = Object.keys(publishedGenotypes)

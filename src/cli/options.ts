@@ -1,7 +1,7 @@
 /** Options that several commands take. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { StopSignal } from '../loop/request.ts'
 import { deviceNames, watchInterrupts } from '../torch/device.ts'
-import type { StopSignal } from '../train/request.ts'
 
 /** The options of a command that begins a run or goes on with one. */
 export interface RunOptions {

@@ -1,9 +1,9 @@
 /** `ddsas plan`: what a search will need in memory and time for each L, and which L fit. */
 import { Command, InvalidArgumentError } from 'commander'
-import { formatSize } from '../train/memory-size.ts'
-import { type Plan, type PlannedLength, planLengths } from '../train/plan.ts'
-import type { MeasureObserver } from '../train/plan-measure.ts'
-import { searchPresets } from '../train/presets.ts'
+import { formatSize } from '../budget/memory-size.ts'
+import { type Plan, type PlannedLength, planLengths } from '../search/plan.ts'
+import type { MeasureObserver } from '../search/plan-measure.ts'
+import { searchPresets } from '../search/presets.ts'
 import { count, countTo, deviceOption, settingOption, settingsOf } from './options.ts'
 import { formatDuration } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'

@@ -1,7 +1,8 @@
 /** How a run shows itself: one line that moves at a terminal, plain lines elsewhere, or JSON lines for programs. */
+
+import { type Average, emptyAverage, include, means } from '../loop/averages.ts'
+import type { SkippedFile } from '../retrain/images.ts'
 import type { RunFolder } from '../runs/folder.ts'
-import { type Average, emptyAverage, include, means } from '../train/averages.ts'
-import type { SkippedFile } from '../train/images.ts'
 import { barLine, type Standing, stepLine } from './search-text.ts'
 import { warnOfSkipped } from './skipped.ts'
 

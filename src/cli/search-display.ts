@@ -1,8 +1,9 @@
 /** How a search shows itself. */
-import type { Genotype } from '../spaces/genotype.ts'
-import { formatGenotype } from '../spaces/genotype-file.ts'
-import type { EpochReport } from '../train/report.ts'
-import type { RunStart } from '../train/run.ts'
+
+import type { EpochReport } from '../search/report.ts'
+import type { RunStart } from '../search/run.ts'
+import type { Genotype } from '../spaces/darts/genotype.ts'
+import { formatGenotype } from '../spaces/darts/genotype-file.ts'
 import { type RunDisplay, runDisplay } from './run-display.ts'
 import { describeStart, epochLine } from './search-text.ts'
 

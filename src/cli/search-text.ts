@@ -1,9 +1,9 @@
 /** What a search says of itself in lines of text that fit 80 columns. */
 
-import { cellTypes } from '../spaces/genotype.ts'
-import type { SearchConfig } from '../train/config.ts'
-import type { EpochReport, SpaceChangeReport } from '../train/report.ts'
-import type { RunStart } from '../train/run.ts'
+import type { SearchConfig } from '../search/config.ts'
+import type { EpochReport, SpaceChangeReport } from '../search/report.ts'
+import type { RunStart } from '../search/run.ts'
+import { cellTypes } from '../spaces/darts/genotype.ts'
 import { counted } from '../words.ts'
 
 /** Where a search stands between two steps. */

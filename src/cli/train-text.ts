@@ -1,9 +1,10 @@
 /** What a training says of itself in lines of text. */
-import { describeNetwork } from '../spaces/describe.ts'
-import { resizeOf } from '../train/images.ts'
-import type { TestedEpoch, TrainEpochReport, TrainReport } from '../train/train.ts'
-import type { TrainConfig } from '../train/train-config.ts'
-import type { TrainStart } from '../train/train-run.ts'
+
+import type { TrainConfig } from '../retrain/config.ts'
+import { resizeOf } from '../retrain/images.ts'
+import type { TrainStart } from '../retrain/run.ts'
+import type { TestedEpoch, TrainEpochReport, TrainReport } from '../retrain/train.ts'
+import { describeNetwork } from '../spaces/darts/describe.ts'
 import { counted } from '../words.ts'
 import { formatDuration, percent, resumedLine } from './search-text.ts'
 import { skippedPart } from './skipped.ts'

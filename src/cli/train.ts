@@ -1,8 +1,8 @@
 /** `ddsas train`: trains the network of a genotype, or goes on with a training. */
 import { Command, Option } from 'commander'
 import { DdsasError } from '../errors.ts'
-import { trainPresets } from '../train/train-presets.ts'
-import { runTrain, type TrainRequest, type TrainRunObserver, type TrainStart } from '../train/train-run.ts'
+import { trainPresets } from '../retrain/presets.ts'
+import { runTrain, type TrainRequest, type TrainRunObserver, type TrainStart } from '../retrain/run.ts'
 import { genotypeArgument, readGenotype } from './genotype.ts'
 import { addRunOptions, interruptible, type RunOptions, settingsOf } from './options.ts'
 import { runDisplay } from './run-display.ts'

@@ -2,8 +2,8 @@
 import type { Graph, Viz } from '@viz-js/viz'
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
-import { type CellType, cellTypes, type Genotype } from '../spaces/genotype.ts'
-import { parseGenotype } from '../spaces/genotype-file.ts'
+import { type CellType, cellTypes, type Genotype } from '../spaces/darts/genotype.ts'
+import { parseGenotype } from '../spaces/darts/genotype-file.ts'
 
 /** A drawing: the SVG text and the PNG at twice its size. */
 export interface CellDrawing {

@@ -1,9 +1,9 @@
 /** A discrete network as an ONNX graph: stem, cells and classifier, in evaluation mode. */
 import { DdsasError } from '../errors.ts'
-import type { Genotype } from '../spaces/genotype.ts'
-import { reductionCells } from '../spaces/layout.ts'
-import type { NetworkShape } from '../spaces/network.ts'
-import type { NetworkKind } from '../spaces/stem.ts'
+import type { Genotype } from '../spaces/darts/genotype.ts'
+import { reductionCells } from '../spaces/darts/layout.ts'
+import type { NetworkShape } from '../spaces/darts/network.ts'
+import type { NetworkKind } from '../spaces/darts/stem.ts'
 import type { OnnxGraph } from './onnx-graph.ts'
 
 /** Adds an operation with weights under `name`, applied to `x`; returns its output. */

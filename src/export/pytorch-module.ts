@@ -1,5 +1,5 @@
 /** Writes a trained network for PyTorch: one Python file to read and import, and its weights. */
-import type { CellType, Genotype } from '../spaces/genotype.ts'
+import type { CellType, Genotype } from '../spaces/darts/genotype.ts'
 import { counted } from '../words.ts'
 import { networkSources, operationsSource } from './pytorch-source.ts'
 import { writePytorchFile } from './pytorch-writer.ts'

@@ -1,5 +1,5 @@
 /** The Python text of a network: what stays the same for every genotype, in PyTorch with the names of DARTS. */
-import type { NetworkKind } from '../spaces/stem.ts'
+import type { NetworkKind } from '../spaces/darts/stem.ts'
 
 /** From the imports to the cell. */
 export const operationsSource = `class ReLUConvBN(nn.Module):

@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
-import { describeNetwork } from '../spaces/describe.ts'
-import { checkFiniteWeights, checkTensors, checkWeights, type NetworkShape } from '../spaces/network.ts'
-import { checkShape } from '../spaces/shape-check.ts'
+import { describeNetwork } from '../spaces/darts/describe.ts'
+import { checkFiniteWeights, checkTensors, checkWeights, type NetworkShape } from '../spaces/darts/network.ts'
+import { checkShape } from '../spaces/darts/shape-check.ts'
 import type { Tensor } from '../torch/index.ts'
 
 /** How images are normalised before the network: (x - mean) / std for each channel of values from 0 to 1. */

@@ -1,6 +1,6 @@
 /** The one interface of all search strategies: how a supernet is searched. */
-import type { CellSpaceChange } from '../search/elastic.ts'
-import type { CellType, Genotype } from '../spaces/genotype.ts'
+
+import type { CellType, Genotype } from '../spaces/darts/genotype.ts'
 import type { Mixing } from '../spaces/mixing.ts'
 import type { Tensor } from '../torch/index.ts'
 
@@ -32,6 +32,15 @@ export interface Outcome {
 export interface StateDict {
   readonly tensors: ReadonlyMap<string, Tensor>
   readonly data: Readonly<Record<string, unknown>>
+}
+
+/** How the space of one cell type changed. */
+export interface CellSpaceChange {
+  /** How many operations of all edges are available now. */
+  readonly available: number
+  /** On how many edges an operation was deleted, or added, by its name; the others are left out. */
+  readonly deleted: Readonly<Record<string, number>>
+  readonly added: Readonly<Record<string, number>>
 }
 
 /** How the space changed, by cell type. */

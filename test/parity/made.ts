@@ -1,8 +1,8 @@
 /** Where a small search begins and what it is fed, drawn from a seed: golden values can be made of it anywhere. */
 import { drawn, namedParameters } from '../../src/nn/index.ts'
-import { darts } from '../../src/spaces/darts.ts'
-import { cellTypes } from '../../src/spaces/genotype.ts'
-import { Supernet } from '../../src/spaces/supernet.ts'
+import { cellTypes } from '../../src/spaces/darts/genotype.ts'
+import { darts } from '../../src/spaces/darts/space.ts'
+import { Supernet } from '../../src/spaces/darts/supernet.ts'
 import { Generator, Tensor } from '../../src/torch/index.ts'
 import type { Golden } from './trajectory.ts'
 

@@ -5,12 +5,17 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
 import { loadTensors, namedParameters, stateDict } from '../../src/nn/index.ts'
-import { describeNetwork } from '../../src/spaces/describe.ts'
-import type { Genotype } from '../../src/spaces/genotype.ts'
-import { parseGenotype } from '../../src/spaces/genotype-file.ts'
-import { Network } from '../../src/spaces/network.ts'
-import { isPublished, publishedGenotype, publishedGenotypes } from '../../src/spaces/published-genotypes.ts'
-import { type NetworkKind, networkKinds } from '../../src/spaces/stem.ts'
+import { networkLoss } from '../../src/retrain/network-step.ts'
+import { describeNetwork } from '../../src/spaces/darts/describe.ts'
+import type { Genotype } from '../../src/spaces/darts/genotype.ts'
+import { parseGenotype } from '../../src/spaces/darts/genotype-file.ts'
+import { Network } from '../../src/spaces/darts/network.ts'
+import {
+  isPublished,
+  publishedGenotype,
+  publishedGenotypes,
+} from '../../src/spaces/darts/published-genotypes.ts'
+import { type NetworkKind, networkKinds } from '../../src/spaces/darts/stem.ts'
 import {
   channelsLast,
   type Dtype,
@@ -25,7 +30,6 @@ import {
   to,
   withoutKernels,
 } from '../../src/torch/index.ts'
-import { networkLoss } from '../../src/train/network-step.ts'
 import { skipWithoutShared } from '../needs.ts'
 import { absent, assertClose, below, fixtures, readJson, shared, tensorOf } from './fixtures.ts'
 import { goldenDistances, withGoldenDistances } from './two-value-norm.ts'

@@ -11,7 +11,7 @@ import {
   operations,
   type Reader,
   reluConvBn,
-} from '../../src/spaces/operations.ts'
+} from '../../src/spaces/darts/operations.ts'
 import {
   channelsLast,
   copy,

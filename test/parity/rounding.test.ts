@@ -17,10 +17,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { disposeModule, type Maker, namedParameters, Sgd } from '../../src/nn/index.ts'
-import { darts } from '../../src/spaces/darts.ts'
-import { cellTypes } from '../../src/spaces/genotype.ts'
-import { Supernet } from '../../src/spaces/supernet.ts'
-import { Ddsas } from '../../src/strategies/ddsas.ts'
+import { weightStep } from '../../src/search/weight-step.ts'
+import { cellTypes } from '../../src/spaces/darts/genotype.ts'
+import { darts } from '../../src/spaces/darts/space.ts'
+import { Supernet } from '../../src/spaces/darts/supernet.ts'
+import { Ddsas } from '../../src/strategies/ddsas/ddsas.ts'
 import type { Batch } from '../../src/strategies/strategy.ts'
 import {
   channelsLast,
@@ -33,7 +34,6 @@ import {
   to,
   withoutKernels,
 } from '../../src/torch/index.ts'
-import { weightStep } from '../../src/train/weight-step.ts'
 import { disposeBranches, followBranches, recordBranches } from './branches.ts'
 
 setThreads(1)

@@ -2,11 +2,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from 'zod'
-import { changeSpace, type SpaceChange } from '../../src/search/elastic.ts'
-import { rawWeights } from '../../src/search/mixture.ts'
-import { chooseEdges, closeWindow, emptyMemory, type SpaceMemory } from '../../src/search/saliency.ts'
-import { sampleSubspace } from '../../src/search/subspace.ts'
-import { ucbScores } from '../../src/search/ucb.ts'
+import { changeSpace, type SpaceChange } from '../../src/strategies/ddsas/elastic.ts'
+import { rawWeights } from '../../src/strategies/ddsas/mixture.ts'
+import {
+  chooseEdges,
+  closeWindow,
+  emptyMemory,
+  type SpaceMemory,
+} from '../../src/strategies/ddsas/saliency.ts'
+import { sampleSubspace } from '../../src/strategies/ddsas/subspace.ts'
+import { ucbScores } from '../../src/strategies/ddsas/ucb.ts'
 import { absent, fixtureNames, readJson } from './fixtures.ts'
 
 const matrix = z.array(z.array(z.number()))

@@ -8,11 +8,12 @@ import {
   Sgd,
   stateDict,
 } from '../../src/nn/index.ts'
-import { type CellSpace, darts } from '../../src/spaces/darts.ts'
-import { cellTypes } from '../../src/spaces/genotype.ts'
-import type { OperationName } from '../../src/spaces/operations.ts'
-import { Supernet } from '../../src/spaces/supernet.ts'
-import { Ddsas } from '../../src/strategies/ddsas.ts'
+import { weightStep } from '../../src/search/weight-step.ts'
+import { cellTypes } from '../../src/spaces/darts/genotype.ts'
+import type { OperationName } from '../../src/spaces/darts/operations.ts'
+import { type CellSpace, darts } from '../../src/spaces/darts/space.ts'
+import { Supernet } from '../../src/spaces/darts/supernet.ts'
+import { Ddsas } from '../../src/strategies/ddsas/ddsas.ts'
 import type { Batch } from '../../src/strategies/strategy.ts'
 import {
   crossEntropy,
@@ -26,7 +27,6 @@ import {
   tidy,
   to,
 } from '../../src/torch/index.ts'
-import { weightStep } from '../../src/train/weight-step.ts'
 import { below, tensorOf } from './fixtures.ts'
 
 const optimizerSettings = { lr: z.number(), weight_decay: z.number() }

@@ -9,7 +9,7 @@ import {
   poolWork,
   separableWork,
 } from '../../../bench/work.ts'
-import { darts } from '../../../src/spaces/darts.ts'
+import { darts } from '../../../src/spaces/darts/space.ts'
 
 const [skip, average, separable] = (['skip_connect', 'avg_pool_3x3', 'sep_conv_3x3'] as const).map((name) =>
   darts.operations.indexOf(name),

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
 import { describeCommand } from '../../../src/cli/describe.ts'
-import { type PublishedName, publishedGenotypes } from '../../../src/spaces/published-genotypes.ts'
+import { type PublishedName, publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
 
 async function describe(...args: readonly string[]): Promise<string> {
   let printed = ''

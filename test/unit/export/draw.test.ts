@@ -6,8 +6,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import sharp from 'sharp'
 import { cellSvg, drawCell } from '../../../src/export/draw.ts'
-import { cellTypes, type Genotype, type GenotypeEdge } from '../../../src/spaces/genotype.ts'
-import { publishedGenotypes } from '../../../src/spaces/published-genotypes.ts'
+import { cellTypes, type Genotype, type GenotypeEdge } from '../../../src/spaces/darts/genotype.ts'
+import { publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
 
 const genotype: Genotype = {
   normal: [

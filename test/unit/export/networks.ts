@@ -2,8 +2,8 @@
 
 import type { TrainedNetwork } from '../../../src/export/trained.ts'
 import { namedBuffers, stateDict } from '../../../src/nn/index.ts'
-import type { Genotype } from '../../../src/spaces/genotype.ts'
-import { Network, type NetworkShape } from '../../../src/spaces/network.ts'
+import type { Genotype } from '../../../src/spaces/darts/genotype.ts'
+import { Network, type NetworkShape } from '../../../src/spaces/darts/network.ts'
 import { copy, Generator, noGrad, Tensor } from '../../../src/torch/index.ts'
 
 /** Every operation of the space, with stride 1 and 2. */

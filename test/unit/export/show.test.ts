@@ -6,9 +6,9 @@ import { test } from 'node:test'
 import { showCommand } from '../../../src/cli/show.ts'
 import { DdsasError } from '../../../src/errors.ts'
 import { RunFolder } from '../../../src/runs/folder.ts'
-import type { Genotype } from '../../../src/spaces/genotype.ts'
-import { formatGenotype } from '../../../src/spaces/genotype-file.ts'
-import { publishedGenotypes } from '../../../src/spaces/published-genotypes.ts'
+import type { Genotype } from '../../../src/spaces/darts/genotype.ts'
+import { formatGenotype } from '../../../src/spaces/darts/genotype-file.ts'
+import { publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
 import { temporaryFolder } from '../runs/temporary.ts'
 
 const genotype: Genotype = {

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { cosineRate, linearRate, warmUp } from '../../../src/nn/index.ts'
-import { rateOf } from '../../../src/train/train.ts'
-import { trainPresets } from '../../../src/train/train-presets.ts'
+import { trainPresets } from '../../../src/retrain/presets.ts'
+import { rateOf } from '../../../src/retrain/train.ts'
 
 test('the ImageNet recipe: linear, gentler in the last five epochs, with a warm-up of five', () => {
   for (let epoch = 0; epoch < 250; epoch++) {

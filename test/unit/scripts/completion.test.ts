@@ -7,9 +7,9 @@ import { type TestContext, test } from 'node:test'
 import { bashScript, fishScript, zshScript } from '../../../src/cli/completion-scripts.ts'
 import { allCommands, completionsOf } from '../../../src/cli/completions.ts'
 import { createProgram } from '../../../src/cli/main.ts'
-import { publishedGenotypes } from '../../../src/spaces/published-genotypes.ts'
-import { searchPresets } from '../../../src/train/presets.ts'
-import { trainPresets } from '../../../src/train/train-presets.ts'
+import { trainPresets } from '../../../src/retrain/presets.ts'
+import { searchPresets } from '../../../src/search/presets.ts'
+import { publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
 import { temporaryFolder } from '../runs/temporary.ts'
 
 const program = completionsOf(createProgram())

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Maker, namedBuffers, namedParameters } from '../../../src/nn/index.ts'
-import { Cell, type CellShape } from '../../../src/spaces/cell.ts'
-import { darts, edgeCount } from '../../../src/spaces/darts.ts'
+import { Cell, type CellShape } from '../../../src/spaces/darts/cell.ts'
+import { darts, edgeCount } from '../../../src/spaces/darts/space.ts'
 import { nodeTerms } from '../../../src/spaces/mixing.ts'
 import {
   cat,

@@ -4,14 +4,14 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Genotype, GenotypeEdge } from '../../../src/spaces/genotype.ts'
+import type { Genotype, GenotypeEdge } from '../../../src/spaces/darts/genotype.ts'
 import {
   dartsGenotypeOperations,
   formatGenotype,
   parseGenotype,
   parseGenotypeLine,
   readGenotypeFile,
-} from '../../../src/spaces/genotype-file.ts'
+} from '../../../src/spaces/darts/genotype-file.ts'
 import { skipWithoutShared } from '../../needs.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
 

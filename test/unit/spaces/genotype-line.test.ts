@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type PythonValue, parsePythonCall } from '../../../src/spaces/genotype-line.ts'
+import { type PythonValue, parsePythonCall } from '../../../src/spaces/darts/genotype-line.ts'
 
 class Refused extends Error {}
 

@@ -1,6 +1,6 @@
 /** Run by operations.test.ts in a process of its own: gradients of reductions of large images of few channels. */
 import { namedParameters } from '../../../src/nn/index.ts'
-import { applyReader, factorizedReduce } from '../../../src/spaces/operations.ts'
+import { applyReader, factorizedReduce } from '../../../src/spaces/darts/operations.ts'
 import {
   channelsLast,
   Generator,

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Mixture } from '../../../src/search/mixture.ts'
-import { rawWeights } from '../../../src/search/mixture.ts'
-import { edgeCount, edgeIndex } from '../../../src/spaces/darts.ts'
+import { edgeCount, edgeIndex } from '../../../src/spaces/darts/space.ts'
 import { nodeTerms } from '../../../src/spaces/mixing.ts'
 import { maskTensor, mixingWeights, unnormalisedWeights } from '../../../src/spaces/mixing-weights.ts'
+import type { Mixture } from '../../../src/strategies/ddsas/mixture.ts'
+import { rawWeights } from '../../../src/strategies/ddsas/mixture.ts'
 import {
   Generator,
   grad,
@@ -17,7 +17,7 @@ import {
   Tensor,
   tidy,
 } from '../../../src/torch/index.ts'
-import { matrices } from '../search/spaces.ts'
+import { matrices } from '../strategies/ddsas/spaces.ts'
 import { checkGradients, randomTensor, weighed } from './numerical.ts'
 
 setThreads(1)

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { disposeModule, namedParameters, stateDict } from '../../../src/nn/index.ts'
-import { checkImageSide, describeNetwork } from '../../../src/spaces/describe.ts'
+import { networkLoss } from '../../../src/retrain/network-step.ts'
+import { checkImageSide, describeNetwork } from '../../../src/spaces/darts/describe.ts'
+import { checkWeights, Network, type NetworkShape } from '../../../src/spaces/darts/network.ts'
+import { publishedGenotype, publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
 import { drawDrops } from '../../../src/spaces/drop-path.ts'
-import { checkWeights, Network, type NetworkShape } from '../../../src/spaces/network.ts'
-import { publishedGenotype, publishedGenotypes } from '../../../src/spaces/published-genotypes.ts'
 import {
   channelsLast,
   Generator,
@@ -16,7 +17,6 @@ import {
   Tensor,
   tidy,
 } from '../../../src/torch/index.ts'
-import { networkLoss } from '../../../src/train/network-step.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
 const shape: NetworkShape = {

@@ -12,7 +12,7 @@ import {
   type OperationName,
   operations,
   reluConvBn,
-} from '../../../src/spaces/operations.ts'
+} from '../../../src/spaces/darts/operations.ts'
 import {
   avgPool2d,
   batchNorm,

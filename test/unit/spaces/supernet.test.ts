@@ -3,12 +3,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type PlainMixing, plainForward } from '../../../bench/plain.ts'
 import { disposeModule, type Maker, namedBuffers, namedParameters, stateDict } from '../../../src/nn/index.ts'
-import { sampleSubspace } from '../../../src/search/subspace.ts'
-import { darts } from '../../../src/spaces/darts.ts'
-import { type CellType, cellTypes } from '../../../src/spaces/genotype.ts'
-import { reductionCells } from '../../../src/spaces/layout.ts'
+import { type CellType, cellTypes } from '../../../src/spaces/darts/genotype.ts'
+import { reductionCells } from '../../../src/spaces/darts/layout.ts'
+import { darts } from '../../../src/spaces/darts/space.ts'
+import { Supernet } from '../../../src/spaces/darts/supernet.ts'
 import { maskTensor, mixingWeights } from '../../../src/spaces/mixing-weights.ts'
-import { Supernet } from '../../../src/spaces/supernet.ts'
+import { sampleSubspace } from '../../../src/strategies/ddsas/subspace.ts'
 import {
   channelsLast,
   crossEntropy,

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { namedParameters } from '../../../src/nn/index.ts'
-import { cellTypes } from '../../../src/spaces/genotype.ts'
+import { weightStep } from '../../../src/search/weight-step.ts'
+import { cellTypes } from '../../../src/spaces/darts/genotype.ts'
 import {
   crossEntropy,
   grad,
@@ -13,7 +14,6 @@ import {
   tensorMemory,
   tidy,
 } from '../../../src/torch/index.ts'
-import { weightStep } from '../../../src/train/weight-step.ts'
 import { positionOf, type Tiny, withTiny } from './tiny.ts'
 
 const bytesOf = (tensors: ReadonlyMap<string, Tensor>) =>

@@ -1,8 +1,8 @@
 /** A search as small as it can be: C = 4, 3 cells, images of 8 x 8 pixels, two in a batch. */
 import { disposeModule, type Maker, namedParameters, Sgd } from '../../../src/nn/index.ts'
-import { darts } from '../../../src/spaces/darts.ts'
-import { Supernet } from '../../../src/spaces/supernet.ts'
-import { Ddsas, type DdsasOptions } from '../../../src/strategies/ddsas.ts'
+import { darts } from '../../../src/spaces/darts/space.ts'
+import { Supernet } from '../../../src/spaces/darts/supernet.ts'
+import { Ddsas, type DdsasOptions } from '../../../src/strategies/ddsas/ddsas.ts'
 import type { Batch, Position } from '../../../src/strategies/strategy.ts'
 import { channelsLast, Generator, keep, setThreads, Tensor, tidy } from '../../../src/torch/index.ts'
 

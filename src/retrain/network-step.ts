@@ -1,0 +1,42 @@
+/** The training step of a network: cross entropy with label smoothing, plus that of the auxiliary head; one SGD update. */
+
+import type { ImageBatch as Batch } from '../data/source.ts'
+import { sgdStep, type WeightOutcome, type WeightStepOptions } from '../loop/weight-step.ts'
+import type { Sgd } from '../nn/index.ts'
+import type { Network, NetworkOutput } from '../spaces/darts/network.ts'
+import type { DropPath } from '../spaces/drop-path.ts'
+import { add, crossEntropy, mul, type Tensor, tidy } from '../torch/index.ts'
+
+export interface NetworkLoss {
+  /** How much of the target is spread evenly over all classes, 0 … 1. */
+  readonly smoothing: number
+  /** Weight of the auxiliary head's loss. */
+  readonly auxiliary: number
+}
+
+export interface NetworkStepOptions extends WeightStepOptions {
+  readonly loss: NetworkLoss
+  readonly dropPath: DropPath
+}
+
+/** Logits [n, classes] and int64 labels [n] -> the scalar that training makes small. */
+export function networkLoss({ logits, auxiliary }: NetworkOutput, labels: Tensor, how: NetworkLoss): Tensor {
+  return tidy(() => {
+    const loss = crossEntropy(logits, labels, how.smoothing)
+    if (auxiliary === undefined || how.auxiliary === 0) return loss
+    return add(loss, mul(crossEntropy(auxiliary, labels, how.smoothing), how.auxiliary))
+  })
+}
+
+/** One update of all weights on a batch, in training mode with drop-path. */
+export function networkStep(
+  network: Network,
+  { images, labels }: Batch,
+  optimizer: Sgd,
+  { loss, dropPath, ...options }: NetworkStepOptions,
+): WeightOutcome {
+  return sgdStep(labels, optimizer, options, () => {
+    const output = network.forward(images, { training: true, dropPath })
+    return { logits: output.logits, loss: networkLoss(output, labels, loss) }
+  })
+}

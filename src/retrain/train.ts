@@ -1,0 +1,208 @@
+/** The training of a network (retraining, in the words of NAS): SGD over epochs, and in the end the test error. */
+
+import { emptyAverage, include, means } from '../loop/averages.ts'
+import { type CourseObserver, checkFinite, runCourse } from '../loop/fit.ts'
+import type { StopSignal } from '../loop/request.ts'
+import { cosineRate, disposeModule, linearRate, loadTensors, stateDict, warmUp } from '../nn/index.ts'
+import type { RunFolder } from '../runs/folder.ts'
+import { Network } from '../spaces/darts/network.ts'
+import { adopt, Generator, tidy } from '../torch/index.ts'
+import type { TrainConfig } from './config.ts'
+import { evaluateNetwork, type NetworkScore, scoreOf } from './evaluate-network.ts'
+import type { EvaluatedPart } from './images.ts'
+import { networkStep } from './network-step.ts'
+import { type EpochScore, keepBest, type Training, trainingFiles } from './training.ts'
+
+/** One training step. */
+export interface TrainStepReport {
+  /** From 0. */
+  readonly epoch: number
+  /** Steps done in this epoch, this one included. */
+  readonly step: number
+  /** Steps done since the training began, this one included. */
+  readonly total: number
+  /** Of the batch; the loss holds the auxiliary head's part. */
+  readonly train: { readonly loss: number; readonly accuracy: number }
+  readonly images: number
+  /** Norm of the gradients before clipping. */
+  readonly gradNorm: number
+  readonly rate: number
+  readonly seconds: number
+}
+
+/** What an epoch gave. */
+export interface TrainEpochReport {
+  readonly epoch: number
+  readonly total: number
+  /** Over the epoch's steps, on augmented images, while the weights moved. */
+  readonly train: { readonly loss: number; readonly accuracy: number }
+  /** Files that could not be decoded: the ones after them in the epoch's order took their places. */
+  readonly skipped: number
+  /** On the images held out of the training set, after the epoch; null where none were. */
+  readonly validation: NetworkScore | null
+  /** Whether no epoch before had a smaller error there. */
+  readonly best: boolean
+  readonly rate: number
+  readonly dropPath: number
+  readonly seconds: number
+}
+
+/** An epoch's weights on the test set. */
+export interface TestedEpoch extends EpochScore {
+  readonly test: NetworkScore
+}
+
+/** The final report; the test set is looked at for it alone. */
+export interface TrainReport {
+  readonly total: number
+  readonly epochs: number
+  readonly last: TestedEpoch
+  /** The epoch chosen by the held-out images; null where none were held out. */
+  readonly best: TestedEpoch | null
+  readonly seconds: number
+}
+
+export type TrainObserver = CourseObserver<TrainStepReport, TrainEpochReport>
+
+/** Learning rate of an epoch. */
+export function rateOf(epoch: number, { epochs, weights }: Pick<TrainConfig, 'epochs' | 'weights'>): number {
+  const { rate, schedule } = weights
+  const full = schedule === 'cosine' ? cosineRate(epoch, epochs, rate, 0) : linearRate(epoch, epochs, rate)
+  return full * warmUp(epoch, weights.warmUp)
+}
+
+/** How likely drop-path leaves an operation out in an epoch. */
+export function dropPathOf(epoch: number, { epochs, dropPath }: TrainConfig): number {
+  return (dropPath * epoch) / epochs
+}
+
+/**
+ * Runs a training from where it stands to the end. Writes metrics and checkpoints to `run`.
+ * @throws {DdsasError} `interrupted` after saving when the user stops it, `nonfinite` when a loss is not finite, `disk`
+ * when something cannot be written.
+ */
+export function train(
+  training: Training,
+  run: RunFolder,
+  observer: TrainObserver,
+  signal?: StopSignal,
+): Promise<TrainReport> {
+  return runCourse(
+    {
+      config: training.config,
+      stepsPerEpoch: training.images.source.batchesPerPass,
+      command: 'train',
+      place: () => training.progress,
+      step: () => trainStep(training),
+      endEpoch: (began, pause) => endEpoch(training, began, pause),
+      finish: async (write, pause) => {
+        const report = await testAll(training, pause)
+        write('report', report)
+        return report
+      },
+      files: (metricsBytes) => trainingFiles(training, metricsBytes),
+    },
+    run,
+    observer,
+    signal,
+  )
+}
+
+/** One step; moves the training's progress. */
+export async function trainStep(training: Training): Promise<TrainStepReport> {
+  const { config, images, network, optimizer, progress } = training
+  const { epoch, step, total } = progress
+  const began = performance.now()
+  const batch = await images.source.next()
+  const rate = rateOf(epoch, config)
+  const result = tidy(() => {
+    const [x, labels] = [adopt(batch.images), adopt(batch.labels)]
+    const dropPath = { rate: dropPathOf(epoch, config), generator: training.dropPath }
+    const options = { rate, clip: config.weights.clip, loss: config.loss, dropPath }
+    const { loss, correct, gradNorm } = networkStep(network, { images: x, labels }, optimizer, options)
+    return { loss: loss.item(), correct: correct.item(), images: labels.size, gradNorm: gradNorm.item() }
+  })
+  const report: TrainStepReport = {
+    epoch,
+    step: step + 1,
+    total: total + 1,
+    train: { loss: result.loss, accuracy: result.correct / result.images },
+    images: result.images,
+    gradNorm: result.gradNorm,
+    rate,
+    seconds: (performance.now() - began) / 1000,
+  }
+  const numbers = { 'training loss': result.loss, 'gradient norm': result.gradNorm }
+  checkFinite(`at step ${report.total} (epoch ${epoch + 1}, step ${report.step})`, numbers, 'train')
+  const averages = include(progress.train, result)
+  const skipped = progress.skipped + (batch.skipped ?? 0)
+  training.progress = { ...progress, step: report.step, total: report.total, train: averages, skipped }
+  return report
+}
+
+/** Evaluates the network on a part of the images. */
+async function score(
+  { images, config }: Training,
+  network: Network,
+  part: EvaluatedPart,
+  pause: () => void,
+): Promise<NetworkScore> {
+  const { batch } = config.evaluation
+  return scoreOf(await evaluateNetwork(network, (use) => images.evaluate(part, batch, use), pause))
+}
+
+/** Measures the error on the held-out images and moves the training to the next epoch. */
+async function endEpoch(training: Training, began: number, pause: () => void): Promise<TrainEpochReport> {
+  const { config, images, network, progress } = training
+  const { epoch, total } = progress
+  const validation =
+    images.counts.validation > 0 ? await score(training, network, 'validation', pause) : undefined
+  if (validation) checkFinite(`after epoch ${epoch + 1}`, { 'validation loss': validation.loss }, 'train')
+  const before = progress.best?.validation?.top1Error ?? Number.POSITIVE_INFINITY
+  const best = validation !== undefined && validation.top1Error < before
+  if (best) keepBest(training)
+  const last: EpochScore = { epoch, validation }
+  const report: TrainEpochReport = {
+    epoch,
+    total,
+    train: means(progress.train),
+    skipped: progress.skipped,
+    validation: validation ?? null,
+    best,
+    rate: rateOf(epoch, config),
+    dropPath: dropPathOf(epoch, config),
+    seconds: (performance.now() - began) / 1000,
+  }
+  const next = { epoch: epoch + 1, step: 0, total, train: emptyAverage, skipped: 0 }
+  training.progress = { ...next, last, best: best ? last : progress.best }
+  return report
+}
+
+/** The test error of the last epoch, and of the best. */
+async function testAll(training: Training, pause: () => void): Promise<TrainReport> {
+  const { config, network, progress } = training
+  const began = performance.now()
+  const { last, best } = progress
+  const ended: EpochScore = last ?? { epoch: config.epochs - 1 }
+  const lastTest = await score(training, network, 'test', pause)
+  const bestTest = best === null || best.epoch === ended.epoch ? lastTest : await testBest(training, pause)
+  return {
+    total: progress.total,
+    epochs: config.epochs,
+    last: { ...ended, test: lastTest },
+    best: best && { ...best, test: bestTest },
+    seconds: (performance.now() - began) / 1000,
+  }
+}
+
+/** In a network of its own: a user who stops now must not find the best weights saved as the last. */
+async function testBest(training: Training, pause: () => void): Promise<NetworkScore> {
+  const { network, device, bestWeights } = training
+  const copy = new Network(network.shape, { device, generator: new Generator(0) })
+  try {
+    loadTensors(stateDict(copy), bestWeights, 'the weights of the best epoch')
+    return await score(training, copy, 'test', pause)
+  } finally {
+    disposeModule(copy)
+  }
+}

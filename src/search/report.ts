@@ -1,0 +1,59 @@
+/** What a search tells of itself while it runs. */
+import type { Genotype } from '../spaces/darts/genotype.ts'
+import type { SpaceReport } from '../strategies/strategy.ts'
+
+/** One search step: an architecture step, then a weight step. */
+export interface StepReport {
+  /** From 0. */
+  readonly epoch: number
+  /** Steps done in this epoch, this one included. */
+  readonly step: number
+  /** Steps done since the search began, this one included. */
+  readonly total: number
+  /** Of the weight step's batch; accuracy 0 … 1. */
+  readonly train: { readonly loss: number; readonly accuracy: number }
+  /** Of the architecture step's batch. */
+  readonly valid: { readonly loss: number; readonly accuracy: number }
+  /** Of the weight step's batch. */
+  readonly images: number
+  /** Norm of the weights' gradients before clipping. */
+  readonly gradNorm: number
+  /** Learning rate of the weights. */
+  readonly rate: number
+  readonly seconds: number
+}
+
+/** What an epoch gave. */
+export interface EpochReport {
+  /** From 0. */
+  readonly epoch: number
+  /** Steps done since the search began. */
+  readonly total: number
+  /** Over the epoch's weight steps, while the weights moved. */
+  readonly train: { readonly loss: number; readonly accuracy: number }
+  /** On the validation half after the epoch, in evaluation mode. */
+  readonly valid: { readonly loss: number; readonly accuracy: number }
+  readonly rate: number
+  /** Of the normal cell. */
+  readonly skipConnections: number
+  /** Of this epoch's cells to the last epoch's; null in the first epoch. */
+  readonly cosineDistance: number | null
+  readonly genotype: Genotype
+  /** Since the epoch began, or the run was resumed within it. */
+  readonly seconds: number
+}
+
+/** How the space changed when an epoch began. */
+export interface SpaceChangeReport extends SpaceReport {
+  /** From 0. */
+  readonly epoch: number
+  /** Steps done since the search began. */
+  readonly total: number
+}
+
+/** Who is told. */
+export interface SearchObserver {
+  step(report: StepReport, stepsPerEpoch: number): void
+  epoch(report: EpochReport): void
+  space(report: SpaceChangeReport): void
+}

@@ -1,0 +1,339 @@
+/**
+ * DDSAS (Algorithm 1): subspaces sampled by upper confidence bound, and gradient descent on space parameters zeta and
+ * architecture parameters alpha inside each, for M steps.
+ */
+import { z } from 'zod'
+import { checkGiven } from '../../checks.ts'
+import { DdsasError } from '../../errors.ts'
+import { Adam, type AdamOptions, checkMaker, drawn, loadTensors, type Maker } from '../../nn/index.ts'
+import { type CellType, cellTypes, type Genotype } from '../../spaces/darts/genotype.ts'
+import { edgeCount } from '../../spaces/darts/space.ts'
+import type { Supernet } from '../../spaces/darts/supernet.ts'
+import { activeIndex, type Mixing } from '../../spaces/mixing.ts'
+import { maskTensor, mixingWeights } from '../../spaces/mixing-weights.ts'
+import {
+  countCorrect,
+  crossEntropy,
+  detach,
+  grad,
+  keep,
+  setRequiresGrad,
+  type Tensor,
+  tidy,
+} from '../../torch/index.ts'
+import type { Batch, Outcome, Position, SpaceReport, StateDict, Strategy } from '../strategy.ts'
+import { changeSpace, describeChange, type SpaceChange } from './elastic.ts'
+import { type EdgeMask, type Mixture, rawWeights } from './mixture.ts'
+import { chooseEdges, closeWindow, emptyMemory, type SpaceMemory } from './saliency.ts'
+import { activeOperations, sampleSubspace, subspaceSizeRange } from './subspace.ts'
+import { ucbScores } from './ucb.ts'
+
+/** Where the paper and the published code differ. The published results come from the code: `reference`. */
+export const profiles = {
+  reference: {
+    /** c in the upper confidence bound. */
+    confidence: 1.44,
+    /** Initial t and T. With 1, saliency is the sum over (windows + 1). */
+    prior: 1,
+    /** Whether `none` takes one of the L places. */
+    noneCounts: false,
+    /** Whether the step counter that opens windows restarts each epoch. */
+    restartEachEpoch: true,
+    /** Whether the last window of a run is credited. */
+    creditLastWindow: false,
+  },
+  paper: {
+    confidence: Math.SQRT2,
+    prior: 0,
+    noneCounts: true,
+    restartEachEpoch: false,
+    creditLastWindow: true,
+  },
+} as const
+
+export type ProfileName = keyof typeof profiles
+
+export interface DdsasOptions {
+  readonly profile: ProfileName
+  /** L: operations of a subspace, over all edges of a cell type. */
+  readonly subspace: number
+  /** M: steps in a subspace. */
+  readonly window: number
+  /** Weight of an operation: `simple` p q (Eq. 7), `joint` the whole of Eq. (9). */
+  readonly mixture: Mixture
+  readonly optimizer: AdamOptions
+  /** What happens to the space at the start of which epoch. */
+  readonly changes: readonly { readonly epoch: number; readonly change: SpaceChange }[]
+}
+
+const optionsSchema = z.object({
+  profile: z.enum(Object.keys(profiles)),
+  // its range is the space's, and is checked with it
+  subspace: z.unknown(),
+  window: z.int().positive(),
+  mixture: z.enum(['simple', 'joint']),
+  optimizer: z.object({
+    rate: z.number(),
+    betas: z.tuple([z.number(), z.number()]),
+    weightDecay: z.number(),
+  }),
+  changes: z.array(z.object({ epoch: z.number(), change: z.object({ kind: z.string() }) })),
+})
+
+const supernetSchema = z.object({
+  shape: z.object({ space: z.object({ operations: z.array(z.string()), nodes: z.int() }) }),
+})
+
+/** Alpha and zeta of one cell type, float32 [edges, operations], ~ 1e-3 N(0, 1) at first. */
+interface CellParameters {
+  readonly alpha: Tensor
+  readonly zeta: Tensor
+}
+
+/** What runs in a window, on the device. */
+interface Subspace {
+  readonly mask: EdgeMask
+  readonly active: readonly (readonly number[])[]
+  /** The mask, bool [edges, operations]. */
+  readonly sampled: Tensor
+  readonly index: Tensor
+}
+
+function disposeSubspace({ sampled, index }: Subspace): void {
+  sampled.dispose()
+  index.dispose()
+}
+
+const edgeNumbers = z.array(z.array(z.number()))
+const edgeMask = z.array(z.array(z.boolean()))
+const memorySchema = z.object({
+  saliency: edgeNumbers,
+  counts: edgeNumbers,
+  mask: edgeMask,
+  available: edgeMask,
+})
+const stateSchema = z.object({
+  total: z.number(),
+  adamSteps: z.number(),
+  memory: z.object({ normal: memorySchema, reduce: memorySchema }),
+})
+
+/** Throws DdsasError 'input' with the allowed range when L does not fit the space. */
+function checkSubspace(size: number, edges: number, operations: number): void {
+  const [smallest, largest] = subspaceSizeRange(edges, operations)
+  if (!Number.isInteger(size) || size < smallest || size > largest)
+    throw new DdsasError(
+      'input',
+      `L = ${size} does not fit this space: set subspace to ${smallest} … ${largest}`,
+    )
+}
+
+export class Ddsas implements Strategy {
+  readonly #supernet: Supernet
+  readonly #options: DdsasOptions
+  readonly #none: number
+  readonly #parameters: Record<CellType, CellParameters>
+  readonly #adam: Adam
+  #memory: Record<CellType, SpaceMemory>
+  readonly #subspaces = new Map<CellType, Subspace>()
+  /** T: how many samplings there were, plus the profile's prior. */
+  #total: number
+  #revision = 0
+
+  constructor(supernet: Supernet, options: DdsasOptions, maker: Maker) {
+    checkGiven(supernetSchema, supernet, 'Ddsas', 'supernet')
+    checkGiven(optionsSchema, options, 'Ddsas', 'options')
+    checkMaker(maker, 'Ddsas')
+    const { space } = supernet.shape
+    const edges = edgeCount(space)
+    const operations = space.operations.length
+    checkSubspace(options.subspace, edges, operations)
+    const { prior } = profiles[options.profile]
+    const small = () => drawn([edges, operations], () => 1e-3 * maker.generator.normal(), maker)
+    const parameters = () => ({ alpha: small(), zeta: small() })
+    this.#supernet = supernet
+    this.#options = options
+    this.#none = space.operations.indexOf('none')
+    this.#parameters = { normal: parameters(), reduce: parameters() }
+    this.#adam = new Adam(this.parameters(), options.optimizer)
+    this.#memory = {
+      normal: emptyMemory(edges, operations, prior),
+      reduce: emptyMemory(edges, operations, prior),
+    }
+    this.#total = prior
+  }
+
+  /** `alpha.normal`, `zeta.normal`, `alpha.reduce`, `zeta.reduce`, each float32 [edges, operations]. */
+  parameters(): Map<string, Tensor> {
+    return new Map(
+      cellTypes.flatMap((cell) => {
+        const { alpha, zeta } = this.#parameters[cell]
+        return [[`alpha.${cell}`, alpha] as const, [`zeta.${cell}`, zeta] as const]
+      }),
+    )
+  }
+
+  /** What the search remembers of a cell type: saliency, counts, mask, available operations. */
+  memory(cell: CellType): SpaceMemory {
+    return this.#memory[cell]
+  }
+
+  beginEpoch(epoch: number): SpaceReport | undefined {
+    const changes = this.#options.changes.filter(({ epoch: when }) => when === epoch)
+    if (changes.length === 0) return undefined
+    const before = this.#memory
+    for (const { change } of changes) this.changeSpace(change)
+    const { operations } = this.#supernet.shape.space
+    const report = (cell: CellType) =>
+      describeChange(before[cell].available, this.#memory[cell].available, operations)
+    return { normal: report('normal'), reduce: report('reduce') }
+  }
+
+  /**
+   * Deletes operations from the space, or adds some, for both cell types. A window that is open goes on as it was sampled:
+   * with the profile `paper`, whose windows do not end with an epoch, a deleted operation runs for less than M steps more.
+   * It is credited with them, which decides nothing: neither sampling nor the genotype takes what is not available.
+   */
+  changeSpace(change: SpaceChange): void {
+    this.#forEachCell((memory) => ({
+      ...memory,
+      available: changeSpace(memory.available, memory.saliency, change, this.#none),
+    }))
+  }
+
+  beginStep(at: Position): void {
+    if (this.#opensWindow(at)) this.openWindow()
+  }
+
+  #opensWindow(at: Position): boolean {
+    const { restartEachEpoch } = profiles[this.#options.profile]
+    return (restartEachEpoch ? at.step : at.total) % this.#options.window === 0
+  }
+
+  /** Closes the window that ends, and samples the next subspace of each cell type. */
+  openWindow(): void {
+    this.#closeWindow()
+    const { confidence, noneCounts } = profiles[this.#options.profile]
+    const rule = { size: this.#options.subspace, none: this.#none, noneCounts }
+    this.#forEachCell((memory, cell) => {
+      const zeta = this.#parameters[cell].zeta.matrix()
+      const scores = ucbScores(zeta, memory.counts, this.#total, confidence)
+      return { ...memory, mask: sampleSubspace(scores, zeta, memory.available, rule) }
+    })
+    this.#total += 1
+    this.#revision += 1
+  }
+
+  get revision(): number {
+    return this.#revision
+  }
+
+  #closeWindow(): void {
+    this.#forEachCell((memory, cell) => {
+      if (!memory.mask.flat().includes(true)) return memory
+      const { alpha, zeta } = this.#parameters[cell]
+      return closeWindow(
+        memory,
+        rawWeights(alpha.matrix(), zeta.matrix(), memory.mask, this.#options.mixture),
+      )
+    })
+  }
+
+  #forEachCell(next: (memory: SpaceMemory, cell: CellType) => SpaceMemory): void {
+    this.#memory = {
+      normal: next(this.#memory.normal, 'normal'),
+      reduce: next(this.#memory.reduce, 'reduce'),
+    }
+  }
+
+  /** One step of Adam on alpha and zeta; the weights take part as constants. */
+  update(_train: Batch, valid: Batch): Outcome {
+    const parameters = [...this.parameters().values()]
+    return tidy(() => {
+      setRequiresGrad(parameters, true)
+      const logits = this.#supernet.forward(valid.images, (cell) => this.mixing(cell), true)
+      const loss = crossEntropy(logits, valid.labels)
+      const gradients = grad(loss, parameters)
+      setRequiresGrad(parameters, false)
+      this.#adam.step(gradients)
+      return { loss: detach(loss), correct: countCorrect(logits, valid.labels) }
+    })
+  }
+
+  mixing(cell: CellType): Mixing {
+    const { alpha, zeta } = this.#parameters[cell]
+    const { sampled, active, index } = this.#subspaceOf(cell)
+    return { weights: mixingWeights(alpha, zeta, sampled, this.#options.mixture), active, index }
+  }
+
+  /** The mask of a cell type as tensors; made once for a window. */
+  #subspaceOf(cell: CellType): Subspace {
+    const { mask } = this.#memory[cell]
+    const known = this.#subspaces.get(cell)
+    if (known?.mask === mask) return known
+    if (known) disposeSubspace(known)
+    const { device } = this.#parameters[cell].alpha
+    const active = activeOperations(mask, this.#none)
+    const index = keep(activeIndex(active, mask[0].length, device))
+    const made = { mask, active, sampled: keep(maskTensor(mask, device)), index }
+    this.#subspaces.set(cell, made)
+    return made
+  }
+
+  genotype(): Genotype {
+    const { space } = this.#supernet.shape
+    const concat = Array.from({ length: space.nodes }, (_, node) => node + 2)
+    const cell = (type: CellType) =>
+      chooseEdges(this.#memory[type].saliency, this.#memory[type].available, this.#none)
+        .flat()
+        .map(({ input, operation }) => [space.operations[operation], input] as const)
+    return { normal: cell('normal'), normal_concat: concat, reduce: cell('reduce'), reduce_concat: concat }
+  }
+
+  finish(): void {
+    if (profiles[this.#options.profile].creditLastWindow) this.#closeWindow()
+  }
+
+  state(): StateDict {
+    const optimizer = [...this.#adam.state()].map(([name, tensor]) => [`adam.${name}`, tensor] as const)
+    const data = { total: this.#total, adamSteps: this.#adam.steps, memory: this.#memory }
+    return { tensors: new Map([...this.parameters(), ...optimizer]), data }
+  }
+
+  load(state: StateDict): void {
+    const parsed = stateSchema.safeParse(state.data)
+    if (!parsed.success)
+      throw new DdsasError(
+        'checkpoint',
+        `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
+      )
+    const { total, adamSteps, memory } = parsed.data
+    this.#checkMemory(memory)
+    const adam = [...state.tensors].filter(([name]) => name.startsWith('adam.'))
+    const parameters = [...state.tensors].filter(([name]) => !name.startsWith('adam.'))
+    loadTensors(this.parameters(), new Map(parameters), 'the state of the strategy')
+    this.#adam.load(new Map(adam.map(([name, tensor]) => [name.slice('adam.'.length), tensor])), adamSteps)
+    this.#memory = memory
+    this.#total = total
+    this.#revision += 1
+  }
+
+  /** Every matrix of a saved memory must be [edges, operations]. */
+  #checkMemory(saved: Record<CellType, SpaceMemory>): void {
+    const sizes = (matrix: readonly (readonly unknown[])[]) => matrix.map((row) => row.length).join()
+    for (const cell of cellTypes)
+      for (const [name, matrix] of Object.entries(saved[cell]))
+        if (sizes(matrix) !== sizes(this.#memory[cell].mask))
+          throw new DdsasError(
+            'checkpoint',
+            `${name} of the ${cell} cell is that of another space; resume with its own`,
+          )
+  }
+
+  dispose(): void {
+    for (const subspace of this.#subspaces.values()) disposeSubspace(subspace)
+    this.#subspaces.clear()
+    for (const tensor of this.parameters().values()) tensor.dispose()
+    this.#adam.dispose()
+  }
+}

@@ -1,0 +1,170 @@
+/** The settings of a search: changes by `key=value`, differences of two searches, and the presets. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { DdsasError } from '../../../src/errors.ts'
+import { checkPrecision, describeDifferences, flatten } from '../../../src/loop/settings.ts'
+import { applySettings, parseSearchConfig, type SearchConfig } from '../../../src/search/config.ts'
+import { searchPreset, searchPresets } from '../../../src/search/presets.ts'
+import { assertRefuses } from '../runs/temporary.ts'
+
+const preset = searchPreset('cifar10')
+
+function refuses(assignment: string, ...patterns: RegExp[]): void {
+  assertRefuses(() => applySettings(preset, [assignment]), 'input', ...patterns)
+}
+
+test('flatten gives every dotted key, and lists stay whole', () => {
+  assert.deepEqual(
+    [...flatten({ a: 1, b: { c: 'x', d: { e: [1, { f: 2 }] } }, g: null })],
+    [
+      ['a', 1],
+      ['b.c', 'x'],
+      ['b.d.e', [1, { f: 2 }]],
+      ['g', null],
+    ],
+  )
+  assert.deepEqual([...flatten({})], [])
+})
+
+test('values are set by key, the last wins, and nothing else changes', () => {
+  const before = structuredClone<SearchConfig>(preset)
+  const changed = applySettings(preset, [
+    'weights.rate=0.1',
+    'seed=3',
+    'seed=4',
+    'data.flip=false',
+    'device=cpu',
+    'architecture.betas=[0.9,0.99]',
+    'ddsas.changes=[{"epoch":2,"change":{"kind":"shrink","count":14}}]',
+  ])
+  assert.deepEqual(preset, before)
+  assert.deepEqual(changed, {
+    ...before,
+    weights: { ...before.weights, rate: 0.1 },
+    seed: 4,
+    data: { ...before.data, flip: false },
+    device: 'cpu',
+    architecture: { ...before.architecture, betas: [0.9, 0.99] },
+    ddsas: { ...before.ddsas, changes: [{ epoch: 2, change: { kind: 'shrink', count: 14 } }] },
+  })
+})
+
+test('what cannot be set is refused with its key', () => {
+  refuses('weights.rate', /--set weights\.rate: write it as key=value/)
+  refuses('=1', /write it as key=value/)
+  refuses('', /write it as key=value/)
+  for (const key of ['rate', 'weights', 'weights.', '.rate', 'weights.rate.x', 'constructor', '__proto__.a'])
+    refuses(`${key}=1`, /there is no such setting; known are dataset, data\.images, .*, device$/)
+  refuses('weights.rate=high', /^--set: weights\.rate: expected number, received string/)
+  refuses('weights.rate=-1', /weights\.rate/)
+  refuses('weights.rate=NaN', /weights\.rate: expected number, received string/)
+  refuses('weights.momentum=1', /weights\.momentum/)
+  refuses('data.flip=yes', /data\.flip: expected boolean, received string/)
+  refuses('data.batch=1.5', /data\.batch: expected int/)
+  refuses('architecture.betas=[0.5]', /architecture\.betas/)
+  refuses('ddsas.profile=fast', /ddsas\.profile: .*"reference"\|"paper"/)
+  refuses('ddsas.changes=[{"epoch":1,"change":{"kind":"shrink","from":3}}]', /ddsas\.changes\.0\.change/)
+  refuses('dataset=imagenet', /dataset: .*"cifar10"\|"cifar100"/)
+})
+
+test('any text is either a good setting or refused in one line', () => {
+  const keys = [...flatten(preset).keys()]
+  const text = fc.string({ unit: 'binary' })
+  const assignment = fc.oneof(
+    text,
+    fc.tuple(fc.constantFrom(...keys), text).map(([key, value]) => `${key}=${value}`),
+  )
+  fc.assert(
+    fc.property(assignment, (setting) => {
+      try {
+        assert.deepEqual([...flatten(applySettings(preset, [setting])).keys()], keys)
+      } catch (error) {
+        assert.ok(error instanceof DdsasError && error.kind === 'input')
+        assert.doesNotMatch(error.message, /\p{Cc}/u)
+      }
+    }),
+  )
+})
+
+test('a configuration from a file is refused with the first thing wrong', () => {
+  const refused = (value: unknown, pattern: RegExp) =>
+    assertRefuses(() => parseSearchConfig(value, 'config.json'), 'input', pattern)
+  assert.deepEqual(parseSearchConfig(JSON.parse(JSON.stringify(preset)), 'config.json'), preset)
+  refused(undefined, /^config\.json: configuration: expected object/)
+  refused([], /^config\.json: configuration: expected object/)
+  refused({ ...preset, colour: 'red' }, /^config\.json: colour: there is no such setting/)
+  refused({ ...preset, weights: { ...preset.weights, rat: 1 } }, /weights\.rat: there is no such setting/)
+  refused({ ...preset, epochs: undefined }, /epochs: expected number/)
+})
+
+test("mean and standard deviation are three shares each, or the data set's own", () => {
+  const { data } = applySettings(preset, ['data.mean=[0.1,0.2,0.3]', 'data.std=[0.5,0.5,1]'])
+  assert.deepEqual(
+    [data.mean, data.std],
+    [
+      [0.1, 0.2, 0.3],
+      [0.5, 0.5, 1],
+    ],
+  )
+  assert.equal(applySettings({ ...preset, data }, ['data.mean=null']).data.mean, null)
+  refuses('data.mean=0.5', /data\.mean/)
+  refuses('data.mean=[0.5,0.5]', /data\.mean/)
+  refuses('data.mean=[125,122,113]', /data\.mean\.0: .*<=1/)
+  refuses('data.std=[0.5,0.5,0]', /data\.std\.2: .*>0/)
+})
+
+test("runs that began before there were such settings have the data set's own", () => {
+  const { mean: _, std: __, ...old } = preset.data
+  assert.deepEqual(parseSearchConfig({ ...preset, data: old }, 'config.json'), preset)
+})
+
+test('bfloat16 on a processor is for tests', (context) => {
+  const before = process.env.DDSAS_CPU_BFLOAT16
+  context.after(() => {
+    if (before === undefined) delete process.env.DDSAS_CPU_BFLOAT16
+    else process.env.DDSAS_CPU_BFLOAT16 = before
+  })
+  delete process.env.DDSAS_CPU_BFLOAT16
+  assertRefuses(
+    () => checkPrecision('bfloat16', 'cpu'),
+    'device',
+    /no vector kernels on a CPU.*--device cuda/,
+  )
+  checkPrecision('float32', 'cpu')
+  checkPrecision('bfloat16', 'cuda:0')
+  process.env.DDSAS_CPU_BFLOAT16 = '1'
+  checkPrecision('bfloat16', 'cpu')
+})
+
+test('differences name key and both values; what changes no number is none', () => {
+  const other = applySettings(preset, [
+    'seed=2',
+    'ddsas.changes=[{"epoch":1,"change":{"kind":"shrink","count":2}}]',
+  ])
+  assert.deepEqual(describeDifferences(preset, preset, 'the run'), [])
+  assert.deepEqual(describeDifferences(preset, other, 'the run'), [
+    'ddsas.changes is [] in the run, not [{"epoch":1,"change":{"kind":"shrink","count":2}}]',
+    'seed is 0 in the run, not 2',
+  ])
+  const elsewhere = applySettings(preset, [
+    'threads=77',
+    'device=cpu',
+    'checkpoint.steps=9',
+    'checkpoint.seconds=1',
+  ])
+  assert.deepEqual(describeDifferences(preset, elsewhere, 'the run'), [])
+})
+
+test('every preset is valid and is what JSON keeps of it', () => {
+  for (const [name, config] of Object.entries(searchPresets)) {
+    assert.deepEqual(parseSearchConfig(JSON.parse(JSON.stringify(config)), name), config)
+    assert.equal(searchPreset(name), config)
+  }
+  for (const name of ['', 'mnist', 'toString'])
+    assertRefuses(
+      () => searchPreset(name),
+      'input',
+      new RegExp(`no preset '${name}'; known are cifar10, cifar100, demo`),
+    )
+})

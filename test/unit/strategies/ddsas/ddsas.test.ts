@@ -1,0 +1,367 @@
+/** DDSAS: its two profiles as `method.md` lists them, by a replay in plain numbers; states; spaces that change. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { disposeModule } from '../../../../src/nn/index.ts'
+import { type CellType, cellTypes } from '../../../../src/spaces/darts/genotype.ts'
+import { parseGenotype } from '../../../../src/spaces/darts/genotype-file.ts'
+import {
+  type Ddsas,
+  type DdsasOptions,
+  type ProfileName,
+  profiles,
+} from '../../../../src/strategies/ddsas/ddsas.ts'
+import { sampleSubspace } from '../../../../src/strategies/ddsas/subspace.ts'
+import type { StateDict } from '../../../../src/strategies/strategy.ts'
+import { crossEntropy, keep, liveSlots, noGrad, Tensor, tidy } from '../../../../src/torch/index.ts'
+import { assertRefuses } from '../../runs/temporary.ts'
+import { makeStrategy, makeSupernet, positionOf, type Tiny, withTiny } from '../tiny.ts'
+
+/** What the paper and the published code do, written down once more. */
+const manners = {
+  reference: { c: 1.44, prior: 1, noneCounts: false, restarts: true, lastCounts: false },
+  paper: { c: Math.sqrt(2), prior: 0, noneCounts: true, restarts: false, lastCounts: true },
+} as const
+
+const perEpoch = 5
+
+test('the two profiles hold the constants of the paper and of the published code', () => {
+  const { reference, paper } = profiles
+  assert.deepEqual([reference.confidence, reference.prior, reference.noneCounts], [1.44, 1, false])
+  assert.deepEqual([paper.confidence, paper.prior, paper.noneCounts], [Math.sqrt(2), 0, true])
+})
+
+function update({ strategy, train, valid }: Tiny, total: number): void {
+  tidy(() => {
+    const at = positionOf(total, perEpoch)
+    if (at.step === 0) strategy.beginEpoch(at.epoch)
+    strategy.beginStep(at)
+    strategy.update(train, valid)
+  })
+}
+
+const matrixOf = (strategy: Ddsas, name: string) => strategy.parameters().get(name)?.matrix() ?? []
+const logistic = (x: number) => 1 / (1 + Math.exp(-x))
+
+/** p q of one edge by its definition. */
+function weightsOf(alpha: number[], zeta: number[], mask: readonly boolean[]): number[] {
+  const total = alpha.reduce((sum, a, k) => sum + (mask[k] ? Math.exp(a) : 0), 0)
+  return alpha.map((a, k) => (mask[k] ? (logistic(zeta[k]) * Math.exp(a)) / total : 0))
+}
+
+/** The bookkeeping of one cell type, window by window. */
+class Replay {
+  readonly windows: { mask: readonly (readonly boolean[])[]; weights: number[][] }[] = []
+  readonly cell: CellType
+  readonly manner: (typeof manners)[ProfileName]
+  readonly size: number
+  #mask: boolean[][] | undefined
+
+  constructor(cell: CellType, profile: ProfileName, size: number) {
+    this.cell = cell
+    this.manner = manners[profile]
+    this.size = size
+  }
+
+  close(strategy: Ddsas): void {
+    if (this.#mask === undefined) return
+    const [alpha, zeta] = [matrixOf(strategy, `alpha.${this.cell}`), matrixOf(strategy, `zeta.${this.cell}`)]
+    const mask = this.#mask
+    this.windows.push({ mask, weights: mask.map((row, edge) => weightsOf(alpha[edge], zeta[edge], row)) })
+  }
+
+  open(strategy: Ddsas): boolean[][] {
+    this.close(strategy)
+    const { c, prior, noneCounts } = this.manner
+    const zeta = matrixOf(strategy, `zeta.${this.cell}`)
+    const samplings = this.windows.length + prior
+    const scores = zeta.map((row, edge) =>
+      row.map((value, k) => {
+        const t = this.count(edge, k)
+        return t === 0 ? Number.POSITIVE_INFINITY : logistic(value) + c * Math.sqrt(Math.log(samplings) / t)
+      }),
+    )
+    const all = zeta.map((row) => row.map(() => true))
+    this.#mask = sampleSubspace(scores, zeta, all, { size: this.size, none: 0, noneCounts })
+    return this.#mask
+  }
+
+  #own(edge: number, k: number): number[] {
+    return this.windows.flatMap(({ mask, weights }) => (mask[edge][k] ? [weights[edge][k]] : []))
+  }
+
+  count(edge: number, k: number): number {
+    return this.#own(edge, k).length + this.manner.prior
+  }
+
+  saliency(edge: number, k: number): number {
+    const own = this.#own(edge, k)
+    return own.length === 0
+      ? 0
+      : own.reduce((sum, weight) => sum + weight, 0) / (own.length + this.manner.prior)
+  }
+
+  check(strategy: Ddsas, what: string): void {
+    const { counts, saliency } = strategy.memory(this.cell)
+    for (const [edge, row] of saliency.entries())
+      for (const [k, value] of row.entries()) {
+        assert.equal(counts[edge][k], this.count(edge, k), `t of ${edge}, ${k}, ${what}`)
+        const wanted = this.saliency(edge, k)
+        assert.ok(Math.abs(value - wanted) < 1e-6, `saliency of ${edge}, ${k}, ${what}: ${value}, ${wanted}`)
+      }
+  }
+}
+
+for (const profile of ['reference', 'paper'] as const)
+  test(`${profile}: windows, subspaces, counts and saliency are those of a replay in plain numbers`, () => {
+    const options = { profile, subspace: 40, window: 3 }
+    withTiny(options, (tiny) => {
+      const { strategy } = tiny
+      const replays = cellTypes.map((cell) => new Replay(cell, profile, options.subspace))
+      const { restarts, lastCounts } = manners[profile]
+      let masks: boolean[][][] = []
+      for (let total = 0; total < 4 * perEpoch; total++) {
+        const counter = restarts ? total % perEpoch : total
+        if (counter % options.window === 0) masks = replays.map((replay) => replay.open(strategy))
+        update(tiny, total)
+        for (const [i, cell] of cellTypes.entries())
+          assert.deepEqual(strategy.memory(cell).mask, masks[i], `${cell} at step ${total}`)
+        for (const replay of replays) replay.check(strategy, `step ${total}`)
+      }
+      assert.equal(replays[0].windows.length, restarts ? 7 : 6)
+      strategy.finish()
+      for (const replay of replays) {
+        if (lastCounts) replay.close(strategy)
+        replay.check(strategy, 'at the end')
+      }
+    })
+  })
+
+test('reference: none takes no place among L; paper: it does', () => {
+  for (const [profile, size] of [
+    ['reference', 40],
+    ['paper', 40],
+    ['reference', 112],
+    ['paper', 112],
+  ] as const)
+    withTiny({ profile, subspace: size }, ({ strategy }) => {
+      for (let window = 0; window < 3; window++) {
+        strategy.openWindow()
+        for (const cell of cellTypes) {
+          const { mask } = strategy.memory(cell)
+          const others = mask.map((row) => row.slice(1).filter(Boolean).length)
+          assert.ok(Math.min(...others) >= 1)
+          const sampled = others.reduce((sum, count) => sum + count, 0)
+          const nones = mask.filter(([none]) => none).length
+          const active = tidy(() => strategy.mixing(cell).active)
+          for (const [edge, row] of mask.entries())
+            assert.deepEqual(
+              active[edge],
+              row.flatMap((on, k) => (on && k > 0 ? [k] : [])),
+            )
+          assert.equal(
+            profile === 'paper' ? sampled + nones : sampled,
+            Math.min(size, profile === 'paper' ? 112 : 98),
+          )
+        }
+      }
+    })
+})
+
+test('paper: nothing is sampled again before all was sampled, but where an edge has nothing new', () => {
+  withTiny({ profile: 'paper', subspace: 30 }, ({ strategy }) => {
+    for (let window = 0; window < 6; window++) {
+      strategy.openWindow()
+      const { mask, counts } = strategy.memory('normal')
+      const fresh = mask.flatMap((row, edge) => row.filter((sampled, k) => sampled && counts[edge][k] === 0))
+      const left = counts.flat().filter((count) => count === 0).length
+      const edgesWithoutNew = counts.filter((row) => row.slice(1).every((count) => count > 0)).length
+      assert.ok(fresh.length >= Math.min(left, 30 - edgesWithoutNew), `window ${window}: ${fresh.length} new`)
+    }
+    assert.ok(
+      strategy
+        .memory('normal')
+        .counts.flat()
+        .every((count) => count > 0),
+    )
+  })
+})
+
+test('alpha and zeta start near zero, ~ 1e-3 N(0, 1), each drawn apart', () => {
+  withTiny({}, ({ strategy }) => {
+    const all = [...strategy.parameters()].map(([name, tensor]) => ({ name, values: tensor.matrix().flat() }))
+    const names = ['alpha.normal', 'zeta.normal', 'alpha.reduce', 'zeta.reduce']
+    assert.deepEqual(
+      all.map(({ name }) => name),
+      names,
+    )
+    for (const { name, values } of all) {
+      const deviation = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / 112)
+      assert.ok(deviation > 0.7e-3 && deviation < 1.3e-3, `${name}: ${deviation}`)
+    }
+    assert.equal(new Set(all.flatMap(({ values }) => values)).size, 448)
+  })
+})
+
+test('an update reports the loss and the hits of the batch it was given, before it moves', () => {
+  withTiny({}, ({ supernet, strategy, train, valid }) => {
+    tidy(() => {
+      strategy.openWindow()
+      const logits = noGrad(() => supernet.forward(valid.images, (cell) => strategy.mixing(cell), true))
+      const wanted = crossEntropy(logits, valid.labels).item()
+      const hits = logits.matrix().filter((row, i) => row.indexOf(Math.max(...row)) === [3, 8][i]).length
+      const outcome = strategy.update(train, valid)
+      assert.ok(Math.abs(outcome.loss.item() - wanted) < 1e-5)
+      assert.equal(outcome.correct.item(), hits)
+    })
+  })
+})
+
+test('L outside of 15 … 112, or no whole number, is refused with the range and leaves nothing behind', () => {
+  const supernet = makeSupernet()
+  const before = liveSlots()
+  for (const subspace of [14, 113, 0, -15, 28.5, Number.NaN, Number.POSITIVE_INFINITY])
+    assertRefuses(
+      () => makeStrategy(supernet, { subspace }),
+      'input',
+      /15 … 112/,
+      new RegExp(`L = ${subspace}`),
+    )
+  assert.equal(liveSlots(), before)
+  for (const subspace of [15, 112]) makeStrategy(supernet, { subspace }).dispose()
+  assert.equal(liveSlots(), before)
+  disposeModule(supernet)
+})
+
+/** A state as a checkpoint holds it: kept copies of the tensors, and data that went through JSON. */
+function saved(strategy: Ddsas): StateDict {
+  const { tensors, data } = strategy.state()
+  const copies = [...tensors].map(
+    ([name, tensor]) => [name, keep(Tensor.from(tensor.bytes(), tensor.shape, tensor.dtype))] as const,
+  )
+  return { tensors: new Map(copies), data: JSON.parse(JSON.stringify(data)) }
+}
+
+function free(state: StateDict): void {
+  for (const tensor of state.tensors.values()) tensor.dispose()
+}
+
+/** All that decides how a search goes on. */
+const fingerprint = (strategy: Ddsas) => ({
+  parameters: [...strategy.state().tensors].map(([name, tensor]) => [name, tensor.bytes()]),
+  data: structuredClone(strategy.state().data),
+  genotype: strategy.genotype(),
+})
+
+for (const profile of ['reference', 'paper'] as const)
+  test(`${profile}: another strategy goes on from a saved state to the bit, in the middle of a window`, () => {
+    withTiny({ profile, window: 4 }, (tiny) => {
+      for (let total = 0; total < 7; total++) update(tiny, total)
+      const state = saved(tiny.strategy)
+      for (let total = 7; total < 14; total++) update(tiny, total)
+      const other = makeStrategy(tiny.supernet, { profile, window: 4 }, 77)
+      other.load(state)
+      free(state)
+      for (let total = 7; total < 14; total++) update({ ...tiny, strategy: other }, total)
+      assert.deepEqual(fingerprint(other), fingerprint(tiny.strategy))
+      other.dispose()
+    })
+  })
+
+test('a state that is malformed or of another space is refused', () => {
+  withTiny({}, ({ strategy }) => {
+    const { tensors, data } = strategy.state()
+    for (const bad of [{}, { ...data, total: 'x' }, { ...data, memory: { normal: {} } }])
+      assertRefuses(() => strategy.load({ tensors, data: bad }), 'checkpoint', /strategy is malformed/)
+    const fewer = new Map([...tensors].slice(1))
+    assertRefuses(() => strategy.load({ tensors: fewer, data }), 'checkpoint', /'alpha\.normal' is missing/)
+  })
+})
+
+test('a memory of another size is refused', () => {
+  withTiny({}, ({ strategy }) => {
+    const { tensors, data } = strategy.state()
+    const small = { saliency: [[0]], counts: [[1]], mask: [[true]], available: [[true]] }
+    const bad = { ...data, memory: { normal: small, reduce: small } }
+    assertRefuses(() => strategy.load({ tensors, data: bad }), 'checkpoint')
+  })
+})
+
+test('the genotype is a valid cell from the first step on, with the most salient operations and never none', () => {
+  withTiny({ window: 1 }, (tiny) => {
+    for (let total = 0; total < 6; total++) {
+      const genotype = parseGenotype(tiny.strategy.genotype(), `step ${total}`)
+      assert.deepEqual(genotype, tiny.strategy.genotype())
+      assert.deepEqual([genotype.normal_concat, genotype.normal.length], [[2, 3, 4, 5], 8])
+      update(tiny, total)
+    }
+    const { operations } = tiny.supernet.shape.space
+    for (const cell of cellTypes) {
+      const { saliency } = tiny.strategy.memory(cell)
+      for (const [i, [name, input]] of tiny.strategy.genotype()[cell].entries()) {
+        const node = Math.floor(i / 2)
+        const row = saliency[(node * (node + 3)) / 2 + input]
+        assert.equal(row[operations.indexOf(name as (typeof operations)[number])], Math.max(...row.slice(1)))
+      }
+    }
+  })
+})
+
+/** For each epoch how many operations are available in each cell type; every subspace lies within them. */
+function availableByEpoch(changes: DdsasOptions['changes'], epochs: number): number[][] {
+  const found: number[][] = []
+  withTiny({ changes, window: 2 }, (tiny) => {
+    for (let total = 0; total < epochs * perEpoch; total++) {
+      update(tiny, total)
+      for (const cell of cellTypes) {
+        const { mask, available } = tiny.strategy.memory(cell)
+        for (const [edge, row] of mask.entries())
+          for (const [k, sampled] of row.entries()) assert.ok(!sampled || available[edge][k])
+      }
+      if (total % perEpoch === 0)
+        found.push(
+          cellTypes.map((cell) => tiny.strategy.memory(cell).available.flat().filter(Boolean).length),
+        )
+    }
+    parseGenotype(tiny.strategy.genotype(), 'the last one')
+  })
+  return found
+}
+
+test('paper: a window across a shrink goes on as it was sampled, the next holds no deleted operation', () => {
+  const changes = [{ epoch: 1, change: { kind: 'shrink', count: 70 } as const }]
+  // windows of 2 * perEpoch - 1 steps: the second begins one step before the third epoch
+  withTiny({ profile: 'paper', window: 2 * perEpoch - 1, subspace: 60, changes }, (tiny) => {
+    const deleted = () =>
+      cellTypes.flatMap((cell) => {
+        const { mask, available } = tiny.strategy.memory(cell)
+        return mask.flatMap((row, edge) => row.filter((sampled, k) => sampled && !available[edge][k]))
+      }).length
+    for (let total = 0; total < 2 * perEpoch; total++) {
+      update(tiny, total)
+      const across = total >= perEpoch && total < 2 * perEpoch - 1
+      assert.equal(deleted() > 0, across, `step ${total}: ${deleted()} deleted operations run`)
+      for (const cell of cellTypes) {
+        const { available } = tiny.strategy.memory(cell)
+        const { operations } = tiny.supernet.shape.space
+        tiny.strategy.genotype()[cell].forEach(([name, input], i) => {
+          const node = Math.floor(i / 2)
+          const k = operations.map(String).indexOf(name)
+          assert.ok(available[(node * (node + 3)) / 2 + input][k], `step ${total}: ${name} is not available`)
+        })
+      }
+    }
+  })
+})
+
+test('spaces shrink and grow for both cell types at the epochs given, and subspaces lie within them', () => {
+  const shrink = { kind: 'shrink', count: 14 } as const
+  const shrinking = [1, 2, 4].map((epoch) => ({ epoch, change: shrink }))
+  const both = (counts: number[]) => counts.map((count) => [count, count])
+  assert.deepEqual(availableByEpoch(shrinking, 5), both([112, 98, 84, 84, 70]))
+  const growing = [
+    { epoch: 0, change: { kind: 'expand', from: 0, to: 3 } as const },
+    { epoch: 1, change: { kind: 'expand', from: 3, to: 4 } as const },
+    { epoch: 3, change: { kind: 'expand', from: 6, to: 8 } as const },
+  ]
+  assert.deepEqual(availableByEpoch(growing, 4), both([42, 56, 56, 84]))
+})
