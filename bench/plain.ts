@@ -11,11 +11,12 @@ import {
   batchNorm,
   cat,
   conv2d,
-  globalAvgPool,
+  globalAvgPool2d,
   linear,
   maxPool2d,
   mul,
   relu,
+  reshape,
   slice,
   type Tensor,
   tidy,
@@ -121,7 +122,7 @@ function mixedOperation(
   shape: PlainShape,
   mixing: PlainMixing,
 ) {
-  const terms = shape.space.operations.flatMap((kind, k) => {
+  const terms = Object.keys(shape.space.operations).flatMap((kind, k) => {
     if (!mixing.mask[edge][k]) return []
     return tidy(() => {
       const scalar = slice(slice(mixing.weights, 0, edge, edge + 1), 1, k, k + 1)
@@ -177,6 +178,10 @@ export function plainForward(
       s0 = s1
       s1 = out
     }
-    return linear(globalAvgPool(s1), weight(weights, 'classifier.weight'), weight(weights, 'classifier.bias'))
+    return linear(
+      reshape(globalAvgPool2d(s1), [images.shape[0], -1]),
+      weight(weights, 'classifier.weight'),
+      weight(weights, 'classifier.bias'),
+    )
   })
 }

@@ -35,8 +35,8 @@ function sampledSupernet(shape: StepShape): { active: Active; parameters: number
   strategy.openWindow()
   const weights = [...namedParameters(supernet).values()]
   const active = tidy(() => ({
-    normal: strategy.mixing('normal').active,
-    reduce: strategy.mixing('reduce').active,
+    normal: strategy.archWeights('normal').sampledOps,
+    reduce: strategy.archWeights('reduce').sampledOps,
   }))
   return { active, parameters: weights.reduce((sum, { size }) => sum + size, 0) }
 }

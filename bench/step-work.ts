@@ -1,8 +1,7 @@
 /** What one search step has to do at least, operator by operator: two forward passes, two backward passes, the update. */
-import type { CellShape } from '../src/spaces/darts/cell.ts'
+
+import { type CellShape, cellShapes, type OperationName, operationKind } from '../src/budget/legacy-cells.ts'
 import type { CellType } from '../src/spaces/darts/genotype.ts'
-import { cellShapes } from '../src/spaces/darts/layout.ts'
-import { type OperationName, operationKind } from '../src/spaces/darts/operations.ts'
 import { type CellSpace, edgeIndex } from '../src/spaces/darts/space.ts'
 import {
   type BothWays,
@@ -158,7 +157,13 @@ function cell(
   for (let node = 0; node < space.nodes; node++) {
     const terms = states.flatMap((state, input) =>
       active[edgeIndex(node, input)].flatMap(
-        (k) => operation(tally, space.operations[k], state, reduction && input < 2 ? 2 : 1) ?? [],
+        (k) =>
+          operation(
+            tally,
+            Object.keys(space.operations)[k] as OperationName,
+            state,
+            reduction && input < 2 ? 2 : 1,
+          ) ?? [],
       ),
     )
     tally.add('mix', mixWork(extent, terms, !tally.trains))

@@ -1,13 +1,13 @@
 /** One search step, ours and plain, built for comparison: the same shape, subspace, data and optimizers. */
 
 import { ReplayedStep } from '../src/loop/replay.ts'
-import { Adam, type Maker, namedParameters, Sgd, stateDict } from '../src/nn/index.ts'
+import { Adam, type InitContext, Network, namedParameters, Sgd, stateDict } from '../src/nn/index.ts'
 import type { Precision } from '../src/nn/precision.ts'
 import { searchPresets } from '../src/search/presets.ts'
 import { bothUpdates } from '../src/search/search.ts'
 import type { CellType } from '../src/spaces/darts/genotype.ts'
+import { supernetProgram } from '../src/spaces/darts/programs.ts'
 import { darts } from '../src/spaces/darts/space.ts'
-import { Supernet } from '../src/spaces/darts/supernet.ts'
 import { Ddsas, type DdsasOptions } from '../src/strategies/ddsas/ddsas.ts'
 import type { Batch } from '../src/strategies/strategy.ts'
 import {
@@ -65,9 +65,10 @@ function makeBatches(shape: StepShape, arrange: Arrange): Record<'train' | 'vali
 
 /** The supernet that all contestants compute, and the strategy that samples its subspace. */
 export function makeSupernet({ channels, cells, subspace, device = 'cpu', precision }: StepShape) {
-  const maker: Maker = { device, generator: new Generator(0) }
-  const supernet = new Supernet({ space: darts, channels, cells, classes: 10, precision }, maker)
-  return { supernet, strategy: new Ddsas(supernet, ddsasOptions(subspace), maker) }
+  const context: InitContext = { device, generator: new Generator(0) }
+  const program = supernetProgram({ space: darts, channels, cells, classes: 10 })
+  const supernet = new Network(program, context, { precision })
+  return { supernet, strategy: new Ddsas(darts, supernet, ddsasOptions(subspace), context) }
 }
 
 /**
@@ -126,7 +127,7 @@ function makePlain(shape: StepShape, arrange: (x: Tensor) => Tensor) {
   setRequiresGrad(everything, true)
   const tensors = stateDict(supernet)
   const mixing = (cell: CellType) => ({
-    weights: strategy.mixing(cell).weights,
+    weights: strategy.archWeights(cell).weights,
     mask: strategy.memory(cell).mask,
   })
   const gradients = (half: keyof typeof batches) => {

@@ -111,7 +111,9 @@ export { type FetchProgress, type FetchResult, fetchDataset } from './data/fetch
  * ```
  */
 export { type CellSpace, darts } from './spaces/darts/space.ts'
-export { Supernet, type SupernetShape } from './spaces/darts/supernet.ts'
+export { type SupernetShape, supernetProgram } from './spaces/darts/programs.ts'
+export type { Pass } from './nn/executor.ts'
+export { Network, type NetworkOptions } from './nn/network.ts'
 export { Ddsas, type DdsasOptions } from './strategies/ddsas/ddsas.ts'
 export type { Strategy } from './strategies/strategy.ts'
 
@@ -159,8 +161,9 @@ export {
  * console.log(`${parameters} parameters, ${multiplyAdds} multiply-adds, ${depth} layers deep`)
  * ```
  */
-export { describeNetwork, type NetworkDescription } from './spaces/darts/describe.ts'
-export type { NetworkShape } from './spaces/darts/network.ts'
+export { describeNetwork } from './spaces/darts/shape.ts'
+export type { NetworkDescription } from './spaces/describe.ts'
+export type { NetworkShape } from './spaces/darts/programs.ts'
 export {
   type PublishedName,
   publishedGenotype,

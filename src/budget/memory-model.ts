@@ -3,11 +3,9 @@
  * the numbers, in the order in which memory is taken and given back.
  */
 import { DdsasError } from '../errors.ts'
-import type { CellShape } from '../spaces/darts/cell.ts'
 import type { CellType } from '../spaces/darts/genotype.ts'
-import { cellShapes, cellSides } from '../spaces/darts/layout.ts'
-import { type OperationName, operationKind } from '../spaces/darts/operations.ts'
-import { type CellSpace, edgeIndex } from '../spaces/darts/space.ts'
+import { edgeIndex } from '../spaces/darts/space.ts'
+import { type CellShape, cellShapes, cellSides, type OperationName, operationKind } from './legacy-cells.ts'
 import {
   type Beginning,
   bytesOf,
@@ -26,7 +24,7 @@ const operatorsOf = { vector: kernelOperators, grid: gridOperators, none: compos
 
 /** What is run: a supernet on a batch, and how. */
 export interface PassShape {
-  readonly space: CellSpace
+  readonly space: LegacySpace
   readonly channels: number
   readonly cells: number
   /** Images, and their side in pixels. */
@@ -95,9 +93,9 @@ function stem(tape: Tape, out: Extent): Value {
 class Pass {
   readonly #tape: Tape
   readonly #operators: Operators
-  readonly #space: CellSpace
+  readonly #space: LegacySpace
 
-  constructor(tape: Tape, operators: Operators, space: CellSpace) {
+  constructor(tape: Tape, operators: Operators, space: LegacySpace) {
     this.#tape = tape
     this.#operators = operators
     this.#space = space
@@ -195,4 +193,9 @@ function take(handles: Value[]): Value {
   const next = handles.shift()
   if (next !== undefined) return next
   throw new DdsasError('torch', 'a state has more readers than were named')
+}
+
+interface LegacySpace {
+  readonly nodes: number
+  readonly operations: readonly OperationName[]
 }

@@ -4,7 +4,7 @@ import type { TrainConfig } from '../retrain/config.ts'
 import { resizeOf } from '../retrain/images.ts'
 import type { TrainStart } from '../retrain/run.ts'
 import type { TestedEpoch, TrainEpochReport, TrainReport } from '../retrain/train.ts'
-import { describeNetwork } from '../spaces/darts/describe.ts'
+import { describeNetwork } from '../spaces/darts/shape.ts'
 import { counted } from '../words.ts'
 import { formatDuration, percent, resumedLine } from './search-text.ts'
 import { skippedPart } from './skipped.ts'
@@ -21,10 +21,10 @@ export function describeTraining(
   { run, config, device, training, done, notes, warnings }: TrainStart,
   resumed: boolean,
 ): string[] {
-  const { network, images } = training
+  const { shape, images } = training
   const { train, validation, test } = images.counts
-  const { parameters, multiplyAdds } = describeNetwork(network.shape, config.data.side)
-  const { kind, cells, channels, classes } = network.shape
+  const { parameters, multiplyAdds } = describeNetwork(shape, config.data.side)
+  const { kind, cells, channels, classes } = shape
   return [
     ...resumedLine(done, resumed),
     `training on ${counted(train, 'image')} of ${config.dataset}, ${device} with ${counted(config.threads, 'thread')}`,

@@ -1,14 +1,8 @@
 /** Builds an ONNX graph layer by layer; a value is the name of the node that makes it. */
 import { DdsasError } from '../errors.ts'
+import type { Conv2d, Pool2d } from '../nn/index.ts'
 import { type Tensor, to } from '../torch/index.ts'
 import type { OnnxAttribute, OnnxNode, OnnxTensor } from './onnx-schema.ts'
-
-export interface ConvShape {
-  readonly stride?: number
-  readonly dilation?: number
-  /** One filter for each channel. */
-  readonly depthwise?: boolean
-}
 
 /** Numerical stability of batch norms, as in torch.nn.BatchNorm2d. */
 const epsilon = 1e-5
@@ -66,29 +60,54 @@ export class OnnxGraph {
     return known
   }
 
-  /** A convolution named `name` whose padding keeps the size where the stride is 1. */
-  conv(name: string, x: string, { stride = 1, dilation = 1, depthwise = false }: ConvShape = {}): string {
-    const [outputs, , kernel] = this.#shapeOf(`${name}.weight`).shape
-    return this.node('Conv', name, [x, this.#weight(`${name}.weight`)], {
+  /** The convolution of layer `layer`, under `value`. */
+  conv(
+    value: string,
+    layer: string,
+    x: string,
+    { kernel, stride, padding, dilation, groups, bias }: Conv2d,
+  ): string {
+    const weights = (bias ? ['weight', 'bias'] : ['weight']).map((part) => this.#weight(`${layer}.${part}`))
+    return this.node('Conv', value, [x, ...weights], {
       kernel_shape: pair(kernel),
       strides: pair(stride),
-      pads: around((dilation * (kernel - 1)) / 2),
+      pads: around(padding),
       dilations: pair(dilation),
-      group: { int: depthwise ? outputs : 1 },
+      group: { int: groups },
     })
   }
 
   /** A batch norm by its running statistics. */
-  norm(name: string, x: string): string {
-    const parts = ['weight', 'bias', 'running_mean', 'running_var'].map((part) =>
-      this.#weight(`${name}.${part}`),
-    )
-    return this.node('BatchNormalization', name, [x, ...parts], { epsilon: { float: epsilon } })
+  norm(value: string, layer: string, affine: boolean, x: string): string {
+    const statistics = ['running_mean', 'running_var'].map((part) => this.#weight(`${layer}.${part}`))
+    const scales = affine
+      ? ['weight', 'bias'].map((part) => this.#weight(`${layer}.${part}`))
+      : [1, 0].map((one) =>
+          this.#filled(`${layer}.${one === 1 ? 'weight' : 'bias'}`, one, `${layer}.running_mean`),
+        )
+    return this.node('BatchNormalization', value, [x, ...scales, ...statistics], {
+      epsilon: { float: epsilon },
+    })
   }
 
-  /** 3x3 maximum, or average over the pixels of the image alone, with padding 1. */
-  pool(operator: 'MaxPool' | 'AveragePool', name: string, x: string, stride: number): string {
-    return this.node(operator, name, [x], { kernel_shape: pair(3), strides: pair(stride), pads: around(1) })
+  /** A constant of one value, as long as a weight. */
+  #filled(name: string, value: number, like: string): string {
+    const [length] = this.#shapeOf(like).shape
+    return this.constant(name, new Float32Array(length).fill(value), [length])
+  }
+
+  /** Maximum, or average over the pixels of the image alone. */
+  pool(
+    operator: 'MaxPool' | 'AveragePool',
+    value: string,
+    x: string,
+    { kernel, stride, padding }: Pool2d,
+  ): string {
+    return this.node(operator, value, [x], {
+      kernel_shape: pair(kernel),
+      strides: pair(stride),
+      pads: around(padding),
+    })
   }
 
   /** The image without its first row and column. */
@@ -105,11 +124,15 @@ export class OnnxGraph {
     return this.node('Concat', name, xs, { axis: { int: 1 } })
   }
 
-  /** [n, c, h, w] -> [n, classes]: the mean of each channel, then the linear layer `layer`. */
-  classifier(layer: string, name: string, x: string): string {
-    const pooled = this.node('GlobalAveragePool', `${layer}.pool`, [x])
-    const flat = this.node('Flatten', `${layer}.flatten`, [pooled])
+  /** [n, inputs] -> [n, outputs] by the linear layer `layer`. */
+  linear(value: string, layer: string, x: string): string {
     const weights = [this.#weight(`${layer}.weight`), this.#weight(`${layer}.bias`)]
-    return this.node('Gemm', name, [flat, ...weights], { transB: { int: 1 } })
+    return this.node('Gemm', value, [x, ...weights], { transB: { int: 1 } })
+  }
+
+  /** One number for each channel, [n, c] or [n, c, 1, 1] -> [n, c, 1, 1]. */
+  perChannel(value: string, x: string): string {
+    const shape = this.constant(`${value}.shape`, BigInt64Array.of(0n, -1n, 1n, 1n), [4])
+    return this.node('Reshape', value, [x, shape])
   }
 }

@@ -2,10 +2,11 @@
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
+import { networkProgram } from '../spaces/darts/programs.ts'
 import { tidy } from '../torch/index.ts'
 import { counted } from '../words.ts'
 import { OnnxGraph } from './onnx-graph.ts'
-import { addNetwork } from './onnx-network.ts'
+import { addProgram } from './onnx-network.ts'
 import { encodeOnnx, type OnnxValue } from './onnx-schema.ts'
 import {
   checkGivenTrained,
@@ -26,7 +27,6 @@ export type OnnxInput = (typeof onnxInputs)[number]
 const versions = { irVersion: 8, opset: 17 } as const
 
 const inputName = 'images'
-const outputName = 'logits'
 
 /**
  * The bytes of an ONNX model of the network in evaluation mode, without its auxiliary head. Input `images`
@@ -41,7 +41,8 @@ export function exportOnnx(trained: TrainedNetwork, input: OnnxInput = 'normalis
   checkTrained(network)
   return tidy(() => {
     const graph = new OnnxGraph(network.tensors)
-    addNetwork(graph, network.shape, normalised(graph, network.normalisation, input), outputName)
+    const program = networkProgram(network.shape)
+    const logits = addProgram(graph, program, normalised(graph, network.normalisation, input))
     const { imageSide, shape } = network
     const sides: OnnxValue['shape'] = ['batch', 3, imageSide, imageSide]
     return encodeOnnx({
@@ -51,7 +52,7 @@ export function exportOnnx(trained: TrainedNetwork, input: OnnxInput = 'normalis
       nodes: graph.nodes,
       tensors: graph.tensors,
       inputs: [{ name: inputName, type: input === 'bytes' ? 'uint8' : 'float', shape: sides }],
-      outputs: [{ name: outputName, type: 'float', shape: ['batch', shape.classes] }],
+      outputs: [{ name: logits, type: 'float', shape: ['batch', shape.classes] }],
     })
   })
 }

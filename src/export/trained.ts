@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
-import { describeNetwork } from '../spaces/darts/describe.ts'
-import { checkFiniteWeights, checkTensors, checkWeights, type NetworkShape } from '../spaces/darts/network.ts'
-import { checkShape } from '../spaces/darts/shape-check.ts'
+import { type NetworkShape, networkProgram } from '../spaces/darts/programs.ts'
+import { checkShape, describeNetwork } from '../spaces/darts/shape.ts'
+import { checkFiniteWeights, checkTensors, checkWeights } from '../spaces/weights-check.ts'
 import type { Tensor } from '../torch/index.ts'
 
 /** How images are normalised before the network: (x - mean) / std for each channel of values from 0 to 1. */
@@ -58,7 +58,7 @@ export function checkTrained(trained: TrainedNetwork): void {
       `${classNames.length} class names for ${shape.classes} classes; give one each`,
     )
   if (normalisation) checkNormalisation(normalisation)
-  checkWeights(shape, tensors, source)
+  checkWeights(networkProgram(shape), tensors, source)
   checkFiniteWeights(tensors, source)
   if (!Number.isInteger(imageSide) || imageSide < 1)
     throw new DdsasError('input', `images of ${imageSide} px cannot be; give a whole number of pixels`)

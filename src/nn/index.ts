@@ -1,5 +1,13 @@
-/** Layers, optimizers and schedules on the tensor engine. */
-export * from './layers.ts'
+/** Layers, programs of them and networks that run them, optimizers and schedules on the tensor engine. */
+export * from './arch-weights.ts'
+export * from './drop-path.ts'
+export * from './executor.ts'
+export * from './layer.ts'
+export * from './layer-shape.ts'
+export * from './layer-weights.ts'
 export * from './module.ts'
+export * from './network.ts'
 export * from './optim.ts'
+export * from './precision.ts'
+export * from './program.ts'
 export * from './schedule.ts'

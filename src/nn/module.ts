@@ -22,13 +22,8 @@ export interface Module {
   readonly children?: Readonly<Record<string, Module>>
 }
 
-/** A module that maps one tensor to one tensor. `training` selects batch statistics in the norms below it. */
-export interface Layer extends Module {
-  forward(x: Tensor, training: boolean): Tensor
-}
-
 /** Where and from which random stream a module makes its weights. */
-export interface Maker {
+export interface InitContext {
   /** `cpu`, `cuda:0`, …, or `meta` for a module that has shapes and no data, to count and name its weights. */
   readonly device: string
   readonly generator: Generator
@@ -36,19 +31,14 @@ export interface Maker {
   readonly dtype?: Dtype
 }
 
-const makerSchema = z.object({
+const contextSchema = z.object({
   device: z.string(),
   generator: z.object({ uniform: z.function(), normal: z.function() }, { error: 'expected a Generator' }),
 })
 
 /** Throws DdsasError 'input' where what was given to `what` cannot make modules. */
-export function checkMaker(maker: Maker, what: string): void {
-  checkGiven(makerSchema, maker, what, 'maker')
-}
-
-/** torch.nn.ModuleList: a list whose children are named by position. */
-export function moduleList(modules: readonly Module[]): Module {
-  return { children: Object.fromEntries(modules.map((module, index) => [String(index), module])) }
+export function checkInitContext(context: InitContext, what: string): void {
+  checkGiven(contextSchema, context, what, 'context')
 }
 
 function collect(
@@ -81,7 +71,15 @@ export function stateDict(module: Module): Map<string, Tensor> {
   return new Map([...namedParameters(module), ...namedBuffers(module)])
 }
 
-function describeMismatches(target: Map<string, Tensor>, source: ReadonlyMap<string, Tensor>): string[] {
+/** What has a shape: a tensor, or what says which is wanted. */
+interface Shaped {
+  readonly shape: readonly number[]
+}
+
+function describeMismatches(
+  target: ReadonlyMap<string, Shaped>,
+  source: ReadonlyMap<string, Shaped>,
+): string[] {
   const wrong: string[] = []
   for (const [name, tensor] of target) {
     const given = source.get(name)
@@ -125,7 +123,7 @@ export function disposeModule(module: Module): void {
 export function drawn(
   shape: readonly number[],
   draw: () => number,
-  { device, dtype = 'float32' }: Maker,
+  { device, dtype = 'float32' }: InitContext,
 ): Tensor {
   if (device === 'meta') return keep(emptyMeta(shape, dtype))
   const count = shape.reduce((product, length) => product * length, 1)
@@ -135,12 +133,12 @@ export function drawn(
 }
 
 /** Uniform in ±1/sqrt(fanIn): PyTorch's default for the weights and biases of convolutions and linear layers. */
-export function uniformByFanIn(shape: readonly number[], fanIn: number, maker: Maker): Tensor {
+export function uniformByFanIn(shape: readonly number[], fanIn: number, context: InitContext): Tensor {
   const bound = 1 / Math.sqrt(fanIn)
-  return drawn(shape, () => bound * (2 * maker.generator.uniform() - 1), maker)
+  return drawn(shape, () => bound * (2 * context.generator.uniform() - 1), context)
 }
 
 /** A kept tensor of one value. */
-export function filled(shape: readonly number[], value: number, maker: Maker): Tensor {
-  return drawn(shape, () => value, maker)
+export function filled(shape: readonly number[], value: number, context: InitContext): Tensor {
+  return drawn(shape, () => value, context)
 }

@@ -1,7 +1,7 @@
 /** How well a network does on images as they are: loss, top-1 and top-5 error, and which classes it takes for which. */
 import type { ImageBatch } from '../data/source.ts'
 import { DdsasError } from '../errors.ts'
-import type { Network } from '../spaces/darts/network.ts'
+import type { Network } from '../nn/index.ts'
 import { callMany, crossEntropy, noGrad, type Tensor } from '../torch/index.ts'
 
 export interface NetworkScore {
@@ -30,10 +30,10 @@ export type EachBatch = (use: (batch: ImageBatch) => void) => Promise<number>
  */
 export async function evaluateNetwork(
   network: Network,
+  classes: number,
   eachBatch: EachBatch,
   pause: () => void = () => {},
 ): Promise<NetworkEvaluation> {
-  const { classes } = network.shape
   const confusion = Array.from({ length: classes }, () => new Int32Array(classes))
   let [loss, images, first, five] = [0, 0, 0, 0]
   const skipped = await eachBatch(({ images: x, labels }) => {

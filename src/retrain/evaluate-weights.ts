@@ -2,16 +2,11 @@
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
-import { disposeModule, loadTensors, stateDict } from '../nn/index.ts'
-import { checkImageSide } from '../spaces/darts/describe.ts'
-import {
-  checkFiniteWeights,
-  checkTensors,
-  checkWeights,
-  Network,
-  type NetworkShape,
-} from '../spaces/darts/network.ts'
-import { checkShape } from '../spaces/darts/shape-check.ts'
+import { disposeModule, loadTensors, Network, stateDict, withoutAuxiliary } from '../nn/index.ts'
+import { type NetworkShape, networkProgram } from '../spaces/darts/programs.ts'
+import { checkShape } from '../spaces/darts/shape.ts'
+import { checkImageSide } from '../spaces/describe.ts'
+import { checkFiniteWeights, checkTensors, checkWeights } from '../spaces/weights-check.ts'
 import { Generator, type Tensor } from '../torch/index.ts'
 import { type TrainConfig, trainConfigSchema } from './config.ts'
 import { evaluateNetwork, type NetworkEvaluation } from './evaluate-network.ts'
@@ -66,16 +61,17 @@ export async function evaluateWeights(request: WeightsToEvaluate): Promise<Weigh
   try {
     const { classes } = images
     checkClasses(request, classes)
-    checkImageSide({ ...shape, auxiliary: false }, config.data.side)
-    checkWeights(shape, tensors, source)
+    const program = networkProgram(shape)
+    checkImageSide(withoutAuxiliary(program), config.data.side)
+    checkWeights(program, tensors, source)
     checkFiniteWeights(tensors, source)
-    const network = new Network(
-      { ...shape, precision: config.precision },
-      { device, generator: new Generator(0) },
-    )
+    const { precision } = config
+    const network = new Network(program, { device, generator: new Generator(0) }, { precision })
     try {
       loadTensors(stateDict(network), tensors, source)
-      const evaluation = await evaluateNetwork(network, (use) => images.each(config.evaluation.batch, use))
+      const evaluation = await evaluateNetwork(network, classes.length, (use) =>
+        images.each(config.evaluation.batch, use),
+      )
       return { ...evaluation, classes, warnings: images.warnings }
     } finally {
       disposeModule(network)

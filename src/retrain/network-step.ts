@@ -2,9 +2,7 @@
 
 import type { ImageBatch as Batch } from '../data/source.ts'
 import { sgdStep, type WeightOutcome, type WeightStepOptions } from '../loop/weight-step.ts'
-import type { Sgd } from '../nn/index.ts'
-import type { Network, NetworkOutput } from '../spaces/darts/network.ts'
-import type { DropPath } from '../spaces/drop-path.ts'
+import type { DropPath, Network, Outputs, Sgd } from '../nn/index.ts'
 import { add, crossEntropy, mul, type Tensor, tidy } from '../torch/index.ts'
 
 export interface NetworkLoss {
@@ -20,7 +18,7 @@ export interface NetworkStepOptions extends WeightStepOptions {
 }
 
 /** Logits [n, classes] and int64 labels [n] -> the scalar that training makes small. */
-export function networkLoss({ logits, auxiliary }: NetworkOutput, labels: Tensor, how: NetworkLoss): Tensor {
+export function networkLoss({ logits, auxiliary }: Outputs, labels: Tensor, how: NetworkLoss): Tensor {
   return tidy(() => {
     const loss = crossEntropy(logits, labels, how.smoothing)
     if (auxiliary === undefined || how.auxiliary === 0) return loss
@@ -36,7 +34,7 @@ export function networkStep(
   { loss, dropPath, ...options }: NetworkStepOptions,
 ): WeightOutcome {
   return sgdStep(labels, optimizer, options, () => {
-    const output = network.forward(images, { training: true, dropPath })
+    const output = network.forward(images, { training: true, dropPath, auxiliary: true })
     return { logits: output.logits, loss: networkLoss(output, labels, loss) }
   })
 }

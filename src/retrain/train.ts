@@ -3,9 +3,16 @@
 import { emptyAverage, include, means } from '../loop/averages.ts'
 import { type CourseObserver, checkFinite, runCourse } from '../loop/fit.ts'
 import type { StopSignal } from '../loop/request.ts'
-import { cosineRate, disposeModule, linearRate, loadTensors, stateDict, warmUp } from '../nn/index.ts'
+import {
+  cosineRate,
+  disposeModule,
+  linearRate,
+  loadTensors,
+  Network,
+  stateDict,
+  warmUp,
+} from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
-import { Network } from '../spaces/darts/network.ts'
 import { adopt, Generator, tidy } from '../torch/index.ts'
 import type { TrainConfig } from './config.ts'
 import { evaluateNetwork, type NetworkScore, scoreOf } from './evaluate-network.ts'
@@ -148,7 +155,9 @@ async function score(
   pause: () => void,
 ): Promise<NetworkScore> {
   const { batch } = config.evaluation
-  return scoreOf(await evaluateNetwork(network, (use) => images.evaluate(part, batch, use), pause))
+  return scoreOf(
+    await evaluateNetwork(network, images.classes.length, (use) => images.evaluate(part, batch, use), pause),
+  )
 }
 
 /** Measures the error on the held-out images and moves the training to the next epoch. */
@@ -197,8 +206,9 @@ async function testAll(training: Training, pause: () => void): Promise<TrainRepo
 
 /** In a network of its own: a user who stops now must not find the best weights saved as the last. */
 async function testBest(training: Training, pause: () => void): Promise<NetworkScore> {
-  const { network, device, bestWeights } = training
-  const copy = new Network(network.shape, { device, generator: new Generator(0) })
+  const { config, network, device, bestWeights } = training
+  const { precision } = config
+  const copy = new Network(network.program, { device, generator: new Generator(0) }, { precision })
   try {
     loadTensors(stateDict(copy), bestWeights, 'the weights of the best epoch')
     return await score(training, copy, 'test', pause)

@@ -13,11 +13,11 @@ import {
   streamSchema,
   streamState,
 } from '../loop/state-file.ts'
-import { disposeModule, loadTensors, namedParameters, Sgd, stateDict } from '../nn/index.ts'
-import { checkImageSide } from '../spaces/darts/describe.ts'
+import { disposeModule, loadTensors, Network, namedParameters, Sgd, stateDict } from '../nn/index.ts'
 import type { Genotype } from '../spaces/darts/genotype.ts'
 import { parseGenotype } from '../spaces/darts/genotype-file.ts'
-import { Network, type NetworkShape } from '../spaces/darts/network.ts'
+import { type NetworkShape, networkProgram } from '../spaces/darts/programs.ts'
+import { checkImageSide } from '../spaces/describe.ts'
 import { clone, encodeSafetensors, Generator, keep, noGrad, type Tensor, tidy } from '../torch/index.ts'
 import { type TrainConfig, trainConfigSchema } from './config.ts'
 import type { NetworkScore } from './evaluate-network.ts'
@@ -45,6 +45,7 @@ export interface TrainProgress extends Place {
 /** A training between two steps. */
 export interface Training {
   readonly config: TrainConfig
+  readonly shape: NetworkShape
   readonly device: string
   readonly images: TrainingImages
   readonly network: Network
@@ -82,12 +83,24 @@ export function createTraining(
   try {
     const { network: sizes, precision } = config
     const classes = images.classes.length
-    const shape: NetworkShape = { ...sizes, genotype, classes, auxiliary, precision }
-    checkImageSide(shape, config.data.side)
-    const network = new Network(shape, { device, generator: new Generator(config.seed, 'weights') })
+    const shape: NetworkShape = { ...sizes, genotype, classes, auxiliary }
+    const program = networkProgram(shape)
+    checkImageSide(program, config.data.side)
+    const generator = new Generator(config.seed, 'weights')
+    const network = new Network(program, { device, generator }, { precision })
     const optimizer = new Sgd(namedParameters(network), config.weights)
     const dropPath = new Generator(config.seed, 'drop-path')
-    return { config, device, images, network, optimizer, dropPath, bestWeights: new Map(), progress: start }
+    return {
+      config,
+      shape,
+      device,
+      images,
+      network,
+      optimizer,
+      dropPath,
+      bestWeights: new Map(),
+      progress: start,
+    }
   } catch (error) {
     images.dispose()
     throw error
@@ -144,12 +157,12 @@ const stateSchema = z.object({
 
 /** The files of a checkpoint. Weights have PyTorch's names, so that other programs can read them. */
 export function trainingFiles(
-  { config, network, images, optimizer, dropPath, bestWeights, progress }: Training,
+  { config, shape, network, images, optimizer, dropPath, bestWeights, progress }: Training,
   metricsBytes: number,
 ): Record<string, string | Uint8Array> {
   const state: z.infer<typeof stateSchema> = {
     config,
-    genotype: network.shape.genotype,
+    genotype: shape.genotype,
     progress,
     source: streamState(images.source),
     dropPath: [...dropPath.state()],
@@ -165,9 +178,9 @@ export function trainingFiles(
 
 /** Puts a new training where a checkpoint's stood; returns how long the metrics were. */
 export function restoreTraining(training: Training, files: ReadFiles): number {
-  const { config, network, optimizer, bestWeights, images, dropPath } = training
+  const { config, shape, network, optimizer, bestWeights, images, dropPath } = training
   const state = readState(files, stateSchema, config, 'training')
-  checkSameCell(parseGenotype(state.genotype, 'state.json'), network.shape.genotype)
+  checkSameCell(parseGenotype(state.genotype, 'state.json'), shape.genotype)
   tidy(() => {
     loadTensors(stateDict(network), readTensors(files, 'weights.safetensors'), 'weights.safetensors')
     optimizer.load(readTensors(files, 'momentum.safetensors'))

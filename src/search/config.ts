@@ -103,5 +103,5 @@ export function applySettings(config: SearchConfig, assignments: readonly string
 
 /** Throws DdsasError 'input' where the space cannot change as the settings say. */
 export function checkSchedule({ ddsas, epochs }: SearchConfig): void {
-  checkChanges(ddsas.changes, { edges: edgeCount(darts), operations: darts.operations, epochs })
+  checkChanges(ddsas.changes, { edges: edgeCount(darts), operations: Object.keys(darts.operations), epochs })
 }

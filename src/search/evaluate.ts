@@ -1,8 +1,7 @@
 /** Accuracy of the supernet under its current mixing, by the statistics of each batch and on images as they are. */
 import { forEachPlainBatch, type ImageBatch, type ImageTensors } from '../data/index.ts'
 import { ReplayedStep } from '../loop/replay.ts'
-import { loadTensors, namedBuffers } from '../nn/index.ts'
-import type { Supernet } from '../spaces/darts/supernet.ts'
+import { type ArchWeightsOf, loadTensors, type Network, namedBuffers } from '../nn/index.ts'
 import type { Strategy } from '../strategies/strategy.ts'
 import { clone, countCorrect, crossEntropy, noGrad, stackScalars, tidy } from '../torch/index.ts'
 
@@ -21,7 +20,7 @@ export interface EvaluationOptions {
 }
 
 /** Runs `body` and puts the running statistics back as they were. */
-function keepingStatistics<Result>(supernet: Supernet, body: () => Result): Result {
+function keepingStatistics<Result>(supernet: Network, body: () => Result): Result {
   return tidy(() => {
     const buffers = namedBuffers(supernet)
     const before = new Map([...buffers].map(([name, tensor]) => [name, clone(tensor)]))
@@ -38,20 +37,21 @@ function keepingStatistics<Result>(supernet: Supernet, body: () => Result): Resu
  * just after a subspace was sampled, and operations that ran a step or two have no running statistics to go by.
  */
 export function evaluateSupernet(
-  supernet: Supernet,
-  strategy: Pick<Strategy, 'mixing'>,
+  supernet: Network,
+  strategy: Pick<Strategy, 'archWeights'>,
   data: ImageTensors,
   positions: readonly number[],
   { batch, device, pause }: EvaluationOptions,
 ): Evaluation {
   let loss = 0
   let correct = 0
+  const archWeights: ArchWeightsOf = (group) => strategy.archWeights(group)
   const replay = ReplayedStep.on(device)
   const measure = (given: ImageBatch) => {
     pause?.()
     const found = replay.run('evaluation', [given], ([{ images, labels }]) =>
       tidy(() => {
-        const logits = supernet.forward(images, (cell) => strategy.mixing(cell), true)
+        const { logits } = supernet.forward(images, { training: true, archWeights })
         return stackScalars([crossEntropy(logits, labels), countCorrect(logits, labels)])
       }),
     )

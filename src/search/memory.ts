@@ -1,14 +1,15 @@
 /** How much memory a search will need, known before it begins, and the refusal of one that will not find it. */
 
+import type { OperationName } from '../budget/legacy-cells.ts'
 import { type Available, availableMemory } from '../budget/memory-available.ts'
 import { type Active, type KernelKind, passPeak } from '../budget/memory-model.ts'
 import { formatSize } from '../budget/memory-size.ts'
 import type { Wanted } from '../budget/memory-tape.ts'
 import { imageBytes, imageSize } from '../data/cifar-layout.ts'
 import { DdsasError } from '../errors.ts'
-import { disposeModule, namedBuffers, namedParameters } from '../nn/index.ts'
+import { disposeModule, Network, namedBuffers, namedParameters } from '../nn/index.ts'
+import { supernetProgram } from '../spaces/darts/programs.ts'
 import { darts, edgeCount } from '../spaces/darts/space.ts'
-import { Supernet } from '../spaces/darts/supernet.ts'
 import { profiles } from '../strategies/ddsas/ddsas.ts'
 import { activeOperations, sampleSubspace } from '../strategies/ddsas/subspace.ts'
 import { describeEngine, Generator, type Tensor } from '../torch/index.ts'
@@ -36,8 +37,9 @@ export interface Footprint {
 }
 
 const edges = edgeCount(darts)
-const none = darts.operations.indexOf('none')
-const everything = Array.from({ length: edges }, () => darts.operations.map(() => true))
+const names = Object.keys(darts.operations)
+const none = names.indexOf('none')
+const everything = Array.from({ length: edges }, () => names.map(() => true))
 
 /** How many subspaces stand for all: their peaks lie close together. */
 const samples = 24
@@ -104,7 +106,7 @@ export function heaviestSubspaces(config: SearchConfig): Subspaces {
     const active = Array.from({ length: edges }, () => [only])
     return passPeak(passShape(config, 'vector', 'weights'), { normal: active, reduce: active }, 0)
   }
-  const costs = darts.operations.map((_, operation) => (operation === none ? 0 : alone(operation)))
+  const costs = names.map((_, operation) => (operation === none ? 0 : alone(operation)))
   const mask = subspaceOf(config, (operation) => costs[operation])
   return { normal: mask, reduce: mask }
 }
@@ -121,7 +123,15 @@ function activeOf({ normal, reduce }: Subspaces): Active {
 
 function passShape({ network, data, precision }: SearchConfig, kernels: KernelKind, wanted: Wanted) {
   const element = precision === 'bfloat16' ? 2 : 4
-  return { space: darts, ...network, batch: data.batch, side: imageSize, element, wanted, kernels }
+  return {
+    space: { nodes: darts.nodes, operations: names as OperationName[], name: 'darts' },
+    ...network,
+    batch: data.batch,
+    side: imageSize,
+    element,
+    wanted,
+    kernels,
+  }
 }
 
 /** What computes a search on a device. */
@@ -134,7 +144,10 @@ function kernelsOn(device: string, { precision }: SearchConfig): KernelKind {
 function weightBytes({ network }: SearchConfig): { readonly parameters: number; readonly buffers: number } {
   // the number of classes changes next to nothing
   const shape = { space: darts, ...network, classes: 100 }
-  const supernet = new Supernet(shape, { device: 'meta', generator: new Generator(0, 'shape') })
+  const supernet = new Network(supernetProgram(shape), {
+    device: 'meta',
+    generator: new Generator(0, 'shape'),
+  })
   const bytes = (tensors: ReadonlyMap<string, Tensor>) =>
     [...tensors.values()].reduce((sum, { size }) => sum + 4 * size, 0)
   const sizes = { parameters: bytes(namedParameters(supernet)), buffers: bytes(namedBuffers(supernet)) }

@@ -58,7 +58,7 @@ export interface Plan {
 const cifarImages = 50_000
 
 const edges = edgeCount(darts)
-const [smallest, largest] = subspaceSizeRange(edges, darts.operations.length)
+const [smallest, largest] = subspaceSizeRange(edges, Object.keys(darts.operations).length)
 const usualLengths = [smallest, 21, 28, 35, 42, 56, 84, largest]
 
 /** Where to measure, as far as there is memory: far enough apart that noise in the times matters little. */

@@ -15,11 +15,19 @@ import {
   streamSchema,
   streamState,
 } from '../loop/state-file.ts'
-import { disposeModule, loadTensors, type Maker, namedParameters, Sgd, stateDict } from '../nn/index.ts'
+import {
+  disposeModule,
+  type InitContext,
+  loadTensors,
+  Network,
+  namedParameters,
+  Sgd,
+  stateDict,
+} from '../nn/index.ts'
 import type { Genotype } from '../spaces/darts/genotype.ts'
 import { parseGenotype } from '../spaces/darts/genotype-file.ts'
+import { supernetProgram } from '../spaces/darts/programs.ts'
 import { darts } from '../spaces/darts/space.ts'
-import { Supernet } from '../spaces/darts/supernet.ts'
 import { Ddsas } from '../strategies/ddsas/ddsas.ts'
 import type { Strategy } from '../strategies/strategy.ts'
 import { encodeSafetensors, Generator, tidy } from '../torch/index.ts'
@@ -41,7 +49,7 @@ export interface Session {
   readonly config: SearchConfig
   readonly device: string
   readonly data: ImageTensors
-  readonly supernet: Supernet
+  readonly supernet: Network
   readonly strategy: Strategy
   readonly optimizer: Sgd
   readonly replay: ReplayedStep
@@ -63,11 +71,11 @@ const start: Progress = {
 /** A search before its first step: everything drawn from the seed. */
 export function createSession(config: SearchConfig, dataset: ImageDataset, device: string): Session {
   const { network, weights, architecture, data: how, seed } = config
-  const maker: Maker = { device, generator: new Generator(seed, 'weights') }
-  const shape = { space: darts, ...network, classes: dataset.classes.length, precision: config.precision }
+  const context: InitContext = { device, generator: new Generator(seed, 'weights') }
+  const program = supernetProgram({ space: darts, ...network, classes: dataset.classes.length })
   const halves = splitInHalves(dataset.count, config)
-  const supernet = new Supernet(shape, maker)
-  const strategy = new Ddsas(supernet, { ...config.ddsas, optimizer: architecture }, maker)
+  const supernet = new Network(program, context, { precision: config.precision })
+  const strategy = new Ddsas(darts, supernet, { ...config.ddsas, optimizer: architecture }, context)
   const data = toTensors(dataset, device)
   const stream = (part: readonly number[], name: string) =>
     new BatchStream(data, { part, batch: how.batch, augmentation: how }, new Generator(seed, name))

@@ -1,7 +1,7 @@
 /** The one interface of all search strategies: how a supernet is searched. */
 
+import type { ArchWeights } from '../nn/index.ts'
 import type { CellType, Genotype } from '../spaces/darts/genotype.ts'
-import type { Mixing } from '../spaces/mixing.ts'
 import type { Tensor } from '../torch/index.ts'
 
 /** Images float32 [n, 3, h, w], channels last, and int64 labels [n]. */
@@ -59,8 +59,8 @@ export interface Strategy {
    * recorded and replayed: it computes on tensors alone, and looks at none of their values.
    */
   update(train: Batch, valid: Batch): Outcome
-  /** Weights and active operations of a cell type for the next forward pass. */
-  mixing(cell: CellType): Mixing
+  /** Weights and sampled operations of a group of decisions for the next forward pass. */
+  archWeights(group: string): ArchWeights
   /** The architecture this search would pick now. */
   genotype(): Genotype
   /** Called after the last step of the search. */

@@ -227,9 +227,9 @@ export function avgPool2d(x: Tensor, kernel: number, stride: number, padding: nu
   return call('aten::avg_pool2d', x, pair(kernel), pair(stride), pair(padding), false, false)
 }
 
-/** [n, c, h, w] -> [n, c]: the mean of each channel. */
-export function globalAvgPool(x: Tensor): Tensor {
-  return call('aten::mean.dim', x, [2, 3])
+/** [n, c, h, w] -> [n, c, 1, 1]: the mean of each channel. */
+export function globalAvgPool2d(x: Tensor): Tensor {
+  return call('aten::mean.dim', x, [2, 3], true)
 }
 
 /** x [n, i], weight [o, i], bias [o] -> [n, o]. */

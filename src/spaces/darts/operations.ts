@@ -1,34 +1,17 @@
 /** The eight operations of the DARTS space and the two that prepare a cell's inputs, with the published names. */
-import { BatchNorm2d, Conv2d, type Maker, type Module } from '../../nn/index.ts'
 import {
-  type Entry,
-  fanOut,
-  type Images,
-  mix,
-  mul,
-  type Pooling,
-  factorizedReduce as reduceImages,
-  reluPointwise,
-  type SeparableConvolution,
-  separable,
-  slice,
-  type Tensor,
-  tidy,
-} from '../../torch/index.ts'
-
-/**
- * An operation on an edge: [n, c, h, w] -> [n, c, h / stride, w / stride], as what it begins with, a body and the batch norm
- * it ends with. All that begin at one state are computed together, and so are the norms of all operations into a node and
- * their weighted sum.
- */
-export interface Operation extends Module {
-  /** Absent where the operation reads its input as it is. */
-  readonly entry?: Entry
-  /** What follows its beginning. */
-  body(x: Images, training: boolean): Images
-  /** Absent where the operation ends without one. */
-  readonly norm?: BatchNorm2d
-}
+  batchNorm2d,
+  concat,
+  conv2d,
+  functional,
+  type Layer,
+  pool2d,
+  relu,
+  type Sequence,
+  sequential,
+  shift,
+  zero,
+} from '../../nn/index.ts'
 
 export interface OperationOptions {
   readonly channels: number
@@ -37,168 +20,69 @@ export interface OperationOptions {
   readonly affine: boolean
 }
 
-/** The whole operation on its own. */
-export function applyOperation(operation: Operation, x: Tensor, training: boolean): Tensor {
-  return tidy(() => {
-    const [begun] = fanOut(x, [operation.entry])
-    return finish(operation.body(begun, training), operation.norm, training)
-  })
-}
+/** An operation on an edge: layers that map [n, c, h, w] -> [n, c, h / stride, w / stride]. */
+export type Operation = (options: OperationOptions) => Sequence
 
-/** The norm a body is followed by; it goes by the moments found on the way. */
-function finish(images: Images, norm: BatchNorm2d | undefined, training: boolean): Tensor {
-  return norm === undefined ? images.x : mix([images], null, [norm.statistics], { training })
-}
-
-/** Zero; a supernet never runs it. */
-function none({ stride }: OperationOptions): Operation {
-  const thinned = (x: Tensor, dim: number) => slice(x, dim, 0, x.shape[dim], stride)
-  return { body: ({ x }) => tidy(() => ({ x: mul(thinned(thinned(x, 2), 3), 0) })) }
-}
-
-/** 3x3 pooling; in a supernet (no affine norms) followed by a batch norm, as DARTS does. */
-function pool(
-  kind: Pooling['pool'],
-  { channels, stride, affine }: OperationOptions,
-  maker: Maker,
-): Operation {
-  const begun = { entry: { pool: kind, stride }, body: (images: Images) => images }
-  if (affine) return begun
-  const norm = new BatchNorm2d(channels, false, maker)
-  return { ...begun, norm, children: { 1: norm } }
-}
-
-/** Halves the image: ReLU, then two 1x1 convolutions of stride 2, the second one pixel further, side by side. */
-export function factorizedReduce(inputs: number, outputs: number, affine: boolean, maker: Maker): Reader {
-  const half = Math.floor(outputs / 2)
-  const children = {
-    conv_1: new Conv2d(inputs, half, 1, { stride: 2 }, maker),
-    conv_2: new Conv2d(inputs, outputs - half, 1, { stride: 2 }, maker),
-    bn: new BatchNorm2d(outputs, affine, maker),
-  }
-  const { conv_1: first, conv_2: second, bn: norm } = children
-  const read = (parts: readonly Tensor[]) =>
-    reduceImages(parts, first.parameters.weight, second.parameters.weight)
-  return { read, norm, children }
-}
-
-function skip({ channels, stride, affine }: OperationOptions, maker: Maker): Operation {
-  if (stride === 1) return { body: (images) => images }
-  const { read, ...rest } = factorizedReduce(channels, channels, affine, maker)
-  return { body: ({ x }) => read([x]), ...rest }
-}
-
-/** Prepares a cell's input: the output of a cell before, as its nodes [n, c_i, h, w] that nobody concatenated. */
-export interface Reader extends Module {
-  read(parts: readonly Tensor[]): Images
-  readonly norm: BatchNorm2d
-}
-
-/** Reads the output of a cell: [n, c_i, h, w] each -> [n, c, h', w']. */
-export function applyReader(reader: Reader, parts: readonly Tensor[], training: boolean): Tensor {
-  return tidy(() => finish(reader.read(parts), reader.norm, training))
-}
-
-/** ReLU, 1x1 convolution, batch norm. */
-export function reluConvBn(inputs: number, outputs: number, affine: boolean, maker: Maker): Reader {
-  const conv = new Conv2d(inputs, outputs, 1, {}, maker)
-  const norm = new BatchNorm2d(outputs, affine, maker)
-  const read = (parts: readonly Tensor[]) => reluPointwise(parts, conv.parameters.weight)
-  return { read, norm, children: { op: { children: { 1: conv, 2: norm } } } }
-}
-
-/** Depthwise, then pointwise convolution, then batch norm: three positions of PyTorch's sequence after a ReLU. */
-interface Stage {
-  readonly spatial: Conv2d
-  readonly pointwise: Conv2d
-  readonly norm: BatchNorm2d
-  readonly convolution: SeparableConvolution
-}
-
-function makeStage(
+/** ReLU, depthwise convolution, convolution across channels, batch norm. */
+function separable(
   kernel: number,
-  stride: number,
   dilation: number,
-  options: OperationOptions,
-  maker: Maker,
-): Stage {
-  const { channels, affine } = options
-  const padding = ((kernel - 1) / 2) * dilation
-  const spatial = new Conv2d(
-    channels,
-    channels,
-    kernel,
-    { stride, padding, dilation, groups: channels },
-    maker,
-  )
-  const pointwise = new Conv2d(channels, channels, 1, {}, maker)
-  const norm = new BatchNorm2d(channels, affine, maker)
-  const weights = { spatial: spatial.parameters.weight, pointwise: pointwise.parameters.weight }
-  return { spatial, pointwise, norm, convolution: { ...weights, stride, dilation } }
+  { channels, stride, affine }: OperationOptions,
+): Layer[] {
+  return [
+    relu,
+    conv2d(channels, channels, kernel, { stride, dilation, groups: channels }),
+    conv2d(channels, channels, 1),
+    batchNorm2d(channels, affine),
+  ]
 }
 
 /** A separable convolution, applied twice; the second time with stride 1. */
-function sepConv(kernel: number, options: OperationOptions, maker: Maker): Operation {
-  const first = makeStage(kernel, options.stride, 1, options, maker)
-  const second = makeStage(kernel, 1, 1, options, maker)
-  const between = first.norm
-  const positions = { 1: first.spatial, 2: first.pointwise, 3: between }
-  const children = { ...positions, 5: second.spatial, 6: second.pointwise, 7: second.norm }
-  const { spatial, pointwise, ...shape } = second.convolution
-  const body = (half: Images, training: boolean) =>
-    separable(half, spatial, pointwise, { ...shape, norm: between.statistics, training })
-  return { entry: first.convolution, body, norm: second.norm, children: { op: { children } } }
+const sepConv =
+  (kernel: number): Operation =>
+  (options) =>
+    sequential('op', [...separable(kernel, 1, options), ...separable(kernel, 1, { ...options, stride: 1 })])
+
+/** A separable convolution over every second pixel. */
+const dilConv =
+  (kernel: number): Operation =>
+  (options) =>
+    sequential('op', separable(kernel, 2, options))
+
+/** 3x3 pooling; in a supernet (no affine norms) followed by a batch norm, as DARTS does. */
+const pool =
+  (kind: 'max' | 'avg'): Operation =>
+  ({ channels, stride, affine }) =>
+    affine
+      ? [functional(pool2d(kind, stride))]
+      : sequential('', [pool2d(kind, stride), batchNorm2d(channels, false)])
+
+/** Halves the image: ReLU, then two 1x1 convolutions of stride 2, the second one pixel further, side by side. */
+export function factorizedReduce(inputs: number, outputs: number, affine: boolean): Sequence {
+  const half = Math.floor(outputs / 2)
+  const straight = { name: 'conv_1', layer: conv2d(inputs, half, 1, { stride: 2 }) }
+  const shifted = { name: 'conv_2', layer: conv2d(inputs, outputs - half, 1, { stride: 2 }) }
+  return [
+    functional(relu),
+    functional(concat([[straight], [functional(shift), shifted]])),
+    { name: 'bn', layer: batchNorm2d(outputs, affine) },
+  ]
 }
 
-function dilConv(kernel: number, options: OperationOptions, maker: Maker): Operation {
-  const stage = makeStage(kernel, options.stride, 2, options, maker)
-  const children = { 1: stage.spatial, 2: stage.pointwise, 3: stage.norm }
-  return {
-    entry: stage.convolution,
-    body: (images) => images,
-    norm: stage.norm,
-    children: { op: { children } },
-  }
+/** ReLU, 1x1 convolution, batch norm. */
+export function reluConvBn(inputs: number, outputs: number, affine: boolean): Sequence {
+  return sequential('op', [relu, conv2d(inputs, outputs, 1), batchNorm2d(outputs, affine)])
 }
-
-/** What an operation computes: the rest of it, its costs too, follows from that. */
-export type OperationKind =
-  | { readonly type: 'none' | 'skip' }
-  | { readonly type: 'pool'; readonly pool: Pooling['pool'] }
-  /** A separable convolution applied twice (`sep`), or once with dilation 2 (`dil`). */
-  | { readonly type: 'sep' | 'dil'; readonly kernel: number }
 
 /** The operations by their published names. */
 export const operations = {
-  none: { type: 'none' },
-  max_pool_3x3: { type: 'pool', pool: 'max' },
-  avg_pool_3x3: { type: 'pool', pool: 'avg' },
-  skip_connect: { type: 'skip' },
-  sep_conv_3x3: { type: 'sep', kernel: 3 },
-  sep_conv_5x5: { type: 'sep', kernel: 5 },
-  dil_conv_3x3: { type: 'dil', kernel: 3 },
-  dil_conv_5x5: { type: 'dil', kernel: 5 },
-} as const satisfies Record<string, OperationKind>
-
-export type OperationName = keyof typeof operations
-
-export function operationKind(name: OperationName): OperationKind {
-  return operations[name]
-}
-
-/** Makes an operation by its published name. */
-export function makeOperation(name: OperationName, options: OperationOptions, maker: Maker): Operation {
-  const kind = operationKind(name)
-  switch (kind.type) {
-    case 'none':
-      return none(options)
-    case 'skip':
-      return skip(options, maker)
-    case 'pool':
-      return pool(kind.pool, options, maker)
-    case 'sep':
-      return sepConv(kind.kernel, options, maker)
-    case 'dil':
-      return dilConv(kind.kernel, options, maker)
-  }
-}
+  none: ({ stride }) => [functional(zero(stride))],
+  max_pool_3x3: pool('max'),
+  avg_pool_3x3: pool('avg'),
+  skip_connect: ({ channels, stride, affine }) =>
+    stride === 1 ? [] : factorizedReduce(channels, channels, affine),
+  sep_conv_3x3: sepConv(3),
+  sep_conv_5x5: sepConv(5),
+  dil_conv_3x3: dilConv(3),
+  dil_conv_5x5: dilConv(5),
+} as const satisfies Record<string, Operation>

@@ -2,7 +2,7 @@
 import { checkText } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
 import type { Genotype, GenotypeEdge } from './genotype.ts'
-import type { NetworkShape } from './network.ts'
+import type { NetworkShape } from './programs.ts'
 
 /** Edges written as "operation input", all four nodes concatenated. */
 function genotype(normal: string, reduce: string): Genotype {

@@ -1,83 +1,104 @@
-/** What stands before the first cell: one convolution for small images, three of stride 2 for those of ImageNet. */
-import { BatchNorm2d, Conv2d, type Layer, type Maker, type Module } from '../../nn/index.ts'
-import { relu, type Tensor } from '../../torch/index.ts'
-import type { AuxiliaryShape } from './auxiliary.ts'
-import { halved, type StemShape } from './layout.ts'
+/** What stands before the first cell and beside the last: stems and auxiliary heads for small images and for ImageNet's. */
+import {
+  batchNorm2d,
+  conv2d,
+  flatten,
+  functional,
+  globalAvgPool2d,
+  images,
+  type Layer,
+  linear,
+  pool2d,
+  relu,
+  type Sequence,
+  type State,
+  type StateId,
+  sequential,
+} from '../../nn/index.ts'
 
-export interface Stem extends StemShape {
-  /** By their names in the network. */
-  readonly children: Readonly<Record<string, Module>>
-  /** Images [n, 3, h, w] -> what the first cell reads. */
-  forward(images: Tensor, training: boolean): [Tensor, Tensor]
+/** States that the first cell reads: the output of "the cell before the last", and of the last. */
+export interface Stem {
+  readonly states: readonly State[]
+  readonly outputs: readonly [StateId, StateId]
+  readonly channels: number
+  /** Whether the second output is half as large as the first. */
+  readonly halves: boolean
 }
 
-function convNorm(inputs: number, outputs: number, stride: number, maker: Maker) {
-  return {
-    conv: new Conv2d(inputs, outputs, 3, { stride, padding: 1 }, maker),
-    norm: new BatchNorm2d(outputs, true, maker),
-  }
-}
-
-function through(layers: readonly Layer[], x: Tensor, training: boolean): Tensor {
-  return layers.reduce((value, layer) => layer.forward(value, training), x)
-}
+const convNorm = (inputs: number, outputs: number, stride: number): Layer[] => [
+  conv2d(inputs, outputs, 3, { stride }),
+  batchNorm2d(outputs, true),
+]
 
 /** `stem`: to three times C channels, at full size. */
-function smallStem(channels: number, maker: Maker): Stem {
-  const outputs = 3 * channels
-  const { conv, norm } = convNorm(3, outputs, 1, maker)
-  return {
-    outputs: [outputs, outputs],
-    halves: false,
-    children: { stem: { children: { 0: conv, 1: norm } } },
-    forward: (images, training) => {
-      const s = through([conv, norm], images, training)
-      return [s, s]
-    },
-  }
+function smallStem(channels: number): Stem {
+  const layers = sequential('', convNorm(3, 3 * channels, 1))
+  const stem: State = { id: 'stem', kind: 'layers', input: images, name: 'stem', layers }
+  return { states: [stem], outputs: ['stem', 'stem'], channels: 3 * channels, halves: false }
 }
 
 /** `stem0`: to C channels at a quarter of the size; `stem1`: to an eighth. */
-function largeStem(channels: number, maker: Maker): Stem {
-  const first = convNorm(3, channels / 2, 2, maker)
-  const second = convNorm(channels / 2, channels, 2, maker)
-  const third = convNorm(channels, channels, 2, maker)
-  const stem0 = { 0: first.conv, 1: first.norm, 3: second.conv, 4: second.norm }
+function largeStem(channels: number): Stem {
+  const first = sequential('', [
+    ...convNorm(3, channels / 2, 2),
+    relu,
+    ...convNorm(channels / 2, channels, 2),
+  ])
+  const second = sequential('', [relu, ...convNorm(channels, channels, 2)])
   return {
-    outputs: [channels, channels],
+    states: [
+      { id: 'stem0', kind: 'layers', input: images, name: 'stem0', layers: first },
+      { id: 'stem1', kind: 'layers', input: 'stem0', name: 'stem1', layers: second },
+    ],
+    outputs: ['stem0', 'stem1'],
+    channels,
     halves: true,
-    children: { stem0: { children: stem0 }, stem1: { children: { 1: third.conv, 2: third.norm } } },
-    forward: (images, training) => {
-      const half = through([first.conv, first.norm], images, training)
-      const quarter = through([second.conv, second.norm], relu(half), training)
-      return [quarter, through([third.conv, third.norm], relu(quarter), training)]
-    },
   }
 }
 
+/** Mean of each channel, then a linear layer. */
+export function classifier(channels: number, classes: number, name: string): Sequence {
+  return [functional(globalAvgPool2d), functional(flatten), { name, layer: linear(channels, classes) }]
+}
+
+interface AuxiliaryShape {
+  /** Of the 5x5 average pooling. */
+  readonly stride: number
+  /** Whether a batch norm follows the 2x2 convolution: the published network for ImageNet has none. */
+  readonly lastNorm: boolean
+}
+
+/**
+ * A small classifier on the features after two thirds of the cells, which helps training alone. Published code flattens
+ * before the linear layer: the same where one pixel is left, and it fits images of one size alone.
+ */
+function auxiliaryHead({ stride, lastNorm }: AuxiliaryShape) {
+  return (channels: number, classes: number): Sequence => [
+    ...sequential('features', [
+      relu,
+      pool2d('avg', stride, 5, 0),
+      conv2d(channels, 128, 1),
+      batchNorm2d(128, true),
+      relu,
+      conv2d(128, 768, 2, { padding: 0 }),
+      ...(lastNorm ? [batchNorm2d(768, true)] : []),
+      relu,
+    ]),
+    ...classifier(768, classes, 'classifier'),
+  ]
+}
+
 interface KindOfNetwork {
-  readonly stem: (channels: number, maker: Maker) => Stem
+  readonly stem: (channels: number) => Stem
+  readonly auxiliary: (channels: number, classes: number) => Sequence
   /** Side of the images it is meant for. */
   readonly imageSide: number
-  /** Side of the output of each of the stem's convolutions, from that of the images. */
-  readonly stemSides: (side: number) => readonly number[]
-  readonly auxiliary: AuxiliaryShape
 }
 
 /** The two networks of the DARTS papers; any image size that their reductions can halve. */
 export const networkKinds = {
-  cifar: {
-    stem: smallStem,
-    imageSide: 32,
-    stemSides: (side) => [side],
-    auxiliary: { stride: 3, lastNorm: true },
-  },
-  imagenet: {
-    stem: largeStem,
-    imageSide: 224,
-    stemSides: (side) => [halved(side), halved(halved(side)), halved(halved(halved(side)))],
-    auxiliary: { stride: 2, lastNorm: false },
-  },
+  cifar: { stem: smallStem, auxiliary: auxiliaryHead({ stride: 3, lastNorm: true }), imageSide: 32 },
+  imagenet: { stem: largeStem, auxiliary: auxiliaryHead({ stride: 2, lastNorm: false }), imageSide: 224 },
 } as const satisfies Record<string, KindOfNetwork>
 
 export type NetworkKind = keyof typeof networkKinds

@@ -5,11 +5,20 @@
 import { z } from 'zod'
 import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
-import { Adam, type AdamOptions, checkMaker, drawn, loadTensors, type Maker } from '../../nn/index.ts'
+import {
+  Adam,
+  type AdamOptions,
+  type ArchWeights,
+  type ArchWeightsOf,
+  checkInitContext,
+  drawn,
+  type InitContext,
+  loadTensors,
+  type Network,
+  sampledIndex,
+} from '../../nn/index.ts'
 import { type CellType, cellTypes, type Genotype } from '../../spaces/darts/genotype.ts'
-import { edgeCount } from '../../spaces/darts/space.ts'
-import type { Supernet } from '../../spaces/darts/supernet.ts'
-import { activeIndex, type Mixing } from '../../spaces/mixing.ts'
+import { type CellSpace, edgeCount } from '../../spaces/darts/space.ts'
 import { maskTensor, mixingWeights } from '../../spaces/mixing-weights.ts'
 import {
   countCorrect,
@@ -80,9 +89,8 @@ const optionsSchema = z.object({
   changes: z.array(z.object({ epoch: z.number(), change: z.object({ kind: z.string() }) })),
 })
 
-const supernetSchema = z.object({
-  shape: z.object({ space: z.object({ operations: z.array(z.string()), nodes: z.int() }) }),
-})
+const supernetSchema = z.object({ program: z.object({ states: z.array(z.unknown()) }) })
+const spaceSchema = z.object({ operations: z.record(z.string(), z.unknown()), nodes: z.int() })
 
 /** Alpha and zeta of one cell type, float32 [edges, operations], ~ 1e-3 N(0, 1) at first. */
 interface CellParameters {
@@ -129,7 +137,9 @@ function checkSubspace(size: number, edges: number, operations: number): void {
 }
 
 export class Ddsas implements Strategy {
-  readonly #supernet: Supernet
+  readonly #operations: readonly string[]
+  readonly #nodes: number
+  readonly #supernet: Network
   readonly #options: DdsasOptions
   readonly #none: number
   readonly #parameters: Record<CellType, CellParameters>
@@ -140,20 +150,22 @@ export class Ddsas implements Strategy {
   #total: number
   #revision = 0
 
-  constructor(supernet: Supernet, options: DdsasOptions, maker: Maker) {
+  constructor(space: CellSpace, supernet: Network, options: DdsasOptions, context: InitContext) {
+    checkGiven(spaceSchema, space, 'Ddsas', 'space')
     checkGiven(supernetSchema, supernet, 'Ddsas', 'supernet')
     checkGiven(optionsSchema, options, 'Ddsas', 'options')
-    checkMaker(maker, 'Ddsas')
-    const { space } = supernet.shape
+    checkInitContext(context, 'Ddsas')
+    this.#operations = Object.keys(space.operations)
+    this.#nodes = space.nodes
     const edges = edgeCount(space)
-    const operations = space.operations.length
+    const operations = this.#operations.length
     checkSubspace(options.subspace, edges, operations)
     const { prior } = profiles[options.profile]
-    const small = () => drawn([edges, operations], () => 1e-3 * maker.generator.normal(), maker)
+    const small = () => drawn([edges, operations], () => 1e-3 * context.generator.normal(), context)
     const parameters = () => ({ alpha: small(), zeta: small() })
     this.#supernet = supernet
     this.#options = options
-    this.#none = space.operations.indexOf('none')
+    this.#none = this.#operations.indexOf('none')
     this.#parameters = { normal: parameters(), reduce: parameters() }
     this.#adam = new Adam(this.parameters(), options.optimizer)
     this.#memory = {
@@ -183,9 +195,8 @@ export class Ddsas implements Strategy {
     if (changes.length === 0) return undefined
     const before = this.#memory
     for (const { change } of changes) this.changeSpace(change)
-    const { operations } = this.#supernet.shape.space
     const report = (cell: CellType) =>
-      describeChange(before[cell].available, this.#memory[cell].available, operations)
+      describeChange(before[cell].available, this.#memory[cell].available, this.#operations)
     return { normal: report('normal'), reduce: report('reduce') }
   }
 
@@ -251,7 +262,8 @@ export class Ddsas implements Strategy {
     const parameters = [...this.parameters().values()]
     return tidy(() => {
       setRequiresGrad(parameters, true)
-      const logits = this.#supernet.forward(valid.images, (cell) => this.mixing(cell), true)
+      const archWeights: ArchWeightsOf = (group) => this.archWeights(group)
+      const { logits } = this.#supernet.forward(valid.images, { training: true, archWeights })
       const loss = crossEntropy(logits, valid.labels)
       const gradients = grad(loss, parameters)
       setRequiresGrad(parameters, false)
@@ -260,10 +272,11 @@ export class Ddsas implements Strategy {
     })
   }
 
-  mixing(cell: CellType): Mixing {
+  archWeights(group: string): ArchWeights {
+    const cell = group === 'normal' ? 'normal' : 'reduce'
     const { alpha, zeta } = this.#parameters[cell]
     const { sampled, active, index } = this.#subspaceOf(cell)
-    return { weights: mixingWeights(alpha, zeta, sampled, this.#options.mixture), active, index }
+    return { weights: mixingWeights(alpha, zeta, sampled, this.#options.mixture), sampledOps: active, index }
   }
 
   /** The mask of a cell type as tensors; made once for a window. */
@@ -274,19 +287,18 @@ export class Ddsas implements Strategy {
     if (known) disposeSubspace(known)
     const { device } = this.#parameters[cell].alpha
     const active = activeOperations(mask, this.#none)
-    const index = keep(activeIndex(active, mask[0].length, device))
+    const index = keep(sampledIndex(active, mask[0].length, device))
     const made = { mask, active, sampled: keep(maskTensor(mask, device)), index }
     this.#subspaces.set(cell, made)
     return made
   }
 
   genotype(): Genotype {
-    const { space } = this.#supernet.shape
-    const concat = Array.from({ length: space.nodes }, (_, node) => node + 2)
+    const concat = Array.from({ length: this.#nodes }, (_, node) => node + 2)
     const cell = (type: CellType) =>
       chooseEdges(this.#memory[type].saliency, this.#memory[type].available, this.#none)
         .flat()
-        .map(({ input, operation }) => [space.operations[operation], input] as const)
+        .map(({ input, operation }) => [this.#operations[operation], input] as const)
     return { normal: cell('normal'), normal_concat: concat, reduce: cell('reduce'), reduce_concat: concat }
   }
 

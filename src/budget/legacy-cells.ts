@@ -1,7 +1,7 @@
 /** Where the cells of a network stand: channels and reductions, and how large images are where they meet a cell. */
-import { DdsasError } from '../../errors.ts'
-import type { CellShape } from './cell.ts'
-import type { CellType } from './genotype.ts'
+import { DdsasError } from '../errors.ts'
+
+import type { CellType } from '../spaces/darts/genotype.ts'
 
 /** What stands before the first cell. */
 export interface StemShape {
@@ -67,4 +67,38 @@ function checkEven(side: number): void {
     'input',
     `images come to ${side} px where a cell has to halve them: use a multiple of 4 px for a cifar network, of 32 for imagenet`,
   )
+}
+export interface CellShape {
+  /** Channels of the outputs of the cell before the last and of the last one. */
+  readonly inputs: readonly [number, number]
+  /** Channels of each node. */
+  readonly channels: number
+  /** A reduction cell halves the image: the edges from its inputs have stride 2. */
+  readonly reduction: boolean
+  /** Whether the last cell was a reduction: the output before it is twice as large. */
+  readonly afterReduction: boolean
+}
+/** What an operation computes: the rest of it, its costs too, follows from that. */
+type OperationKind =
+  | { readonly type: 'none' | 'skip' }
+  | { readonly type: 'pool'; readonly pool: 'max' | 'avg' }
+  /** A separable convolution applied twice (`sep`), or once with dilation 2 (`dil`). */
+  | { readonly type: 'sep' | 'dil'; readonly kernel: number }
+
+/** The operations by their published names. */
+const operations = {
+  none: { type: 'none' },
+  max_pool_3x3: { type: 'pool', pool: 'max' },
+  avg_pool_3x3: { type: 'pool', pool: 'avg' },
+  skip_connect: { type: 'skip' },
+  sep_conv_3x3: { type: 'sep', kernel: 3 },
+  sep_conv_5x5: { type: 'sep', kernel: 5 },
+  dil_conv_3x3: { type: 'dil', kernel: 3 },
+  dil_conv_5x5: { type: 'dil', kernel: 5 },
+} as const satisfies Record<string, OperationKind>
+
+export type OperationName = keyof typeof operations
+
+export function operationKind(name: OperationName): OperationKind {
+  return operations[name]
 }

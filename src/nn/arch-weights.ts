@@ -1,0 +1,87 @@
+/** What a strategy hands to a supernet for one forward pass: which candidates run and how much each weighs (Eq. 7). */
+import { cat, indexSelect, reshape, slice, Tensor, tidy, to } from '../torch/index.ts'
+import type { Choice } from './program.ts'
+
+/** The decisions of one group. */
+export interface ArchWeights {
+  /** Weight of each candidate of each row, float32 [rows, candidates]; those that do not run are not looked at. */
+  readonly weights: Tensor
+  /** For each row the columns of the candidates that run; one that is nothing but zeros need not. */
+  readonly sampledOps: readonly (readonly number[])[]
+  /** `sampledIndex` of them, where one keeps it from pass to pass: a recorded step cannot bring it to the device. */
+  readonly index?: Tensor
+}
+
+/** The groups by name. */
+export type ArchWeightsOf = (group: string) => ArchWeights
+
+/** Positions of the sampled candidates among all weights of a matrix with so many columns: int64 [sampled], on a device. */
+export function sampledIndex(sampledOps: ArchWeights['sampledOps'], columns: number, device: string): Tensor {
+  const positions = sampledOps.flatMap((row, at) => row.map((k) => BigInt(at * columns + k)))
+  return tidy(() => to(Tensor.from(BigInt64Array.from(positions), [positions.length]), { device }))
+}
+
+interface Group {
+  /** All that run, row by row: float32 [sampled]. */
+  readonly flat: Tensor
+  /** Where a row's begin in it. */
+  readonly starts: readonly number[]
+  readonly sampledOps: ArchWeights['sampledOps']
+}
+
+/** The weights of sums' terms in one forward pass; what several sums share is taken out of the matrices once. */
+export class TermWeights {
+  readonly #of: ArchWeightsOf
+  readonly #groups = new Map<string, Group>()
+  readonly #slices = new Map<string, Tensor>()
+
+  constructor(of: ArchWeightsOf) {
+    this.#of = of
+  }
+
+  runs({ group, row, column }: Choice): boolean {
+    return this.#group(group).sampledOps[row].includes(column)
+  }
+
+  /** float32 [choices]: the weights of choices that run, in their order. */
+  of(choices: readonly Choice[]): Tensor {
+    const runs: { readonly group: string; readonly start: number; end: number }[] = []
+    for (const { group, row, column } of choices) {
+      const { starts, sampledOps } = this.#group(group)
+      const at = starts[row] + sampledOps[row].indexOf(column)
+      const last = runs.at(-1)
+      if (last?.group === group && last.end === at) last.end += 1
+      else runs.push({ group, start: at, end: at + 1 })
+    }
+    const parts = runs.map(({ group, start, end }) => this.#slice(group, start, end))
+    return parts.length === 1 ? parts[0] : cat(parts, 0)
+  }
+
+  #slice(name: string, start: number, end: number): Tensor {
+    const key = `${name} ${start} ${end}`
+    const known = this.#slices.get(key) ?? slice(this.#group(name).flat, 0, start, end)
+    this.#slices.set(key, known)
+    return known
+  }
+
+  #group(name: string): Group {
+    const known = this.#groups.get(name)
+    if (known) return known
+    const { weights, sampledOps, index } = this.#of(name)
+    const flat = tidy(() =>
+      indexSelect(
+        reshape(weights, [-1]),
+        0,
+        index ?? sampledIndex(sampledOps, weights.shape[1], weights.device),
+      ),
+    )
+    let next = 0
+    const starts = sampledOps.map(({ length }) => {
+      next += length
+      return next - length
+    })
+    const made = { flat, starts, sampledOps }
+    this.#groups.set(name, made)
+    return made
+  }
+}

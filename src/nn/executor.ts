@@ -1,0 +1,223 @@
+/** One forward pass through the states of a program. What a state hands out is freed as soon as its last reader took it. */
+import { add, type Entry, fanOut, type Images, mix, mul, slice, type Tensor, tidy } from '../torch/index.ts'
+import { type ArchWeightsOf, TermWeights } from './arch-weights.ts'
+import { type Drop, type DropPath, drawDrops } from './drop-path.ts'
+import type { Compiled } from './fuse.ts'
+import { isZero } from './layer.ts'
+import { joined, type Parts } from './layer-forward.ts'
+import { images as imagesId, type State, type StateId, type Term, valueOf } from './program.ts'
+
+/** How a forward pass runs. */
+export interface Pass {
+  /** Normalise by the batch and update running statistics. */
+  readonly training: boolean
+  /** Of a supernet: which terms run, and how much each weighs. */
+  readonly archWeights?: ArchWeightsOf
+  /** In training mode: leaves out terms of unweighted sums at random. */
+  readonly dropPath?: DropPath | undefined
+  /** Whether the auxiliary head runs too, where there is one. */
+  readonly auxiliary?: boolean
+}
+
+/** The states that a pass computes, as they run. */
+export interface Prepared {
+  readonly states: readonly State[]
+  readonly compiled: ReadonlyMap<State | Term, Compiled>
+  /** Every layer by itself: no state is handed out by a kernel, no sum is one. */
+  readonly plain: boolean
+}
+
+/** One that reads a state, by a name of its own, and what it begins with. */
+interface Reader {
+  readonly key: string
+  readonly entry: Entry
+}
+
+const empty: Compiled = { entry: undefined, steps: [] }
+
+/** Concatenations that nobody needs in one piece, with the states they consist of: whose readers can read parts. */
+function concatenationsApart(
+  states: readonly State[],
+  outputs: readonly StateId[],
+): Map<StateId, readonly StateId[]> {
+  const whole = new Set(outputs)
+  for (const state of states) {
+    if (state.kind === 'sum') for (const { input } of state.terms) whole.add(input)
+    if (state.kind === 'concat') for (const input of state.inputs) whole.add(input)
+  }
+  return new Map(
+    states.flatMap((state) =>
+      state.kind === 'concat' && !whole.has(state.id) ? [[state.id, state.inputs]] : [],
+    ),
+  )
+}
+
+/** The terms of a sum that run; where there is none, the first one's zeros. */
+function running(terms: readonly Term[], weights: TermWeights | undefined): readonly Term[] {
+  const some = terms.filter(
+    ({ choice, layers }) => !isZero(layers) && (choice === undefined || weights?.runs(choice)),
+  )
+  return some.length > 0 ? some : terms.filter(({ layers }) => isZero(layers)).slice(0, 1)
+}
+
+/** One pass: made, then run. */
+export class Run {
+  readonly #prepared: Prepared
+  readonly #training: boolean
+  readonly #apart: ReadonlyMap<StateId, readonly StateId[]>
+  readonly #terms = new Map<StateId, readonly Term[]>()
+  readonly #weights = new Map<StateId, Tensor>()
+  readonly #readers = new Map<StateId, Reader[]>()
+  readonly #handles = new Map<string, Images>()
+  /** How many readers, and callers, still hold a tensor. */
+  readonly #holders = new Map<Tensor, number>()
+  readonly #drop: Drop | undefined
+
+  /** `outputs`: the states whose values are wanted. What it makes belongs to the scope around. */
+  constructor(prepared: Prepared, outputs: readonly StateId[], images: Tensor, pass: Pass) {
+    const weights = pass.archWeights && new TermWeights(pass.archWeights)
+    this.#prepared = prepared
+    this.#training = pass.training
+    this.#apart = concatenationsApart(prepared.states, outputs)
+    for (const state of prepared.states) {
+      if (state.kind !== 'sum') continue
+      const terms = running(state.terms, weights)
+      const choices = terms.flatMap(({ choice, layers }) => (choice && !isZero(layers) ? [choice] : []))
+      this.#terms.set(state.id, terms)
+      if (weights && choices.length > 0) this.#weights.set(state.id, weights.of(choices))
+    }
+    this.#drop = this.#drawDrops(images, pass)
+    this.#nameReaders()
+  }
+
+  #drawDrops(images: Tensor, { training, dropPath }: Pass): Drop | undefined {
+    if (!training || dropPath === undefined || dropPath.rate === 0) return undefined
+    // what passes its input on unchanged is never left out
+    const droppable = [...this.#terms.values()].flat().map(({ layers }) => layers.length > 0)
+    return drawDrops(dropPath, droppable, images)
+  }
+
+  /** Those that read through a concatenation come first, then the others in the order in which they run. */
+  #nameReaders(): void {
+    const { states, compiled } = this.#prepared
+    const later: [StateId, Reader][] = []
+    const name = (id: StateId, key: string, entry?: Entry) => {
+      this.#readers.set(id, [...(this.#readers.get(id) ?? []), { key, entry }])
+    }
+    for (const state of states) {
+      if (state.kind === 'layers') {
+        const parts = this.#apart.get(state.input)
+        if (parts) for (const [part, id] of parts.entries()) name(id, `${state.id} ${part}`)
+        else later.push([state.input, { key: `${state.id} 0`, entry: compiled.get(state)?.entry }])
+      } else if (state.kind === 'sum') {
+        for (const [index, term] of valueOf(this.#terms, state.id).entries())
+          later.push([term.input, { key: `${state.id} ${index}`, entry: compiled.get(term)?.entry }])
+      } else if (!this.#apart.has(state.id)) {
+        for (const [index, id] of state.inputs.entries())
+          later.push([id, { key: `${state.id} ${index}`, entry: undefined }])
+      }
+    }
+    for (const [id, { key, entry }] of later) name(id, key, entry)
+  }
+
+  /** The value of each state that is wanted: [n, c, h, w], or [n, classes]. */
+  values(images: Tensor, outputs: readonly StateId[]): Map<StateId, Tensor> {
+    const found = new Map<StateId, Tensor>()
+    this.#hold(images)
+    this.#handOut(imagesId, images)
+    for (const state of this.#prepared.states) {
+      if (this.#apart.has(state.id)) continue
+      const taken: Images[] = []
+      const take = (key: string) => {
+        const handle = valueOf(this.#handles, key)
+        taken.push(handle)
+        return handle
+      }
+      const value = tidy(() => this.#compute(state, take))
+      if (outputs.includes(state.id)) {
+        this.#hold(value)
+        found.set(state.id, value)
+      }
+      this.#handOut(state.id, value)
+      for (const { x, moments } of taken) {
+        this.#release(x)
+        moments?.dispose()
+      }
+    }
+    return found
+  }
+
+  #hold(x: Tensor): void {
+    this.#holders.set(x, (this.#holders.get(x) ?? 0) + 1)
+  }
+
+  #release(x: Tensor): void {
+    const left = (this.#holders.get(x) ?? 0) - 1
+    if (left > 0) this.#holders.set(x, left)
+    else x.dispose()
+  }
+
+  /** Hands a state to its readers; what they begin with is computed at once, and all gradients that come back are added in one pass. */
+  #handOut(id: StateId, x: Tensor): void {
+    const readers = this.#readers.get(id) ?? []
+    const alike =
+      this.#prepared.plain || (readers.length < 2 && readers.every(({ entry }) => entry === undefined))
+    const handles = alike
+      ? readers.map((): Images => ({ x }))
+      : fanOut(
+          x,
+          readers.map(({ entry }) => entry),
+        )
+    for (const [index, { key }] of readers.entries()) {
+      this.#hold(handles[index].x)
+      this.#handles.set(key, handles[index])
+    }
+    if (!this.#holders.has(x)) x.dispose()
+  }
+
+  #compute(state: State, take: (key: string) => Images): Tensor {
+    const read = (key: string): Parts => {
+      const { x, moments } = take(key)
+      return moments ? { xs: [x], moments } : { xs: [x] }
+    }
+    switch (state.kind) {
+      case 'layers': {
+        const parts = this.#apart.get(state.input)
+        const input = parts
+          ? { xs: parts.map((_, part) => take(`${state.id} ${part}`).x) }
+          : read(`${state.id} 0`)
+        return joined(this.#through(state, input))
+      }
+      case 'sum':
+        return this.#sum(state.id, read)
+      case 'concat':
+        return joined({ xs: state.inputs.map((_, index) => take(`${state.id} ${index}`).x) })
+    }
+  }
+
+  #through(owner: State | Term, input: Parts): Parts {
+    const { steps } = this.#prepared.compiled.get(owner) ?? empty
+    return steps.reduce((value, step) => step(value, this.#training), input)
+  }
+
+  /** The weighted sum of all terms that run, with the batch norms that they end with. */
+  #sum(id: StateId, read: (key: string) => Parts): Tensor {
+    const terms = valueOf(this.#terms, id)
+    const results = terms.map((term, index): Images => {
+      const { moments, ...parts } = this.#through(term, read(`${id} ${index}`))
+      const x = joined(parts)
+      return moments ? { x, moments } : { x }
+    })
+    const weights = this.#weights.get(id) ?? null
+    const kept = this.#drop?.(terms.length)
+    if (this.#prepared.plain) return plainSum(results, weights)
+    const norms = terms.map((term) => this.#prepared.compiled.get(term)?.norm)
+    return mix(results, weights, norms, { training: this.#training, kept })
+  }
+}
+
+/** sum of weights[k] xs[k], term by term. */
+function plainSum(terms: readonly Images[], weights: Tensor | null): Tensor {
+  const weighted = terms.map(({ x }, k) => (weights === null ? x : mul(x, slice(weights, 0, k, k + 1))))
+  return weighted.reduce((sum, term) => add(sum, term))
+}

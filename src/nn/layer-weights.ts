@@ -1,0 +1,94 @@
+/** The weights of layers: names and shapes as in torch.nn, drawn with PyTorch's default distributions. */
+import type { Tensor } from '../torch/index.ts'
+import type { Layer, NamedLayer, OpaqueLayer } from './layer.ts'
+import { filled, type InitContext, namedBuffers, namedParameters, uniformByFanIn } from './module.ts'
+import { namedLayers, type Program } from './program.ts'
+
+interface Weight {
+  readonly name: string
+  readonly shape: readonly number[]
+  /** Uniform by how many inputs each output has, or one value for all elements. */
+  readonly init: { readonly fanIn: number } | { readonly value: number }
+  /** Saved but not trained. */
+  readonly buffer?: true
+}
+
+const constant = (name: string, channels: number, value: number): Weight => ({
+  name,
+  shape: [channels],
+  init: { value },
+})
+
+/** The weights a layer has of its own; those of layers inside it, and of a layer of one's own, are not among them. */
+function weightsOf(layer: Layer): Weight[] {
+  switch (layer.type) {
+    case 'conv2d': {
+      const { inputs, outputs, kernel, groups, bias } = layer
+      const init = { fanIn: (inputs / groups) * kernel ** 2 }
+      const weight = { name: 'weight', shape: [outputs, inputs / groups, kernel, kernel], init }
+      return bias ? [weight, { name: 'bias', shape: [outputs], init }] : [weight]
+    }
+    case 'linear': {
+      const init = { fanIn: layer.inputs }
+      return [
+        { name: 'weight', shape: [layer.outputs, layer.inputs], init },
+        { name: 'bias', shape: [layer.outputs], init },
+      ]
+    }
+    case 'batch_norm2d': {
+      const { channels, affine } = layer
+      return [
+        ...(affine ? [constant('weight', channels, 1), constant('bias', channels, 0)] : []),
+        { ...constant('running_mean', channels, 0), buffer: true },
+        { ...constant('running_var', channels, 1), buffer: true },
+      ]
+    }
+    case 'relu':
+    case 'sigmoid':
+    case 'max_pool2d':
+    case 'avg_pool2d':
+    case 'shift':
+    case 'zero':
+    case 'global_avg_pool2d':
+    case 'flatten':
+    case 'concat':
+    case 'gate':
+    case 'opaque':
+      return []
+  }
+}
+
+/** All tensors of a program's layers, by whole names, and its layers of one's own, by theirs. */
+export interface ProgramWeights {
+  readonly parameters: Map<string, Tensor>
+  readonly buffers: Map<string, Tensor>
+  readonly opaque: Map<string, OpaqueLayer>
+}
+
+/** Draws the weights of a program, in the order of its modules; on the device `meta` there are shapes alone. */
+export function makeWeights(program: Program, context: InitContext): ProgramWeights {
+  const made: ProgramWeights = { parameters: new Map(), buffers: new Map(), opaque: new Map() }
+  for (const { name: prefix, layer } of namedLayers(program)) {
+    for (const { name, shape, init, buffer } of weightsOf(layer)) {
+      const tensor =
+        'fanIn' in init ? uniformByFanIn(shape, init.fanIn, context) : filled(shape, init.value, context)
+      ;(buffer ? made.buffers : made.parameters).set(`${prefix}.${name}`, tensor)
+    }
+    if (layer.type === 'opaque') addOpaque(made, prefix, layer.make(context))
+  }
+  return made
+}
+
+function addOpaque(into: ProgramWeights, prefix: string, own: OpaqueLayer): void {
+  into.opaque.set(prefix, own)
+  for (const [name, tensor] of namedParameters(own)) into.parameters.set(`${prefix}.${name}`, tensor)
+  for (const [name, tensor] of namedBuffers(own)) into.buffers.set(`${prefix}.${name}`, tensor)
+}
+
+/** How many trained numbers layers have; those of a layer of one's own are counted where it is made. */
+export function parameterCount(layers: readonly NamedLayer[]): number {
+  const sizes = layers.flatMap(({ layer }) =>
+    weightsOf(layer).flatMap(({ shape, buffer }) => (buffer ? [] : [shape.reduce((a, b) => a * b, 1)])),
+  )
+  return sizes.reduce((sum, size) => sum + size, 0)
+}

@@ -1,0 +1,71 @@
+/** A program with its weights: a network, or a supernet of which the sampled part runs. */
+import { type Tensor, tidy } from '../torch/index.ts'
+import { type Pass, type Prepared, Run } from './executor.ts'
+import { type Compiled, compile, compilePlain } from './fuse.ts'
+import { makeWeights } from './layer-weights.ts'
+import { checkInitContext, type InitContext, type Module } from './module.ts'
+import { inPrecision, type Precision } from './precision.ts'
+import { checkProgram, type Program, type State, statesFor, type Term, valueOf } from './program.ts'
+
+export interface NetworkOptions {
+  /** Element type of images between the layers; weights and statistics are float32 in any case. */
+  readonly precision?: Precision | undefined
+  /** Every layer by ATen, by itself: the oracle of the kernels, and the yardstick of benchmarks. */
+  readonly plain?: boolean
+}
+
+/** [n, classes] each. */
+export interface Outputs {
+  readonly logits: Tensor
+  /** Of the auxiliary head, where it was asked for and there is one. */
+  readonly auxiliary?: Tensor
+}
+
+export class Network implements Module {
+  readonly program: Program
+  readonly parameters: Readonly<Record<string, Tensor>>
+  readonly buffers: Readonly<Record<string, Tensor>>
+  readonly #compiled = new Map<State | Term, Compiled>()
+  readonly #options: NetworkOptions
+
+  /**
+   * Draws all weights from the context's generator with PyTorch's default distributions.
+   * @throws {DdsasError} `input` for a program that cannot run.
+   */
+  constructor(program: Program, context: InitContext, options: NetworkOptions = {}) {
+    checkInitContext(context, 'Network')
+    checkProgram(program)
+    const weights = makeWeights(program, context)
+    this.program = program
+    this.parameters = Object.fromEntries(weights.parameters)
+    this.buffers = Object.fromEntries(weights.buffers)
+    this.#options = options
+    const own = options.plain ? compilePlain : compile
+    const concatenations = new Set(program.states.flatMap(({ kind, id }) => (kind === 'concat' ? [id] : [])))
+    for (const state of program.states) {
+      if (state.kind === 'layers') {
+        const place = concatenations.has(state.input) ? 'after parts' : 'alone'
+        this.#compiled.set(state, own(state.layers, state.name, weights, place))
+      }
+      if (state.kind !== 'sum') continue
+      for (const term of state.terms) this.#compiled.set(term, own(term.layers, term.name, weights, 'term'))
+    }
+  }
+
+  /** Images [n, 3, h, w], channels last for speed. */
+  forward(images: Tensor, pass: Pass): Outputs {
+    const { logits, auxiliary } = this.program.outputs
+    const second = pass.auxiliary ? auxiliary : undefined
+    return tidy(() => {
+      const x = inPrecision(images, this.#options.precision)
+      const outputs = second === undefined ? [logits] : [logits, second]
+      const states = statesFor(this.program, outputs)
+      const prepared: Prepared = { states, compiled: this.#compiled, plain: this.#options.plain === true }
+      const values = new Run(prepared, outputs, x, pass).values(x, outputs)
+      return {
+        logits: valueOf(values, logits),
+        ...(second === undefined ? {} : { auxiliary: valueOf(values, second) }),
+      }
+    })
+  }
+}

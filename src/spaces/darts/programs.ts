@@ -1,0 +1,192 @@
+/** The programs of the DARTS space: a stem, a stack of cells, a classifier, for supernets and for single architectures. */
+import { DdsasError } from '../../errors.ts'
+import type { Block, Program, State, StateId, Term } from '../../nn/index.ts'
+import type { CellType, Genotype } from './genotype.ts'
+import { factorizedReduce, type OperationOptions, reluConvBn } from './operations.ts'
+import { type CellSpace, darts, edgeIndex } from './space.ts'
+import { classifier, type NetworkKind, networkKinds } from './stem.ts'
+
+/** Positions of the reduction cells among `cells`: at a third and at two thirds of the way. */
+export function reductionCells(cells: number): readonly number[] {
+  return [Math.floor(cells / 3), Math.floor((2 * cells) / 3)]
+}
+
+/** A cell at its place in a network. */
+interface Place {
+  /** What its weights' names begin with, and the name of its output: `cells.3`. */
+  readonly name: string
+  /** A reduction cell halves the image: the edges from its inputs have stride 2. */
+  readonly type: CellType
+  readonly channels: number
+  readonly affine: boolean
+  /** Its states: the two inputs, then the nodes. */
+  readonly state: (index: number) => StateId
+}
+
+/** What is particular to a supernet or to an architecture: the terms into each node, and which states are the output. */
+interface Inside {
+  nodes(place: Place): readonly (readonly Term[])[]
+  concat(type: CellType): readonly number[]
+}
+
+interface StackShape {
+  readonly kind: NetworkKind
+  /** C: channels of a node in the first cells; doubled by each reduction cell. */
+  readonly channels: number
+  readonly cells: number
+  readonly classes: number
+  readonly auxiliary: boolean
+  readonly affine: boolean
+}
+
+/** Options of the operation that reads input `input` of a cell. */
+function optionsAt({ type, channels, affine }: Place, input: number): OperationOptions {
+  return { channels, affine, stride: type === 'reduce' && input < 2 ? 2 : 1 }
+}
+
+/** The stack, with cells that `inside` fills. */
+function stack(shape: StackShape, inside: Inside): Program {
+  const { kind, cells, classes, affine } = shape
+  const { stem: makeStem, auxiliary } = networkKinds[kind]
+  const stem = makeStem(shape.channels)
+  const states: State[] = [...stem.states]
+  const blocks: Block[] = []
+  const reductions = reductionCells(cells)
+  let inputs: readonly [StateId, StateId] = stem.outputs
+  let inputChannels: readonly [number, number] = [stem.channels, stem.channels]
+  let afterReduction = stem.halves
+  let channels = shape.channels
+  for (let index = 0; index < cells; index++) {
+    const type = reductions.includes(index) ? 'reduce' : 'normal'
+    if (type === 'reduce') channels *= 2
+    const name = `cells.${index}`
+    const place: Place = { name, type, channels, affine, state: (at) => `${name}/${at}` }
+    states.push(
+      ...prepared(place, inputs, inputChannels, afterReduction),
+      ...inside.nodes(place).map(
+        (terms, node): State => ({
+          id: place.state(node + 2),
+          block: name,
+          label: String(node),
+          kind: 'sum',
+          terms,
+        }),
+      ),
+      { id: name, block: name, label: 'c_{k}', kind: 'concat', inputs: inside.concat(type).map(place.state) },
+    )
+    blocks.push({ name, kind: type, output: name })
+    inputs = [inputs[1], name]
+    inputChannels = [inputChannels[1], inside.concat(type).length * channels]
+    if (shape.auxiliary && index === reductions[1])
+      states.push({
+        id: 'auxiliary',
+        kind: 'layers',
+        input: name,
+        name: 'auxiliary_head',
+        layers: auxiliary(inputChannels[1], classes),
+      })
+    afterReduction = type === 'reduce'
+  }
+  const layers = classifier(inputChannels[1], classes, '')
+  states.push({ id: 'logits', kind: 'layers', input: inputs[1], name: 'classifier', layers })
+  return {
+    states,
+    blocks,
+    outputs: { logits: 'logits', ...(shape.auxiliary ? { auxiliary: 'auxiliary' } : {}) },
+    modules: ['stem', 'stem0', 'stem1', 'cells', 'auxiliary_head', 'classifier'],
+  }
+}
+
+/** The two inputs of a cell, brought to its channels and size. */
+function prepared(
+  { name, channels, affine, state }: Place,
+  [before, last]: readonly [StateId, StateId],
+  inputChannels: readonly [number, number],
+  afterReduction: boolean,
+): State[] {
+  const first = afterReduction ? factorizedReduce : reluConvBn
+  const make = (index: 0 | 1, label: string, input: StateId, layers: typeof first): State => ({
+    id: state(index),
+    block: name,
+    label,
+    kind: 'layers',
+    input,
+    name: `${name}.preprocess${index}`,
+    layers: layers(inputChannels[index], channels, affine),
+  })
+  return [make(0, 'c_{k-2}', before, first), make(1, 'c_{k-1}', last, reluConvBn)]
+}
+
+export interface SupernetShape {
+  readonly space: CellSpace
+  /** C: channels of a node in the first cells; doubled by each reduction cell. */
+  readonly channels: number
+  /** How many cells; those at a third and at two thirds are reduction cells. */
+  readonly cells: number
+  readonly classes: number
+}
+
+/** The supernet: every candidate on every edge; all architectures of a space share its weights. */
+export function supernetProgram({ space, ...shape }: SupernetShape): Program {
+  const operations = Object.entries(space.operations)
+  const edge = (place: Place, row: number, input: number) =>
+    operations.map(
+      ([operation, make], column): Term => ({
+        input: place.state(input),
+        name: `${place.name}._ops.${row}._ops.${column}`,
+        layers: make(optionsAt(place, input)),
+        operation,
+        choice: { group: place.type, row, column },
+      }),
+    )
+  const concat = Array.from({ length: space.nodes }, (_, node) => node + 2)
+  return stack(
+    { ...shape, kind: 'cifar', auxiliary: false, affine: false },
+    {
+      nodes: (place) =>
+        concat.map((inputs, node) =>
+          Array.from({ length: inputs }, (_, input) => edge(place, edgeIndex(node, input), input)).flat(),
+        ),
+      concat: () => concat,
+    },
+  )
+}
+
+export interface NetworkShape {
+  readonly kind: NetworkKind
+  readonly genotype: Genotype
+  /** C: channels of a node in the first cells; even. */
+  readonly channels: number
+  readonly cells: number
+  readonly classes: number
+  /** Whether it has the auxiliary head, which only training uses. */
+  readonly auxiliary: boolean
+}
+
+/**
+ * The network a genotype stands for: two operations into each node.
+ * @throws {DdsasError} `input` for an operation that there is not.
+ */
+export function networkProgram({ genotype, ...shape }: NetworkShape, space: CellSpace = darts): Program {
+  const term = (place: Place, at: number): Term => {
+    const [operation, input] = genotype[place.type][at]
+    if (operation === 'none' || !Object.hasOwn(space.operations, operation))
+      throw new DdsasError(
+        'input',
+        `a network cannot be built with the operation '${operation}': use one of ${Object.keys(space.operations).join(', ')}`,
+      )
+    const layers = space.operations[operation](optionsAt(place, input))
+    return { input: place.state(input), name: `${place.name}._ops.${at}`, layers, operation }
+  }
+  return stack(
+    { ...shape, affine: true },
+    {
+      nodes: (place) =>
+        Array.from({ length: genotype[place.type].length / 2 }, (_, node) => [
+          term(place, 2 * node),
+          term(place, 2 * node + 1),
+        ]),
+      concat: (type) => genotype[`${type}_concat`],
+    },
+  )
+}
