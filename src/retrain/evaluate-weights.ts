@@ -66,7 +66,7 @@ export async function evaluateWeights(request: WeightsToEvaluate): Promise<Weigh
   try {
     const { classes } = images
     checkClasses(request, classes)
-    checkImageSide({ ...shape, auxiliary: false }, config.data.side)
+    checkImageSide({ ...shape, auxiliary: false }, config.data.imageSize)
     checkWeights(shape, tensors, source)
     checkFiniteWeights(tensors, source)
     const network = new Network(
