@@ -31,6 +31,10 @@ export async function search(
   const { config, strategy, streams } = session
   const rate = () =>
     cosineRate(session.progress.epoch, config.epochs, config.weights.rate, config.weights.finalRate)
+  const writeRecord = () => {
+    const record = strategy.takeRecord?.()
+    if (record !== undefined) run.appendWindow(record)
+  }
   return runCourse(
     {
       config,
@@ -44,19 +48,24 @@ export async function search(
         write('space', report)
         observer.space?.(report)
       },
-      step: () => searchStep(session, rate()),
+      step: () => {
+        const report = searchStep(session, rate())
+        writeRecord()
+        return report
+      },
       endEpoch: (began, pause) => {
         const report = endEpoch(session, rate(), began, pause)
         run.writeGenotype(report.genotype)
         return report
       },
       finish: () => {
-        strategy.finish()
+        strategy.finish(session.progress)
+        writeRecord()
         const genotype = strategy.genotype()
         run.writeGenotype(genotype)
         return genotype
       },
-      files: (metricsBytes) => sessionFiles(session, metricsBytes),
+      files: (logs) => sessionFiles(session, logs),
     },
     run,
     observer,

@@ -23,10 +23,17 @@ import {
 } from '../../torch/index.ts'
 import type { Batch, Outcome, Position, SpaceReport, StateDict, Strategy } from '../strategy.ts'
 import { changeSpace, describeChange, type SpaceChange } from './elastic.ts'
-import { type EdgeMask, type Mixture, rawWeights } from './mixture.ts'
+import { type EdgeMask, type EdgeMatrix, type Mixture, rawWeights } from './mixture.ts'
 import { chooseEdges, closeWindow, emptyMemory, type SpaceMemory } from './saliency.ts'
 import { activeOperations, sampleSubspace, subspaceSizeRange } from './subspace.ts'
 import { ucbScores } from './ucb.ts'
+import {
+  endedWindow,
+  openedWindow,
+  type WindowLine,
+  type WindowOpening,
+  windowOpening,
+} from './window-record.ts'
 
 /** Where the paper and the published code differ. The published results come from the code: `reference`. */
 export const profiles = {
@@ -90,6 +97,9 @@ interface CellParameters {
   readonly zeta: Tensor
 }
 
+/** Alpha and zeta of each cell type as they were read from the device. */
+type Values = Record<CellType, { readonly alpha: EdgeMatrix; readonly zeta: EdgeMatrix }>
+
 /** What runs in a window, on the device. */
 interface Subspace {
   readonly mask: EdgeMask
@@ -116,6 +126,8 @@ const stateSchema = z.object({
   total: z.number(),
   adamSteps: z.number(),
   memory: z.object({ normal: memorySchema, reduce: memorySchema }),
+  // none before the first window
+  window: windowOpening.optional(),
 })
 
 /** Throws DdsasError 'input' with the allowed range when L does not fit the space. */
@@ -139,6 +151,10 @@ export class Ddsas implements Strategy {
   /** T: how many samplings there were, plus the profile's prior. */
   #total: number
   #revision = 0
+  /** The open window's part of its record. */
+  #window: WindowOpening | undefined
+  /** The record of the window that ended last, until it is taken. */
+  #record: WindowLine | undefined
 
   constructor(supernet: Supernet, options: DdsasOptions, maker: Maker) {
     checkGiven(supernetSchema, supernet, 'Ddsas', 'supernet')
@@ -202,7 +218,7 @@ export class Ddsas implements Strategy {
   }
 
   beginStep(at: Position): void {
-    if (this.#opensWindow(at)) this.openWindow()
+    if (this.#opensWindow(at)) this.openWindow(at)
   }
 
   #opensWindow(at: Position): boolean {
@@ -210,16 +226,19 @@ export class Ddsas implements Strategy {
     return (restartEachEpoch ? at.step : at.total) % this.#options.window === 0
   }
 
-  /** Closes the window that ends, and samples the next subspace of each cell type. */
-  openWindow(): void {
-    this.#closeWindow()
+  /** Closes the window that ends, and samples the next subspace of each cell type; `at`: where their records place that. */
+  openWindow(at: Pick<Position, 'epoch' | 'total'> = { epoch: 0, total: 0 }): void {
+    const values = this.#values()
+    this.#closeWindow(values)
+    this.#endRecord(at.total, { credited: true, last: false })
     const { confidence, noneCounts } = profiles[this.#options.profile]
     const rule = { size: this.#options.subspace, none: this.#none, noneCounts }
     this.#forEachCell((memory, cell) => {
-      const zeta = this.#parameters[cell].zeta.matrix()
+      const { zeta } = values[cell]
       const scores = ucbScores(zeta, memory.counts, this.#total, confidence)
       return { ...memory, mask: sampleSubspace(scores, zeta, memory.available, rule) }
     })
+    this.#openRecord(at, values)
     this.#total += 1
     this.#revision += 1
   }
@@ -228,15 +247,41 @@ export class Ddsas implements Strategy {
     return this.#revision
   }
 
-  #closeWindow(): void {
+  /** Waits for the device. */
+  #values(): Values {
+    const read = ({ alpha, zeta }: CellParameters) => ({ alpha: alpha.matrix(), zeta: zeta.matrix() })
+    return { normal: read(this.#parameters.normal), reduce: read(this.#parameters.reduce) }
+  }
+
+  #closeWindow(values: Values): void {
     this.#forEachCell((memory, cell) => {
       if (!memory.mask.flat().includes(true)) return memory
-      const { alpha, zeta } = this.#parameters[cell]
-      return closeWindow(
-        memory,
-        rawWeights(alpha.matrix(), zeta.matrix(), memory.mask, this.#options.mixture),
-      )
+      const { alpha, zeta } = values[cell]
+      return closeWindow(memory, rawWeights(alpha, zeta, memory.mask, this.#options.mixture))
     })
+  }
+
+  #openRecord({ epoch, total: opened }: Pick<Position, 'epoch' | 'total'>, values: Values): void {
+    const group = (cell: CellType) => {
+      const { counts: pulls, mask, available } = this.#memory[cell]
+      return { ...values[cell], pulls, mask, available }
+    }
+    const { confidence: exploration } = profiles[this.#options.profile]
+    const facts = { epoch, opened, exploration, totalPulls: this.#total }
+    this.#window = openedWindow(facts, { normal: group('normal'), reduce: group('reduce') })
+  }
+
+  #endRecord(closed: number, end: { readonly credited: boolean; readonly last: boolean }): void {
+    const { normal, reduce } = this.#memory
+    const saliency = { normal: normal.saliency, reduce: reduce.saliency }
+    const whole = { closed, ...end, architecture: this.genotype() }
+    this.#record = this.#window && endedWindow(this.#window, whole, saliency)
+  }
+
+  takeRecord(): WindowLine | undefined {
+    const record = this.#record
+    this.#record = undefined
+    return record
   }
 
   #forEachCell(next: (memory: SpaceMemory, cell: CellType) => SpaceMemory): void {
@@ -290,13 +335,16 @@ export class Ddsas implements Strategy {
     return { normal: cell('normal'), normal_concat: concat, reduce: cell('reduce'), reduce_concat: concat }
   }
 
-  finish(): void {
-    if (profiles[this.#options.profile].creditLastWindow) this.#closeWindow()
+  finish(at: Position): void {
+    const credited = profiles[this.#options.profile].creditLastWindow
+    if (credited) this.#closeWindow(this.#values())
+    this.#endRecord(at.total, { credited, last: true })
   }
 
   state(): StateDict {
     const optimizer = [...this.#adam.state()].map(([name, tensor]) => [`adam.${name}`, tensor] as const)
-    const data = { total: this.#total, adamSteps: this.#adam.steps, memory: this.#memory }
+    const window = this.#window
+    const data = { total: this.#total, adamSteps: this.#adam.steps, memory: this.#memory, window }
     return { tensors: new Map([...this.parameters(), ...optimizer]), data }
   }
 
@@ -307,7 +355,7 @@ export class Ddsas implements Strategy {
         'checkpoint',
         `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
       )
-    const { total, adamSteps, memory } = parsed.data
+    const { total, adamSteps, memory, window } = parsed.data
     this.#checkMemory(memory)
     const adam = [...state.tensors].filter(([name]) => name.startsWith('adam.'))
     const parameters = [...state.tensors].filter(([name]) => !name.startsWith('adam.'))
@@ -315,6 +363,8 @@ export class Ddsas implements Strategy {
     this.#adam.load(new Map(adam.map(([name, tensor]) => [name.slice('adam.'.length), tensor])), adamSteps)
     this.#memory = memory
     this.#total = total
+    this.#window = window
+    this.#record = undefined
     this.#revision += 1
   }
 
