@@ -62,19 +62,23 @@ export { type Plan, type PlannedLength, type PlanRequest, planLengths } from './
 export type { MeasureObserver } from './search/plan-measure.ts'
 
 /**
- * A run on the disk: its configuration, metrics, genotype and checkpoints. Reading changes nothing, also while a search
- * writes there.
+ * A run on the disk: its configuration, metrics, genotype and checkpoints, and what a search decided in each window. Reading
+ * changes nothing, also while a search writes there.
  *
  * @example
  * ```ts
- * import { RunFolder } from 'ddsas'
+ * import { RunFolder, readWindows } from 'ddsas'
  *
  * const run = RunFolder.open('runs/first')
  * const steps = run.readMetrics().filter(({ kind }) => kind === 'step')
  * console.log(`${steps.length} steps, checkpoints after ${run.checkpointSteps().join(' and ')}`)
+ * for (const { opened, closed, groups } of readWindows(run))
+ *   console.log(`steps ${opened} to ${closed}: ${groups.normal?.mask.flat().filter(Boolean).length} operations sampled`)
  * ```
  */
 export { RunFolder } from './runs/folder.ts'
+export { readWindows } from './search/windows.ts'
+export type { SearchWindow, WindowGroup } from './strategies/ddsas/window-record.ts'
 
 /**
  * Data sets: CIFAR-10, CIFAR-100, and any other in their binary layout.

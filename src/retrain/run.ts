@@ -19,7 +19,7 @@ import {
 } from '../loop/request.ts'
 import { checkSpace, restoreCheckpoint, withLock } from '../loop/resume.ts'
 import { checkPrecision } from '../loop/settings.ts'
-import { RunFolder } from '../runs/folder.ts'
+import { emptyLogs, RunFolder } from '../runs/folder.ts'
 import { cosineDistance, type Genotype } from '../spaces/darts/genotype.ts'
 import { parseGenotype } from '../spaces/darts/genotype-file.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
@@ -144,8 +144,8 @@ async function resumeTrain(
       checkSameImages(training, record, directory)
       const { done, lost } = restoreCheckpoint(run, request.checkpoint, {
         globalStep: () => training.progress.globalStep,
-        restore: (files) => restoreTraining(training, files),
-        files: (metricsBytes) => trainingFiles(training, metricsBytes),
+        restore: (files) => ({ ...emptyLogs, metricsBytes: restoreTraining(training, files) }),
+        files: ({ metricsBytes }) => trainingFiles(training, metricsBytes),
       })
       const notes = describeChanges(record, config, device)
       const warnings = [...lost, ...trainWarnings(config, training.images)]

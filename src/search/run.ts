@@ -24,6 +24,7 @@ import { checkPrecision } from '../loop/settings.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { Genotype } from '../spaces/darts/genotype.ts'
 import { variants } from '../strategies/ddsas/ddsas.ts'
+import { blindShrink } from '../strategies/ddsas/elastic.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
 import { applySettings, checkSchedule, type SearchConfig, searchConfigSchema } from './config.ts'
 import { checkMemory } from './memory.ts'
@@ -153,7 +154,7 @@ async function resumeSearch(
         const { done, lost } = restoreCheckpoint(run, request.checkpoint, {
           globalStep: () => session.progress.globalStep,
           restore: (files) => restoreSession(session, files),
-          files: (metricsBytes) => sessionFiles(session, metricsBytes),
+          files: (logs) => sessionFiles(session, logs),
         })
         const notes = describeChanges(record, config, device)
         const differences = differencesOf(dataset, request.data ?? record.data.directory)
@@ -182,10 +183,12 @@ async function runSession(
 
 /** What can be foreseen to disappoint. */
 function warningsOf({ config, streams }: Session): string[] {
-  const { window, variant } = config.ddsas
+  const { window, variant, changes } = config.ddsas
   const steps = streams.train.batchesPerPass
   // the first window is credited when the next one opens, within an epoch or with the next
   const credited = variants[variant].creditLastWindow || config.epochs > 1 || steps > window
+  const restarts = variants[variant].restartEachEpoch
+  const blind = blindShrink(changes, { stepsPerEpoch: steps, window, restarts })
   return [
     ...threadWarnings(config.threads),
     ...(credited
@@ -193,6 +196,13 @@ function warningsOf({ config, streams }: Session): string[] {
       : [
           `the search ends with its first window (${steps} steps, M = ${window}), before anything is credited: its cell ` +
             'will say nothing; search more epochs, or lower ddsas.window',
+        ]),
+    ...(blind === undefined
+      ? []
+      : [
+          `ddsas.changes: the shrink at epoch ${blind.epoch} comes before a window is credited, which is after step ` +
+            `${blind.credited} (M = ${window}): no operation has a saliency yet, the first by position go; shrink ` +
+            `from epoch ${blind.knowing} on${blind.epoch > 0 ? ', or lower ddsas.window' : ''}`,
         ]),
   ]
 }

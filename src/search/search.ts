@@ -31,6 +31,10 @@ export async function search(
   const { config, strategy, streams } = session
   const lr = () =>
     cosineLr(session.progress.epoch, config.epochs, config.weightOptimizer.lr, config.weightOptimizer.minLr)
+  const writeRecord = () => {
+    const record = strategy.takeRecord?.()
+    if (record !== undefined) run.appendWindow(record)
+  }
   return fit(
     {
       config,
@@ -44,19 +48,24 @@ export async function search(
         write('space', report)
         observer.space?.(report)
       },
-      step: () => searchStep(session, lr()),
+      step: () => {
+        const report = searchStep(session, lr())
+        writeRecord()
+        return report
+      },
       endEpoch: (began, pause) => {
         const report = endEpoch(session, lr(), began, pause)
         run.writeGenotype(report.genotype)
         return report
       },
       finish: () => {
-        strategy.finish()
+        strategy.finish(session.progress)
+        writeRecord()
         const genotype = strategy.genotype()
         run.writeGenotype(genotype)
         return genotype
       },
-      files: (metricsBytes) => sessionFiles(session, metricsBytes),
+      files: (logs) => sessionFiles(session, logs),
     },
     run,
     observer,

@@ -24,6 +24,7 @@ import {
   Sgd,
   stateDict,
 } from '../nn/index.ts'
+import type { LogLengths } from '../runs/folder.ts'
 import type { Genotype } from '../spaces/darts/genotype.ts'
 import { parseGenotype } from '../spaces/darts/genotype-file.ts'
 import { supernetProgram } from '../spaces/darts/programs.ts'
@@ -109,10 +110,12 @@ const stateSchema = z.object({
   streams: z.object({ train: streamSchema, valid: streamSchema }),
   strategy: z.record(z.string(), z.unknown()),
   metricsBytes: countSchema,
+  // older runs wrote none
+  windowsBytes: countSchema.default(0),
 })
 
 /** The files of a checkpoint. Weights have PyTorch's names, so that other programs can read them. */
-export function sessionFiles(session: Session, metricsBytes: number): Record<string, string | Uint8Array> {
+export function sessionFiles(session: Session, logs: LogLengths): Record<string, string | Uint8Array> {
   const { config, supernet, strategy, optimizer, streams, progress } = session
   const { tensors, data } = strategy.state()
   const state: z.infer<typeof stateSchema> = {
@@ -120,7 +123,7 @@ export function sessionFiles(session: Session, metricsBytes: number): Record<str
     progress,
     streams: { train: streamState(streams.train), valid: streamState(streams.valid) },
     strategy: data,
-    metricsBytes,
+    ...logs,
   }
   return {
     'weights.safetensors': encodeSafetensors(stateDict(supernet)),
@@ -130,8 +133,8 @@ export function sessionFiles(session: Session, metricsBytes: number): Record<str
   }
 }
 
-/** Puts a new session where a checkpoint's stood; returns how long the metrics were. */
-export function restoreSession(session: Session, files: ReadFiles): number {
+/** Puts a new session where a checkpoint's stood; returns how long the run's logs were. */
+export function restoreSession(session: Session, files: ReadFiles): LogLengths {
   const state = readState(files, stateSchema, session.config, 'search')
   const { streams, progress } = state
   tidy(() => {
@@ -145,5 +148,5 @@ export function restoreSession(session: Session, files: ReadFiles): number {
   const { lastGenotype } = progress
   const genotype = lastGenotype === null ? null : parseGenotype(lastGenotype, 'state.json')
   session.progress = { ...progress, lastGenotype: genotype }
-  return state.metricsBytes
+  return { metricsBytes: state.metricsBytes, windowsBytes: state.windowsBytes }
 }

@@ -63,8 +63,13 @@ export interface Strategy {
   archWeights(group: string): ArchWeights
   /** The architecture this search would pick now. */
   genotype(): Genotype
-  /** Called after the last step of the search. */
-  finish(): void
+  /** Called after the last step of the search; `at`: where it then stands. */
+  finish(at: Progress): void
+  /**
+   * What is to be kept of a window, or whatever a method decides in, that has ended: plain data, a line of `windows.jsonl`.
+   * Called after each step and after `finish`; hands a record over once. A resumed search must make the same to the byte.
+   */
+  takeRecord?(): Readonly<Record<string, unknown>> | undefined
   state(): StateDict
   load(state: StateDict): void
   dispose(): void

@@ -32,6 +32,7 @@ test('the run folder is complete', () => {
     'events.out.tfevents',
     'genotype.json',
     'metrics.jsonl',
+    'windows.jsonl',
   ]
   assert.deepEqual(files, wanted)
 })

@@ -1,5 +1,5 @@
 /**
- * DDSAS (Algorithm 1): subspaces sampled by upper exploration bound, and gradient descent on space parameters zeta and
+ * DDSAS (Algorithm 1): subspaces sampled by upper confidence bound, and gradient descent on space parameters zeta and
  * architecture parameters alpha inside each, for M steps.
  */
 import { z } from 'zod'
@@ -32,15 +32,22 @@ import {
 } from '../../torch/index.ts'
 import type { Batch, Outcome, Progress, SpaceReport, StateDict, Strategy } from '../strategy.ts'
 import { changeSpace, describeChange, type SpaceChange } from './elastic.ts'
-import { type EdgeMask, type Mixture, rawWeights } from './mixture.ts'
+import { type EdgeMask, type EdgeMatrix, type Mixture, rawWeights } from './mixture.ts'
 import { chooseEdges, closeWindow, emptyMemory, type SamplingState } from './saliency.ts'
 import { activeOperations, sampleSubspace, subspaceSizeRange } from './subspace.ts'
 import { ucbScores } from './ucb.ts'
+import {
+  endedWindow,
+  openedWindow,
+  type WindowLine,
+  type WindowOpening,
+  windowOpening,
+} from './window-record.ts'
 
 /** Where the paper and the published code differ. The published results come from the code: `authors-code`. */
 export const variants = {
   'authors-code': {
-    /** c in the upper exploration bound. */
+    /** c in the upper confidence bound. */
     exploration: 1.44,
     /** Initial t and T. With 1, saliency is the sum over (windows + 1). */
     prior: 1,
@@ -98,6 +105,9 @@ interface CellParameters {
   readonly zeta: Tensor
 }
 
+/** Alpha and zeta of each cell type as they were read from the device. */
+type Values = Record<CellType, { readonly alpha: EdgeMatrix; readonly zeta: EdgeMatrix }>
+
 /** What runs in a window, on the device. */
 interface Subspace {
   readonly mask: EdgeMask
@@ -124,6 +134,8 @@ const stateSchema = z.object({
   totalPulls: z.number(),
   adamSteps: z.number(),
   memory: z.object({ normal: memorySchema, reduce: memorySchema }),
+  // none before the first window
+  window: windowOpening.optional(),
 })
 
 /** Throws DdsasError 'input' with the allowed range when L does not fit the space. */
@@ -149,6 +161,10 @@ export class Ddsas implements Strategy {
   /** T: how many samplings there were, plus the variant's prior. */
   #totalPulls: number
   #samplings = 0
+  /** The open window's part of its record. */
+  #window: WindowOpening | undefined
+  /** The record of the window that ended last, until it is taken. */
+  #record: WindowLine | undefined
 
   constructor(space: CellSpace, supernet: Network, options: DdsasOptions, context: InitContext) {
     checkGiven(spaceSchema, space, 'Ddsas', 'space')
@@ -212,8 +228,8 @@ export class Ddsas implements Strategy {
     }))
   }
 
-  beginStep(progress: Progress): void {
-    if (this.#opensWindow(progress)) this.openWindow()
+  beginStep(at: Progress): void {
+    if (this.#opensWindow(at)) this.openWindow(at)
   }
 
   #opensWindow(progress: Progress): boolean {
@@ -221,16 +237,19 @@ export class Ddsas implements Strategy {
     return (restartEachEpoch ? progress.step : progress.globalStep) % this.#options.window === 0
   }
 
-  /** Closes the window that ends, and samples the next subspace of each cell type. */
-  openWindow(): void {
-    this.#closeWindow()
+  /** Closes the window that ends, and samples the next subspace of each cell type; `at`: where their records place that. */
+  openWindow(at: Pick<Progress, 'epoch' | 'globalStep'> = { epoch: 0, globalStep: 0 }): void {
+    const values = this.#values()
+    this.#closeWindow(values)
+    this.#endRecord(at.globalStep, { credited: true, last: false })
     const { exploration, noneCounts } = variants[this.#options.variant]
     const rule = { size: this.#options.subspace, none: this.#none, noneCounts }
     this.#forEachCell((memory, cell) => {
-      const zeta = this.#parameters[cell].zeta.matrix()
+      const { zeta } = values[cell]
       const scores = ucbScores(zeta, memory.pulls, this.#totalPulls, exploration)
       return { ...memory, mask: sampleSubspace(scores, zeta, memory.available, rule) }
     })
+    this.#openRecord(at, values)
     this.#totalPulls += 1
     this.#samplings += 1
   }
@@ -239,15 +258,41 @@ export class Ddsas implements Strategy {
     return String(this.#samplings)
   }
 
-  #closeWindow(): void {
+  /** Waits for the device. */
+  #values(): Values {
+    const read = ({ alpha, zeta }: CellParameters) => ({ alpha: alpha.matrix(), zeta: zeta.matrix() })
+    return { normal: read(this.#parameters.normal), reduce: read(this.#parameters.reduce) }
+  }
+
+  #closeWindow(values: Values): void {
     this.#forEachCell((memory, cell) => {
       if (!memory.mask.flat().includes(true)) return memory
-      const { alpha, zeta } = this.#parameters[cell]
-      return closeWindow(
-        memory,
-        rawWeights(alpha.matrix(), zeta.matrix(), memory.mask, this.#options.mixture),
-      )
+      const { alpha, zeta } = values[cell]
+      return closeWindow(memory, rawWeights(alpha, zeta, memory.mask, this.#options.mixture))
     })
+  }
+
+  #openRecord({ epoch, globalStep: opened }: Pick<Progress, 'epoch' | 'globalStep'>, values: Values): void {
+    const group = (cell: CellType) => {
+      const { pulls, mask, available } = this.#memory[cell]
+      return { ...values[cell], pulls, mask, available }
+    }
+    const { exploration } = variants[this.#options.variant]
+    const facts = { epoch, opened, exploration, totalPulls: this.#totalPulls }
+    this.#window = openedWindow(facts, { normal: group('normal'), reduce: group('reduce') })
+  }
+
+  #endRecord(closed: number, end: { readonly credited: boolean; readonly last: boolean }): void {
+    const { normal, reduce } = this.#memory
+    const saliency = { normal: normal.saliency, reduce: reduce.saliency }
+    const whole = { closed, ...end, architecture: this.genotype() }
+    this.#record = this.#window && endedWindow(this.#window, whole, saliency)
+  }
+
+  takeRecord(): WindowLine | undefined {
+    const record = this.#record
+    this.#record = undefined
+    return record
   }
 
   #forEachCell(next: (memory: SamplingState, cell: CellType) => SamplingState): void {
@@ -302,13 +347,16 @@ export class Ddsas implements Strategy {
     return { normal: cell('normal'), normal_concat: concat, reduce: cell('reduce'), reduce_concat: concat }
   }
 
-  finish(): void {
-    if (variants[this.#options.variant].creditLastWindow) this.#closeWindow()
+  finish(at: Progress): void {
+    const credited = variants[this.#options.variant].creditLastWindow
+    if (credited) this.#closeWindow(this.#values())
+    this.#endRecord(at.globalStep, { credited, last: true })
   }
 
   state(): StateDict {
     const optimizer = [...this.#adam.state()].map(([name, tensor]) => [`adam.${name}`, tensor] as const)
-    const data = { totalPulls: this.#totalPulls, adamSteps: this.#adam.steps, memory: this.#memory }
+    const window = this.#window
+    const data = { totalPulls: this.#totalPulls, adamSteps: this.#adam.steps, memory: this.#memory, window }
     return { tensors: new Map([...this.parameters(), ...optimizer]), data }
   }
 
@@ -319,7 +367,7 @@ export class Ddsas implements Strategy {
         'checkpoint',
         `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
       )
-    const { totalPulls, adamSteps, memory } = parsed.data
+    const { totalPulls, adamSteps, memory, window } = parsed.data
     this.#checkMemory(memory)
     const adam = [...state.tensors].filter(([name]) => name.startsWith('adam.'))
     const parameters = [...state.tensors].filter(([name]) => !name.startsWith('adam.'))
@@ -327,6 +375,8 @@ export class Ddsas implements Strategy {
     this.#adam.load(new Map(adam.map(([name, tensor]) => [name.slice('adam.'.length), tensor])), adamSteps)
     this.#memory = memory
     this.#totalPulls = totalPulls
+    this.#window = window
+    this.#record = undefined
     this.#samplings += 1
   }
 

@@ -62,6 +62,22 @@ export function describeChange(
   }
 }
 
+/**
+ * The first shrink that comes before any window is credited, and the epoch from which on one knows saliencies. An epoch's
+ * changes are made before the window that ends there is credited. `stepsPerEpoch`, and `window` (M), of which `restarts` says
+ * that every epoch begins one.
+ */
+export function blindShrink(
+  changes: readonly { readonly epoch: number; readonly change: SpaceChange }[],
+  { stepsPerEpoch, window, restarts }: Record<'stepsPerEpoch' | 'window', number> & { restarts: boolean },
+): { readonly epoch: number; readonly credited: number; readonly knowing: number } | undefined {
+  const credited = restarts ? Math.min(window, stepsPerEpoch) : window
+  const epochs = changes.flatMap(({ epoch, change }) => (change.kind === 'shrink' ? [epoch] : []))
+  const epoch = Math.min(...epochs)
+  if (epochs.length === 0 || epoch * stepsPerEpoch > credited) return undefined
+  return { epoch, credited, knowing: Math.floor(credited / stepsPerEpoch) + 1 }
+}
+
 /** What a schedule must fit. */
 export interface ElasticSpace {
   readonly edges: number
