@@ -3,32 +3,15 @@ import { z } from 'zod'
 import { parseSize } from '../budget/memory-size.ts'
 import { assignSettings, commonSettings, normalisationSettings, parseSettings } from '../loop/settings.ts'
 import { precisions } from '../nn/precision.ts'
-import { darts, edgeCount } from '../spaces/darts/space.ts'
-import { variants } from '../strategies/ddsas/ddsas.ts'
-import { checkChanges } from '../strategies/ddsas/elastic.ts'
+import { findSpace, spaces } from '../spaces/index.ts'
+import type { SearchSpace } from '../spaces/space.ts'
+import { type AnyStrategy, findStrategy, type StrategySettings, strategies } from '../strategies/index.ts'
 
 const positive = z.number().int().positive()
 const natural = z.number().int().nonnegative()
 const rate = z.number().nonnegative()
 /** Pixels around or within an image. */
 const pixels = natural.max(1024)
-
-const spaceChange = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('shrink'), count: positive }),
-  z.strictObject({ kind: z.literal('expand'), from: natural, to: positive }),
-])
-
-/** Settings of DDSAS; see `strategies/ddsas.ts`. */
-const ddsasSchema = z.strictObject({
-  variant: z.enum(Object.keys(variants) as (keyof typeof variants)[]),
-  /** L: operations of a subspace, over all edges of a cell type. */
-  subspace: positive,
-  /** M: steps in a subspace. */
-  window: positive,
-  mixture: z.enum(['simple', 'joint']),
-  /** What happens to the space at the start of which epoch. */
-  changes: z.array(z.strictObject({ epoch: natural, change: spaceChange })),
-})
 
 const notASize = 'write it in bytes, or with a unit, such as "4 GiB"'
 
@@ -43,7 +26,10 @@ const memorySchema = z
   })
   .default({ limit: 0 })
 
-export const searchConfigSchema = z.strictObject({
+/** What every search has, whatever its space and strategy. */
+const baseSettings = {
+  /** What is searched. */
+  space: z.string(),
   dataset: z.enum(['cifar10', 'cifar100']),
   data: z.strictObject({
     /** How many of the training images to use, drawn with the seed; 0: all. */
@@ -61,8 +47,6 @@ export const searchConfigSchema = z.strictObject({
     channels: positive.multipleOf(2).max(1024),
     cells: z.number().int().min(3).max(200),
   }),
-  strategy: z.literal('ddsas'),
-  ddsas: ddsasSchema,
   /** SGD on the weights, with a cosine schedule from `lr` to `minLr`. */
   weightOptimizer: z.strictObject({
     lr: rate,
@@ -71,12 +55,6 @@ export const searchConfigSchema = z.strictObject({
     weightDecay: rate,
     /** Largest norm of all gradients together. */
     gradClip: z.number().positive(),
-  }),
-  /** Adam on alpha and zeta. */
-  archOptimizer: z.strictObject({
-    lr: rate,
-    betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]),
-    weightDecay: rate,
   }),
   /** Element type of images between the layers: `bfloat16` halves their memory; weights and statistics stay float32. */
   precision: z.enum(precisions).default('float32'),
@@ -87,21 +65,80 @@ export const searchConfigSchema = z.strictObject({
   }),
   memory: memorySchema,
   ...commonSettings,
-})
+}
 
-export type SearchConfig = z.infer<typeof searchConfigSchema>
+const baseSchema = z.object(baseSettings)
+
+/** Settings that every search has, and those of its strategy. */
+export type SearchConfig = z.infer<typeof baseSchema> & { readonly strategy: string } & StrategySettings
+
+/** A space and a strategy. */
+export interface SearchParts {
+  readonly space: SearchSpace
+  readonly strategy: AnyStrategy
+}
+
+/** Parts that are not in the registries: one's own. */
+export type OwnParts = Partial<SearchParts>
+
+/** The space and the strategy that a configuration names. Throws DdsasError 'input' listing the known ones. */
+export function partsOf(config: Pick<SearchConfig, 'space' | 'strategy'>, own: OwnParts = {}): SearchParts {
+  return {
+    space: own.space?.name === config.space ? own.space : findSpace(config.space),
+    strategy: own.strategy?.name === config.strategy ? own.strategy : findStrategy(config.strategy),
+  }
+}
+
+/** A configuration, by the strategy that it names; one's own space and strategy may be among the known ones. */
+export function searchConfigSchema(own: OwnParts = {}): z.ZodType<SearchConfig> {
+  const known: readonly AnyStrategy[] = [
+    ...Object.values(strategies),
+    ...(own.strategy ? [own.strategy] : []),
+  ]
+  const names = [...Object.keys(spaces), ...(own.space ? [own.space.name] : [])]
+  const unknown = (what: string, list: readonly string[]) => ({
+    error: `there is no such ${what}; known are ${list.join(', ')}`,
+  })
+  const [first, ...others] = known.map(({ name, settings }) =>
+    z.strictObject({
+      ...baseSettings,
+      space: z.enum(names, unknown('space', names)),
+      strategy: z.literal(name),
+      ...settings,
+    }),
+  )
+  const strategyNames = known.map(({ name }) => name)
+  return z.discriminatedUnion(
+    'strategy',
+    [first, ...others],
+    unknown('strategy', strategyNames),
+  ) as z.ZodType<SearchConfig>
+}
 
 /** Checks a configuration from outside. Throws DdsasError 'input' naming the first wrong setting. */
 export function parseSearchConfig(value: unknown, source: string): SearchConfig {
-  return parseSettings(searchConfigSchema, value, source)
+  return parseSettings(searchConfigSchema(), value, source)
 }
 
 /** A configuration with `key=value` assignments applied. Throws DdsasError 'input' for an unknown key or a wrong type. */
-export function applySettings(config: SearchConfig, assignments: readonly string[]): SearchConfig {
-  return assignSettings(searchConfigSchema, config, assignments)
+export function applySettings(
+  config: SearchConfig,
+  assignments: readonly string[],
+  own: OwnParts = {},
+): SearchConfig {
+  return assignSettings(searchConfigSchema(own), config, assignments)
 }
 
-/** Throws DdsasError 'input' where the space cannot change as the settings say. */
-export function checkSchedule({ ddsas, epochs }: SearchConfig): void {
-  checkChanges(ddsas.changes, { edges: edgeCount(darts), operations: Object.keys(darts.operations), epochs })
+/** The same search of another space, by another strategy, or both: sizes and settings are then their usual ones. */
+export function withParts(config: SearchConfig, { space, strategy }: SearchParts): SearchConfig {
+  if (config.space === space.name && config.strategy === strategy.name) return config
+  const base = Object.fromEntries(Object.entries(config).filter(([key]) => Object.hasOwn(baseSettings, key)))
+  const network = config.space === space.name ? config.network : space.defaults
+  const whole = { ...base, space: space.name, strategy: strategy.name, network, ...strategy.defaults(space) }
+  return parseSettings(searchConfigSchema({ space, strategy }), whole, 'search')
+}
+
+/** Throws DdsasError 'input' where the strategy's settings do not fit the space, or the length of the search. */
+export function checkStrategy(config: SearchConfig, { space, strategy }: SearchParts): void {
+  strategy.check?.(config, space, config.epochs)
 }
