@@ -73,6 +73,28 @@ for (const variant of ['authors-code', 'paper'])
       }
   })
 
+test('a shrink before anything was credited is warned of, others are not', async () => {
+  const warned: readonly (readonly [Change[], string[], RegExp | undefined])[] = [
+    [
+      [shrink(0, 20)],
+      [],
+      /the shrink at epoch 0 comes before a window is credited.* step 3 .* shrink from epoch 1 on$/,
+    ],
+    [
+      [shrink(1, 20)],
+      ['ddsas.window=6'],
+      /the shrink at epoch 1 .* step 5 \(M = 6\).* epoch 2 on, or lower ddsas\.window$/,
+    ],
+    [[shrink(1, 20), expand(0, 0, 5)], [], undefined],
+  ]
+  for (const [i, [changes, settings, pattern]] of warned.entries()) {
+    const printed = await succeed(searching(`warned ${i}`, changes, ...settings).args)
+    const warnings = printed.split('\n').filter((line) => /^warning: .*shrink/.test(line))
+    assert.equal(warnings.length, pattern ? 1 : 0)
+    if (pattern) assert.match(warnings[0], pattern)
+  }
+})
+
 test('a schedule that cannot be followed is refused before anything is written', async () => {
   const refused: readonly (readonly [Change, RegExp])[] = [
     [shrink(3, 20), /shrink at epoch 3 comes after the last: .*the last of 3 is 2/],

@@ -1,6 +1,6 @@
 /** Records of windows: what is written is read again, a long search stays small, and what others wrote is checked. */
 import assert from 'node:assert/strict'
-import { appendFileSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
@@ -170,6 +170,26 @@ test('700 windows of the DARTS space take less than 4 MB', (t) => {
     opened = window.closed
   }
   assert.equal(opened, 700 * 30)
+})
+
+test('the line that README.md shows is one, and decodes to what it says', () => {
+  const readme = readFileSync(join(import.meta.dirname, '../../../../README.md'), 'utf8')
+  const [line] = /^\{"epoch".*$/m.exec(readme) ?? assert.fail('README.md shows no line')
+  const { groups, closed } = parseWindow(JSON.parse(line), 'README.md')
+  const { zeta, bonus, mask, available } = groups.normal
+  assert.equal(closed, 60)
+  assert.deepEqual(zeta, [
+    [0.25, -0.5],
+    [1, 0],
+  ])
+  assert.deepEqual(bonus.flat().map(Number.isFinite), [true, true, false, true])
+  assert.deepEqual(
+    [mask.flat().map(Number), available.flat().map(Number)],
+    [
+      [1, 0, 1, 0],
+      [1, 1, 1, 0],
+    ],
+  )
 })
 
 test('a half-written last line is left out, a line that is no window is named', (t) => {
