@@ -82,16 +82,29 @@ export function epochLine(report: EpochReport, epochs: number): string {
   ].join('  ')
 }
 
-/** How the space changed: "space from epoch 3 on: normal -2 none -1 max_pool_3x3, 109 left; reduce …". */
-export function spaceLine(report: SpaceChangeReport): string {
-  const cells = cellTypes.map((cell) => {
+/** How the space changed, a line for each cell type: "  normal: 109 operations left, -2 none, -1 max_pool_3x3", or more. */
+export function spaceText(report: SpaceChangeReport): string {
+  const cells = cellTypes.flatMap((cell) => {
     const { available, deleted, added } = report[cell]
     const signed = (sign: string, edges: Readonly<Record<string, number>>) =>
       Object.entries(edges).map(([name, count]) => `${sign}${count} ${name}`)
-    const changes = [...signed('-', deleted), ...signed('+', added)].join(' ') || 'unchanged'
-    return `${cell} ${changes}, ${available} operations left`
+    const changes = [...signed('-', deleted), ...signed('+', added)]
+    const left = `${counted(available, 'operation')} left`
+    return wrapped(`  ${cell}:`, [left, ...(changes.length > 0 ? changes : ['unchanged'])])
   })
-  return `space from epoch ${report.epoch + 1} on: ${cells.join('; ')}`
+  return [`space from epoch ${report.epoch + 1} on:`, ...cells].join('\n')
+}
+
+/** Parts with commas behind a head, on as many lines of 80 columns as they take. */
+function wrapped(head: string, parts: readonly string[]): string[] {
+  const lines = [head]
+  for (const [index, part] of parts.entries()) {
+    const text = index < parts.length - 1 ? `${part},` : part
+    const longer = `${lines.at(-1)} ${text}`
+    if (longer.length > 80) lines.push(`    ${text}`)
+    else lines.splice(-1, 1, longer)
+  }
+  return lines
 }
 
 /** Where a run goes on; nothing of one that begins. */

@@ -8,9 +8,9 @@ import { searchPresets } from '../search/presets.ts'
 import { planSearch, type RunObserver, runSearch, type SearchRequest } from '../search/run.ts'
 import { cellTypes, type Genotype } from '../spaces/darts/genotype.ts'
 import { fetchWithProgress } from './data.ts'
-import { addRunOptions, interruptible, type RunOptions, settingsOf } from './options.ts'
+import { addRunOptions, interruptible, type RunOptions, requestOf } from './options.ts'
 import { searchDisplay } from './search-display.ts'
-import { spaceLine } from './search-text.ts'
+import { spaceText } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'
 
 const presets = Object.keys(searchPresets)
@@ -23,16 +23,15 @@ export function searchCommand(): Command {
 }
 
 async function searchAction(preset: string | undefined, options: RunOptions): Promise<void> {
-  const { data, out, resume, checkpoint, takeOver, json = false } = options
-  const settings = settingsOf(options)
-  const request: SearchRequest = { preset, settings, data, out, resume, checkpoint, takeOver }
+  const { resume, json = false } = options
+  const request: SearchRequest = { ...requestOf(options), preset }
   if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
   const display = searchDisplay(json, resume !== undefined)
   const observer: Partial<RunObserver> = {
     start: (about) => display.start(about),
     step: (step, steps) => display.step(step, steps),
     epoch: (epoch) => display.epoch(epoch),
-    space: (change) => display.event('space', change, spaceLine(change)),
+    space: (change) => display.event('space', change, spaceText(change)),
   }
   try {
     const { run, genotype } = await interruptible((signal) => runSearch({ ...request, signal }, observer))

@@ -124,8 +124,7 @@ const scoreSchema = z.object({
   top1Error: z.number(),
   top5Error: z.number(),
   images: countSchema,
-  /** Checkpoints of old versions did not count them. */
-  skipped: countSchema.default(0),
+  skipped: countSchema,
 })
 const epochScoreSchema = z.object({ epoch: countSchema, validation: scoreSchema.optional() }).nullable()
 const stateSchema = z.object({
@@ -133,7 +132,7 @@ const stateSchema = z.object({
   genotype: z.unknown(),
   progress: progressSchema.extend({
     train: averageSchema,
-    skipped: countSchema.default(0),
+    skipped: countSchema,
     last: epochScoreSchema,
     best: epochScoreSchema,
   }),

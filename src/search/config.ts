@@ -1,91 +1,131 @@
-/** The settings of a search: one typed object, checked once; `--set key=value` changes a value by its dotted key. */
+/** The settings of a search, each with its meaning: one typed object, checked once; `--set key=value` changes one. */
 import { z } from 'zod'
 import { parseSize } from '../budget/memory-size.ts'
-import { assignSettings, commonSettings, normalisationSettings, parseSettings } from '../loop/settings.ts'
-import { precisions } from '../nn/precision.ts'
+import {
+  augmentationSettings,
+  channels,
+  commonSettings,
+  evaluationBatch,
+  imageSettings,
+  natural,
+  nonNegative,
+  normalisationSettings,
+  part,
+  positive,
+  precision,
+  sgdSettings,
+} from '../loop/common-settings.ts'
+import { assignSettings, parseSettings } from '../loop/settings.ts'
 import { darts, edgeCount } from '../spaces/darts/space.ts'
 import { variants } from '../strategies/ddsas/ddsas.ts'
 import { checkChanges } from '../strategies/ddsas/elastic.ts'
-
-const positive = z.number().int().positive()
-const natural = z.number().int().nonnegative()
-const rate = z.number().nonnegative()
-/** Pixels around or within an image. */
-const pixels = natural.max(1024)
+import { subspaceSizeRange } from '../strategies/ddsas/subspace.ts'
 
 const spaceChange = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('shrink'), count: positive }),
-  z.strictObject({ kind: z.literal('expand'), from: natural, to: positive }),
+  z.strictObject({ kind: z.literal('shrink'), count: positive.describe('operations to delete') }),
+  z.strictObject({
+    kind: z.literal('expand'),
+    from: natural.describe('first column'),
+    to: positive.describe('column after the last'),
+  }),
 ])
 
-/** Settings of DDSAS; see `strategies/ddsas.ts`. */
-const ddsasSchema = z.strictObject({
-  variant: z.enum(Object.keys(variants) as (keyof typeof variants)[]),
-  /** L: operations of a subspace, over all edges of a cell type. */
-  subspace: positive,
-  /** M: steps in a subspace. */
-  window: positive,
-  mixture: z.enum(['simple', 'joint']),
-  /** What happens to the space at the start of which epoch. */
-  changes: z.array(z.strictObject({ epoch: natural, change: spaceChange })),
-})
+const [fewest, most] = subspaceSizeRange(edgeCount(darts), darts.operations.length)
+
+const ddsasSchema = z
+  .strictObject({
+    variant: z
+      .enum(Object.keys(variants) as (keyof typeof variants)[])
+      .describe('which to follow where the paper and the published code differ'),
+    subspace: positive.meta({
+      unit: 'operations',
+      description: `L: operations of a subspace, over all edges of a cell type; ${fewest} to ${most} in the space of DARTS`,
+    }),
+    window: positive.meta({ unit: 'steps', description: 'M: steps in a subspace' }),
+    mixture: z
+      .enum(['simple', 'joint'])
+      .describe('weight of an operation: p q of Eq. (7), or the whole of Eq. (9)'),
+    changes: z
+      .array(z.strictObject({ epoch: natural, change: spaceChange }))
+      .describe(
+        'what happens to the space at the start of which epoch, from 0: shrink by a count, expand by columns',
+      ),
+  })
+  .describe('the search by DDSAS')
 
 const notASize = 'write it in bytes, or with a unit, such as "4 GiB"'
 
-/** Runs that began before there was a limit have none. */
-const memorySchema = z
-  .strictObject({
-    /** Bytes of tensors that a search may need to be begun, or text such as "4 GiB"; 0: what is free. */
-    limit: z.preprocess(
-      (value) => (typeof value === 'string' ? parseSize(value) : value),
-      z.number({ error: notASize }).int({ error: notASize }).nonnegative({ error: notASize }),
-    ),
-  })
-  .default({ limit: 0 })
+const size = z.union(
+  [
+    z.number({ error: notASize }).int({ error: notASize }).nonnegative({ error: notASize }),
+    z
+      .string()
+      .meta({ examples: ['4 GiB'] })
+      .transform((text, context) => {
+        const bytes = parseSize(text)
+        if (bytes !== undefined) return bytes
+        context.addIssue(notASize)
+        return z.NEVER
+      }),
+  ],
+  { error: notASize },
+)
 
 export const searchConfigSchema = z.strictObject({
-  dataset: z.enum(['cifar10', 'cifar100']),
-  data: z.strictObject({
-    /** How many of the training images to use, drawn with the seed; 0: all. */
-    images: natural,
-    batch: positive,
-    /** Zeros around an image before it is cropped. */
-    padding: pixels,
-    flip: z.boolean(),
-    /** Side of the square cut out; 0: none. */
-    cutout: pixels,
-    ...normalisationSettings,
-  }),
-  network: z.strictObject({
-    /** C: channels of a node in the first cells; even, as reductions split it in halves. */
-    channels: positive.multipleOf(2).max(1024),
-    cells: z.number().int().min(3).max(200),
-  }),
-  strategy: z.literal('ddsas'),
+  dataset: z.enum(['cifar10', 'cifar100']).describe('what to search on'),
+  data: z
+    .strictObject({ ...imageSettings, ...augmentationSettings, ...normalisationSettings })
+    .describe('the images, a half for the weights and a half for the architecture'),
+  network: z
+    .strictObject({
+      channels,
+      cells: z
+        .number()
+        .int()
+        .min(3)
+        .max(200)
+        .meta({ unit: 'cells', description: 'cells one after the other' }),
+    })
+    .describe('the supernet'),
+  strategy: z.literal('ddsas').describe('how the supernet is searched'),
   ddsas: ddsasSchema,
-  /** SGD on the weights, with a cosine schedule from `lr` to `minLr`. */
-  weightOptimizer: z.strictObject({
-    lr: rate,
-    minLr: rate,
-    momentum: z.number().min(0).lt(1),
-    weightDecay: rate,
-    /** Largest norm of all gradients together. */
-    gradClip: z.number().positive(),
-  }),
-  /** Adam on alpha and zeta. */
-  archOptimizer: z.strictObject({
-    lr: rate,
-    betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]),
-    weightDecay: rate,
-  }),
-  /** Element type of images between the layers: `bfloat16` halves their memory; weights and statistics stay float32. */
-  precision: z.enum(precisions).default('float32'),
-  evaluation: z.strictObject({
-    /** How many images of the validation half to measure accuracy on after each epoch; 0: all. */
-    images: natural,
-    batch: positive,
-  }),
-  memory: memorySchema,
+  weightOptimizer: z
+    .strictObject({
+      lr: nonNegative.meta({
+        unit: '-',
+        description: 'learning rate of the first epoch; it falls by a cosine',
+      }),
+      minLr: nonNegative.meta({ unit: '-', description: 'learning rate it falls to, after the last epoch' }),
+      ...sgdSettings,
+    })
+    .describe('SGD on the weights'),
+  archOptimizer: z
+    .strictObject({
+      lr: nonNegative.meta({ unit: '-', description: 'learning rate of alpha and zeta' }),
+      betas: z
+        .tuple([part, part])
+        .meta({ unit: '-', description: 'how much the running means of gradient and square keep at a step' }),
+      weightDecay: sgdSettings.weightDecay,
+    })
+    .describe('Adam on alpha and zeta'),
+  precision,
+  evaluation: z
+    .strictObject({
+      images: natural.meta({
+        unit: 'images',
+        description: 'images of the validation half to measure accuracy on after each epoch; 0: all',
+      }),
+      batch: evaluationBatch,
+    })
+    .describe('how accuracy is measured'),
+  memory: z
+    .strictObject({
+      limit: size.meta({
+        unit: 'bytes',
+        description: 'memory that the search may need to be begun, or text with a unit; 0: what is free',
+      }),
+    })
+    .describe('what a search may take'),
   ...commonSettings,
 })
 

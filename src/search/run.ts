@@ -3,29 +3,29 @@ import { join, resolve } from 'node:path'
 import type { ImageDataset } from '../data/index.ts'
 import { differencesOf, readCifarImages } from '../data/training-images.ts'
 import { DdsasError } from '../errors.ts'
+import { checkPrecision } from '../loop/common-settings.ts'
 import {
   describeChanges,
   newRecord,
   type RunKind,
   type RunRecord,
   readRecord,
+  requestedConfig,
   resumedConfig,
 } from '../loop/record.ts'
 import {
   type CommonRequest,
   checkRequest,
   commonRequest,
-  requestedSettings,
   type StopSignal,
   threadWarnings,
 } from '../loop/request.ts'
 import { checkSpace, restoreCheckpoint, withLock } from '../loop/resume.ts'
-import { checkPrecision } from '../loop/settings.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { Genotype } from '../spaces/darts/genotype.ts'
 import { variants } from '../strategies/ddsas/ddsas.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
-import { applySettings, checkSchedule, type SearchConfig, searchConfigSchema } from './config.ts'
+import { checkSchedule, type SearchConfig, searchConfigSchema } from './config.ts'
 import { checkMemory } from './memory.ts'
 import { searchPreset, searchPresets } from './presets.ts'
 import type { SearchObserver } from './report.ts'
@@ -103,7 +103,7 @@ export function planSearch(request: SearchRequest): SearchPlan {
       'input',
       `name what to search, ${Object.keys(searchPresets).join(', ')}, or a run with --resume`,
     )
-  const config = applySettings(searchPreset(preset), requestedSettings(request))
+  const config = requestedConfig(searchKind, searchPreset(preset), request)
   checkSchedule(config)
   const path = resolve(out ?? join('runs', preset))
   if (out !== undefined) RunFolder.refuseUnlessNew(path)
@@ -135,12 +135,12 @@ async function resumeSearch(
   path: string,
   observer: Partial<RunObserver>,
 ): Promise<SearchResult> {
-  const { preset, out } = request
+  const { out } = request
   if (out !== undefined)
     throw new DdsasError('input', `--out ${out} cannot be used with --resume: leave it out`)
   const run = RunFolder.open(path)
   const record = readRecord(run, searchKind)
-  const config = resumedConfig(searchKind, record, { preset, settings: requestedSettings(request) })
+  const config = resumedConfig(searchKind, record, request)
   const device = resolveDevice(config.device)
   checkPrecision(config.precision, device)
   setThreads(config.threads)
