@@ -5,9 +5,9 @@ import { DdsasError, quoted } from '../errors.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
 import type { LogLengths, RunFolder } from '../runs/folder.ts'
 import { commandLine } from '../words.ts'
+import type { CommonConfig } from './common-settings.ts'
 import { MetricsLogger } from './metrics-logger.ts'
 import type { StopSignal } from './request.ts'
-import type { CommonConfig } from './settings.ts'
 
 /** Where a run stands between two steps. */
 export interface Progress {

@@ -2,28 +2,23 @@
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
+import { checkPrecision } from '../loop/common-settings.ts'
 import {
   describeChanges,
   newRecord,
   type RunKind,
   type RunRecord,
   readRecord,
+  requestedConfig,
   resumedConfig,
 } from '../loop/record.ts'
-import {
-  type CommonRequest,
-  checkRequest,
-  commonRequest,
-  requestedSettings,
-  type StopSignal,
-} from '../loop/request.ts'
+import { type CommonRequest, checkRequest, commonRequest, type StopSignal } from '../loop/request.ts'
 import { checkSpace, restoreCheckpoint, withLock } from '../loop/resume.ts'
-import { checkPrecision } from '../loop/settings.ts'
 import { emptyLogs, RunFolder } from '../runs/folder.ts'
 import { cosineDistance, type Genotype } from '../spaces/darts/genotype.ts'
 import { parseGenotype } from '../spaces/darts/genotype-file.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
-import { applyTrainSettings, type TrainConfig, trainConfigSchema } from './config.ts'
+import { type TrainConfig, trainConfigSchema } from './config.ts'
 import { type OnSkippedFile, resizeOf, type SkippedFile } from './images.ts'
 import { trainPreset } from './presets.ts'
 import { type TrainObserver, type TrainReport, train } from './train.ts'
@@ -72,7 +67,7 @@ export const trainKind: RunKind<TrainConfig> = {
   preset: trainPreset,
   effective: (config) => {
     const { dataset, data } = config
-    // CIFAR's images are not resized, whatever old runs say
+    // CIFAR's images are not resized, whatever is set
     return { ...config, data: { ...data, resize: dataset === 'folder' ? resizeOf(data) : 0 } }
   },
 }
@@ -97,7 +92,7 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
       'input',
       'name the genotype to train: a name, a run or a file; or a run with --resume',
     )
-  const config = applyTrainSettings(trainPreset(preset), requestedSettings(request))
+  const config = requestedConfig(trainKind, trainPreset(preset), request)
   const out = resolve(request.out ?? join('runs', `train-${preset}`))
   if (request.out !== undefined) RunFolder.refuseUnlessNew(out)
   const device = resolveDevice(config.device)
@@ -127,12 +122,12 @@ async function resumeTrain(
   path: string,
   observer: TrainRunObserver,
 ): Promise<TrainResult> {
-  const { preset, out, data } = request
+  const { out, data } = request
   if (out !== undefined)
     throw new DdsasError('input', `--out ${out} cannot be used with --resume: leave it out`)
   const run = RunFolder.open(path)
   const record = readRecord(run, trainKind)
-  const config = resumedConfig(trainKind, record, { preset, settings: requestedSettings(request) })
+  const config = resumedConfig(trainKind, record, request)
   const genotype = genotypeOf(run, request.genotype)
   const device = resolveDevice(config.device)
   checkPrecision(config.precision, device)

@@ -30,7 +30,7 @@ export interface TrainedWeights {
   /** Height and width of the images in pixels. */
   readonly imageSide: number
   readonly normalisation: Normalisation
-  /** In the order of the logits; unknown of runs on image folders that an old version began. */
+  /** In the order of the logits; as the run wrote them down. */
   readonly classNames?: readonly string[] | undefined
 }
 

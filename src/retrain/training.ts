@@ -137,8 +137,7 @@ const scoreSchema = z.object({
   top1Error: z.number(),
   top5Error: z.number(),
   images: countSchema,
-  /** Checkpoints of old versions did not count them. */
-  skipped: countSchema.default(0),
+  skipped: countSchema,
 })
 const epochScoreSchema = z.object({ epoch: countSchema, validation: scoreSchema.optional() }).nullable()
 const stateSchema = z.object({
@@ -146,7 +145,7 @@ const stateSchema = z.object({
   genotype: z.unknown(),
   progress: progressSchema.extend({
     train: averageSchema,
-    skipped: countSchema.default(0),
+    skipped: countSchema,
     last: epochScoreSchema,
     best: epochScoreSchema,
   }),

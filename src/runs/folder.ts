@@ -169,7 +169,7 @@ export class RunFolder {
   }
 
   /** Replaces `genotype.json`. @throws {DdsasError} `disk` when it cannot be written. */
-  writeGenotype(genotype: object): void {
+  writeGenotype(genotype: unknown): void {
     writeFileAtomic(join(this.path, 'genotype.json'), formatJson(genotype))
   }
 

@@ -1,69 +1,87 @@
-/** The settings of a search: one typed object, checked once; `--set key=value` changes a value by its dotted key. */
+/** The settings of a search, each with its meaning: one typed object, checked once; `--set key=value` changes one. */
 import { z } from 'zod'
 import { parseSize } from '../budget/memory-size.ts'
-import { assignSettings, commonSettings, normalisationSettings, parseSettings } from '../loop/settings.ts'
-import { precisions } from '../nn/precision.ts'
+import {
+  augmentationSettings,
+  channels,
+  commonSettings,
+  evaluationBatch,
+  imageSettings,
+  natural,
+  nonNegative,
+  normalisationSettings,
+  precision,
+  sgdSettings,
+} from '../loop/common-settings.ts'
+import { assignSettings, parseSettings } from '../loop/settings.ts'
 import { findSpace, spaces } from '../spaces/index.ts'
 import type { SearchSpace } from '../spaces/space.ts'
 import { type AnyStrategy, findStrategy, type StrategySettings, strategies } from '../strategies/index.ts'
 
-const positive = z.number().int().positive()
-const natural = z.number().int().nonnegative()
-const rate = z.number().nonnegative()
-/** Pixels around or within an image. */
-const pixels = natural.max(1024)
-
 const notASize = 'write it in bytes, or with a unit, such as "4 GiB"'
 
-/** Runs that began before there was a limit have none. */
-const memorySchema = z
-  .strictObject({
-    /** Bytes of tensors that a search may need to be begun, or text such as "4 GiB"; 0: what is free. */
-    limit: z.preprocess(
-      (value) => (typeof value === 'string' ? parseSize(value) : value),
-      z.number({ error: notASize }).int({ error: notASize }).nonnegative({ error: notASize }),
-    ),
-  })
-  .default({ limit: 0 })
+const size = z.union(
+  [
+    z.number({ error: notASize }).int({ error: notASize }).nonnegative({ error: notASize }),
+    z
+      .string()
+      .meta({ examples: ['4 GiB'] })
+      .transform((text, context) => {
+        const bytes = parseSize(text)
+        if (bytes !== undefined) return bytes
+        context.addIssue(notASize)
+        return z.NEVER
+      }),
+  ],
+  { error: notASize },
+)
 
 /** What every search has, whatever its space and strategy. */
 const baseSettings = {
-  /** What is searched. */
-  space: z.string(),
-  dataset: z.enum(['cifar10', 'cifar100']),
-  data: z.strictObject({
-    /** How many of the training images to use, drawn with the seed; 0: all. */
-    images: natural,
-    batch: positive,
-    /** Zeros around an image before it is cropped. */
-    padding: pixels,
-    flip: z.boolean(),
-    /** Side of the square cut out; 0: none. */
-    cutout: pixels,
-    ...normalisationSettings,
-  }),
-  network: z.strictObject({
-    /** C: channels of a node in the first cells; even, as reductions split it in halves. */
-    channels: positive.multipleOf(2).max(1024),
-    cells: z.number().int().min(3).max(200),
-  }),
-  /** SGD on the weights, with a cosine schedule from `lr` to `minLr`. */
-  weightOptimizer: z.strictObject({
-    lr: rate,
-    minLr: rate,
-    momentum: z.number().min(0).lt(1),
-    weightDecay: rate,
-    /** Largest norm of all gradients together. */
-    gradClip: z.number().positive(),
-  }),
-  /** Element type of images between the layers: `bfloat16` halves their memory; weights and statistics stay float32. */
-  precision: z.enum(precisions).default('float32'),
-  evaluation: z.strictObject({
-    /** How many images of the validation half to measure accuracy on after each epoch; 0: all. */
-    images: natural,
-    batch: positive,
-  }),
-  memory: memorySchema,
+  space: z.string().describe('what is searched'),
+  dataset: z.enum(['cifar10', 'cifar100']).describe('what to search on'),
+  data: z
+    .strictObject({ ...imageSettings, ...augmentationSettings, ...normalisationSettings })
+    .describe('the images, a half for the weights and a half for the architecture'),
+  network: z
+    .strictObject({
+      channels,
+      cells: z
+        .number()
+        .int()
+        .min(3)
+        .max(200)
+        .meta({ unit: 'cells', description: 'cells one after the other' }),
+    })
+    .describe('the supernet'),
+  weightOptimizer: z
+    .strictObject({
+      lr: nonNegative.meta({
+        unit: '-',
+        description: 'learning rate of the first epoch; it falls by a cosine',
+      }),
+      minLr: nonNegative.meta({ unit: '-', description: 'learning rate it falls to, after the last epoch' }),
+      ...sgdSettings,
+    })
+    .describe('SGD on the weights'),
+  precision,
+  evaluation: z
+    .strictObject({
+      images: natural.meta({
+        unit: 'images',
+        description: 'images of the validation half to measure accuracy on after each epoch; 0: all',
+      }),
+      batch: evaluationBatch,
+    })
+    .describe('how accuracy is measured'),
+  memory: z
+    .strictObject({
+      limit: size.meta({
+        unit: 'bytes',
+        description: 'memory that the search may need to be begun, or text with a unit; 0: what is free',
+      }),
+    })
+    .describe('what a search may take'),
   ...commonSettings,
 }
 
@@ -102,8 +120,8 @@ export function searchConfigSchema(own: OwnParts = {}): z.ZodType<SearchConfig> 
   const [first, ...others] = known.map(({ name, settings }) =>
     z.strictObject({
       ...baseSettings,
-      space: z.enum(names, unknown('space', names)),
-      strategy: z.literal(name),
+      space: z.enum(names, unknown('space', names)).describe('what is searched'),
+      strategy: z.literal(name).describe('how the supernet is searched'),
       ...settings,
     }),
   )

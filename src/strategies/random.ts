@@ -7,12 +7,18 @@ import { Generator, keep, Tensor, tidy, to } from '../torch/index.ts'
 import type { Evaluate, StateDict, Strategy, StrategyContext, StrategyDefinition } from './strategy.ts'
 
 const randomSettings = {
-  random: z.strictObject({
-    /** How many architectures are compared at the end of each epoch, with the best so far. */
-    candidates: z.number().int().positive().max(10_000),
-    /** Validation images that each is measured on; 0: all that accuracy is measured on. */
-    images: z.number().int().nonnegative(),
-  }),
+  random: z
+    .strictObject({
+      candidates: z.number().int().positive().max(10_000).meta({
+        unit: 'architectures',
+        description: 'how many are compared at the end of each epoch, with the best so far',
+      }),
+      images: z.number().int().nonnegative().meta({
+        unit: 'images',
+        description: 'validation images that each is measured on; 0: all that accuracy is measured on',
+      }),
+    })
+    .describe('random search with shared weights'),
 }
 
 const settingsSchema = z.object(randomSettings)

@@ -41,22 +41,25 @@ for (const variant of ['authors-code', 'paper'])
   test(`${variant}: a shrink and an expansion are told, counted, and kept to`, async () => {
     const changes = [expand(0, 0, 5), shrink(1, 20), expand(2, 6, 8)]
     const { run, args } = searching(variant, changes, `ddsas.variant=${variant}`)
-    const lines = (await succeed(args)).split('\n').filter((line) => line.startsWith('space from'))
+    const printed = await succeed(args)
+    const pattern = /^space from epoch (\d+) on:\n {2}normal: (\d+) .*\n {2}reduce: (\d+) .*$/gm
+    const told = [...printed.matchAll(pattern)]
     assert.deepEqual(
-      lines.map((line) =>
-        /^space from epoch (\d+) on: normal .*, (\d+) .* reduce .*, (\d+) /.exec(line)?.slice(1),
-      ),
+      told.map(([, ...found]) => found),
       [
         ['1', '70', '70'],
         ['2', '50', '50'],
         ['3', '78', '78'],
       ],
     )
-    assert.match(lines[0], /normal -14 sep_conv_5x5 -14 dil_conv_3x3 -14 dil_conv_5x5, 70 operations left;/)
-    assert.match(lines[2], /\+14 dil_conv_3x3 \+14 dil_conv_5x5, 78 operations left$/)
-    const told = metricsOf(run).filter(({ kind }) => kind === 'space')
+    assert.match(
+      told[0][0],
+      /normal: 70 operations left, -14 sep_conv_5x5, -14 dil_conv_3x3, -14 dil_conv_5x5\n/,
+    )
+    assert.match(told[2][0], /reduce: 78 operations left, \+14 dil_conv_3x3, \+14 dil_conv_5x5$/)
+    const written = metricsOf(run).filter(({ kind }) => kind === 'space')
     assert.deepEqual(
-      told.map(({ epoch, globalStep }) => [epoch, globalStep]),
+      written.map(({ epoch, globalStep }) => [epoch, globalStep]),
       [
         [0, 0],
         [1, 5],

@@ -2,7 +2,7 @@
 import type { ChoiceGroup, SearchSpace } from '../space.ts'
 import { chooseEdges } from './decode.ts'
 import { type CellType, cellTypes, cosineDistance, type Genotype, skipConnections } from './genotype.ts'
-import { formatGenotype, parseGenotype, parseGenotypeLine } from './genotype-file.ts'
+import { formatGenotype, parseGenotype, parseGenotypeText } from './genotype-file.ts'
 import { networkProgram, supernetProgram } from './programs.ts'
 import { type CellSpace, darts, edgeCount, edgeIndex } from './space.ts'
 
@@ -45,9 +45,9 @@ export function cellSpace(space: CellSpace): SearchSpace<Genotype> {
         }),
       ),
     parse: (value, source) =>
-      typeof value === 'string' && !/^\s*[[{"]/.test(value)
-        ? parseGenotypeLine(value, source, operations)
-        : parseGenotype(typeof value === 'string' ? JSON.parse(value) : value, source, operations),
+      typeof value === 'string'
+        ? parseGenotypeText(value, source, operations)
+        : parseGenotype(value, source, operations),
     format: formatGenotype,
     distance: cosineDistance,
     indicators: (genotype) => ({ skip_connect: skipConnections(genotype, 'normal') }),

@@ -33,31 +33,52 @@ export type VariantName = keyof typeof variants
 
 const positive = z.number().int().positive()
 const natural = z.number().int().nonnegative()
+const part = z.number().min(0).lt(1)
 
 const spaceChange = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('shrink'), count: positive }),
-  z.strictObject({ kind: z.literal('expand'), from: natural, to: positive }),
+  z.strictObject({ kind: z.literal('shrink'), count: positive.describe('operations to delete') }),
+  z.strictObject({
+    kind: z.literal('expand'),
+    from: natural.describe('first column'),
+    to: positive.describe('column after the last'),
+  }),
 ])
 
 /** By their places in a configuration. */
 export const ddsasSettings = {
-  ddsas: z.strictObject({
-    variant: z.enum(Object.keys(variants) as VariantName[]),
-    /** L: operations of a subspace, over all rows of a group of decisions. */
-    subspace: positive,
-    /** M: steps in a subspace. */
-    window: positive,
-    /** Weight of an operation: `simple` p q (Eq. 7), `joint` the whole of Eq. (9). */
-    mixture: z.enum(['simple', 'joint']),
-    /** What happens to the space at the start of which epoch. */
-    changes: z.array(z.strictObject({ epoch: natural, change: spaceChange })),
-  }),
-  /** Adam on alpha and zeta. */
-  archOptimizer: z.strictObject({
-    lr: z.number().nonnegative(),
-    betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]),
-    weightDecay: z.number().nonnegative(),
-  }),
+  ddsas: z
+    .strictObject({
+      variant: z
+        .enum(Object.keys(variants) as VariantName[])
+        .describe('which to follow where the paper and the published code differ'),
+      subspace: positive.meta({
+        unit: 'operations',
+        description:
+          'L: operations of a subspace, over all edges of a cell type; one more than there are edges, up to all: 15 to 112 in the space of DARTS',
+      }),
+      window: positive.meta({ unit: 'steps', description: 'M: steps in a subspace' }),
+      mixture: z
+        .enum(['simple', 'joint'])
+        .describe('weight of an operation: p q of Eq. (7), or the whole of Eq. (9)'),
+      changes: z
+        .array(z.strictObject({ epoch: natural, change: spaceChange }))
+        .describe(
+          'what happens to the space at the start of which epoch, from 0: shrink by a count, expand by columns',
+        ),
+    })
+    .describe('the search by DDSAS'),
+  archOptimizer: z
+    .strictObject({
+      lr: z.number().nonnegative().meta({ unit: '-', description: 'learning rate of alpha and zeta' }),
+      betas: z
+        .tuple([part, part])
+        .meta({ unit: '-', description: 'how much the running means of gradient and square keep at a step' }),
+      weightDecay: z
+        .number()
+        .nonnegative()
+        .meta({ unit: '-', description: 'L2 penalty, added to the gradient' }),
+    })
+    .describe('Adam on alpha and zeta'),
 }
 
 const settingsSchema = z.object(ddsasSettings)
