@@ -190,9 +190,8 @@ export {
  * console.log(`${parameters} parameters, ${multiplyAdds} multiply-adds, ${depth} layers deep`)
  * ```
  */
-export { describeNetwork } from './spaces/darts/shape.ts'
+export { describeNetwork, type NetworkShape } from './spaces/network-shape.ts'
 export type { NetworkDescription } from './spaces/describe.ts'
-export type { NetworkShape } from './spaces/darts/programs.ts'
 export {
   type PublishedName,
   publishedGenotype,

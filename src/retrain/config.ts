@@ -32,6 +32,7 @@ const augmentationSchema = z
   .describe('how training images are changed at random')
 
 export const trainConfigSchema = z.strictObject({
+  space: z.string().default('darts').describe('what the genotype is an architecture of'),
   dataset: z.enum(['cifar10', 'cifar100', 'folder']).describe('what to train on; folder: images of your own'),
   data: z
     .strictObject({

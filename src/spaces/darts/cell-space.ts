@@ -21,8 +21,8 @@ export function cellSpace(space: CellSpace): SearchSpace<Genotype> {
     name: space.name,
     defaults: { channels: 16, cells: 8 },
     choices,
-    supernet: (options) => supernetProgram({ ...options, space }),
-    network: (genotype, options) => networkProgram({ ...options, genotype }, space),
+    supernet: (options) => supernetProgram(space, options),
+    network: (genotype, options) => networkProgram(genotype, options, space),
     decode: (scores, available) => {
       const edges = (cell: CellType) =>
         chooseEdges(scores.get(cell) ?? [], available?.get(cell) ?? everything, none)

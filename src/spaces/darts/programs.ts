@@ -1,10 +1,11 @@
 /** The programs of the DARTS space: a stem, a stack of cells, a classifier, for supernets and for single architectures. */
 import { DdsasError } from '../../errors.ts'
 import type { Block, Program, State, StateId, Term } from '../../nn/index.ts'
+import type { NetworkOptions, SupernetOptions } from '../space.ts'
 import type { CellType, Genotype } from './genotype.ts'
 import { factorizedReduce, type OperationOptions, reluConvBn } from './operations.ts'
-import { type CellSpace, darts, edgeIndex } from './space.ts'
-import { classifier, type NetworkKind, networkKinds } from './stem.ts'
+import { type CellSpace, edgeIndex } from './space.ts'
+import { classifier, networkKinds } from './stem.ts'
 
 /** Positions of the reduction cells among `cells`: at a third and at two thirds of the way. */
 export function reductionCells(cells: number): readonly number[] {
@@ -29,13 +30,8 @@ interface Inside {
   concat(type: CellType): readonly number[]
 }
 
-interface StackShape {
-  readonly kind: NetworkKind
-  /** C: channels of a node in the first cells; doubled by each reduction cell. */
-  readonly channels: number
-  readonly cells: number
-  readonly classes: number
-  readonly auxiliary: boolean
+interface StackShape extends NetworkOptions {
+  /** Whether batch norms are trained: in networks, not in a supernet. */
   readonly affine: boolean
 }
 
@@ -117,17 +113,8 @@ function prepared(
   return [make(0, 'c_{k-2}', before, first), make(1, 'c_{k-1}', last, reluConvBn)]
 }
 
-export interface SupernetShape {
-  readonly space: CellSpace
-  /** C: channels of a node in the first cells; doubled by each reduction cell. */
-  readonly channels: number
-  /** How many cells; those at a third and at two thirds are reduction cells. */
-  readonly cells: number
-  readonly classes: number
-}
-
 /** The supernet: every candidate on every edge; all architectures of a space share its weights. */
-export function supernetProgram({ space, ...shape }: SupernetShape): Program {
+export function supernetProgram(space: CellSpace, shape: SupernetOptions): Program {
   const operations = Object.entries(space.operations)
   const edge = (place: Place, row: number, input: number) =>
     operations.map(
@@ -152,22 +139,11 @@ export function supernetProgram({ space, ...shape }: SupernetShape): Program {
   )
 }
 
-export interface NetworkShape {
-  readonly kind: NetworkKind
-  readonly genotype: Genotype
-  /** C: channels of a node in the first cells; even. */
-  readonly channels: number
-  readonly cells: number
-  readonly classes: number
-  /** Whether it has the auxiliary head, which only training uses. */
-  readonly auxiliary: boolean
-}
-
 /**
  * The network a genotype stands for: two operations into each node.
  * @throws {DdsasError} `input` for an operation that there is not.
  */
-export function networkProgram({ genotype, ...shape }: NetworkShape, space: CellSpace = darts): Program {
+export function networkProgram(genotype: Genotype, shape: NetworkOptions, space: CellSpace): Program {
   const term = (place: Place, at: number): Term => {
     const [operation, input] = genotype[place.type][at]
     if (operation === 'none' || !Object.hasOwn(space.operations, operation))
