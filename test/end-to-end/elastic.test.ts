@@ -42,7 +42,8 @@ for (const variant of ['authors-code', 'paper'])
     const changes = [expand(0, 0, 5), shrink(1, 20), expand(2, 6, 8)]
     const { run, args } = searching(variant, changes, `ddsas.variant=${variant}`)
     const printed = await succeed(args)
-    const pattern = /^space from epoch (\d+) on:\n {2}normal: (\d+) .*\n {2}reduce: (\d+) .*$/gm
+    const pattern =
+      /^space from epoch (\d+) on:\n {2}normal: (\d+) [^:]*\n {2}reduce: (\d+) .*(?:\n {4}.*)*/gm
     const told = [...printed.matchAll(pattern)]
     assert.deepEqual(
       told.map(([, ...found]) => found),
@@ -54,9 +55,10 @@ for (const variant of ['authors-code', 'paper'])
     )
     assert.match(
       told[0][0],
-      /normal: 70 operations left, -14 sep_conv_5x5, -14 dil_conv_3x3, -14 dil_conv_5x5\n/,
+      /normal: 70 operations left, -14 sep_conv_5x5,\s+-14 dil_conv_3x3,\s+-14 dil_conv_5x5\n/,
     )
     assert.match(told[2][0], /reduce: 78 operations left, \+14 dil_conv_3x3, \+14 dil_conv_5x5$/)
+    for (const [text] of told) for (const line of text.split('\n')) assert.ok(line.length <= 80, line)
     const written = metricsOf(run).filter(({ kind }) => kind === 'space')
     assert.deepEqual(
       written.map(({ epoch, globalStep }) => [epoch, globalStep]),
