@@ -7,6 +7,9 @@ import { factorizedReduce, type OperationOptions, reluConvBn } from './operation
 import { type CellSpace, edgeIndex } from './space.ts'
 import { classifier, networkKinds } from './stem.ts'
 
+/** What texts call the cells. */
+const cellNames: Readonly<Record<CellType, string>> = { normal: 'normal cell', reduce: 'reduction cell' }
+
 /** Positions of the reduction cells among `cells`: at a third and at two thirds of the way. */
 export function reductionCells(cells: number): readonly number[] {
   return [Math.floor(cells / 3), Math.floor((2 * cells) / 3)]
@@ -70,7 +73,7 @@ function stack(shape: StackShape, inside: Inside): Program {
       ),
       { id: name, block: name, label: 'c_{k}', kind: 'concat', inputs: inside.concat(type).map(place.state) },
     )
-    blocks.push({ name, kind: type, output: name })
+    blocks.push({ name, kind: type, label: cellNames[type], output: name })
     inputs = [inputs[1], name]
     inputChannels = [inputChannels[1], inside.concat(type).length * channels]
     if (shape.auxiliary && index === reductions[1])
@@ -93,6 +96,8 @@ function stack(shape: StackShape, inside: Inside): Program {
   }
 }
 
+const preparations = { factorized_reduce: factorizedReduce, relu_conv_bn: reluConvBn } as const
+
 /** The two inputs of a cell, brought to its channels and size. */
 function prepared(
   { name, channels, affine, state }: Place,
@@ -100,17 +105,25 @@ function prepared(
   inputChannels: readonly [number, number],
   afterReduction: boolean,
 ): State[] {
-  const first = afterReduction ? factorizedReduce : reluConvBn
-  const make = (index: 0 | 1, label: string, input: StateId, layers: typeof first): State => ({
+  const make = (
+    index: 0 | 1,
+    label: string,
+    input: StateId,
+    operation: keyof typeof preparations,
+  ): State => ({
     id: state(index),
     block: name,
     label,
     kind: 'layers',
     input,
     name: `${name}.preprocess${index}`,
-    layers: layers(inputChannels[index], channels, affine),
+    layers: preparations[operation](inputChannels[index], channels, affine),
+    operation,
   })
-  return [make(0, 'c_{k-2}', before, first), make(1, 'c_{k-1}', last, reluConvBn)]
+  return [
+    make(0, 'c_{k-2}', before, afterReduction ? 'factorized_reduce' : 'relu_conv_bn'),
+    make(1, 'c_{k-1}', last, 'relu_conv_bn'),
+  ]
 }
 
 /** The supernet: every candidate on every edge; all architectures of a space share its weights. */
