@@ -1,8 +1,7 @@
 /** `ddsas plan`: what a search will need in memory and time for each L, and which L fit. */
 import { Command, InvalidArgumentError } from 'commander'
 import { formatSize } from '../budget/memory-size.ts'
-import { type Plan, type PlannedLength, planLengths } from '../search/plan.ts'
-import type { MeasureObserver } from '../search/plan-measure.ts'
+import { type MeasureObserver, type Plan, type PlannedLength, planLengths } from '../search/plan.ts'
 import { searchPresets } from '../search/presets.ts'
 import { count, countTo, deviceOption, settingOption, settingsOf } from './options.ts'
 import { formatDuration } from './search-text.ts'
@@ -79,7 +78,7 @@ function progressOf(stream: NodeJS.WriteStream): PlanProgress {
 
 function planText(
   preset: string,
-  { config, device, budget, measured, stepsPerEpoch, lengths }: Plan,
+  { config, device, budget, besides, measured, stepsPerEpoch, lengths }: Plan,
 ): string {
   const { network, data, epochs, threads } = config
   const rows = [['L', 'memory', 's/step', 'search', ''], ...lengths.map(rowOf)]
@@ -92,10 +91,9 @@ function planText(
     '',
     ...table.map((cells) => cells.join('').trimEnd()),
     '',
-    device === 'cpu'
-      ? 'memory: of the whole process at its peak, in the largest likely subspace:'
-      : `memory: of ${device} at the peak, in the largest likely subspace:`,
-    'what a search asks for before it starts',
+    'memory: of tensors at the peak, in the largest likely subspace: what a search',
+    'asks for before it starts, and what memory.limit is held against',
+    ...(besides > 0 ? [`the process takes about ${formatSize(besides)} besides`] : []),
   ].join('\n')
 }
 

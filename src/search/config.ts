@@ -35,7 +35,10 @@ const notASize = 'write it in bytes, or with a unit, such as "4 GiB"'
 /** Runs that began before there was a limit have none. */
 const memorySchema = z
   .strictObject({
-    /** Bytes of tensors that a search may need to be begun, or text such as "4 GiB"; 0: what is free. */
+    /**
+     * Bytes that tensors may take, or text such as "4 GiB": a search that would need more is not begun, and one that asks for a
+     * byte more ends there. 0: no limit, but a search that needs more than is free is not begun.
+     */
     limit: z.preprocess(
       (value) => (typeof value === 'string' ? parseSize(value) : value),
       z.number({ error: notASize }).int({ error: notASize }).nonnegative({ error: notASize }),

@@ -1,18 +1,16 @@
 /** What a search will cost before it begins: memory and time for each L, from a few steps measured on this device. */
 import { z } from 'zod'
 import { leastSquares } from '../budget/least-squares.ts'
-import type { Available } from '../budget/memory-available.ts'
 import { DdsasError } from '../errors.ts'
 import { checkRequest, commonRequest } from '../loop/request.ts'
-import { darts, edgeCount } from '../spaces/darts/space.ts'
-import { profiles } from '../strategies/ddsas/ddsas.ts'
-import { subspaceSizeRange } from '../strategies/ddsas/subspace.ts'
-import { resolveDevice, setThreads } from '../torch/index.ts'
+import { resolveDevice, setThreads, watchInterrupts } from '../torch/index.ts'
 import { applySettings, checkSchedule, type SearchConfig } from './config.ts'
-import { checkMemory, memoryBudget, searchFootprint } from './memory.ts'
-import { type Measurement, type MeasureObserver, measureLengths } from './plan-measure.ts'
+import type { DryRun } from './dry-run.ts'
+import { batchesOf, type Footprint, FootprintMeter, largestBatch, likelyPeak } from './footprint.ts'
+import { type Budget, bytesBesides, checkFits, memoryBudget, withDryRun } from './memory.ts'
 import { searchPreset } from './presets.ts'
 import { checkCounts } from './split.ts'
+import { largest, type Subspaces, smallest, wholeSpace } from './subspaces.ts'
 
 export interface PlanRequest {
   readonly preset: string
@@ -32,9 +30,9 @@ const planRequest = {
 export interface PlannedLength {
   /** L. */
   readonly subspace: number
-  /** Bytes that `ddsas search` asks for before it starts: of the whole process on the CPU, else of the device. */
+  /** Bytes of tensors at the peak in the largest subspace that is likely: what `ddsas search` asks for before it starts. */
   readonly memory: number
-  /** Of these the tensors at the peak in a typical subspace, from what was measured. */
+  /** The same in a typical subspace. */
   readonly tensors: number
   /** Whether a search would start now; null where nobody can tell what is free. */
   readonly fits: boolean | null
@@ -46,27 +44,41 @@ export interface PlannedLength {
 export interface Plan {
   readonly config: SearchConfig
   readonly device: string
-  /** What a search may take. */
-  readonly budget: Available | null
+  /** What the tensors of a search may take. */
+  readonly budget: Budget | null
+  /** Bytes that the process takes besides tensors; 0 on devices that have memory of their own. */
+  readonly besides: number
   /** Values of L that were measured. */
   readonly measured: readonly number[]
   readonly stepsPerEpoch: number
   readonly lengths: readonly PlannedLength[]
 }
 
+/** Who is told how far it is: `done` of `total` parts, now in subspaces of `subspace` operations. */
+export type MeasureObserver = (subspace: number, done: number, total: number) => void
+
+/** What was seen of subspaces of L operations. */
+export interface Measurement extends Pick<Footprint, 'typical' | 'spread'> {
+  readonly subspace: number
+  readonly secondsPerStep: number
+  /** Of the measurement of accuracy. */
+  readonly secondsPerImage: number
+}
+
 /** Training images of both CIFAR data sets. */
 const cifarImages = 50_000
 
-const edges = edgeCount(darts)
-const [smallest, largest] = subspaceSizeRange(edges, darts.operations.length)
 const usualLengths = [smallest, 21, 28, 35, 42, 56, 84, largest]
 
 /** Where to measure, as far as there is memory: far enough apart that noise in the times matters little. */
-const candidates = [smallest, 21, 35, 70]
+const usualMeasured = [smallest, 35, 70]
+
+/** In place of the second where there is none for it. */
+const nearer = 21
 
 /**
  * Measures a few steps and predicts peak memory and time for each L. Throws DdsasError 'input' or 'device' for what cannot
- * be used, 'memory' where not even small subspaces fit, 'interrupted' when the user stops it.
+ * be used, 'budget' where not even small subspaces fit, 'interrupted' when the user stops it.
  */
 export function planLengths(request: PlanRequest, observer?: MeasureObserver): Plan {
   checkRequest(request, planRequest, 'planLengths')
@@ -77,28 +89,21 @@ export function planLengths(request: PlanRequest, observer?: MeasureObserver): P
   checkSchedule(config)
   const device = resolveDevice(config.device)
   checkCounts(cifarImages, config)
-  const images = config.data.images || cifarImages
   setThreads(config.threads)
-  const budget = memoryBudget(config, device)
-  const chosen = chooseMeasured(config, device, budget)
-  const predict = fit(config, measureLengths(config, device, cifarImages, chosen, observer))
+  const { measurements, budget, besides } = measure(config, device, observer)
+  const predict = fit(config, measurements)
+  const images = config.data.images || cifarImages
+  const half = Math.ceil(images / 2)
   const stepsPerEpoch = Math.ceil(Math.floor(images / 2) / config.data.batch)
+  const evaluated = Math.min(half, config.evaluation.images || half)
   const rows = lengths.map((subspace) => {
-    const { needed } = searchFootprint(withLength(config, subspace), device, cifarImages)
-    const { tensors, secondsPerStep, secondsPerImage } = predict(subspace)
-    const half = Math.ceil(images / 2)
-    const evaluated = config.evaluation.images === 0 ? half : Math.min(half, config.evaluation.images)
+    const { memory, tensors, secondsPerStep, secondsPerImage } = predict(subspace)
     const seconds = config.epochs * (stepsPerEpoch * secondsPerStep + evaluated * secondsPerImage)
-    return {
-      subspace,
-      memory: needed,
-      tensors,
-      fits: budget ? needed <= budget.bytes : null,
-      secondsPerStep,
-      seconds,
-    }
+    const fits = budget ? memory <= budget.bytes : null
+    return { subspace, memory, tensors, fits, secondsPerStep, seconds }
   })
-  return { config, device, budget: budget ?? null, measured: chosen, stepsPerEpoch, lengths: rows }
+  const measured = measurements.map(({ subspace }) => subspace)
+  return { config, device, budget: budget ?? null, besides, measured, stepsPerEpoch, lengths: rows }
 }
 
 function checkLength(length: number): void {
@@ -106,43 +111,120 @@ function checkLength(length: number): void {
   throw new DdsasError('input', `L = ${length} does not fit this space: use ${smallest} … ${largest}`)
 }
 
+interface Measured {
+  readonly measurements: readonly Measurement[]
+  readonly budget: Budget | undefined
+  readonly besides: number
+}
+
+/** Measures in subspaces of a few sizes. */
+function measure(config: SearchConfig, device: string, observer: MeasureObserver = () => {}): Measured {
+  const interrupts = watchInterrupts()
+  let done = 0
+  const begin = (subspace: number) => {
+    if (interrupts.interrupted()) throw new DdsasError('interrupted', 'stopped before all was measured')
+    observer(subspace, done++, 3 * usualMeasured.length)
+  }
+  const options = { images: cifarImages, largest: largestBatch(config, cifarImages), unread: cifarImages }
+  try {
+    return withDryRun(config, device, options, (dry) => measureIn(dry, config, device, begin))
+  } finally {
+    interrupts.stop()
+  }
+}
+
+/** Memory, and time where that suffices; `begin` is called before each part. */
+function measureIn(
+  dry: DryRun,
+  config: SearchConfig,
+  device: string,
+  begin: (subspace: number) => void,
+): Measured {
+  const meter = new FootprintMeter(dry, config, device, cifarImages)
+  const unread = cifarImages
+  // looked up anew: the process grows by what a search takes besides tensors
+  const budget = () => memoryBudget(config, device, { unread })
+  const needed = (subspace: number) => {
+    begin(subspace)
+    return meter.footprint(subspace)
+  }
+  const timed = (subspace: number, footprint: Footprint): Measurement => ({
+    subspace,
+    ...footprint,
+    ...measureTimes(dry, footprint.nearest, batchesOf(config, cifarImages), timedTurns(device), () =>
+      begin(subspace),
+    ),
+  })
+  const measurements: Measurement[] = []
+  for (const subspace of usualMeasured) {
+    const footprint = needed(subspace)
+    const most = budget()?.bytes ?? Number.POSITIVE_INFINITY
+    if (likelyPeak(footprint) > most) break
+    measurements.push(timed(subspace, footprint))
+  }
+  // a line needs two
+  for (const subspace of [smallest, nearer].slice(measurements.length)) {
+    const footprint = needed(subspace)
+    checkFits(withLength(config, subspace), likelyPeak(footprint), budget())
+    measurements.push(timed(subspace, footprint))
+  }
+  return { measurements, budget: budget(), besides: bytesBesides(config, device, unread) }
+}
+
+/** Seconds of a step and of an image of an evaluation; `turns`: of which the last counts. */
+function measureTimes(
+  dry: DryRun,
+  subspaces: Subspaces,
+  { batch, evaluated }: ReturnType<typeof batchesOf>,
+  turns: number,
+  begin: () => void,
+): Pick<Measurement, 'secondsPerStep' | 'secondsPerImage'> {
+  dry.enter(subspaces)
+  begin()
+  const step = dry.step(batch, turns)
+  begin()
+  const evaluation = dry.evaluate(evaluated, turns)
+  return { secondsPerStep: step.seconds, secondsPerImage: evaluation.seconds / evaluated }
+}
+
+/** The first time warms up; on a GPU the second is recorded. */
+function timedTurns(device: string): number {
+  return device === 'cpu' ? 2 : 3
+}
+
 function withLength(config: SearchConfig, subspace: number): SearchConfig {
   return { ...config, ddsas: { ...config.ddsas, subspace } }
 }
 
-/** The smallest L, the largest candidate that fits, and one between where there is one. */
-function chooseMeasured(config: SearchConfig, device: string, budget: Available | undefined): number[] {
-  const footprint = (length: number) =>
-    searchFootprint(withLength(config, length), device, cifarImages).needed
-  const fitting = candidates.filter((length) => budget === undefined || footprint(length) <= budget.bytes)
-  if (fitting.length < 2)
-    checkMemory(withLength(config, candidates[fitting.length]), device, cifarImages, budget)
-  return fitting.length > 3 ? [fitting[0], ...fitting.slice(-2)] : fitting
+type Prediction = Pick<PlannedLength, 'memory' | 'tensors' | 'secondsPerStep'> & {
+  readonly secondsPerImage: number
 }
-
-type Prediction = Pick<PlannedLength, 'tensors' | 'secondsPerStep'> & { readonly secondsPerImage: number }
 
 /** All of it is a constant and a part for each operation that runs. */
 export function fit(
-  { ddsas }: SearchConfig,
+  config: SearchConfig,
   measurements: readonly Measurement[],
 ): (subspace: number) => Prediction {
-  // where `none` takes no place of a subspace, there is no more to run once all others are in
-  const most = profiles[ddsas.profile].noneCounts ? largest : largest - edges
-  const lineOf = (key: Exclude<keyof Measurement, 'subspace'>) =>
+  const whole = wholeSpace(config)
+  const lineOf = (key: 'typical' | 'secondsPerStep' | 'secondsPerImage') =>
     line(measurements.map((measurement) => [measurement.subspace, measurement[key]]))
-  const lines = {
-    step: lineOf('stepBytes'),
-    evaluation: lineOf('evaluationBytes'),
-    perStep: lineOf('secondsPerStep'),
-    perImage: lineOf('secondsPerImage'),
-  }
+  const [tensors, perStep, perImage] = [
+    lineOf('typical'),
+    lineOf('secondsPerStep'),
+    lineOf('secondsPerImage'),
+  ]
+  // how sums over L of all operations differ, where each is taken once at most
+  const shape = (subspace: number) => Math.sqrt(subspace * Math.max(0, whole - subspace))
+  const spreads = measurements.filter(({ subspace }) => subspace < whole)
+  const spread = spreads.reduce((sum, one) => sum + one.spread / shape(one.subspace), 0) / spreads.length
   return (subspace) => {
-    const at = Math.min(subspace, most)
+    const at = Math.min(subspace, whole)
+    const typical = tensors(at)
     return {
-      tensors: Math.max(lines.step(at), lines.evaluation(at)),
-      secondsPerStep: lines.perStep(at),
-      secondsPerImage: lines.perImage(at),
+      memory: likelyPeak({ typical, spread: spread * shape(at) }),
+      tensors: typical,
+      secondsPerStep: perStep(at),
+      secondsPerImage: perImage(at),
     }
   }
 }

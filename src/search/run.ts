@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path'
 import type { ImageDataset } from '../data/index.ts'
 import { differencesOf, readCifarImages } from '../data/training-images.ts'
-import { DdsasError } from '../errors.ts'
+import { DdsasError, quoted } from '../errors.ts'
 import {
   describeChanges,
   newRecord,
@@ -24,7 +24,8 @@ import { checkPrecision } from '../loop/settings.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { Genotype } from '../spaces/darts/genotype.ts'
 import { profiles } from '../strategies/ddsas/ddsas.ts'
-import { resolveDevice, setThreads } from '../torch/index.ts'
+import { resolveDevice, setThreads, withMemoryLimit } from '../torch/index.ts'
+import { commandLine } from '../words.ts'
 import { applySettings, checkSchedule, type SearchConfig, searchConfigSchema } from './config.ts'
 import { checkMemory } from './memory.ts'
 import { searchPreset, searchPresets } from './presets.ts'
@@ -79,8 +80,8 @@ export interface SearchPlan {
 
 /**
  * Begins a new search or resumes one, and runs it to the end; whatever can be refused is refused before anything is
- * written. Throws DdsasError: 'input', 'data', 'checkpoint', 'device' or 'memory' for what cannot be used; what `search`
- * throws.
+ * written. Throws DdsasError: 'input', 'data', 'checkpoint', 'device' or 'budget' for what cannot be used; what `search`
+ * throws; 'memory' where `memory.limit`, which holds for all tensors of the process while the search runs, allows no more.
  */
 export async function runSearch(
   request: SearchRequest,
@@ -176,8 +177,28 @@ async function conduct(
   observer: Partial<RunObserver>,
   signal: StopSignal | undefined,
 ): Promise<SearchResult> {
+  const { run, config, device } = about
   observer.start?.(about)
-  return { run: about.run, genotype: await search(session, about.run, observer, signal) }
+  try {
+    const genotype = await withMemoryLimit(device, config.memory.limit, () =>
+      search(session, run, observer, signal),
+    )
+    return { run, genotype }
+  } catch (error) {
+    throw withMemoryRemedy(error, run)
+  }
+}
+
+/** Memory that ran out, with what can be done. */
+function withMemoryRemedy(error: unknown, run: RunFolder): unknown {
+  if (!(error instanceof DdsasError) || error.kind !== 'memory') return error
+  const command = commandLine(`search --resume ${quoted(run.path)}`)
+  return new DdsasError(
+    'memory',
+    `${error.message}; go on with more memory, or a larger memory.limit: ${command} --set memory.limit=…; or search anew with a ` +
+      'smaller ddsas.subspace, data.batch, network.channels or evaluation.batch',
+    { cause: error },
+  )
 }
 
 /** What can be foreseen to disappoint. */
