@@ -1,10 +1,12 @@
 /** A program with its weights: a network, or a supernet of which the sampled part runs. */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { type Tensor, tidy } from '../torch/index.ts'
 import { type Pass, type Prepared, Run } from './executor.ts'
 import { type Compiled, compile, compilePlain } from './fuse.ts'
 import { makeWeights } from './layer-weights.ts'
 import { checkInitContext, type InitContext, type Module } from './module.ts'
-import { inPrecision, type Precision } from './precision.ts'
+import { inPrecision, type Precision, precisions } from './precision.ts'
 import { checkProgram, type Program, type State, statesFor, type Term, valueOf } from './program.ts'
 
 export interface NetworkOptions {
@@ -13,6 +15,8 @@ export interface NetworkOptions {
   /** Every layer by ATen, by itself: the oracle of the kernels, and the yardstick of benchmarks. */
   readonly plain?: boolean
 }
+
+const optionsSchema = z.object({ precision: z.enum(precisions).optional(), plain: z.boolean().optional() })
 
 /** [n, classes] each. */
 export interface Outputs {
@@ -34,7 +38,8 @@ export class Network implements Module {
    */
   constructor(program: Program, context: InitContext, options: NetworkOptions = {}) {
     checkInitContext(context, 'Network')
-    checkProgram(program)
+    checkProgram(program, 'Network')
+    checkGiven(optionsSchema, options, 'Network', 'options')
     const weights = makeWeights(program, context)
     this.program = program
     this.parameters = Object.fromEntries(weights.parameters)

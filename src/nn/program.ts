@@ -2,6 +2,8 @@
  * A network as a program: states, and for each how it is made. Plain data, built by a space and read by whatever runs, counts,
  * draws or exports networks.
  */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { flatLayers, type NamedLayer, type Sequence, type Shape } from './layer.ts'
 import { concatenatedShape, sequenceCost, sequenceShape } from './layer-shape.ts'
@@ -78,8 +80,33 @@ export function inputsOf(state: State): readonly StateId[] {
   }
 }
 
+const layersSchema = z.array(z.object({ name: z.string(), layer: z.object({ type: z.string() }) }))
+const termSchema = z.object({ input: z.string(), name: z.string(), layers: layersSchema })
+const stateSchema = z.discriminatedUnion('kind', [
+  z.object({
+    id: z.string(),
+    kind: z.literal('layers'),
+    input: z.string(),
+    name: z.string(),
+    layers: layersSchema,
+  }),
+  z.object({ id: z.string(), kind: z.literal('sum'), terms: z.array(termSchema) }),
+  z.object({ id: z.string(), kind: z.literal('concat'), inputs: z.array(z.string()) }),
+])
+const programSchema = z.object({
+  states: z.array(stateSchema),
+  outputs: z.object({ logits: z.string(), auxiliary: z.string().optional() }),
+  modules: z.array(z.string()),
+})
+
+/** Throws DdsasError 'input' where what was given to `what` is no program that can run: see `checkStates`. */
+export function checkProgram(program: Program, what: string): void {
+  checkGiven(programSchema, program, what, 'program')
+  checkStates(program)
+}
+
 /** Throws DdsasError 'input' naming a state that is read before it is made, that nobody makes, or that is made twice. */
-export function checkProgram({ states, outputs }: Program): void {
+function checkStates({ states, outputs }: Program): void {
   const all = new Set(states.map(({ id }) => id))
   const made = new Set([images])
   for (const state of states) {

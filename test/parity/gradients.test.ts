@@ -6,9 +6,9 @@ import { test } from 'node:test'
 import { readPytorchFile } from '../../src/export/pytorch-file.ts'
 import { exportPytorch } from '../../src/export/pytorch-module.ts'
 import { writePytorchFile } from '../../src/export/pytorch-writer.ts'
-import { namedParameters, stateDict } from '../../src/nn/index.ts'
+import { Network, namedParameters, stateDict } from '../../src/nn/index.ts'
 import { networkLoss } from '../../src/retrain/network-step.ts'
-import { Network } from '../../src/spaces/darts/network.ts'
+import { networkProgram } from '../../src/spaces/darts/programs.ts'
 import type { NetworkKind } from '../../src/spaces/darts/stem.ts'
 import { channelsLast, Generator, grad, setRequiresGrad, Tensor, tidy } from '../../src/torch/index.ts'
 import { everyOperation } from '../unit/export/networks.ts'
@@ -51,7 +51,7 @@ function compare(kind: NetworkKind, folder: string): void {
   const generator = new Generator(4)
   const side = sides[kind]
   const shape = { kind, genotype: everyOperation, channels: 4, cells: 5, classes: 7, auxiliary: true }
-  const network = new Network(shape, { device: 'cpu', generator, dtype: 'float64' })
+  const network = new Network(networkProgram(shape), { device: 'cpu', generator, dtype: 'float64' })
   const x = randomTensor([3, 3, side, side], generator)
   const y = Tensor.from(BigInt64Array.of(0n, 6n, 2n), [3])
   const { module } = exportPytorch({ shape, tensors: stateDict(network), imageSide: side })
@@ -62,7 +62,7 @@ function compare(kind: NetworkKind, folder: string): void {
   const wanted = readPytorchFile(readFileSync(join(folder, 'wanted.pt')), 'wanted.pt').tensors
   const parameters = namedParameters(network)
   setRequiresGrad([...parameters.values()], true)
-  const output = network.forward(channelsLast(x), { training: true })
+  const output = network.forward(channelsLast(x), { training: true, auxiliary: true })
   const loss = networkLoss(output, y, { smoothing: 0.1, auxiliary: 0.4 })
   const gradients = grad(loss, [...parameters.values()])
   const own = new Map<string, Tensor | null | undefined>([

@@ -16,11 +16,11 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { disposeModule, type Maker, namedParameters, Sgd } from '../../src/nn/index.ts'
+import { disposeModule, type InitContext, Network, namedParameters, Sgd } from '../../src/nn/index.ts'
 import { weightStep } from '../../src/search/weight-step.ts'
 import { cellTypes } from '../../src/spaces/darts/genotype.ts'
+import { supernetProgram } from '../../src/spaces/darts/programs.ts'
 import { darts } from '../../src/spaces/darts/space.ts'
-import { Supernet } from '../../src/spaces/darts/supernet.ts'
 import { Ddsas } from '../../src/strategies/ddsas/ddsas.ts'
 import type { Batch } from '../../src/strategies/strategy.ts'
 import {
@@ -61,15 +61,16 @@ function batch(seed: number, dtype: Dtype): Batch {
 
 class Search {
   readonly #dtype: Dtype
-  readonly supernet: Supernet
+  readonly supernet: Network
   readonly strategy: Ddsas
   readonly #sgd: Sgd
   losses: readonly number[] = []
 
   constructor(dtype: Dtype) {
-    const maker: Maker = { device: 'cpu', generator: new Generator(5, 'search'), dtype }
+    const context: InitContext = { device: 'cpu', generator: new Generator(5, 'search'), dtype }
     this.#dtype = dtype
-    this.supernet = new Supernet({ space: darts, channels: 4, cells: 3, classes: 10 }, maker)
+    const program = supernetProgram({ space: darts, channels: 4, cells: 3, classes: 10 })
+    this.supernet = new Network(program, context)
     const optimizer = { rate, betas: [0.5, 0.999], weightDecay: 1e-3 } as const
     const options = {
       profile: 'reference',
@@ -78,7 +79,7 @@ class Search {
       mixture: 'simple',
       changes: [],
     } as const
-    this.strategy = new Ddsas(this.supernet, { ...options, optimizer }, maker)
+    this.strategy = new Ddsas(darts, this.supernet, { ...options, optimizer }, context)
     this.#sgd = new Sgd(namedParameters(this.supernet), { momentum: 0.9, weightDecay: 3e-4 })
   }
 

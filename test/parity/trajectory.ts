@@ -2,17 +2,18 @@
 import { z } from 'zod'
 import {
   disposeModule,
+  type InitContext,
   loadTensors,
-  type Maker,
+  Network,
   namedParameters,
   Sgd,
   stateDict,
 } from '../../src/nn/index.ts'
 import { weightStep } from '../../src/search/weight-step.ts'
 import { cellTypes } from '../../src/spaces/darts/genotype.ts'
-import type { OperationName } from '../../src/spaces/darts/operations.ts'
+import { operations } from '../../src/spaces/darts/operations.ts'
+import { supernetProgram } from '../../src/spaces/darts/programs.ts'
 import { type CellSpace, darts } from '../../src/spaces/darts/space.ts'
-import { Supernet } from '../../src/spaces/darts/supernet.ts'
 import { Ddsas } from '../../src/strategies/ddsas/ddsas.ts'
 import type { Batch } from '../../src/strategies/strategy.ts'
 import {
@@ -79,16 +80,22 @@ export type Observer = (name: string, value: number | readonly boolean[] | Tenso
 
 const isStrategy = (name: string) => /^(alpha|zeta)\./.test(name)
 
+/** The operations with these names, in their order. */
+function named(names: readonly string[]): CellSpace['operations'] {
+  const all: CellSpace['operations'] = operations
+  return Object.fromEntries(names.map((name) => [name, all[name]]))
+}
+
 class Search {
-  readonly supernet: Supernet
+  readonly supernet: Network
   readonly strategy: Ddsas
   readonly sgd: Sgd
 
   constructor({ recorded, tensors }: Golden, { dtype, device = 'cpu' }: Manner) {
     const { C: channels, layers: cells, classes, arch, weights } = recorded
-    const maker: Maker = { device, generator: new Generator(0), dtype }
-    const space: CellSpace = { ...darts, operations: recorded.primitives as OperationName[] }
-    this.supernet = new Supernet({ space, channels, cells, classes }, maker)
+    const context: InitContext = { device, generator: new Generator(0), dtype }
+    const space: CellSpace = { ...darts, operations: named(recorded.primitives) }
+    this.supernet = new Network(supernetProgram({ space, channels, cells, classes }), context)
     const options = {
       profile: 'reference',
       subspace: recorded.L,
@@ -97,7 +104,7 @@ class Search {
       optimizer: { rate: arch.lr, betas: arch.betas, weightDecay: arch.weight_decay },
       changes: [],
     } as const
-    this.strategy = new Ddsas(this.supernet, options, maker)
+    this.strategy = new Ddsas(space, this.supernet, options, context)
     this.sgd = new Sgd(namedParameters(this.supernet), {
       momentum: weights.momentum,
       weightDecay: weights.weight_decay,
@@ -108,7 +115,8 @@ class Search {
   }
 
   forward(images: Tensor, training: boolean): Tensor {
-    return this.supernet.forward(images, (cell) => this.strategy.mixing(cell), training)
+    const archWeights = (group: string) => this.strategy.archWeights(group)
+    return this.supernet.forward(images, { training, archWeights }).logits
   }
 
   dispose(): void {

@@ -1,4 +1,6 @@
 /** The programs of the DARTS space: a stem, a stack of cells, a classifier, for supernets and for single architectures. */
+import { z } from 'zod'
+import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
 import type { Block, Program, State, StateId, Term } from '../../nn/index.ts'
 import type { CellType, Genotype } from './genotype.ts'
@@ -126,8 +128,20 @@ export interface SupernetShape {
   readonly classes: number
 }
 
-/** The supernet: every candidate on every edge; all architectures of a space share its weights. */
-export function supernetProgram({ space, ...shape }: SupernetShape): Program {
+const supernetSchema = z.object({
+  space: z.object({ operations: z.record(z.string(), z.function()), nodes: z.int().positive() }),
+  channels: z.int().positive(),
+  cells: z.int().positive(),
+  classes: z.int().positive(),
+})
+
+/**
+ * The supernet: every candidate on every edge; all architectures of a space share its weights.
+ * @throws {DdsasError} `input` for what is no shape.
+ */
+export function supernetProgram(given: SupernetShape): Program {
+  checkGiven(supernetSchema, given, 'supernetProgram', 'shape')
+  const { space, ...shape } = given
   const operations = Object.entries(space.operations)
   const edge = (place: Place, row: number, input: number) =>
     operations.map(

@@ -149,7 +149,7 @@ test('what cannot be exported is refused, and nothing is written', async (t) => 
     /weights\.pt holds other weights: 'cells\.0\._ops.* and \d+ more/,
   )
   await refused(to('--genotype', cell, '--dataset', 'cifar100'), 'input', /100 class names for 10 classes/)
-  await refused(to('--genotype', cell, '--image-side', '30'), 'input', /multiple of 4 px/)
+  await refused(to('--genotype', cell, '--image-side', '30'), 'input', /images of 30 px .*: use 32 px$/)
   await refused(to('--genotype', cell, '--image-side', '0'), 'input', /--image-side 0: give a whole number/)
   await refused(to('--genotype', cell, '--input', 'bytes'), 'input', /mean and std/)
   await refused([join(folder, 'none'), '--to', 'onnx'], 'input', /none does not exist/)

@@ -4,8 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { exportOnnx, onnxInputs } from '../../../src/export/onnx.ts'
-import { disposeModule } from '../../../src/nn/index.ts'
-import type { Network } from '../../../src/spaces/darts/network.ts'
+import { disposeModule, type Network } from '../../../src/nn/index.ts'
 import { publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
 import { liveSlots, noGrad, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
@@ -144,7 +143,7 @@ test('weights of another network, sizes and names that do not fit', () => {
     /'classifier\.weight' is \[7,\d+\] instead of \[10,/,
   )
   assertRefuses(() => exportOnnx(shape({ cells: 4 })), 'checkpoint', /, .*, .* and \d+ more/)
-  assertRefuses(() => exportOnnx({ ...trained, imageSide: 30 }), 'input', /multiple of 4 px/)
+  assertRefuses(() => exportOnnx({ ...trained, imageSide: 30 }), 'input', /images of 30 px .*: use 32 px$/)
   assertRefuses(() => exportOnnx({ ...trained, imageSide: 0 }), 'input', /images of 0 px/)
   assertRefuses(() => exportOnnx({ ...trained, classNames: ['a'] }), 'input', /1 class names for 7 classes/)
   assertRefuses(() => exportOnnx({ ...trained, normalisation: undefined }, 'bytes'), 'input', /mean and std/)

@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ImageTensors } from '../../../src/data/index.ts'
-import { namedBuffers } from '../../../src/nn/index.ts'
+import { type Network, namedBuffers } from '../../../src/nn/index.ts'
 import { evaluateSupernet } from '../../../src/search/evaluate.ts'
-import type { Supernet } from '../../../src/spaces/darts/supernet.ts'
 import { copy, Generator, Tensor, tidy } from '../../../src/torch/index.ts'
 import { makeStrategy, makeSupernet } from '../strategies/tiny.ts'
 
@@ -23,7 +22,7 @@ function build() {
   return { supernet, strategy, data }
 }
 
-function statistics(supernet: Supernet): number[][] {
+function statistics(supernet: Network): number[][] {
   return [...namedBuffers(supernet).values()].map((tensor) => [...tensor.floats()])
 }
 

@@ -39,6 +39,7 @@ const calls: Readonly<Record<string, readonly unknown[]>> = {
   readGenotypeFile: [nowhere],
   describeNetwork: [shape],
   publishedGenotype: ['DARTS_V2'],
+  supernetProgram: [{ space: ddsas.darts, channels: 4, cells: 3, classes: 10 }],
   readTrained: [nowhere],
   evaluateWeights: [weights],
   readWeightFile: [nowhere],
@@ -155,26 +156,34 @@ test('the message names the function and the key', async () => {
 })
 
 test('a supernet and its strategy by hand', () => {
-  const maker = { device: 'cpu', generator: new ddsas.torch.Generator(0, 'weights') }
-  const supernetShape = { space: ddsas.darts, channels: 4, cells: 3, classes: 10 }
+  const { Ddsas, Network, supernetProgram, darts } = ddsas
+  const context = { device: 'cpu', generator: new ddsas.torch.Generator(0, 'weights') }
+  const supernetShape = { space: darts, channels: 4, cells: 3, classes: 10 }
   const { ddsas: settings, architecture: optimizer } = ddsas.searchPreset('demo')
   const options = { ...settings, optimizer }
-  const supernet = new ddsas.Supernet(supernetShape, maker)
-  const { Supernet, Ddsas } = ddsas
-  const refused = (what: 'Supernet' | 'Ddsas', args: readonly unknown[], message: RegExp) =>
-    assert.throws(() => Reflect.construct(what === 'Ddsas' ? Ddsas : Supernet, args), {
-      name: 'DdsasError',
-      kind: 'input',
-      message,
-    })
-  refused('Supernet', [], /^Supernet: shape: expected object, received undefined/)
-  refused('Supernet', [{ ...supernetShape, cells: '3' }, maker], /^Supernet: cells: expected/)
-  refused('Supernet', [supernetShape, {}], /^Supernet: device: expected string/)
-  refused('Supernet', [supernetShape, { device: 'cpu' }], /^Supernet: generator: expected a Generator/)
-  refused('Ddsas', [{}, options, maker], /^Ddsas: shape: expected object/)
-  refused('Ddsas', [supernet, { ...options, window: 0 }, maker], /^Ddsas: window: /)
-  refused('Ddsas', [supernet, { ...options, profile: 'fast' }, maker], /^Ddsas: profile: /)
-  refused('Ddsas', [supernet, options], /^Ddsas: maker: expected object/)
-  new ddsas.Ddsas(supernet, options, maker).dispose()
+  const program = supernetProgram(supernetShape)
+  const supernet = new Network(program, context)
+  const refused = (body: () => unknown, message: RegExp) =>
+    assert.throws(body, { name: 'DdsasError', kind: 'input', message })
+  const shape = (...args: readonly unknown[]) => Reflect.apply(supernetProgram, undefined, args)
+  refused(() => shape(), /^supernetProgram: shape: expected object, received undefined/)
+  refused(() => shape({ ...supernetShape, cells: '3' }), /^supernetProgram: cells: expected/)
+  refused(() => shape({ ...supernetShape, space: 'darts' }), /^supernetProgram: space: expected/)
+  const network = (...args: readonly unknown[]) => Reflect.construct(Network, args)
+  refused(() => network(program, {}), /^Network: device: expected string/)
+  refused(() => network(program, { device: 'cpu' }), /^Network: generator: expected a Generator/)
+  refused(() => network(undefined, context), /^Network: program: expected object, received undefined/)
+  refused(
+    () => network({ ...program, states: [{ id: 3 }] }, context),
+    /^Network: states\.0\.kind: .*'layers' \| 'sum'/,
+  )
+  refused(() => network(program, context, { precision: 'float16' }), /^Network: precision: .*"bfloat16"/)
+  const strategy = (...args: readonly unknown[]) => Reflect.construct(Ddsas, args)
+  refused(() => strategy({}, supernet, options, context), /^Ddsas: operations: expected/)
+  refused(() => strategy(darts, {}, options, context), /^Ddsas: program: expected object/)
+  refused(() => strategy(darts, supernet, { ...options, window: 0 }, context), /^Ddsas: window: /)
+  refused(() => strategy(darts, supernet, { ...options, profile: 'fast' }, context), /^Ddsas: profile: /)
+  refused(() => strategy(darts, supernet, options), /^Ddsas: context: expected object/)
+  new Ddsas(darts, supernet, options, context).dispose()
   ddsas.nn.disposeModule(supernet)
 })

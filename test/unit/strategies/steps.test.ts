@@ -14,7 +14,7 @@ import {
   tensorMemory,
   tidy,
 } from '../../../src/torch/index.ts'
-import { positionOf, type Tiny, withTiny } from './tiny.ts'
+import { positionOf, supernetLogits, type Tiny, withTiny } from './tiny.ts'
 
 const bytesOf = (tensors: ReadonlyMap<string, Tensor>) =>
   new Map([...tensors].map(([name, tensor]) => [name, tensor.bytes()]))
@@ -39,7 +39,7 @@ function recordedBy(tiny: Tiny, step: () => void): Set<string> {
   const recorded = new Set<string>()
   const { supernet } = tiny
   const forward = supernet.forward.bind(supernet)
-  supernet.forward = (...args) => {
+  supernet.forward = (...args: Parameters<typeof forward>) => {
     for (const [name, leaf] of watched(tiny)) if (recordsGradient(leaf)) recorded.add(name)
     return forward(...args)
   }
@@ -95,7 +95,7 @@ test('the step is SGD on the clipped gradient of the loss it reports', () => {
       const bias = namedParameters(supernet).get('classifier.bias')
       assert.ok(bias)
       const before = bias.floats()
-      const logits = noGrad(() => supernet.forward(train.images, (cell) => strategy.mixing(cell), true))
+      const logits = noGrad(() => supernetLogits(supernet, strategy, train.images))
       const wanted = crossEntropy(logits, train.labels).item()
       const clip = 0.5
       const outcome = weightStep(supernet, strategy, train, optimizer, { rate: 0.1, clip })

@@ -1,7 +1,7 @@
 /** A search as small as it can be: C = 4, 3 cells, images of 8 x 8 pixels, two in a batch. */
-import { disposeModule, type Maker, namedParameters, Sgd } from '../../../src/nn/index.ts'
+import { disposeModule, type InitContext, Network, namedParameters, Sgd } from '../../../src/nn/index.ts'
+import { supernetProgram } from '../../../src/spaces/darts/programs.ts'
 import { darts } from '../../../src/spaces/darts/space.ts'
-import { Supernet } from '../../../src/spaces/darts/supernet.ts'
 import { Ddsas, type DdsasOptions } from '../../../src/strategies/ddsas/ddsas.ts'
 import type { Batch, Position } from '../../../src/strategies/strategy.ts'
 import { channelsLast, Generator, keep, setThreads, Tensor, tidy } from '../../../src/torch/index.ts'
@@ -18,14 +18,14 @@ export const usual: DdsasOptions = {
   changes: [],
 }
 
-export function makeSupernet(): Supernet {
-  const maker: Maker = { device: 'cpu', generator: new Generator(5, 'supernet') }
-  return new Supernet({ space: darts, channels: 4, cells: 3, classes: 10 }, maker)
+export function makeSupernet(): Network {
+  const context: InitContext = { device: 'cpu', generator: new Generator(5, 'supernet') }
+  return new Network(supernetProgram({ space: darts, channels: 4, cells: 3, classes: 10 }), context)
 }
 
-export function makeStrategy(supernet: Supernet, options: Partial<DdsasOptions> = {}, seed = 6): Ddsas {
-  const maker: Maker = { device: 'cpu', generator: new Generator(seed, 'strategy') }
-  return new Ddsas(supernet, { ...usual, ...options }, maker)
+export function makeStrategy(supernet: Network, options: Partial<DdsasOptions> = {}, seed = 6): Ddsas {
+  const context: InitContext = { device: 'cpu', generator: new Generator(seed, 'strategy') }
+  return new Ddsas(darts, supernet, { ...usual, ...options }, context)
 }
 
 export function makeBatch(seed: number): Batch {
@@ -42,8 +42,14 @@ export function positionOf(total: number, perEpoch: number): Position {
   return { epoch: Math.floor(total / perEpoch), step: total % perEpoch, total }
 }
 
+/** Logits in training mode, with the operations and weights that a strategy has now. */
+export function supernetLogits(supernet: Network, strategy: Ddsas, images: Tensor): Tensor {
+  const archWeights = (group: string) => strategy.archWeights(group)
+  return supernet.forward(images, { training: true, archWeights }).logits
+}
+
 export interface Tiny {
-  readonly supernet: Supernet
+  readonly supernet: Network
   readonly strategy: Ddsas
   readonly optimizer: Sgd
   readonly train: Batch

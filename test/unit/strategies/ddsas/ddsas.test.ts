@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { disposeModule } from '../../../../src/nn/index.ts'
 import { type CellType, cellTypes } from '../../../../src/spaces/darts/genotype.ts'
 import { parseGenotype } from '../../../../src/spaces/darts/genotype-file.ts'
+import { darts } from '../../../../src/spaces/darts/space.ts'
 import {
   type Ddsas,
   type DdsasOptions,
@@ -14,7 +15,7 @@ import { sampleSubspace } from '../../../../src/strategies/ddsas/subspace.ts'
 import type { StateDict } from '../../../../src/strategies/strategy.ts'
 import { crossEntropy, keep, liveSlots, noGrad, Tensor, tidy } from '../../../../src/torch/index.ts'
 import { assertRefuses } from '../../runs/temporary.ts'
-import { makeStrategy, makeSupernet, positionOf, type Tiny, withTiny } from '../tiny.ts'
+import { makeStrategy, makeSupernet, positionOf, supernetLogits, type Tiny, withTiny } from '../tiny.ts'
 
 /** What the paper and the published code do, written down once more. */
 const manners = {
@@ -23,6 +24,7 @@ const manners = {
 } as const
 
 const perEpoch = 5
+const operations = Object.keys(darts.operations)
 
 test('the two profiles hold the constants of the paper and of the published code', () => {
   const { reference, paper } = profiles
@@ -152,7 +154,7 @@ test('reference: none takes no place among L; paper: it does', () => {
           assert.ok(Math.min(...others) >= 1)
           const sampled = others.reduce((sum, count) => sum + count, 0)
           const nones = mask.filter(([none]) => none).length
-          const active = tidy(() => strategy.mixing(cell).active)
+          const active = tidy(() => strategy.archWeights(cell).sampledOps)
           for (const [edge, row] of mask.entries())
             assert.deepEqual(
               active[edge],
@@ -206,7 +208,7 @@ test('an update reports the loss and the hits of the batch it was given, before 
   withTiny({}, ({ supernet, strategy, train, valid }) => {
     tidy(() => {
       strategy.openWindow()
-      const logits = noGrad(() => supernet.forward(valid.images, (cell) => strategy.mixing(cell), true))
+      const logits = noGrad(() => supernetLogits(supernet, strategy, valid.images))
       const wanted = crossEntropy(logits, valid.labels).item()
       const hits = logits.matrix().filter((row, i) => row.indexOf(Math.max(...row)) === [3, 8][i]).length
       const outcome = strategy.update(train, valid)
@@ -294,13 +296,12 @@ test('the genotype is a valid cell from the first step on, with the most salient
       assert.deepEqual([genotype.normal_concat, genotype.normal.length], [[2, 3, 4, 5], 8])
       update(tiny, total)
     }
-    const { operations } = tiny.supernet.shape.space
     for (const cell of cellTypes) {
       const { saliency } = tiny.strategy.memory(cell)
       for (const [i, [name, input]] of tiny.strategy.genotype()[cell].entries()) {
         const node = Math.floor(i / 2)
         const row = saliency[(node * (node + 3)) / 2 + input]
-        assert.equal(row[operations.indexOf(name as (typeof operations)[number])], Math.max(...row.slice(1)))
+        assert.equal(row[operations.indexOf(name)], Math.max(...row.slice(1)))
       }
     }
   })
@@ -342,10 +343,9 @@ test('paper: a window across a shrink goes on as it was sampled, the next holds 
       assert.equal(deleted() > 0, across, `step ${total}: ${deleted()} deleted operations run`)
       for (const cell of cellTypes) {
         const { available } = tiny.strategy.memory(cell)
-        const { operations } = tiny.supernet.shape.space
         tiny.strategy.genotype()[cell].forEach(([name, input], i) => {
           const node = Math.floor(i / 2)
-          const k = operations.map(String).indexOf(name)
+          const k = operations.indexOf(name)
           assert.ok(available[(node * (node + 3)) / 2 + input][k], `step ${total}: ${name} is not available`)
         })
       }

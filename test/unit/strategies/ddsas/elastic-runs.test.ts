@@ -9,7 +9,8 @@ import type { Ddsas } from '../../../../src/strategies/ddsas/ddsas.ts'
 import type { SpaceChange } from '../../../../src/strategies/ddsas/elastic.ts'
 import { makeStrategy, makeSupernet } from '../tiny.ts'
 
-const none = darts.operations.indexOf('none')
+const operations = Object.keys(darts.operations)
+const none = operations.indexOf('none')
 
 const changes: fc.Arbitrary<SpaceChange> = fc.oneof(
   fc.integer({ min: 1, max: 98 }).map((count) => ({ kind: 'shrink' as const, count })),
@@ -30,7 +31,7 @@ function assertGenotypeAvailable(strategy: Ddsas): void {
     for (const [i, [name, input]] of strategy.genotype()[cell].entries()) {
       const node = Math.floor(i / 2)
       const edge = (node * (node + 3)) / 2 + input
-      const operation = darts.operations.map(String).indexOf(name)
+      const operation = operations.indexOf(name)
       assert.ok(operation !== none && available[edge][operation], `${cell}: ${name} on edge ${edge}`)
     }
   }
