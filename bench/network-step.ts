@@ -42,12 +42,12 @@ function contestant(
     ...{ channels, cells, classes: 10 },
   }
   const network = new Network(networkProgram(shape), { device: 'cpu', generator })
-  const optimizer = new Sgd(namedParameters(network), recipe.weights)
+  const optimizer = new Sgd(namedParameters(network), recipe.weightOptimizer)
   const batch = randomBatch({ batch: images }, channelsLast, new Generator(1))
-  const { loss, weights } = recipe
+  const { loss, weightOptimizer } = recipe
   const options = {
-    rate: weights.rate,
-    clip: weights.clip,
+    lr: weightOptimizer.lr,
+    gradClip: weightOptimizer.gradClip,
     loss,
     dropPath: { rate: recipe.dropPath, generator },
   }

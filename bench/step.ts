@@ -36,10 +36,10 @@ export interface StepShape {
   readonly precision?: Precision
 }
 
-const { weights: sgdSettings, architecture } = searchPresets.cifar10
+const { weightOptimizer: sgdSettings, archOptimizer } = searchPresets.cifar10
 
 function ddsasOptions(subspace: number): DdsasOptions {
-  return { ...searchPresets.cifar10.ddsas, subspace, optimizer: architecture }
+  return { ...searchPresets.cifar10.ddsas, subspace, optimizer: archOptimizer }
 }
 
 type Arrange = (x: Tensor) => Tensor
@@ -101,7 +101,7 @@ export function ourStep(
 export function plainStep(shape: StepShape, layout: 'NCHW' | 'channels last'): Contestant {
   const plain = makePlain(shape, layout === 'NCHW' ? contiguous : channelsLast)
   const sgd = new Sgd(plain.weights, sgdSettings)
-  const adam = new Adam(plain.alphas, architecture)
+  const adam = new Adam(plain.alphas, archOptimizer)
   const split = plain.alphas.size
   return {
     name: `plain, ${layout}`,
@@ -110,7 +110,7 @@ export function plainStep(shape: StepShape, layout: 'NCHW' | 'channels last'): C
       tidy(() => adam.step(plain.gradients('valid').slice(0, split)))
       tidy(() => {
         const gradients = plain.gradients('train').slice(split)
-        sgd.step(gradients, sgdSettings.rate, sgdSettings.clip)
+        sgd.step(gradients, sgdSettings.lr, sgdSettings.gradClip)
       })
     },
   }

@@ -15,7 +15,7 @@
  * const settings = ['epochs=2', 'data.images=64', 'data.batch=16', 'network.channels=4', 'network.cells=3']
  * const { run, genotype } = await runSearch(
  *   { preset: 'demo', settings, data: 'data', out: 'runs/first' },
- *   { step: ({ total, train }) => console.log(`step ${total}: loss ${train.loss.toFixed(3)}`) },
+ *   { step: ({ globalStep, train }) => console.log(`step ${globalStep}: loss ${train.loss.toFixed(3)}`) },
  * )
  * console.log(`${formatGenotype(genotype)} in ${run.path}`)
  * ```
@@ -98,7 +98,7 @@ export { type FetchProgress, type FetchResult, fetchDataset } from './data/fetch
  * ```ts
  * import { Ddsas, darts, Supernet, searchPreset, torch } from 'ddsas'
  *
- * const { ddsas: options, architecture: optimizer } = searchPreset('cifar10')
+ * const { ddsas: options, archOptimizer: optimizer } = searchPreset('cifar10')
  * const maker = { device: 'cpu', generator: new torch.Generator(0, 'weights') }
  * const supernet = new Supernet({ space: darts, channels: 4, cells: 3, classes: 10 }, maker)
  * const strategy = new Ddsas(supernet, { ...options, optimizer }, maker)

@@ -78,7 +78,7 @@ function trainedSize(target: string) {
   const { config, data } = readRecord(run, trainKind)
   const known = config.dataset === 'folder' ? data.classes : cifarLayouts[config.dataset].classes
   const classes = known?.length ?? usualSizes[config.network.kind].classes
-  return { size: { ...config.network, classes }, imageSide: config.data.side }
+  return { size: { ...config.network, classes }, imageSide: config.data.imageSize }
 }
 
 /** Bounds keep a slip of the keyboard from asking for a network without end. */

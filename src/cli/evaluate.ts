@@ -132,7 +132,7 @@ function asTrained(
 ): Partial<TrainConfig['data']> {
   const triple = ([r, g, b]: readonly number[]): [number, number, number] => [r, g, b]
   return {
-    ...(side === undefined || side === data.side ? {} : { side, resize: 0 }),
+    ...(side === undefined || side === data.imageSize ? {} : { imageSize: side, resize: 0 }),
     ...(normalisation ? { mean: triple(normalisation.mean), std: triple(normalisation.std) } : {}),
   }
 }

@@ -69,7 +69,7 @@ export function barLine(at: Standing, columns: number): string {
   return `${head}${bar}${counted ? count : ''}${tail}`.slice(0, longest)
 }
 
-/** What an epoch gave; `describeStart` says what the columns mean. The rate is in metrics.jsonl: 80 columns have no room for it. */
+/** What an epoch gave; `describeStart` says what the columns mean. The learning rate is in metrics.jsonl: 80 columns have no room for it. */
 export function epochLine(report: EpochReport, epochs: number): string {
   const { epoch, train, valid, skipConnections, cosineDistance, seconds } = report
   return [
@@ -122,5 +122,5 @@ export function describeStart(
 }
 
 function describeStrategy({ ddsas }: SearchConfig): string {
-  return `L = ${ddsas.subspace}, M = ${ddsas.window}, profile ${ddsas.profile}`
+  return `L = ${ddsas.subspace}, M = ${ddsas.window}, variant ${ddsas.variant}`
 }

@@ -9,7 +9,9 @@ import {
   assignSettings,
   bookkeepingOf,
   type CommonConfig,
+  currentKey,
   describeDifferences,
+  flatten,
   parseSettings,
 } from './settings.ts'
 
@@ -20,6 +22,9 @@ const environmentSchema = z.object({
   device: z.string(),
   node: z.string(),
 })
+
+/** Raised where settings or checkpoints of runs begun before can no longer be read. */
+const runFormat = 2
 
 const recordSchema = z.object({
   kind: z.string(),
@@ -32,6 +37,7 @@ const recordSchema = z.object({
     classes: z.array(z.string()).optional(),
   }),
   environment: environmentSchema,
+  format: z.number(),
 })
 
 export type Environment = z.infer<typeof environmentSchema>
@@ -62,6 +68,7 @@ export function newRecord<Config extends CommonConfig>(
   },
 ): RunRecord<Config> {
   return {
+    format: runFormat,
     kind,
     preset,
     config,
@@ -84,6 +91,7 @@ export function readRecord<Config extends CommonConfig>(
   run: RunFolder,
   { kind, name, schema }: RunKind<Config>,
 ): RunRecord<Config> {
+  checkFormat(run, name)
   const parsed = recordSchema.safeParse(run.config)
   if (parsed.success && parsed.data.kind === kind)
     return { ...parsed.data, config: parseSettings(schema, parsed.data.config, `config.json of ${run.path}`) }
@@ -92,6 +100,20 @@ export function readRecord<Config extends CommonConfig>(
     'input',
     `${run.path} is not the run of a ${name}: '${where}' of its config.json is not what a ${name} writes; ` +
       'name another run',
+  )
+}
+
+/** Throws DdsasError 'input' where another version of this program began a run, and called its settings otherwise. */
+function checkFormat({ config, path }: RunFolder, name: string): void {
+  const found = z.object({ format: z.number().default(1), config: z.looseObject({}) }).safeParse(config).data
+  if (found === undefined || found.format === runFormat) return
+  if (found.format > runFormat)
+    throw new DdsasError('input', `config.json of ${path} is of a later version of ddsas; use that version`)
+  const old = [...flatten(found.config).keys()].find((key) => currentKey(key) !== key)
+  throw new DdsasError(
+    'input',
+    `config.json of ${path} is of an earlier version of ddsas${old ? ` (setting '${old}')` : ''}; ` +
+      `begin a new ${name}, or use ddsas 0.1`,
   )
 }
 

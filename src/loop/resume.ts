@@ -20,26 +20,26 @@ export async function withLock<T>(run: RunFolder, body: () => Promise<T>, takeOv
 /** What can be put where a checkpoint stood. */
 export interface Resumable {
   /** Steps done. */
-  total(): number
+  globalStep(): number
   /** Returns how long the metrics were. */
   restore(files: ReadFiles): number
   files(metricsBytes: number): CheckpointFiles
 }
 
 /** Goes back to a checkpoint, or to the beginning where there is none; returns the steps done, and what to say of it. */
-export function takeUp(
+export function restoreCheckpoint(
   run: RunFolder,
   checkpoint: number | undefined,
   session: Resumable,
 ): { readonly done: number; readonly lost: string[] } {
   const saved = run.loadCheckpoint(checkpoint)
   const metricsBytes = saved ? session.restore(saved.files) : 0
-  const total = session.total()
-  // The course after an earlier checkpoint is given up now: killed before the next one, a resume must not find it.
-  if (run.checkpointSteps().some((step) => step > total))
-    run.saveCheckpoint(total, session.files(metricsBytes))
+  const globalStep = session.globalStep()
+  // What came after an earlier checkpoint is given up now: killed before the next one, a resume must not find it.
+  if (run.checkpointSteps().some((step) => step > globalStep))
+    run.saveCheckpoint(globalStep, session.files(metricsBytes))
   const lost = run.truncateMetrics(metricsBytes)
-  return { done: total, lost: lost === undefined ? [] : [lost] }
+  return { done: globalStep, lost: lost === undefined ? [] : [lost] }
 }
 
 /** Throws DdsasError 'disk' when three checkpoints (two kept, one being written) and the metrics will not fit. */

@@ -37,6 +37,25 @@ export function flatten(value: unknown, prefix = ''): Map<string, unknown> {
   return new Map(entries)
 }
 
+/** Parts of keys as version 0.1 called them. */
+const renamed = new Map([
+  ['weights', 'weightOptimizer'],
+  ['architecture', 'archOptimizer'],
+  ['rate', 'lr'],
+  ['finalRate', 'minLr'],
+  ['clip', 'gradClip'],
+  ['side', 'imageSize'],
+  ['profile', 'variant'],
+])
+
+/** The dotted key of a setting by the name it has now. */
+export function currentKey(key: string): string {
+  return key
+    .split('.')
+    .map((part) => renamed.get(part) ?? part)
+    .join('.')
+}
+
 function setKey(config: Tree, assignment: string): void {
   const equals = assignment.indexOf('=')
   if (equals < 1) throw new DdsasError('input', `--set ${assignment}: write it as key=value`)
@@ -45,8 +64,10 @@ function setKey(config: Tree, assignment: string): void {
   let tree: unknown = config
   for (const key of path.slice(0, -1)) tree = isTree(tree) && Object.hasOwn(tree, key) ? tree[key] : undefined
   if (!isTree(tree) || !Object.hasOwn(tree, last) || isTree(tree[last])) {
-    const known = [...flatten(config).keys()].join(', ')
-    throw new DdsasError('input', `--set ${path.join('.')}: there is no such setting; known are ${known}`)
+    const known = [...flatten(config).keys()]
+    const now = currentKey(path.join('.'))
+    const remedy = known.includes(now) ? `it is now '${now}'` : `known are ${known.join(', ')}`
+    throw new DdsasError('input', `--set ${path.join('.')}: there is no such setting; ${remedy}`)
   }
   tree[last] = parseValue(assignment.slice(equals + 1))
 }

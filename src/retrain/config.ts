@@ -30,9 +30,9 @@ export const trainConfigSchema = z.strictObject({
     validation: part,
     batch: positive,
     /** Height and width of the network's images in pixels; image folders are cropped to it. */
-    side: positive.max(4096),
+    imageSize: positive.max(4096),
     /**
-     * Pixels that the shorter side is resized to before the centre is evaluated; 0: in ImageNet's proportion to `side`,
+     * Pixels that the shorter side is resized to before the centre is evaluated; 0: in ImageNet's proportion to `imageSize`,
      * 256 for 224; image folders alone.
      */
     resize: natural.max(4096),
@@ -46,15 +46,15 @@ export const trainConfigSchema = z.strictObject({
     cells: positive.max(200),
   }),
   /** SGD. */
-  weights: z.strictObject({
-    rate,
+  weightOptimizer: z.strictObject({
+    lr: rate,
     schedule: z.enum(['cosine', 'linear']),
     /** Epochs over which the rate rises to its schedule. */
     warmUp: natural,
     momentum: part,
     weightDecay: rate,
     /** Largest norm of all gradients together. */
-    clip: z.number().positive(),
+    gradClip: z.number().positive(),
   }),
   loss: z.strictObject({
     /** Part of the target that is spread over all classes. */

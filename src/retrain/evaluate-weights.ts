@@ -62,7 +62,7 @@ export async function evaluateWeights(request: WeightsToEvaluate): Promise<Weigh
     const { classes } = images
     checkClasses(request, classes)
     const program = networkProgram(shape)
-    checkImageSide(withoutAuxiliary(program), config.data.side)
+    checkImageSide(withoutAuxiliary(program), config.data.imageSize)
     checkWeights(program, tensors, source)
     checkFiniteWeights(tensors, source)
     const { precision } = config

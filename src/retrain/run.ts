@@ -17,7 +17,7 @@ import {
   requestedSettings,
   type StopSignal,
 } from '../loop/request.ts'
-import { checkSpace, takeUp, withLock } from '../loop/resume.ts'
+import { checkSpace, restoreCheckpoint, withLock } from '../loop/resume.ts'
 import { checkPrecision } from '../loop/settings.ts'
 import { RunFolder } from '../runs/folder.ts'
 import { cosineDistance, type Genotype } from '../spaces/darts/genotype.ts'
@@ -113,7 +113,7 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
     return withLock(run, () => {
       run.writeGenotype(genotype)
       const warnings = trainWarnings(config, training.images)
-      return conduct(
+      return runSession(
         { run, config, device, training, done: 0, notes: [], warnings },
         observer,
         request.signal,
@@ -142,14 +142,14 @@ async function resumeTrain(
   const body = () =>
     withTraining(createTraining(config, genotype, directory, device, onSkip), (training) => {
       checkSameImages(training, record, directory)
-      const { done, lost } = takeUp(run, request.checkpoint, {
-        total: () => training.progress.total,
+      const { done, lost } = restoreCheckpoint(run, request.checkpoint, {
+        globalStep: () => training.progress.globalStep,
         restore: (files) => restoreTraining(training, files),
         files: (metricsBytes) => trainingFiles(training, metricsBytes),
       })
       const notes = describeChanges(record, config, device)
       const warnings = [...lost, ...trainWarnings(config, training.images)]
-      return conduct({ run, config, device, training, done, notes, warnings }, observer, request.signal)
+      return runSession({ run, config, device, training, done, notes, warnings }, observer, request.signal)
     })
   return withLock(run, body, request.takeOver)
 }
@@ -158,7 +158,7 @@ function skipsOf(observer: TrainRunObserver): OnSkippedFile {
   return (file, count) => observer.skip?.(file, count)
 }
 
-async function conduct(
+async function runSession(
   about: TrainStart,
   observer: TrainRunObserver,
   signal: StopSignal | undefined,

@@ -77,7 +77,7 @@ export function readTrained(
     source,
     config,
     data: data.directory,
-    imageSide: config.data.side,
+    imageSide: config.data.imageSize,
     normalisation: normalisationOf(config),
     classNames,
   }

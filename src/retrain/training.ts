@@ -2,11 +2,11 @@
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { type Average, emptyAverage } from '../loop/averages.ts'
-import type { Place } from '../loop/fit.ts'
+import type { Progress } from '../loop/fit.ts'
 import {
   averageSchema,
   countSchema,
-  placeSchema,
+  progressSchema,
   type ReadFiles,
   readState,
   readTensors,
@@ -32,7 +32,7 @@ export interface EpochScore {
 }
 
 /** Where a training stands, as plain data. */
-export interface TrainProgress extends Place {
+export interface TrainProgress extends Progress {
   /** Over this epoch's steps. */
   readonly train: Average
   /** Files of this epoch's batches that could not be decoded. */
@@ -60,7 +60,7 @@ export interface Training {
 const start: TrainProgress = {
   epoch: 0,
   step: 0,
-  total: 0,
+  globalStep: 0,
   train: emptyAverage,
   skipped: 0,
   last: null,
@@ -85,10 +85,10 @@ export function createTraining(
     const classes = images.classes.length
     const shape: NetworkShape = { ...sizes, genotype, classes, auxiliary }
     const program = networkProgram(shape)
-    checkImageSide(program, config.data.side)
+    checkImageSide(program, config.data.imageSize)
     const generator = new Generator(config.seed, 'weights')
     const network = new Network(program, { device, generator }, { precision })
-    const optimizer = new Sgd(namedParameters(network), config.weights)
+    const optimizer = new Sgd(namedParameters(network), config.weightOptimizer)
     const dropPath = new Generator(config.seed, 'drop-path')
     return {
       config,
@@ -144,7 +144,7 @@ const epochScoreSchema = z.object({ epoch: countSchema, validation: scoreSchema.
 const stateSchema = z.object({
   config: trainConfigSchema,
   genotype: z.unknown(),
-  progress: placeSchema.extend({
+  progress: progressSchema.extend({
     train: averageSchema,
     skipped: countSchema.default(0),
     last: epochScoreSchema,

@@ -4,7 +4,7 @@ import { parseSize } from '../budget/memory-size.ts'
 import { assignSettings, commonSettings, normalisationSettings, parseSettings } from '../loop/settings.ts'
 import { precisions } from '../nn/precision.ts'
 import { darts, edgeCount } from '../spaces/darts/space.ts'
-import { profiles } from '../strategies/ddsas/ddsas.ts'
+import { variants } from '../strategies/ddsas/ddsas.ts'
 import { checkChanges } from '../strategies/ddsas/elastic.ts'
 
 const positive = z.number().int().positive()
@@ -20,7 +20,7 @@ const spaceChange = z.discriminatedUnion('kind', [
 
 /** Settings of DDSAS; see `strategies/ddsas.ts`. */
 const ddsasSchema = z.strictObject({
-  profile: z.enum(Object.keys(profiles) as (keyof typeof profiles)[]),
+  variant: z.enum(Object.keys(variants) as (keyof typeof variants)[]),
   /** L: operations of a subspace, over all edges of a cell type. */
   subspace: positive,
   /** M: steps in a subspace. */
@@ -63,18 +63,18 @@ export const searchConfigSchema = z.strictObject({
   }),
   strategy: z.literal('ddsas'),
   ddsas: ddsasSchema,
-  /** SGD on the weights, with a cosine schedule from `rate` to `finalRate`. */
-  weights: z.strictObject({
-    rate,
-    finalRate: rate,
+  /** SGD on the weights, with a cosine schedule from `lr` to `minLr`. */
+  weightOptimizer: z.strictObject({
+    lr: rate,
+    minLr: rate,
     momentum: z.number().min(0).lt(1),
     weightDecay: rate,
     /** Largest norm of all gradients together. */
-    clip: z.number().positive(),
+    gradClip: z.number().positive(),
   }),
   /** Adam on alpha and zeta. */
-  architecture: z.strictObject({
-    rate,
+  archOptimizer: z.strictObject({
+    lr: rate,
     betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]),
     weightDecay: rate,
   }),

@@ -10,7 +10,7 @@ import { DdsasError } from '../errors.ts'
 import { disposeModule, Network, namedBuffers, namedParameters } from '../nn/index.ts'
 import { supernetProgram } from '../spaces/darts/programs.ts'
 import { darts, edgeCount } from '../spaces/darts/space.ts'
-import { profiles } from '../strategies/ddsas/ddsas.ts'
+import { variants } from '../strategies/ddsas/ddsas.ts'
 import { activeOperations, sampleSubspace } from '../strategies/ddsas/subspace.ts'
 import { describeEngine, Generator, type Tensor } from '../torch/index.ts'
 import { commandLine } from '../words.ts'
@@ -113,7 +113,7 @@ export function heaviestSubspaces(config: SearchConfig): Subspaces {
 
 function subspaceOf({ ddsas }: SearchConfig, score: (operation: number) => number): Mask {
   const scores = everything.map((row) => row.map((_, operation) => score(operation)))
-  const { noneCounts } = profiles[ddsas.profile]
+  const { noneCounts } = variants[ddsas.variant]
   return sampleSubspace(scores, scores, everything, { size: ddsas.subspace, none, noneCounts })
 }
 

@@ -112,8 +112,8 @@ function measureCase(
   sampleAs(session, subspaces)
   const step = repeat(device, begin, () => {
     // not the first step of a window: the subspace stays
-    session.progress = { ...session.progress, step: 1, total: 1 }
-    searchStep(session, config.weights.rate)
+    session.progress = { ...session.progress, step: 1, globalStep: 1 }
+    searchStep(session, config.weightOptimizer.lr)
   })
   const { batch } = config.evaluation
   const evaluation = repeat(device, begin, () =>

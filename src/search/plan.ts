@@ -5,7 +5,7 @@ import type { Available } from '../budget/memory-available.ts'
 import { DdsasError } from '../errors.ts'
 import { checkRequest, commonRequest } from '../loop/request.ts'
 import { darts, edgeCount } from '../spaces/darts/space.ts'
-import { profiles } from '../strategies/ddsas/ddsas.ts'
+import { variants } from '../strategies/ddsas/ddsas.ts'
 import { subspaceSizeRange } from '../strategies/ddsas/subspace.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
 import { applySettings, checkSchedule, type SearchConfig } from './config.ts'
@@ -128,7 +128,7 @@ export function fit(
   measurements: readonly Measurement[],
 ): (subspace: number) => Prediction {
   // where `none` takes no place of a subspace, there is no more to run once all others are in
-  const most = profiles[ddsas.profile].noneCounts ? largest : largest - edges
+  const most = variants[ddsas.variant].noneCounts ? largest : largest - edges
   const lineOf = (key: Exclude<keyof Measurement, 'subspace'>) =>
     line(measurements.map((measurement) => [measurement.subspace, measurement[key]]))
   const lines = {

@@ -9,9 +9,9 @@ const cifar10: SearchConfig = {
   data: { images: 0, batch: 64, padding: 4, flip: true, cutout: 0, mean: null, std: null },
   network: { channels: 16, cells: 8 },
   strategy: 'ddsas',
-  ddsas: { profile: 'reference', subspace: 28, window: 30, mixture: 'simple', changes: [] },
-  weights: { rate: 0.025, finalRate: 0.001, momentum: 0.9, weightDecay: 3e-4, clip: 5 },
-  architecture: { rate: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
+  ddsas: { variant: 'authors-code', subspace: 28, window: 30, mixture: 'simple', changes: [] },
+  weightOptimizer: { lr: 0.025, minLr: 0.001, momentum: 0.9, weightDecay: 3e-4, gradClip: 5 },
+  archOptimizer: { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
   precision: 'float32',
   epochs: 50,
   evaluation: { images: 0, batch: 250 },
@@ -33,8 +33,8 @@ export const searchPresets = {
     // fewer steps than a real search has windows: shorter windows keep the number of subspaces in the tens
     ddsas: { ...cifar10.ddsas, window: 10 },
     // few steps must do: small batches make more of them, and the architecture learns faster
-    weights: { ...cifar10.weights, rate: 0.025 },
-    architecture: { ...cifar10.architecture, rate: 3e-3 },
+    weightOptimizer: { ...cifar10.weightOptimizer, lr: 0.025 },
+    archOptimizer: { ...cifar10.archOptimizer, lr: 3e-3 },
     epochs: 12,
     evaluation: { images: 1000, batch: 250 },
     checkpoint: { seconds: 60, steps: 0 },

@@ -9,7 +9,7 @@ export interface StepReport {
   /** Steps done in this epoch, this one included. */
   readonly step: number
   /** Steps done since the search began, this one included. */
-  readonly total: number
+  readonly globalStep: number
   /** Of the weight step's batch; accuracy 0 … 1. */
   readonly train: { readonly loss: number; readonly accuracy: number }
   /** Of the architecture step's batch. */
@@ -19,7 +19,7 @@ export interface StepReport {
   /** Norm of the weights' gradients before clipping. */
   readonly gradNorm: number
   /** Learning rate of the weights. */
-  readonly rate: number
+  readonly lr: number
   readonly seconds: number
 }
 
@@ -28,12 +28,12 @@ export interface EpochReport {
   /** From 0. */
   readonly epoch: number
   /** Steps done since the search began. */
-  readonly total: number
+  readonly globalStep: number
   /** Over the epoch's weight steps, while the weights moved. */
   readonly train: { readonly loss: number; readonly accuracy: number }
   /** On the validation half after the epoch, in evaluation mode. */
   readonly valid: { readonly loss: number; readonly accuracy: number }
-  readonly rate: number
+  readonly lr: number
   /** Of the normal cell. */
   readonly skipConnections: number
   /** Of this epoch's cells to the last epoch's; null in the first epoch. */
@@ -48,7 +48,7 @@ export interface SpaceChangeReport extends SpaceReport {
   /** From 0. */
   readonly epoch: number
   /** Steps done since the search began. */
-  readonly total: number
+  readonly globalStep: number
 }
 
 /** Who is told. */

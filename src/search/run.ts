@@ -19,11 +19,11 @@ import {
   type StopSignal,
   threadWarnings,
 } from '../loop/request.ts'
-import { checkSpace, takeUp, withLock } from '../loop/resume.ts'
+import { checkSpace, restoreCheckpoint, withLock } from '../loop/resume.ts'
 import { checkPrecision } from '../loop/settings.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { Genotype } from '../spaces/darts/genotype.ts'
-import { profiles } from '../strategies/ddsas/ddsas.ts'
+import { variants } from '../strategies/ddsas/ddsas.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
 import { applySettings, checkSchedule, type SearchConfig, searchConfigSchema } from './config.ts'
 import { checkMemory } from './memory.ts'
@@ -39,7 +39,7 @@ export interface SearchRequest extends CommonRequest {
   readonly preset?: string | undefined
 }
 
-const searchKind: RunKind<SearchConfig> = {
+export const searchKind: RunKind<SearchConfig> = {
   kind: 'search',
   name: 'search',
   schema: searchConfigSchema,
@@ -126,7 +126,7 @@ async function beginSearch(request: SearchRequest, observer: Partial<RunObserver
     const run = request.out === undefined ? RunFolder.createFree(out, record) : RunFolder.create(out, record)
     const warnings = [...differencesOf(dataset, directory), ...warningsOf(session)]
     const about = { run, config, device, dataset, done: 0, notes: [], warnings }
-    return withLock(run, () => conduct(about, session, observer, request.signal))
+    return withLock(run, () => runSession(about, session, observer, request.signal))
   })
 }
 
@@ -150,15 +150,15 @@ async function resumeSearch(
       const dataset = readSameImages(record, request.data)
       checkMemory(config, device, dataset.count)
       return withSession(createSession(config, dataset, device), async (session) => {
-        const { done, lost } = takeUp(run, request.checkpoint, {
-          total: () => session.progress.total,
+        const { done, lost } = restoreCheckpoint(run, request.checkpoint, {
+          globalStep: () => session.progress.globalStep,
           restore: (files) => restoreSession(session, files),
           files: (metricsBytes) => sessionFiles(session, metricsBytes),
         })
         const notes = describeChanges(record, config, device)
         const differences = differencesOf(dataset, request.data ?? record.data.directory)
         const warnings = [...lost, ...differences, ...warningsOf(session)]
-        return conduct(
+        return runSession(
           { run, config, device, dataset, done, notes, warnings },
           session,
           observer,
@@ -170,7 +170,7 @@ async function resumeSearch(
   )
 }
 
-async function conduct(
+async function runSession(
   about: RunStart,
   session: Session,
   observer: Partial<RunObserver>,
@@ -182,10 +182,10 @@ async function conduct(
 
 /** What can be foreseen to disappoint. */
 function warningsOf({ config, streams }: Session): string[] {
-  const { window, profile } = config.ddsas
-  const steps = streams.weights.batchesPerPass
+  const { window, variant } = config.ddsas
+  const steps = streams.train.batchesPerPass
   // the first window is credited when the next one opens, within an epoch or with the next
-  const credited = profiles[profile].creditLastWindow || config.epochs > 1 || steps > window
+  const credited = variants[variant].creditLastWindow || config.epochs > 1 || steps > window
   return [
     ...threadWarnings(config.threads),
     ...(credited

@@ -4,10 +4,10 @@
  */
 
 import { emptyAverage, include, means } from '../loop/averages.ts'
-import { checkFinite, runCourse } from '../loop/fit.ts'
+import { checkFinite, fit } from '../loop/fit.ts'
 import type { StopSignal } from '../loop/request.ts'
 import type { WeightStepOptions } from '../loop/weight-step.ts'
-import { cosineRate } from '../nn/index.ts'
+import { cosineLr } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { cosineDistance, type Genotype, skipConnections } from '../spaces/darts/genotype.ts'
 import type { Batch } from '../strategies/strategy.ts'
@@ -29,24 +29,24 @@ export async function search(
   signal?: StopSignal,
 ): Promise<Genotype> {
   const { config, strategy, streams } = session
-  const rate = () =>
-    cosineRate(session.progress.epoch, config.epochs, config.weights.rate, config.weights.finalRate)
-  return runCourse(
+  const lr = () =>
+    cosineLr(session.progress.epoch, config.epochs, config.weightOptimizer.lr, config.weightOptimizer.minLr)
+  return fit(
     {
       config,
-      stepsPerEpoch: streams.weights.batchesPerPass,
+      stepsPerEpoch: streams.train.batchesPerPass,
       command: 'search',
-      place: () => session.progress,
+      progress: () => session.progress,
       beginEpoch: (epoch, write) => {
         const change = strategy.beginEpoch(epoch)
         if (change === undefined) return
-        const report = { epoch, total: session.progress.total, ...change }
+        const report = { epoch, globalStep: session.progress.globalStep, ...change }
         write('space', report)
         observer.space?.(report)
       },
-      step: () => searchStep(session, rate()),
+      step: () => searchStep(session, lr()),
       endEpoch: (began, pause) => {
-        const report = endEpoch(session, rate(), began, pause)
+        const report = endEpoch(session, lr(), began, pause)
         run.writeGenotype(report.genotype)
         return report
       },
@@ -65,17 +65,17 @@ export async function search(
 }
 
 /** One architecture step and one weight step; moves the session's progress by a step. */
-export function searchStep(session: Session, rate: number): StepReport {
+export function searchStep(session: Session, lr: number): StepReport {
   const { strategy, streams, progress, config } = session
   const began = performance.now()
   strategy.beginStep(progress)
   const { architecture, weights } = tidy(() => {
-    const train = streams.weights.next()
-    const valid = streams.architecture.next()
+    const train = streams.train.next()
+    const valid = streams.valid.next()
     // one look at the device, after all of the step was asked of it
     const [firstLoss, firstCorrect, loss, correct, gradNorm] = session.replay
-      .run(`${strategy.revision} ${rate}`, [train, valid], (batches) =>
-        bothUpdates(session, batches, { rate, clip: config.weights.clip }),
+      .run(`${strategy.graphKey} ${lr}`, [train, valid], (batches) =>
+        bothUpdates(session, batches, { lr, gradClip: config.weightOptimizer.gradClip }),
       )
       .floats()
     return {
@@ -83,20 +83,20 @@ export function searchStep(session: Session, rate: number): StepReport {
       weights: { loss, correct, gradNorm, images: train.labels.size },
     }
   })
-  const done = { ...progress, step: progress.step + 1, total: progress.total + 1 }
+  const done = { ...progress, step: progress.step + 1, globalStep: progress.globalStep + 1 }
   const report: StepReport = {
     epoch: done.epoch,
     step: done.step,
-    total: done.total,
+    globalStep: done.globalStep,
     train: { loss: weights.loss, accuracy: weights.correct / weights.images },
     valid: { loss: architecture.loss, accuracy: architecture.correct / architecture.images },
     images: weights.images,
     gradNorm: weights.gradNorm,
-    rate,
+    lr,
     seconds: (performance.now() - began) / 1000,
   }
   checkFinite(
-    `at step ${report.total} (epoch ${report.epoch + 1}, step ${report.step})`,
+    `at step ${report.globalStep} (epoch ${report.epoch + 1}, step ${report.step})`,
     {
       'training loss': report.train.loss,
       'validation loss': report.valid.loss,
@@ -129,7 +129,7 @@ export function bothUpdates(
  * Measures accuracy, compares the cell with the last epoch's, and moves the session to the next epoch. `pause` is called
  * between batches and may throw: the session then stands after the epoch's last step.
  */
-function endEpoch(session: Session, rate: number, began: number, pause: () => void): EpochReport {
+function endEpoch(session: Session, lr: number, began: number, pause: () => void): EpochReport {
   const { supernet, strategy, data, evaluated, config, device, progress } = session
   const { batch } = config.evaluation
   const valid = evaluateSupernet(supernet, strategy, data, evaluated, { batch, device, pause })
@@ -138,16 +138,16 @@ function endEpoch(session: Session, rate: number, began: number, pause: () => vo
   const { lastGenotype } = progress
   const report: EpochReport = {
     epoch: progress.epoch,
-    total: progress.total,
+    globalStep: progress.globalStep,
     train: means(progress.train),
     valid,
-    rate,
+    lr,
     skipConnections: skipConnections(genotype, 'normal'),
     cosineDistance: lastGenotype ? cosineDistance(genotype, lastGenotype) : null,
     genotype,
     seconds: (performance.now() - began) / 1000,
   }
-  const next = { epoch: progress.epoch + 1, step: 0, total: progress.total }
+  const next = { epoch: progress.epoch + 1, step: 0, globalStep: progress.globalStep }
   session.progress = { ...next, train: emptyAverage, valid: emptyAverage, lastGenotype: genotype }
   return report
 }

@@ -3,12 +3,12 @@ import { z } from 'zod'
 import { BatchStream, type ImageDataset, type ImageTensors } from '../data/index.ts'
 import { toTensors } from '../data/training-images.ts'
 import { type Average, emptyAverage } from '../loop/averages.ts'
-import type { Place } from '../loop/fit.ts'
+import type { Progress } from '../loop/fit.ts'
 import { ReplayedStep } from '../loop/replay.ts'
 import {
   averageSchema,
   countSchema,
-  placeSchema,
+  progressSchema,
   type ReadFiles,
   readState,
   readTensors,
@@ -32,10 +32,10 @@ import { Ddsas } from '../strategies/ddsas/ddsas.ts'
 import type { Strategy } from '../strategies/strategy.ts'
 import { encodeSafetensors, Generator, tidy } from '../torch/index.ts'
 import { type SearchConfig, searchConfigSchema } from './config.ts'
-import { splitInHalves } from './split.ts'
+import { splitTrainVal } from './split.ts'
 
 /** Where a search stands, as plain data. */
-export interface Progress extends Place {
+export interface SearchProgress extends Progress {
   /** Over this epoch's weight steps. */
   readonly train: Average
   /** Over this epoch's architecture steps. */
@@ -53,16 +53,16 @@ export interface Session {
   readonly strategy: Strategy
   readonly optimizer: Sgd
   readonly replay: ReplayedStep
-  readonly streams: { readonly weights: BatchStream; readonly architecture: BatchStream }
+  readonly streams: { readonly train: BatchStream; readonly valid: BatchStream }
   /** Positions of the images that accuracy is measured on. */
   readonly evaluated: readonly number[]
-  progress: Progress
+  progress: SearchProgress
 }
 
-const start: Progress = {
+const start: SearchProgress = {
   epoch: 0,
   step: 0,
-  total: 0,
+  globalStep: 0,
   train: emptyAverage,
   valid: emptyAverage,
   lastGenotype: null,
@@ -70,22 +70,22 @@ const start: Progress = {
 
 /** A search before its first step: everything drawn from the seed. */
 export function createSession(config: SearchConfig, dataset: ImageDataset, device: string): Session {
-  const { network, weights, architecture, data: how, seed } = config
+  const { network, weightOptimizer, archOptimizer, data: how, seed } = config
   const context: InitContext = { device, generator: new Generator(seed, 'weights') }
   const program = supernetProgram({ space: darts, ...network, classes: dataset.classes.length })
-  const halves = splitInHalves(dataset.count, config)
+  const split = splitTrainVal(dataset.count, config)
   const supernet = new Network(program, context, { precision: config.precision })
-  const strategy = new Ddsas(darts, supernet, { ...config.ddsas, optimizer: architecture }, context)
+  const strategy = new Ddsas(darts, supernet, { ...config.ddsas, optimizer: archOptimizer }, context)
   const data = toTensors(dataset, device)
   const stream = (part: readonly number[], name: string) =>
     new BatchStream(data, { part, batch: how.batch, augmentation: how }, new Generator(seed, name))
   const streams = {
-    weights: stream(halves.weights, 'weight batches'),
-    architecture: stream(halves.architecture, 'architecture batches'),
+    train: stream(split.train, 'weight batches'),
+    valid: stream(split.valid, 'architecture batches'),
   }
   const { images } = config.evaluation
-  const evaluated = halves.architecture.slice(0, images === 0 ? undefined : images)
-  const optimizer = new Sgd(namedParameters(supernet), weights)
+  const evaluated = split.valid.slice(0, images === 0 ? undefined : images)
+  const optimizer = new Sgd(namedParameters(supernet), weightOptimizer)
   const replay = ReplayedStep.on(device)
   return { config, device, data, supernet, strategy, optimizer, replay, streams, evaluated, progress: start }
 }
@@ -94,8 +94,8 @@ export function createSession(config: SearchConfig, dataset: ImageDataset, devic
 export function disposeSession(session: Session): void {
   const { data, supernet, strategy, optimizer, replay, streams } = session
   replay.dispose()
-  streams.weights.dispose()
-  streams.architecture.dispose()
+  streams.train.dispose()
+  streams.valid.dispose()
   optimizer.dispose()
   strategy.dispose()
   disposeModule(supernet)
@@ -105,8 +105,8 @@ export function disposeSession(session: Session): void {
 
 const stateSchema = z.object({
   config: searchConfigSchema,
-  progress: placeSchema.extend({ train: averageSchema, valid: averageSchema, lastGenotype: z.unknown() }),
-  streams: z.object({ weights: streamSchema, architecture: streamSchema }),
+  progress: progressSchema.extend({ train: averageSchema, valid: averageSchema, lastGenotype: z.unknown() }),
+  streams: z.object({ train: streamSchema, valid: streamSchema }),
   strategy: z.record(z.string(), z.unknown()),
   metricsBytes: countSchema,
 })
@@ -118,7 +118,7 @@ export function sessionFiles(session: Session, metricsBytes: number): Record<str
   const state: z.infer<typeof stateSchema> = {
     config,
     progress,
-    streams: { weights: streamState(streams.weights), architecture: streamState(streams.architecture) },
+    streams: { train: streamState(streams.train), valid: streamState(streams.valid) },
     strategy: data,
     metricsBytes,
   }
@@ -140,8 +140,8 @@ export function restoreSession(session: Session, files: ReadFiles): number {
     session.optimizer.load(tensors('momentum.safetensors'))
     session.strategy.load({ tensors: tensors('strategy.safetensors'), data: state.strategy })
   })
-  session.streams.weights.load(streams.weights)
-  session.streams.architecture.load(streams.architecture)
+  session.streams.train.load(streams.train)
+  session.streams.valid.load(streams.valid)
   const { lastGenotype } = progress
   const genotype = lastGenotype === null ? null : parseGenotype(lastGenotype, 'state.json')
   session.progress = { ...progress, lastGenotype: genotype }

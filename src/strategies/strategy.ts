@@ -11,13 +11,13 @@ export interface Batch {
 }
 
 /** Where a search stands. */
-export interface Position {
+export interface Progress {
   /** From 0. */
   readonly epoch: number
   /** Step within the epoch, from 0. */
   readonly step: number
   /** Steps since the search began, from 0. */
-  readonly total: number
+  readonly globalStep: number
 }
 
 /** What a forward pass on a batch gave: tensors, so that nobody waits for the device before the values are needed. */
@@ -46,14 +46,14 @@ export interface CellSpaceChange {
 /** How the space changed, by cell type. */
 export type SpaceReport = Readonly<Record<CellType, CellSpaceChange>>
 
-/** The loop in `train/search.ts` owns data, the weights' optimizer, clipping, logging and resume. */
+/** The loop in `search/search.ts` owns data, the weights' optimizer, clipping, logging and resume. */
 export interface Strategy {
   /** Called before the first step of an epoch: spaces may shrink or grow. Says how, where one did. */
   beginEpoch(epoch: number): SpaceReport | undefined
   /** Called before each step: what the host does for it, such as to sample which operations run. */
-  beginStep(at: Position): void
-  /** Changes when other operations run than before: a step recorded earlier cannot be replayed then. */
-  readonly revision: number
+  beginStep(progress: Progress): void
+  /** Changes when other operations run than before: a step recorded under another key cannot be replayed. */
+  readonly graphKey: string
   /**
    * Update the architecture parameters with a batch of the validation half; says how that batch fared. On a GPU this is
    * recorded and replayed: it computes on tensors alone, and looks at none of their values.

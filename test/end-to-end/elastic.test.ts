@@ -38,10 +38,10 @@ const stateSchema = z.looseObject({
   strategy: z.looseObject({ memory: z.object({ normal: memory, reduce: memory }) }),
 })
 
-for (const profile of ['reference', 'paper'])
-  test(`${profile}: a shrink and an expansion are told, counted, and kept to`, async () => {
+for (const variant of ['authors-code', 'paper'])
+  test(`${variant}: a shrink and an expansion are told, counted, and kept to`, async () => {
     const changes = [expand(0, 0, 5), shrink(1, 20), expand(2, 6, 8)]
-    const { run, args } = searching(profile, changes, `ddsas.profile=${profile}`)
+    const { run, args } = searching(variant, changes, `ddsas.variant=${variant}`)
     const lines = (await succeed(args)).split('\n').filter((line) => line.startsWith('space from'))
     assert.deepEqual(
       lines.map((line) =>
@@ -57,7 +57,7 @@ for (const profile of ['reference', 'paper'])
     assert.match(lines[2], /\+14 dil_conv_3x3 \+14 dil_conv_5x5, 78 operations left$/)
     const told = metricsOf(run).filter(({ kind }) => kind === 'space')
     assert.deepEqual(
-      told.map(({ epoch, total }) => [epoch, total]),
+      told.map(({ epoch, globalStep }) => [epoch, globalStep]),
       [
         [0, 0],
         [1, 5],

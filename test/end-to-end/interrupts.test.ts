@@ -109,7 +109,7 @@ test('a library call takes short options and a signal, and leaves SIGINT to its 
   await assert.rejects(
     runSearch(
       { ...request, out, epochs: 3, seed: 0, threads: 1, signal: controller.signal },
-      { step: ({ total }) => total === 2 && controller.abort() },
+      { step: ({ globalStep }) => globalStep === 2 && controller.abort() },
     ),
     { name: 'DdsasError', kind: 'interrupted', message: /after step 2, saved/ },
   )

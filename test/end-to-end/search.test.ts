@@ -56,7 +56,9 @@ test('config.json tells all there is to repeat the search', () => {
 
 test('metrics have one line for each step and epoch, and the training loss falls', () => {
   const lines = metricsOf(run)
-  const kinds = lines.map(({ kind, epoch, step, total }) => [kind, epoch, step, total].join(' ').trim())
+  const kinds = lines.map(({ kind, epoch, step, globalStep }) =>
+    [kind, epoch, step, globalStep].join(' ').trim(),
+  )
   const epochs = [0, 1, 2].flatMap((epoch) => [
     ...[1, 2, 3, 4, 5, 6, 7].map((step) => `step ${epoch} ${step} ${7 * epoch + step}`),
     `epoch ${epoch}  ${7 * epoch + 7}`,

@@ -1,5 +1,5 @@
 /**
- * DDSAS (Algorithm 1): subspaces sampled by upper confidence bound, and gradient descent on space parameters zeta and
+ * DDSAS (Algorithm 1): subspaces sampled by upper exploration bound, and gradient descent on space parameters zeta and
  * architecture parameters alpha inside each, for M steps.
  */
 import { z } from 'zod'
@@ -30,18 +30,18 @@ import {
   type Tensor,
   tidy,
 } from '../../torch/index.ts'
-import type { Batch, Outcome, Position, SpaceReport, StateDict, Strategy } from '../strategy.ts'
+import type { Batch, Outcome, Progress, SpaceReport, StateDict, Strategy } from '../strategy.ts'
 import { changeSpace, describeChange, type SpaceChange } from './elastic.ts'
 import { type EdgeMask, type Mixture, rawWeights } from './mixture.ts'
-import { chooseEdges, closeWindow, emptyMemory, type SpaceMemory } from './saliency.ts'
+import { chooseEdges, closeWindow, emptyMemory, type SamplingState } from './saliency.ts'
 import { activeOperations, sampleSubspace, subspaceSizeRange } from './subspace.ts'
 import { ucbScores } from './ucb.ts'
 
-/** Where the paper and the published code differ. The published results come from the code: `reference`. */
-export const profiles = {
-  reference: {
-    /** c in the upper confidence bound. */
-    confidence: 1.44,
+/** Where the paper and the published code differ. The published results come from the code: `authors-code`. */
+export const variants = {
+  'authors-code': {
+    /** c in the upper exploration bound. */
+    exploration: 1.44,
     /** Initial t and T. With 1, saliency is the sum over (windows + 1). */
     prior: 1,
     /** Whether `none` takes one of the L places. */
@@ -52,7 +52,7 @@ export const profiles = {
     creditLastWindow: false,
   },
   paper: {
-    confidence: Math.SQRT2,
+    exploration: Math.SQRT2,
     prior: 0,
     noneCounts: true,
     restartEachEpoch: false,
@@ -60,10 +60,10 @@ export const profiles = {
   },
 } as const
 
-export type ProfileName = keyof typeof profiles
+export type VariantName = keyof typeof variants
 
 export interface DdsasOptions {
-  readonly profile: ProfileName
+  readonly variant: VariantName
   /** L: operations of a subspace, over all edges of a cell type. */
   readonly subspace: number
   /** M: steps in a subspace. */
@@ -76,13 +76,13 @@ export interface DdsasOptions {
 }
 
 const optionsSchema = z.object({
-  profile: z.enum(Object.keys(profiles)),
+  variant: z.enum(Object.keys(variants)),
   // its range is the space's, and is checked with it
   subspace: z.unknown(),
   window: z.int().positive(),
   mixture: z.enum(['simple', 'joint']),
   optimizer: z.object({
-    rate: z.number(),
+    lr: z.number(),
     betas: z.tuple([z.number(), z.number()]),
     weightDecay: z.number(),
   }),
@@ -116,12 +116,12 @@ const edgeNumbers = z.array(z.array(z.number()))
 const edgeMask = z.array(z.array(z.boolean()))
 const memorySchema = z.object({
   saliency: edgeNumbers,
-  counts: edgeNumbers,
+  pulls: edgeNumbers,
   mask: edgeMask,
   available: edgeMask,
 })
 const stateSchema = z.object({
-  total: z.number(),
+  totalPulls: z.number(),
   adamSteps: z.number(),
   memory: z.object({ normal: memorySchema, reduce: memorySchema }),
 })
@@ -144,11 +144,11 @@ export class Ddsas implements Strategy {
   readonly #none: number
   readonly #parameters: Record<CellType, CellParameters>
   readonly #adam: Adam
-  #memory: Record<CellType, SpaceMemory>
+  #memory: Record<CellType, SamplingState>
   readonly #subspaces = new Map<CellType, Subspace>()
-  /** T: how many samplings there were, plus the profile's prior. */
-  #total: number
-  #revision = 0
+  /** T: how many samplings there were, plus the variant's prior. */
+  #totalPulls: number
+  #samplings = 0
 
   constructor(space: CellSpace, supernet: Network, options: DdsasOptions, context: InitContext) {
     checkGiven(spaceSchema, space, 'Ddsas', 'space')
@@ -160,7 +160,7 @@ export class Ddsas implements Strategy {
     const edges = edgeCount(space)
     const operations = this.#operations.length
     checkSubspace(options.subspace, edges, operations)
-    const { prior } = profiles[options.profile]
+    const { prior } = variants[options.variant]
     const small = () => drawn([edges, operations], () => 1e-3 * context.generator.normal(), context)
     const parameters = () => ({ alpha: small(), zeta: small() })
     this.#supernet = supernet
@@ -172,7 +172,7 @@ export class Ddsas implements Strategy {
       normal: emptyMemory(edges, operations, prior),
       reduce: emptyMemory(edges, operations, prior),
     }
-    this.#total = prior
+    this.#totalPulls = prior
   }
 
   /** `alpha.normal`, `zeta.normal`, `alpha.reduce`, `zeta.reduce`, each float32 [edges, operations]. */
@@ -185,8 +185,8 @@ export class Ddsas implements Strategy {
     )
   }
 
-  /** What the search remembers of a cell type: saliency, counts, mask, available operations. */
-  memory(cell: CellType): SpaceMemory {
+  /** What the search remembers of a cell type: saliency, pulls, mask, available operations. */
+  memory(cell: CellType): SamplingState {
     return this.#memory[cell]
   }
 
@@ -202,7 +202,7 @@ export class Ddsas implements Strategy {
 
   /**
    * Deletes operations from the space, or adds some, for both cell types. A window that is open goes on as it was sampled:
-   * with the profile `paper`, whose windows do not end with an epoch, a deleted operation runs for less than M steps more.
+   * with the variant `paper`, whose windows do not end with an epoch, a deleted operation runs for less than M steps more.
    * It is credited with them, which decides nothing: neither sampling nor the genotype takes what is not available.
    */
   changeSpace(change: SpaceChange): void {
@@ -212,31 +212,31 @@ export class Ddsas implements Strategy {
     }))
   }
 
-  beginStep(at: Position): void {
-    if (this.#opensWindow(at)) this.openWindow()
+  beginStep(progress: Progress): void {
+    if (this.#opensWindow(progress)) this.openWindow()
   }
 
-  #opensWindow(at: Position): boolean {
-    const { restartEachEpoch } = profiles[this.#options.profile]
-    return (restartEachEpoch ? at.step : at.total) % this.#options.window === 0
+  #opensWindow(progress: Progress): boolean {
+    const { restartEachEpoch } = variants[this.#options.variant]
+    return (restartEachEpoch ? progress.step : progress.globalStep) % this.#options.window === 0
   }
 
   /** Closes the window that ends, and samples the next subspace of each cell type. */
   openWindow(): void {
     this.#closeWindow()
-    const { confidence, noneCounts } = profiles[this.#options.profile]
+    const { exploration, noneCounts } = variants[this.#options.variant]
     const rule = { size: this.#options.subspace, none: this.#none, noneCounts }
     this.#forEachCell((memory, cell) => {
       const zeta = this.#parameters[cell].zeta.matrix()
-      const scores = ucbScores(zeta, memory.counts, this.#total, confidence)
+      const scores = ucbScores(zeta, memory.pulls, this.#totalPulls, exploration)
       return { ...memory, mask: sampleSubspace(scores, zeta, memory.available, rule) }
     })
-    this.#total += 1
-    this.#revision += 1
+    this.#totalPulls += 1
+    this.#samplings += 1
   }
 
-  get revision(): number {
-    return this.#revision
+  get graphKey(): string {
+    return String(this.#samplings)
   }
 
   #closeWindow(): void {
@@ -250,7 +250,7 @@ export class Ddsas implements Strategy {
     })
   }
 
-  #forEachCell(next: (memory: SpaceMemory, cell: CellType) => SpaceMemory): void {
+  #forEachCell(next: (memory: SamplingState, cell: CellType) => SamplingState): void {
     this.#memory = {
       normal: next(this.#memory.normal, 'normal'),
       reduce: next(this.#memory.reduce, 'reduce'),
@@ -303,12 +303,12 @@ export class Ddsas implements Strategy {
   }
 
   finish(): void {
-    if (profiles[this.#options.profile].creditLastWindow) this.#closeWindow()
+    if (variants[this.#options.variant].creditLastWindow) this.#closeWindow()
   }
 
   state(): StateDict {
     const optimizer = [...this.#adam.state()].map(([name, tensor]) => [`adam.${name}`, tensor] as const)
-    const data = { total: this.#total, adamSteps: this.#adam.steps, memory: this.#memory }
+    const data = { totalPulls: this.#totalPulls, adamSteps: this.#adam.steps, memory: this.#memory }
     return { tensors: new Map([...this.parameters(), ...optimizer]), data }
   }
 
@@ -319,19 +319,19 @@ export class Ddsas implements Strategy {
         'checkpoint',
         `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
       )
-    const { total, adamSteps, memory } = parsed.data
+    const { totalPulls, adamSteps, memory } = parsed.data
     this.#checkMemory(memory)
     const adam = [...state.tensors].filter(([name]) => name.startsWith('adam.'))
     const parameters = [...state.tensors].filter(([name]) => !name.startsWith('adam.'))
     loadTensors(this.parameters(), new Map(parameters), 'the state of the strategy')
     this.#adam.load(new Map(adam.map(([name, tensor]) => [name.slice('adam.'.length), tensor])), adamSteps)
     this.#memory = memory
-    this.#total = total
-    this.#revision += 1
+    this.#totalPulls = totalPulls
+    this.#samplings += 1
   }
 
   /** Every matrix of a saved memory must be [edges, operations]. */
-  #checkMemory(saved: Record<CellType, SpaceMemory>): void {
+  #checkMemory(saved: Record<CellType, SamplingState>): void {
     const sizes = (matrix: readonly (readonly unknown[])[]) => matrix.map((row) => row.length).join()
     for (const cell of cellTypes)
       for (const [name, matrix] of Object.entries(saved[cell]))

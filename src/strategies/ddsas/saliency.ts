@@ -2,11 +2,11 @@
 import type { EdgeMask, EdgeMatrix } from './mixture.ts'
 
 /** What the search remembers of one cell type, besides alpha and zeta; all [edges x operations]. */
-export interface SpaceMemory {
+export interface SamplingState {
   /** Running mean over its windows of an operation's unnormalised weight. */
   readonly saliency: EdgeMatrix
-  /** t: in how many windows an operation was sampled, plus the profile's prior. */
-  readonly counts: EdgeMatrix
+  /** t: in how many windows an operation was sampled, plus the variant's prior. */
+  readonly pulls: EdgeMatrix
   /** The subspace of the current window. */
   readonly mask: EdgeMask
   /** Operations the space still holds. */
@@ -18,10 +18,10 @@ function filled<Value>(edges: number, operations: number, value: Value): Value[]
 }
 
 /** The memory at the start of a search: nothing sampled, everything available. `prior` is the initial t. */
-export function emptyMemory(edges: number, operations: number, prior: number): SpaceMemory {
+export function emptyMemory(edges: number, operations: number, prior: number): SamplingState {
   return {
     saliency: filled(edges, operations, 0),
-    counts: filled(edges, operations, prior),
+    pulls: filled(edges, operations, prior),
     mask: filled(edges, operations, false),
     available: filled(edges, operations, true),
   }
@@ -31,18 +31,18 @@ export function emptyMemory(edges: number, operations: number, prior: number): S
  * Closes a window: for each sampled operation s <- (s t + w) / (t + 1), t <- t + 1, with w its weight now. With t = 0 at
  * first this is Eq. (12); with t = 1, as the published code starts, it is the sum over (windows + 1).
  */
-export function closeWindow(memory: SpaceMemory, weights: EdgeMatrix): SpaceMemory {
-  const { mask, counts } = memory
+export function closeWindow(memory: SamplingState, weights: EdgeMatrix): SamplingState {
+  const { mask, pulls } = memory
   const saliency = memory.saliency.map((row, edge) =>
     row.map((value, k) => {
-      const count = counts[edge][k]
+      const count = pulls[edge][k]
       return mask[edge][k] ? (value * count + weights[edge][k]) / (count + 1) : value
     }),
   )
   return {
     ...memory,
     saliency,
-    counts: counts.map((row, edge) => row.map((t, k) => (mask[edge][k] ? t + 1 : t))),
+    pulls: pulls.map((row, edge) => row.map((t, k) => (mask[edge][k] ? t + 1 : t))),
   }
 }
 

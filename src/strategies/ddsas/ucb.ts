@@ -2,22 +2,22 @@
 import { type EdgeMatrix, sigmoid } from './mixture.ts'
 
 /**
- * sigmoid(zeta) + confidence sqrt(ln T / t) for each operation [edges x operations]. An operation never sampled (t = 0)
- * scores infinity. `total` is T, `counts` are t.
+ * sigmoid(zeta) + exploration sqrt(ln T / t) for each operation [edges x operations]. An operation never sampled (t = 0)
+ * scores infinity. `totalPulls` is T, `pulls` are t.
  */
 export function ucbScores(
   zeta: EdgeMatrix,
-  counts: EdgeMatrix,
-  total: number,
-  confidence: number,
+  pulls: EdgeMatrix,
+  totalPulls: number,
+  exploration: number,
 ): number[][] {
-  const logarithm = Math.log(Math.max(total, 1))
+  const logarithm = Math.log(Math.max(totalPulls, 1))
   return zeta.map((row, edge) =>
     row.map((value, k) => {
-      const count = counts[edge][k]
+      const count = pulls[edge][k]
       return count === 0
         ? Number.POSITIVE_INFINITY
-        : sigmoid(value) + confidence * Math.sqrt(logarithm / count)
+        : sigmoid(value) + exploration * Math.sqrt(logarithm / count)
     }),
   )
 }

@@ -91,7 +91,7 @@ function recordOf(kind: 'train' | 'search', change: Partial<TrainConfig> = {}, c
   const config = { ...trainPresets.cifar10, network, ...change }
   const environment = { ddsas: '0', libtorch: '0', cpuCapability: '-', device: 'cpu', node: '0' }
   const data = { directory: 'data', fingerprint: '0', ...(classes ? { classes } : {}) }
-  return { kind, preset: 'cifar10', config, data, environment }
+  return { format: 2, kind, preset: 'cifar10', config, data, environment }
 }
 
 test('a run: the weights of its last checkpoint, its genotype and data set, into its export folder', async (t) => {
@@ -111,7 +111,7 @@ test('a run: the weights of its last checkpoint, its genotype and data set, into
 test('a run on an image folder: its own side, classes, mean and standard deviation', async (t) => {
   const { folder, content } = saved(t)
   const { data } = trainPresets.imagenet
-  const change = { dataset: 'folder', data: { ...data, side: 48 } } as const
+  const change = { dataset: 'folder', data: { ...data, imageSize: 48 } } as const
   const classes = Array.from({ length: 10 }, (_, label) => `class ${label}`)
   const run = RunFolder.create(join(folder, 'run'), recordOf('train', change, classes))
   run.writeGenotype(everyOperation)

@@ -30,40 +30,55 @@ test('flatten gives every dotted key, and lists stay whole', () => {
 test('values are set by key, the last wins, and nothing else changes', () => {
   const before = structuredClone<SearchConfig>(preset)
   const changed = applySettings(preset, [
-    'weights.rate=0.1',
+    'weightOptimizer.lr=0.1',
     'seed=3',
     'seed=4',
     'data.flip=false',
     'device=cpu',
-    'architecture.betas=[0.9,0.99]',
+    'archOptimizer.betas=[0.9,0.99]',
     'ddsas.changes=[{"epoch":2,"change":{"kind":"shrink","count":14}}]',
   ])
   assert.deepEqual(preset, before)
   assert.deepEqual(changed, {
     ...before,
-    weights: { ...before.weights, rate: 0.1 },
+    weightOptimizer: { ...before.weightOptimizer, lr: 0.1 },
     seed: 4,
     data: { ...before.data, flip: false },
     device: 'cpu',
-    architecture: { ...before.architecture, betas: [0.9, 0.99] },
+    archOptimizer: { ...before.archOptimizer, betas: [0.9, 0.99] },
     ddsas: { ...before.ddsas, changes: [{ epoch: 2, change: { kind: 'shrink', count: 14 } }] },
   })
 })
 
 test('what cannot be set is refused with its key', () => {
-  refuses('weights.rate', /--set weights\.rate: write it as key=value/)
+  refuses('weightOptimizer.lr', /--set weightOptimizer\.lr: write it as key=value/)
   refuses('=1', /write it as key=value/)
   refuses('', /write it as key=value/)
-  for (const key of ['rate', 'weights', 'weights.', '.rate', 'weights.rate.x', 'constructor', '__proto__.a'])
+  for (const key of [
+    'lr',
+    'weightOptimizer',
+    'weightOptimizer.',
+    '.lr',
+    'weightOptimizer.lr.x',
+    'constructor',
+    '__proto__.a',
+  ])
     refuses(`${key}=1`, /there is no such setting; known are dataset, data\.images, .*, device$/)
-  refuses('weights.rate=high', /^--set: weights\.rate: expected number, received string/)
-  refuses('weights.rate=-1', /weights\.rate/)
-  refuses('weights.rate=NaN', /weights\.rate: expected number, received string/)
-  refuses('weights.momentum=1', /weights\.momentum/)
+  refuses(
+    'weights.rate=0.1',
+    /--set weights\.rate: there is no such setting; it is now 'weightOptimizer\.lr'$/,
+  )
+  refuses('architecture.betas=1', /it is now 'archOptimizer\.betas'$/)
+  refuses('ddsas.profile=paper', /it is now 'ddsas\.variant'$/)
+  refuses('weights.rat=0.1', /there is no such setting; known are dataset, /)
+  refuses('weightOptimizer.lr=high', /^--set: weightOptimizer\.lr: expected number, received string/)
+  refuses('weightOptimizer.lr=-1', /weightOptimizer\.lr/)
+  refuses('weightOptimizer.lr=NaN', /weightOptimizer\.lr: expected number, received string/)
+  refuses('weightOptimizer.momentum=1', /weightOptimizer\.momentum/)
   refuses('data.flip=yes', /data\.flip: expected boolean, received string/)
   refuses('data.batch=1.5', /data\.batch: expected int/)
-  refuses('architecture.betas=[0.5]', /architecture\.betas/)
-  refuses('ddsas.profile=fast', /ddsas\.profile: .*"reference"\|"paper"/)
+  refuses('archOptimizer.betas=[0.5]', /archOptimizer\.betas/)
+  refuses('ddsas.variant=fast', /ddsas\.variant: .*"authors-code"\|"paper"/)
   refuses('ddsas.changes=[{"epoch":1,"change":{"kind":"shrink","from":3}}]', /ddsas\.changes\.0\.change/)
   refuses('dataset=imagenet', /dataset: .*"cifar10"\|"cifar100"/)
 })
@@ -94,7 +109,10 @@ test('a configuration from a file is refused with the first thing wrong', () => 
   refused(undefined, /^config\.json: configuration: expected object/)
   refused([], /^config\.json: configuration: expected object/)
   refused({ ...preset, colour: 'red' }, /^config\.json: colour: there is no such setting/)
-  refused({ ...preset, weights: { ...preset.weights, rat: 1 } }, /weights\.rat: there is no such setting/)
+  refused(
+    { ...preset, weightOptimizer: { ...preset.weightOptimizer, lt: 1 } },
+    /weightOptimizer\.lt: there is no such setting/,
+  )
   refused({ ...preset, epochs: undefined }, /epochs: expected number/)
 })
 

@@ -20,10 +20,10 @@ const standing: Standing = {
 const genotype = { normal: [], normal_concat: [], reduce: [], reduce_concat: [] }
 const epoch = {
   epoch: 48,
-  total: 19_159,
+  globalStep: 19_159,
   train: { loss: 1.2, accuracy: 0.456 },
   valid: { loss: 1.3, accuracy: 0.4321 },
-  rate: 0.0249,
+  lr: 0.0249,
   skipConnections: 2,
   cosineDistance: 0.3125,
   genotype,
@@ -96,7 +96,7 @@ test('the line of an epoch fits 80 columns', () => {
 })
 
 test('scalars: every finite number of a line but its place', () => {
-  const line = { kind: 'epoch', ...epoch, cosineDistance: null, gradNorm: Number.NaN, rate: Infinity }
+  const line = { kind: 'epoch', ...epoch, cosineDistance: null, gradNorm: Number.NaN, lr: Infinity }
   assert.deepEqual(scalarsOf(line), {
     'epoch/train loss': 1.2,
     'epoch/train accuracy': 0.456,

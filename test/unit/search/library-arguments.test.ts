@@ -159,7 +159,7 @@ test('a supernet and its strategy by hand', () => {
   const { Ddsas, Network, supernetProgram, darts } = ddsas
   const context = { device: 'cpu', generator: new ddsas.torch.Generator(0, 'weights') }
   const supernetShape = { space: darts, channels: 4, cells: 3, classes: 10 }
-  const { ddsas: settings, architecture: optimizer } = ddsas.searchPreset('demo')
+  const { ddsas: settings, archOptimizer: optimizer } = ddsas.searchPreset('demo')
   const options = { ...settings, optimizer }
   const program = supernetProgram(supernetShape)
   const supernet = new Network(program, context)
@@ -182,7 +182,7 @@ test('a supernet and its strategy by hand', () => {
   refused(() => strategy({}, supernet, options, context), /^Ddsas: operations: expected/)
   refused(() => strategy(darts, {}, options, context), /^Ddsas: program: expected object/)
   refused(() => strategy(darts, supernet, { ...options, window: 0 }, context), /^Ddsas: window: /)
-  refused(() => strategy(darts, supernet, { ...options, profile: 'fast' }, context), /^Ddsas: profile: /)
+  refused(() => strategy(darts, supernet, { ...options, variant: 'fast' }, context), /^Ddsas: variant: /)
   refused(() => strategy(darts, supernet, options), /^Ddsas: context: expected object/)
   new Ddsas(darts, supernet, options, context).dispose()
   ddsas.nn.disposeModule(supernet)

@@ -21,9 +21,9 @@ const settings = [
 ]
 const images = 100
 
-for (const profile of ['reference', 'paper']) {
-  test(`the peak of an L that was not measured is predicted within 10 %: ${profile}`, () => {
-    const config = applySettings(searchPreset('cifar10'), [...settings, `ddsas.profile=${profile}`])
+for (const variant of ['authors-code', 'paper']) {
+  test(`the peak of an L that was not measured is predicted within 10 %: ${variant}`, () => {
+    const config = applySettings(searchPreset('cifar10'), [...settings, `ddsas.variant=${variant}`])
     const measure = (...lengths: readonly number[]) => measureLengths(config, 'cpu', images, lengths)
     const predict = fit(config, measure(15, 35, 70))
     const unmeasured = fc.integer({ min: 16, max: 112 }).filter((length) => ![35, 70].includes(length))
@@ -52,13 +52,13 @@ test('predictions lie on lines through what was measured, up to where all operat
     secondsPerStep: 1 + subspace / 10,
     secondsPerImage: 5 - subspace / 100,
   }))
-  const of = (profile: string) =>
-    fit(applySettings(searchPreset('cifar10'), [`ddsas.profile=${profile}`]), measured)
+  const of = (variant: string) =>
+    fit(applySettings(searchPreset('cifar10'), [`ddsas.variant=${variant}`]), measured)
   const near = (value: number, wanted: number) => assert.ok(Math.abs(value - wanted) < 1e-9, `${value}`)
-  near(of('reference')(50).tensors, 1500)
-  near(of('reference')(20).tensors, 1400)
-  near(of('reference')(50).secondsPerStep, 6)
-  near(of('reference')(112).tensors, 1000 + 980)
+  near(of('authors-code')(50).tensors, 1500)
+  near(of('authors-code')(20).tensors, 1400)
+  near(of('authors-code')(50).secondsPerStep, 6)
+  near(of('authors-code')(112).tensors, 1000 + 980)
   near(of('paper')(112).tensors, 1000 + 1120)
   assert.equal(of('paper')(15).secondsPerImage, of('paper')(112).secondsPerImage)
 })

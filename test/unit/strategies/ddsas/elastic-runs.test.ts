@@ -37,12 +37,12 @@ function assertGenotypeAvailable(strategy: Ddsas): void {
   }
 }
 
-for (const profile of ['reference', 'paper'] as const)
-  test(`${profile}: windows and changes in any order`, () => {
+for (const variant of ['authors-code', 'paper'] as const)
+  test(`${variant}: windows and changes in any order`, () => {
     const supernet = makeSupernet()
     fc.assert(
       fc.property(events, fc.nat(1000), (sequence, seed) => {
-        const strategy = makeStrategy(supernet, { profile, subspace: 40 }, seed)
+        const strategy = makeStrategy(supernet, { variant, subspace: 40 }, seed)
         try {
           for (const event of sequence) {
             if (event !== 'window') strategy.changeSpace(event)
