@@ -109,7 +109,7 @@ export function layerStep({ name, layer }: NamedLayer, weights: ProgramWeights):
       const scale = sequenceStep(layer.layers, name, weights)
       return whole((x, training) => {
         const scales = joined(scale({ xs: [x] }, training))
-        return mul(x, reshape(scales, [x.shape[0], -1, 1, 1]))
+        return mul(x, reshape(scales, [x.shape[0], x.shape[1], 1, 1]))
       })
     }
     case 'opaque': {

@@ -114,16 +114,24 @@ function checkStates({ states, outputs }: Program): void {
       if (made.has(input)) continue
       const why = all.has(input)
         ? `is read by '${state.id}' before it is made: states stand in the order in which they are computed, without a cycle`
-        : `is read by '${state.id}' and made by nobody`
+        : `is read by '${state.id}' and made by nobody: add it to the states`
       throw new DdsasError('input', `program: the state '${input}' ${why}`)
     }
     if (inputsOf(state).length === 0)
-      throw new DdsasError('input', `program: the state '${state.id}' is made of nothing`)
-    if (made.has(state.id)) throw new DdsasError('input', `program: the state '${state.id}' is made twice`)
+      throw new DdsasError('input', `program: the state '${state.id}' is made of nothing: name what it reads`)
+    if (made.has(state.id))
+      throw new DdsasError(
+        'input',
+        `program: the state '${state.id}' is made twice: give each an id of its own`,
+      )
     made.add(state.id)
   }
   for (const output of Object.values(outputs))
-    if (!made.has(output)) throw new DdsasError('input', `program: the output '${output}' is made by nobody`)
+    if (!all.has(output))
+      throw new DdsasError(
+        'input',
+        `program: the output '${output}' is made by nobody: name one of the states`,
+      )
 }
 
 /** The states that some depend on, in their order. */
