@@ -2,6 +2,7 @@
 import {
   avgPool2d,
   batchNorm,
+  call,
   cat,
   conv2d,
   globalAvgPool2d,
@@ -115,7 +116,8 @@ export function layerStep({ name, layer }: NamedLayer, weights: ProgramWeights):
     case 'opaque': {
       const own = weights.opaque.get(name)
       if (own === undefined) throw new Error(`no layer of ${name}`)
-      return whole((x, training) => own.forward(x, training))
+      // what it keeps, a weight or its input, must not be freed as a state is: another handle of the same tensor
+      return whole((x, training) => call('aten::alias', own.forward(x, training)))
     }
   }
 }

@@ -28,10 +28,12 @@ import {
   sigmoid,
   zero,
 } from '../../../src/nn/index.ts'
-import { copy, Generator, noGrad, sum, Tensor, tidy } from '../../../src/torch/index.ts'
+import { copy, Generator, noGrad, setThreads, sum, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 import { sequenceProgram } from './programs.ts'
 
+// so little work is slower on several threads, far slower where others compute
+setThreads(1)
 const context = (): InitContext => ({ device: 'cpu', generator: new Generator(0), dtype: 'float64' })
 
 function filled(shape: readonly number[], value: (index: number) => number): Tensor {
@@ -42,14 +44,17 @@ function filled(shape: readonly number[], value: (index: number) => number): Ten
   )
 }
 
-/** Shape of one image after layers that really run; undefined where libtorch refuses. */
+/** Shape of one image after layers that really run; undefined where libtorch refuses, or makes images of no pixels. */
 function ranShape(layers: Sequence, [channels, height, width]: Shape): readonly number[] | undefined {
   try {
     return tidy(() => {
       const network = new Network(sequenceProgram(layers), context())
       const images = filled([2, channels, height, width], Math.sin)
-      const { shape } = noGrad(() => network.forward(images, { training: false }).logits)
+      const made = noGrad(() => network.forward(images, { training: false }).logits)
+      const { shape } = made
       assert.equal(shape[0], 2)
+      // the mean of no pixels is no number
+      if (made.size === 0 || made.floats().some(Number.isNaN)) return undefined
       // a vector is an image of one pixel
       return shape.length === 2 ? [shape[1], 1, 1] : shape.slice(1)
     })
@@ -103,7 +108,8 @@ function simpleLayers(channels: number): fc.Arbitrary<Layer> {
   return fc.oneof(
     { weight: 4, arbitrary: convolutions(channels) },
     { weight: 2, arbitrary: pools },
-    fc.constantFrom(relu, sigmoid, shift, globalAvgPool2d),
+    fc.constantFrom(relu, sigmoid, globalAvgPool2d),
+    fc.constant(shift),
     small(1, 3).map(zero),
     fc.constantFrom(batchNorm2d(channels, true), batchNorm2d(5, false)),
   )
@@ -150,11 +156,11 @@ test('the shape of a layer is that of what it computes, and it is refused where 
       const outcome = `${some.at(-1)?.type} ${told ? 'taken' : 'refused'}`
       taken.set(outcome, (taken.get(outcome) ?? 0) + 1)
     }),
-    { numRuns: 1500, seed: 1 },
+    { numRuns: 800, seed: 1 },
   )
   for (const type of ['conv2d', 'max_pool2d', 'avg_pool2d', 'concat', 'gate', 'shift', 'linear'])
     for (const outcome of ['taken', 'refused'])
-      assert.ok((taken.get(`${type} ${outcome}`) ?? 0) > 3, `${type} ${outcome}: ${taken.get(type)}`)
+      assert.ok((taken.get(`${type} ${outcome}`) ?? 0) > 3, `${type} was hardly ever ${outcome}`)
 })
 
 test('layers one after the other', () => {

@@ -9,7 +9,7 @@ import {
   type StateId,
   type Term,
 } from '../../../src/nn/index.ts'
-import { reshape, slice, type Tensor } from '../../../src/torch/index.ts'
+import { slice, type Tensor } from '../../../src/torch/index.ts'
 
 /** States whose last one is the output; weights have their layers' names. */
 export function programOf(states: readonly State[]): Program {
@@ -54,7 +54,7 @@ export function partsOfImages(id: StateId, channels: readonly number[]): State[]
 
 /** A tensor of the caller's as the concatenation `id` of its parts: it stays the caller's. */
 function given(id: StateId, parts: readonly Tensor[]): State[] {
-  const states = parts.map((part, index) => madeState(`${id}.${index}`, () => reshape(part, part.shape)))
+  const states = parts.map((part, index) => madeState(`${id}.${index}`, () => part))
   return [...states, { id, kind: 'concat', inputs: states.map((state) => state.id) }]
 }
 
