@@ -49,7 +49,8 @@ const sides = { cifar: 32, imagenet: 224 } as const
 /** Running statistics of nodes that nothing depends on, as `after/…`: PyTorch computes them, our engine does not. */
 function unreadStatistics(program: Program): Set<string> {
   const read = new Set(statesFor(program, Object.values(program.outputs)))
-  const norms = program.states.filter((state) => !read.has(state)).flatMap(layersOf)
+  const layers = program.states.filter((state) => !read.has(state)).flatMap(layersOf)
+  const norms = layers.filter(({ layer }) => layer.type === 'batch_norm2d')
   return new Set(
     norms.flatMap(({ name }) => ['running_mean', 'running_var'].map((part) => `after/${name}.${part}`)),
   )
