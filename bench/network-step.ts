@@ -4,7 +4,7 @@ import type { ChartSpec } from '../src/export/chart.ts'
 import { Network, namedParameters, Sgd } from '../src/nn/index.ts'
 import { networkStep } from '../src/retrain/network-step.ts'
 import { trainPresets } from '../src/retrain/presets.ts'
-import { type NetworkShape, networkProgram } from '../src/spaces/darts/programs.ts'
+import { type NetworkShape, programOf } from '../src/spaces/network-shape.ts'
 import { publishedGenotypes } from '../src/spaces/darts/published-genotypes.ts'
 import { channelsLast, Generator, tidy, withoutKernels } from '../src/torch/index.ts'
 import { defineBenchmark, type Shown } from './benchmark.ts'
@@ -41,7 +41,7 @@ function contestant(
     ...{ kind: 'cifar', genotype: publishedGenotypes.DDSAS_cifar10, auxiliary: true },
     ...{ channels, cells, classes: 10 },
   }
-  const network = new Network(networkProgram(shape), { device: 'cpu', generator })
+  const network = new Network(programOf(shape), { device: 'cpu', generator })
   const optimizer = new Sgd(namedParameters(network), recipe.weightOptimizer)
   const batch = randomBatch({ batch: images }, channelsLast, new Generator(1))
   const { loss, weightOptimizer } = recipe

@@ -5,16 +5,15 @@ import { DdsasError } from '../errors.ts'
 import { isRunOf, readRecord } from '../loop/record.ts'
 import { trainKind } from '../retrain/run.ts'
 import { RunFolder } from '../runs/folder.ts'
-import type { NetworkShape } from '../spaces/darts/programs.ts'
 import {
   isPublished,
   type NetworkSize,
   publishedSize,
   usualSizes,
 } from '../spaces/darts/published-genotypes.ts'
-import { describeNetwork } from '../spaces/darts/shape.ts'
 import { type NetworkKind, networkKinds } from '../spaces/darts/stem.ts'
 import type { NetworkDescription } from '../spaces/describe.ts'
+import { describeNetwork, type NetworkShape } from '../spaces/network-shape.ts'
 import { counted } from '../words.ts'
 import { genotypeArgument, isFolder, readGenotype } from './genotype.ts'
 import { cellsInWords } from './genotype-text.ts'

@@ -1,10 +1,11 @@
 /** `ddsas plan`: what a search will need in memory and time for each L, and which L fit. */
 import { Command, InvalidArgumentError } from 'commander'
 import { formatSize } from '../budget/memory-size.ts'
+import { requestedSettings } from '../loop/request.ts'
 import { type Plan, type PlannedLength, planLengths } from '../search/plan.ts'
 import type { MeasureObserver } from '../search/plan-measure.ts'
 import { searchPresets } from '../search/presets.ts'
-import { count, countTo, deviceOption, settingOption, settingsOf } from './options.ts'
+import { count, deviceOption, settingOption, threadsOption } from './options.ts'
 import { formatDuration } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'
 
@@ -29,7 +30,7 @@ export function planCommand(): Command {
     .option('--lengths <L,L,…>', 'values of L (default: a few over the whole range)', lengthList)
     .option('--epochs <n>', 'how many epochs', count)
     .addOption(deviceOption())
-    .option('--threads <n>', 'threads for one operator (default: all cores)', countTo(512))
+    .addOption(threadsOption())
     .option('--json', 'print the plan as JSON instead of a table')
     .action(planAction)
 }
@@ -40,9 +41,13 @@ function lengthList(text: string): number[] {
 }
 
 function planAction(preset: string, options: PlanOptions): void {
-  const { lengths, json = false } = options
+  const { set: settings, epochs, device, threads, lengths, json = false } = options
   const progress = json ? silent : progressOf(process.stdout)
-  const request = { preset, settings: settingsOf(options), ...(lengths ? { lengths } : {}) }
+  const request = {
+    preset,
+    settings: requestedSettings({ settings, epochs, device, threads }),
+    ...(lengths ? { lengths } : {}),
+  }
   try {
     const plan = planLengths(request, progress.show)
     progress.clear()

@@ -1,16 +1,20 @@
 /** `ddsas search`: searches a cell on CIFAR images, or goes on with a search. */
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { hasCifar } from '../data/cifar.ts'
 import { folderSplits, hasSplit } from '../data/folder.ts'
 import { drawCell } from '../export/draw.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { searchPresets } from '../search/presets.ts'
 import { planSearch, type RunObserver, runSearch, type SearchRequest } from '../search/run.ts'
-import { cellTypes, type Genotype } from '../spaces/darts/genotype.ts'
+import { dartsSpace } from '../spaces/darts/cell-space.ts'
+import { cellTypes } from '../spaces/darts/genotype.ts'
+import { spaces } from '../spaces/index.ts'
+import type { SearchSpace } from '../spaces/space.ts'
+import { strategies } from '../strategies/index.ts'
 import { fetchWithProgress } from './data.ts'
-import { addRunOptions, interruptible, type RunOptions, settingsOf } from './options.ts'
+import { addRunOptions, interruptible, type RunOptions, requestOf } from './options.ts'
 import { searchDisplay } from './search-display.ts'
-import { spaceLine } from './search-text.ts'
+import { spaceText } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'
 
 const presets = Object.keys(searchPresets)
@@ -19,25 +23,40 @@ export function searchCommand(): Command {
   const command = new Command('search')
     .description('search a cell: its genotype, drawings and metrics go to a run folder')
     .addArgument(suggestedArgument('[preset]', `what to search: ${presets.join(', ')}`, presets))
+  command
+    .addOption(
+      new Option('--space <name>', 'what to search (default: as the preset)').choices(Object.keys(spaces)),
+    )
+    .addOption(
+      new Option('--strategy <name>', 'how to search it (default: as the preset)').choices(
+        Object.keys(strategies),
+      ),
+    )
   return addRunOptions(command, 'runs/<preset>').action(searchAction)
 }
 
-async function searchAction(preset: string | undefined, options: RunOptions): Promise<void> {
-  const { data, out, resume, checkpoint, takeOver, json = false } = options
-  const settings = settingsOf(options)
-  const request: SearchRequest = { preset, settings, data, out, resume, checkpoint, takeOver }
+interface SearchOptions extends RunOptions {
+  readonly space?: string
+  readonly strategy?: string
+}
+
+async function searchAction(preset: string | undefined, options: SearchOptions): Promise<void> {
+  const { resume, json = false } = options
+  const request: SearchRequest = { ...requestOf(options), preset }
   if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
   const display = searchDisplay(json, resume !== undefined)
   const observer: Partial<RunObserver> = {
     start: (about) => display.start(about),
     step: (step, steps) => display.step(step, steps),
     epoch: (epoch) => display.epoch(epoch),
-    space: (change) => display.event('space', change, spaceLine(change)),
+    space: (change) => display.event('space', change, spaceText(change)),
   }
   try {
-    const { run, genotype } = await interruptible((signal) => runSearch({ ...request, signal }, observer))
-    const drawings = await drawCells(run, genotype)
-    display.result({ run: run.path, genotype, drawings })
+    const { run, space, architecture } = await interruptible((signal) =>
+      runSearch({ ...request, signal }, observer),
+    )
+    const drawings = await drawCells(run, space, architecture)
+    display.result({ run: run.path, architecture, text: space.format(architecture), drawings })
   } finally {
     display.stop()
   }
@@ -55,10 +74,11 @@ async function fetchUnlessThere(request: SearchRequest): Promise<void> {
     await fetchWithProgress(config.dataset, 'data')
 }
 
-async function drawCells(run: RunFolder, genotype: Genotype): Promise<string[]> {
+/** Draws a block of each kind that the architecture's network has. */
+async function drawCells(run: RunFolder, space: SearchSpace, architecture: unknown): Promise<string[]> {
   const paths: string[] = []
   for (const cell of cellTypes) {
-    const { svg, png } = await drawCell(genotype, cell)
+    const { svg, png } = await drawCell(dartsSpace.parse(architecture, space.name), cell)
     paths.push(...run.writeCell(cell, svg, png))
   }
   return paths

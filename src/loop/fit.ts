@@ -3,11 +3,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DdsasError, quoted } from '../errors.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
-import type { RunFolder } from '../runs/folder.ts'
+import type { LogLengths, RunFolder } from '../runs/folder.ts'
 import { commandLine } from '../words.ts'
+import type { CommonConfig } from './common-settings.ts'
 import { MetricsLogger } from './metrics-logger.ts'
 import type { StopSignal } from './request.ts'
-import type { CommonConfig } from './settings.ts'
 
 /** Where a run stands between two steps. */
 export interface Progress {
@@ -39,8 +39,8 @@ export interface TrainingLoop<Step extends Report, Epoch extends Report, Result>
   endEpoch(began: number, pause: () => void): Epoch | Promise<Epoch>
   /** `write` adds a line to the metrics. */
   finish(write: (kind: string, report: Report) => void, pause: () => void): Result | Promise<Result>
-  /** The files of a checkpoint; `metricsBytes`: how long the metrics are. */
-  files(metricsBytes: number): CheckpointFiles
+  /** The files of a checkpoint; `logs`: how long the run's logs are. */
+  files(logs: LogLengths): CheckpointFiles
 }
 
 export interface LoopObserver<Step, Epoch> {
@@ -105,7 +105,7 @@ class Checkpoints {
 
   save(): void {
     const { globalStep } = this.#loop.progress()
-    this.#run.saveCheckpoint(globalStep, this.#loop.files(this.#run.metricsBytes))
+    this.#run.saveCheckpoint(globalStep, this.#loop.files(this.#run.logLengths))
     this.#savedAt = performance.now()
   }
 

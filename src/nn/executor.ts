@@ -14,8 +14,8 @@ import {
   typeAs,
 } from '../torch/index.ts'
 import { type ArchWeightsOf, TermWeights } from './arch-weights.ts'
+import type { Compiled } from './compile.ts'
 import { type Drop, type DropPath, drawDrops } from './drop-path.ts'
-import type { Compiled } from './fuse.ts'
 import { isZero } from './layer.ts'
 import { joined, type Parts } from './layer-forward.ts'
 import { images as imagesId, type State, type StateId, type Term, valueOf } from './program.ts'
@@ -49,7 +49,7 @@ interface Reader {
 const empty: Compiled = { entry: undefined, steps: [] }
 
 /** Concatenations that nobody needs in one piece, with the states they consist of: whose readers can read parts. */
-function concatenationsApart(
+export function concatenationsApart(
   states: readonly State[],
   outputs: readonly StateId[],
 ): Map<StateId, readonly StateId[]> {
@@ -66,17 +66,27 @@ function concatenationsApart(
 }
 
 /** The terms of a sum that run; where there is none, the first one's zeros. */
-function running(id: StateId, terms: readonly Term[], weights: TermWeights | undefined): readonly Term[] {
-  const runs = ({ choice, layers }: Term) => {
-    if (choice && weights === undefined)
-      throw new DdsasError('input', `'${id}' is a choice: a supernet needs archWeights to run`)
-    return !isZero(layers) && (choice === undefined || weights?.runs(choice))
-  }
-  const some = terms.filter(runs)
-  const found = some.length > 0 ? some : terms.filter(({ layers }) => isZero(layers)).slice(0, 1)
-  if (found.length === 0)
-    throw new DdsasError('input', `'${id}' is a sum of nothing: sample at least one of its candidates`)
-  return found
+export function runningTerms(
+  terms: readonly Term[],
+  weights: Pick<TermWeights, 'runs'> | undefined,
+): readonly Term[] {
+  const some = terms.filter(
+    ({ choice, layers }) => !isZero(layers) && (choice === undefined || weights?.runs(choice)),
+  )
+  return some.length > 0 ? some : terms.filter(({ layers }) => isZero(layers)).slice(0, 1)
+}
+
+/** Those of a pass. Throws DdsasError 'input' naming a sum of which nothing runs. */
+function checkedTerms(
+  id: StateId,
+  terms: readonly Term[],
+  weights: TermWeights | undefined,
+): readonly Term[] {
+  if (weights === undefined && terms.some(({ choice }) => choice !== undefined))
+    throw new DdsasError('input', `'${id}' is a choice: a supernet needs archWeights to run`)
+  const running = runningTerms(terms, weights)
+  if (running.length > 0) return running
+  throw new DdsasError('input', `'${id}' is a sum of nothing: sample at least one of its candidates`)
 }
 
 /** One pass: made, then run. */
@@ -100,7 +110,7 @@ export class Run {
     this.#apart = concatenationsApart(prepared.states, outputs)
     for (const state of prepared.states) {
       if (state.kind !== 'sum') continue
-      const terms = running(state.id, state.terms, weights)
+      const terms = checkedTerms(state.id, state.terms, weights)
       const choices = terms.map(({ choice, layers }) => (isZero(layers) ? undefined : choice))
       this.#terms.set(state.id, terms)
       if (weights && choices.some((choice) => choice !== undefined))

@@ -2,8 +2,9 @@
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { type Tensor, tidy } from '../torch/index.ts'
+import { type Compiled, compile } from './compile.ts'
 import { type Pass, type Prepared, Run } from './executor.ts'
-import { type Compiled, compile, compilePlain } from './fuse.ts'
+import { fuse, fuseNothing } from './fuse.ts'
 import { makeWeights } from './layer-weights.ts'
 import { checkInitContext, type InitContext, type Module } from './module.ts'
 import { inPrecision, type Precision, precisions } from './precision.ts'
@@ -45,16 +46,8 @@ export class Network implements Module {
     this.parameters = Object.fromEntries(weights.parameters)
     this.buffers = Object.fromEntries(weights.buffers)
     this.#options = options
-    const own = options.plain ? compilePlain : compile
-    const concatenations = new Set(program.states.flatMap(({ kind, id }) => (kind === 'concat' ? [id] : [])))
-    for (const state of program.states) {
-      if (state.kind === 'layers') {
-        const place = concatenations.has(state.input) ? 'after parts' : 'alone'
-        this.#compiled.set(state, own(state.layers, state.name, weights, place))
-      }
-      if (state.kind !== 'sum') continue
-      for (const term of state.terms) this.#compiled.set(term, own(term.layers, term.name, weights, 'term'))
-    }
+    const fused = options.plain ? fuseNothing(program) : fuse(program)
+    for (const [owner, found] of fused) this.#compiled.set(owner, compile(found, weights))
   }
 
   /** Images [n, 3, h, w], channels last for speed. */

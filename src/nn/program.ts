@@ -41,7 +41,14 @@ interface Placed {
 
 export type State = Placed &
   (
-    | { readonly kind: 'layers'; readonly input: StateId; readonly name: string; readonly layers: Sequence }
+    | {
+        readonly kind: 'layers'
+        readonly input: StateId
+        readonly name: string
+        readonly layers: Sequence
+        /** Name of what the layers are together, where they have one: as an operation's. */
+        readonly operation?: string
+      }
     | { readonly kind: 'sum'; readonly terms: readonly Term[] }
     /** Channels side by side. */
     | { readonly kind: 'concat'; readonly inputs: readonly StateId[] }
@@ -53,6 +60,8 @@ export interface Block {
   readonly name: string
   /** Blocks of one kind share their decisions: `normal`. */
   readonly kind: string
+  /** What texts call it, where that is not its kind: `reduction cell`. */
+  readonly label?: string
   readonly output: StateId
 }
 

@@ -1,12 +1,14 @@
 /** The named trainings: the published recipes, with the reason beside a number that needs one. */
 import { availableParallelism } from 'node:os'
 import { findPreset } from '../loop/settings.ts'
+import { dartsSpace } from '../spaces/darts/cell-space.ts'
 import type { TrainConfig } from './config.ts'
 
 const checkpoint = { seconds: 300, steps: 0 }
 
 /** The recipe of DARTS and of all that compare with it on CIFAR. */
 const cifar10: TrainConfig = {
+  space: dartsSpace.name,
   dataset: 'cifar10',
   data: {
     images: 0,
@@ -31,8 +33,8 @@ const cifar10: TrainConfig = {
   loss: { smoothing: 0, auxiliary: 0.4 },
   dropPath: 0.2,
   precision: 'float32',
-  epochs: 600,
   evaluation: { batch: 250 },
+  epochs: 600,
   checkpoint,
   seed: 0,
   threads: availableParallelism(),

@@ -102,7 +102,7 @@ export function train(
         write('report', report)
         return report
       },
-      files: (metricsBytes) => trainingFiles(training, metricsBytes),
+      files: ({ metricsBytes }) => trainingFiles(training, metricsBytes),
     },
     run,
     observer,

@@ -1,26 +1,29 @@
 /** The named searches: each a whole configuration, with the reason beside a number that needs one. */
 import { availableParallelism } from 'node:os'
 import { findPreset } from '../loop/settings.ts'
+import { dartsSpace } from '../spaces/darts/cell-space.ts'
+import { ddsas } from '../strategies/ddsas/ddsas.ts'
 import type { SearchConfig } from './config.ts'
 
 /** The published search on CIFAR-10: section 4.2 of the paper, settings of the published code. */
-const cifar10: SearchConfig = {
+const cifar10 = {
   dataset: 'cifar10',
   data: { images: 0, batch: 64, padding: 4, flip: true, cutout: 0, mean: null, std: null },
   network: { channels: 16, cells: 8 },
-  strategy: 'ddsas',
+  space: dartsSpace.name,
+  strategy: ddsas.name,
   ddsas: { variant: 'authors-code', subspace: 28, window: 30, mixture: 'simple', changes: [] },
   weightOptimizer: { lr: 0.025, minLr: 0.001, momentum: 0.9, weightDecay: 3e-4, gradClip: 5 },
   archOptimizer: { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
   precision: 'float32',
-  epochs: 50,
   evaluation: { images: 0, batch: 250 },
-  checkpoint: { seconds: 300, steps: 0 },
   memory: { limit: 0 },
+  epochs: 50,
+  checkpoint: { seconds: 300, steps: 0 },
   seed: 0,
   threads: availableParallelism(),
   device: 'auto',
-}
+} as const satisfies SearchConfig
 
 export const searchPresets = {
   cifar10,

@@ -60,7 +60,7 @@ test('another seed, preset or setting, a run folder, a checkpoint that is not th
   await refuseAndKeep(stopped, ['--epochs', '9'], /epochs is 2 in the run, not 9/, remedy)
   const presets = ['search', 'cifar100', '--resume', stopped]
   await refuse(presets, 2, [/dataset is "cifar10" in the run, not "cifar100"/, remedy])
-  await refuseAndKeep(stopped, ['--set', 'x=1'], /--set x: there is no such setting/)
+  await refuseAndKeep(stopped, ['--set', 'x=1'], /--set: there is no setting 'x'/)
   await refuseAndKeep(
     stopped,
     ['--out', 'elsewhere'],

@@ -260,7 +260,7 @@ describe('refused with exit code 2', () => {
     [
       'an unknown setting',
       args(...set('weightOptimizer.lt=1')),
-      /--set weightOptimizer\.lt: there is no such setting/,
+      /--set: there is no setting 'weightOptimizer\.lt'/,
     ],
     ['a wrong type', args(...set('weightOptimizer.schedule=step')), /weightOptimizer\.schedule: /],
     [

@@ -1,12 +1,14 @@
 /** The programs of the DARTS space: a stem, a stack of cells, a classifier, for supernets and for single architectures. */
-import { z } from 'zod'
-import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
 import type { Block, Program, State, StateId, Term } from '../../nn/index.ts'
+import type { NetworkOptions, SupernetOptions } from '../space.ts'
 import type { CellType, Genotype } from './genotype.ts'
 import { factorizedReduce, type OperationOptions, reluConvBn } from './operations.ts'
-import { type CellSpace, darts, edgeIndex } from './space.ts'
-import { classifier, type NetworkKind, networkKinds } from './stem.ts'
+import { type CellSpace, edgeIndex } from './space.ts'
+import { classifier, networkKinds } from './stem.ts'
+
+/** What texts call the cells. */
+const cellNames: Readonly<Record<CellType, string>> = { normal: 'normal cell', reduce: 'reduction cell' }
 
 /** Positions of the reduction cells among `cells`: at a third and at two thirds of the way. */
 export function reductionCells(cells: number): readonly number[] {
@@ -31,13 +33,8 @@ interface Inside {
   concat(type: CellType): readonly number[]
 }
 
-interface StackShape {
-  readonly kind: NetworkKind
-  /** C: channels of a node in the first cells; doubled by each reduction cell. */
-  readonly channels: number
-  readonly cells: number
-  readonly classes: number
-  readonly auxiliary: boolean
+interface StackShape extends NetworkOptions {
+  /** Whether batch norms are trained: in networks, not in a supernet. */
   readonly affine: boolean
 }
 
@@ -76,7 +73,7 @@ function stack(shape: StackShape, inside: Inside): Program {
       ),
       { id: name, block: name, label: 'c_{k}', kind: 'concat', inputs: inside.concat(type).map(place.state) },
     )
-    blocks.push({ name, kind: type, output: name })
+    blocks.push({ name, kind: type, label: cellNames[type], output: name })
     inputs = [inputs[1], name]
     inputChannels = [inputChannels[1], inside.concat(type).length * channels]
     if (shape.auxiliary && index === reductions[1])
@@ -99,6 +96,8 @@ function stack(shape: StackShape, inside: Inside): Program {
   }
 }
 
+const preparations = { factorized_reduce: factorizedReduce, relu_conv_bn: reluConvBn } as const
+
 /** The two inputs of a cell, brought to its channels and size. */
 function prepared(
   { name, channels, affine, state }: Place,
@@ -106,42 +105,29 @@ function prepared(
   inputChannels: readonly [number, number],
   afterReduction: boolean,
 ): State[] {
-  const first = afterReduction ? factorizedReduce : reluConvBn
-  const make = (index: 0 | 1, label: string, input: StateId, layers: typeof first): State => ({
+  const make = (
+    index: 0 | 1,
+    label: string,
+    input: StateId,
+    operation: keyof typeof preparations,
+  ): State => ({
     id: state(index),
     block: name,
     label,
     kind: 'layers',
     input,
     name: `${name}.preprocess${index}`,
-    layers: layers(inputChannels[index], channels, affine),
+    layers: preparations[operation](inputChannels[index], channels, affine),
+    operation,
   })
-  return [make(0, 'c_{k-2}', before, first), make(1, 'c_{k-1}', last, reluConvBn)]
+  return [
+    make(0, 'c_{k-2}', before, afterReduction ? 'factorized_reduce' : 'relu_conv_bn'),
+    make(1, 'c_{k-1}', last, 'relu_conv_bn'),
+  ]
 }
 
-export interface SupernetShape {
-  readonly space: CellSpace
-  /** C: channels of a node in the first cells; doubled by each reduction cell. */
-  readonly channels: number
-  /** How many cells; those at a third and at two thirds are reduction cells. */
-  readonly cells: number
-  readonly classes: number
-}
-
-const supernetSchema = z.object({
-  space: z.object({ operations: z.record(z.string(), z.function()), nodes: z.int().positive() }),
-  channels: z.int().positive(),
-  cells: z.int().positive(),
-  classes: z.int().positive(),
-})
-
-/**
- * The supernet: every candidate on every edge; all architectures of a space share its weights.
- * @throws {DdsasError} `input` for what is no shape.
- */
-export function supernetProgram(given: SupernetShape): Program {
-  checkGiven(supernetSchema, given, 'supernetProgram', 'shape')
-  const { space, ...shape } = given
+/** The supernet: every candidate on every edge; all architectures of a space share its weights. */
+export function supernetProgram(space: CellSpace, shape: SupernetOptions): Program {
   const operations = Object.entries(space.operations)
   const edge = (place: Place, row: number, input: number) =>
     operations.map(
@@ -166,22 +152,11 @@ export function supernetProgram(given: SupernetShape): Program {
   )
 }
 
-export interface NetworkShape {
-  readonly kind: NetworkKind
-  readonly genotype: Genotype
-  /** C: channels of a node in the first cells; even. */
-  readonly channels: number
-  readonly cells: number
-  readonly classes: number
-  /** Whether it has the auxiliary head, which only training uses. */
-  readonly auxiliary: boolean
-}
-
 /**
  * The network a genotype stands for: two operations into each node.
  * @throws {DdsasError} `input` for an operation that there is not.
  */
-export function networkProgram({ genotype, ...shape }: NetworkShape, space: CellSpace = darts): Program {
+export function networkProgram(genotype: Genotype, shape: NetworkOptions, space: CellSpace): Program {
   const term = (place: Place, at: number): Term => {
     const [operation, input] = genotype[place.type][at]
     if (operation === 'none' || !Object.hasOwn(space.operations, operation))

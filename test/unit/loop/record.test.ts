@@ -1,8 +1,8 @@
 /** Runs of other versions of this program: named, and never misread. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import type { CommonConfig } from '../../../src/loop/common-settings.ts'
 import { newRecord, type RunKind, readRecord } from '../../../src/loop/record.ts'
-import type { CommonConfig } from '../../../src/loop/settings.ts'
 import { trainPreset } from '../../../src/retrain/presets.ts'
 import { trainKind } from '../../../src/retrain/run.ts'
 import { RunFolder } from '../../../src/runs/folder.ts'

@@ -51,11 +51,10 @@ test('a run that began with the sizes written out is resumed by the name of its 
     ['imagenet', 256],
     ['cifar10', 32],
   ] as const) {
-    const { mean: _, std: __, ...data } = trainPresets[preset].data
-    const old = trainConfigSchema.parse({ ...trainPresets[preset], data: { ...data, resize } })
-    const record = newRecord(trainKind, preset, old, 'cpu', { directory: 'data', fingerprint: '' })
+    const own = applyTrainSettings(trainPreset(preset), [`data.resize=${resize}`])
+    const record = newRecord(trainKind, preset, own, 'cpu', { directory: 'data', fingerprint: '' })
     const asked = { preset, settings: ['threads=1'] }
-    assert.deepEqual(resumedConfig(trainKind, record, asked), { ...old, threads: 1 })
+    assert.deepEqual(resumedConfig(trainKind, record, asked), { ...own, threads: 1 })
   }
   const small = applyTrainSettings(imagenet, ['data.imageSize=64', 'data.resize=256'])
   const record = newRecord(trainKind, 'imagenet', small, 'cpu', { directory: 'data', fingerprint: '' })

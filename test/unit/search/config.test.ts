@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DdsasError } from '../../../src/errors.ts'
-import { checkPrecision, describeDifferences, flatten } from '../../../src/loop/settings.ts'
+import { checkPrecision } from '../../../src/loop/common-settings.ts'
+import { describeDifferences, flatten } from '../../../src/loop/settings.ts'
 import { applySettings, parseSearchConfig, type SearchConfig } from '../../../src/search/config.ts'
 import { searchPreset, searchPresets } from '../../../src/search/presets.ts'
 import { assertRefuses } from '../runs/temporary.ts'
@@ -54,23 +55,19 @@ test('what cannot be set is refused with its key', () => {
   refuses('weightOptimizer.lr', /--set weightOptimizer\.lr: write it as key=value/)
   refuses('=1', /write it as key=value/)
   refuses('', /write it as key=value/)
-  for (const key of [
-    'lr',
-    'weightOptimizer',
-    'weightOptimizer.',
-    '.lr',
-    'weightOptimizer.lr.x',
-    'constructor',
-    '__proto__.a',
-  ])
-    refuses(`${key}=1`, /there is no such setting; known are dataset, data\.images, .*, device$/)
-  refuses(
-    'weights.rate=0.1',
-    /--set weights\.rate: there is no such setting; it is now 'weightOptimizer\.lr'$/,
-  )
+  for (const key of ['lr', 'weightOptimizer.', '.lr', 'weightOptimizer.lt', 'constructor', '__proto__.a'])
+    refuses(
+      `${key}=1`,
+      /^--set: there is no setting '.+'; the nearest is '.+', and all are listed by: npx ddsas config keys$/,
+    )
+  refuses('weightOptimizer.lt=1', /the nearest is 'weightOptimizer\.lr'/)
+  refuses('archOptimizer.lt=1', /the nearest is 'archOptimizer\.lr'/)
+  refuses('weightOptimizer=1', /^--set: weightOptimizer is a group of settings: lr, minLr, momentum, /)
+  refuses('weightOptimizer.lr.x=1', /^--set: weightOptimizer\.lr: expected number, received object$/)
+  refuses('weights.rate=0.1', /^--set: there is no setting 'weights\.rate'; it is now 'weightOptimizer\.lr'$/)
   refuses('architecture.betas=1', /it is now 'archOptimizer\.betas'$/)
   refuses('ddsas.profile=paper', /it is now 'ddsas\.variant'$/)
-  refuses('weights.rat=0.1', /there is no such setting; known are dataset, /)
+  refuses('weights.rat=0.1', /there is no setting 'weights\.rat'; the nearest is 'weightOptimizer\.lr'/)
   refuses('weightOptimizer.lr=high', /^--set: weightOptimizer\.lr: expected number, received string/)
   refuses('weightOptimizer.lr=-1', /weightOptimizer\.lr/)
   refuses('weightOptimizer.lr=NaN', /weightOptimizer\.lr: expected number, received string/)
@@ -130,11 +127,6 @@ test("mean and standard deviation are three shares each, or the data set's own",
   refuses('data.mean=[0.5,0.5]', /data\.mean/)
   refuses('data.mean=[125,122,113]', /data\.mean\.0: .*<=1/)
   refuses('data.std=[0.5,0.5,0]', /data\.std\.2: .*>0/)
-})
-
-test("runs that began before there were such settings have the data set's own", () => {
-  const { mean: _, std: __, ...old } = preset.data
-  assert.deepEqual(parseSearchConfig({ ...preset, data: old }, 'config.json'), preset)
 })
 
 test('bfloat16 on a processor is for tests', (context) => {

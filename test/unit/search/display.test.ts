@@ -2,8 +2,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { barLine, epochLine, formatDuration, type Standing, stepLine } from '../../../src/cli/search-text.ts'
+import {
+  barLine,
+  epochLine,
+  formatDuration,
+  type Standing,
+  spaceText,
+  stepLine,
+} from '../../../src/cli/search-text.ts'
 import { scalarsOf } from '../../../src/loop/metrics-logger.ts'
+import { darts } from '../../../src/spaces/darts/space.ts'
 
 const standing: Standing = {
   epoch: 2,
@@ -93,6 +101,32 @@ test('the line of an epoch fits 80 columns', () => {
   assert.equal(line, 'epoch 49/50  train err 54.4 %  valid err 56.8 %  skips 2  moved 0.31  12 min')
   assert.ok(line.length < 80)
   assert.match(epochLine({ ...epoch, cosineDistance: null }, 50), / moved - /)
+})
+
+test('a change of the space: a line for each cell type, in 80 columns whatever changed', () => {
+  const normal = { available: 109, deleted: { none: 2, max_pool_3x3: 1 }, added: {} }
+  const reduce = { available: 1, deleted: {}, added: {} }
+  assert.equal(
+    spaceText({ epoch: 10, globalStep: 3910, normal, reduce }),
+    [
+      'space from epoch 11 on:',
+      '  normal: 109 operations left, -2 none, -1 max_pool_3x3',
+      '  reduce: 1 operation left, unchanged',
+    ].join('\n'),
+  )
+  const every = Object.fromEntries(darts.operations.map((name) => [name, 14]))
+  const all = { available: 112, deleted: every, added: every }
+  const lines = spaceText({ epoch: 999, globalStep: 1e9, normal: all, reduce: all }).split('\n')
+  for (const line of lines) assert.ok(line.length <= 80, line)
+  for (const cell of ['normal', 'reduce']) {
+    const first = lines.findIndex((line) => line.startsWith(`  ${cell}: 112 operations left, -14 none,`))
+    const own = lines
+      .slice(first, first + 5)
+      .join(' ')
+      .replaceAll(/\s+/g, ' ')
+    for (const name of darts.operations)
+      assert.ok(own.includes(`-14 ${name}`) && own.includes(`+14 ${name}`), own)
+  }
 })
 
 test('scalars: every finite number of a line but its place', () => {

@@ -28,6 +28,7 @@ const calls: Readonly<Record<string, readonly unknown[]>> = {
   searchPreset: ['demo'],
   applyTrainSettings: [ddsas.trainPreset('cifar10'), []],
   trainPreset: ['cifar10'],
+  readWindows: [nowhere],
   hasCifar: [nowhere, 'cifar10'],
   readCifar: [nowhere, 'cifar10', 'train'],
   drawCell: [genotype, 'normal'],

@@ -130,7 +130,7 @@ for (const variant of ['authors-code', 'paper'] as const)
         for (const replay of replays) replay.check(strategy, `step ${total}`)
       }
       assert.equal(replays[0].windows.length, restarts ? 7 : 6)
-      strategy.finish()
+      strategy.finish(positionOf(4 * perEpoch, perEpoch))
       for (const replay of replays) {
         if (lastCounts) replay.close(strategy)
         replay.check(strategy, 'at the end')

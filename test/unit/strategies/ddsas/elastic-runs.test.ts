@@ -7,7 +7,7 @@ import { cellTypes } from '../../../../src/spaces/darts/genotype.ts'
 import { darts } from '../../../../src/spaces/darts/space.ts'
 import type { Ddsas } from '../../../../src/strategies/ddsas/ddsas.ts'
 import type { SpaceChange } from '../../../../src/strategies/ddsas/elastic.ts'
-import { makeStrategy, makeSupernet } from '../tiny.ts'
+import { makeStrategy, makeSupernet, positionOf } from '../tiny.ts'
 
 const operations = Object.keys(darts.operations)
 const none = operations.indexOf('none')
@@ -54,7 +54,7 @@ for (const variant of ['authors-code', 'paper'] as const)
                 for (const [k, sampled] of row.entries()) assert.ok(!sampled || available[edge][k])
             }
           }
-          strategy.finish()
+          strategy.finish(positionOf(0, 1))
           assertGenotypeAvailable(strategy)
         } finally {
           strategy.dispose()
