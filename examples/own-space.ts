@@ -1,6 +1,14 @@
 /** A space of one's own: cells of three operations one after the other, beside which the cell's input passes on. */
 import { pathToFileURL } from 'node:url'
-import { type ChoiceGroup, darts, nn, onePerRow, type RowArchitecture, runSearch, type SearchSpace } from 'ddsas'
+import {
+  type ChoiceGroup,
+  darts,
+  nn,
+  onePerRow,
+  type RowArchitecture,
+  runSearch,
+  type SearchSpace,
+} from 'ddsas'
 
 const { none, sep_conv_3x3, sep_conv_5x5, max_pool_3x3 } = darts.operations
 const operations = { none, max_pool_3x3, sep_conv_3x3, sep_conv_5x5 }
@@ -27,14 +35,27 @@ function program({ channels, cells, classes }: Size, termsOf: Row): nn.Program {
     const name = `cells.${index}`
     const halves = index === Math.floor(cells / 2)
     const layers = nn.sequential('', [nn.relu, nn.conv2d(channels, channels, 3, { stride: halves ? 2 : 1 })])
-    states.push({ id: `${name}/in`, block: name, label: 'in', kind: 'layers', input, name: `${name}.enter`, layers })
+    states.push({
+      id: `${name}/in`,
+      block: name,
+      label: 'in',
+      kind: 'layers',
+      input,
+      name: `${name}.enter`,
+      layers,
+    })
     let last = `${name}/in`
     for (let row = 0; row < rows; row++) {
       const terms = termsOf(row, channels, `${name}.ops.${row}`, last)
       last = `${name}/${row}`
       states.push({ id: last, block: name, label: String(row), kind: 'sum', terms })
     }
-    const beside = [`${name}/in`, last].map((from) => ({ input: from, name: '', layers: [], operation: 'identity' }))
+    const beside = [`${name}/in`, last].map((from) => ({
+      input: from,
+      name: '',
+      layers: [],
+      operation: 'identity',
+    }))
     states.push({ id: name, block: name, label: 'out', kind: 'sum', terms: beside })
     blocks.push({ name, kind: 'cell', output: name })
     input = name
@@ -61,7 +82,9 @@ export const space: SearchSpace<RowArchitecture> = {
       })),
     ),
   network: (architecture, size) =>
-    program(size, (row, channels, name, input) => [term(architecture.cell[row], channels, true, name, input)]),
+    program(size, (row, channels, name, input) => [
+      term(architecture.cell[row], channels, true, name, input),
+    ]),
   ...onePerRow([cell]),
 }
 

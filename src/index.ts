@@ -46,7 +46,7 @@ export { applySettings, parseSearchConfig, type SearchConfig } from './search/co
 export { type SearchPresetName, searchPreset, searchPresets } from './search/presets.ts'
 
 /**
- * What a search will cost: memory and time for each L, from a few steps on this machine.
+ * What a search will cost: memory of its tensors and time for each L, from a few steps on this machine.
  *
  * @example
  * ```ts
@@ -58,8 +58,13 @@ export { type SearchPresetName, searchPreset, searchPresets } from './search/pre
  *   console.log(`L = ${subspace}: ${Math.round(memory / 2 ** 20)} MiB, ${fits ? 'fits' : 'does not fit'}`)
  * ```
  */
-export { type Plan, type PlannedLength, type PlanRequest, planLengths } from './search/plan.ts'
-export type { MeasureObserver } from './search/plan-measure.ts'
+export {
+  type MeasureObserver,
+  type Plan,
+  type PlannedLength,
+  type PlanRequest,
+  planLengths,
+} from './search/plan.ts'
 
 /**
  * A run on the disk: its configuration, metrics, genotype and checkpoints, and what a search decided in each window. Reading

@@ -5,6 +5,7 @@ import { DdsasError } from '../errors.ts'
 import { isRunOf, readRecord } from '../loop/record.ts'
 import { trainKind } from '../retrain/run.ts'
 import { RunFolder } from '../runs/folder.ts'
+import { dartsSpace } from '../spaces/darts/cell-space.ts'
 import {
   isPublished,
   type NetworkSize,
@@ -124,5 +125,5 @@ function describeText(name: string, shape: NetworkShape, description: NetworkDes
     `${'cell'.padStart(4)}  ${'type'.padEnd(6)}  ${'output'.padStart(16)}  ${'parameters'.padStart(13)}  ${'multiply-adds'.padStart(15)}`,
     ...rows,
     '',
-  ].join('\n')}\n${cellsInWords(shape.genotype)}`
+  ].join('\n')}\n${cellsInWords(dartsSpace.parse(shape.genotype, name))}`
 }

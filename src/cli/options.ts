@@ -2,6 +2,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { maxThreads } from '../loop/common-settings.ts'
 import type { CommonRequest, StopSignal } from '../loop/request.ts'
+import { spaces } from '../spaces/index.ts'
+import { strategies } from '../strategies/index.ts'
 import { deviceExamples, devicePattern, deviceWanted, watchInterrupts } from '../torch/device.ts'
 import { suggesting } from './suggestions.ts'
 
@@ -97,4 +99,18 @@ export async function interruptible<Result>(body: (signal: StopSignal) => Promis
   } finally {
     interrupts.stop()
   }
+}
+
+/** Which space, and which strategy. */
+export interface PartOptions {
+  readonly space?: string
+  readonly strategy?: string
+}
+
+/** Adds `--space` and `--strategy`. */
+export function addPartOptions(command: Command): void {
+  const option = (flags: string, text: string, names: readonly string[]) =>
+    command.addOption(new Option(flags, `${text} (default: as the preset)`).choices(names))
+  option('--space <name>', 'what to search', Object.keys(spaces))
+  option('--strategy <name>', 'how to search it', Object.keys(strategies))
 }

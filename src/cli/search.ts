@@ -1,5 +1,5 @@
 /** `ddsas search`: searches a cell on CIFAR images, or goes on with a search. */
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { hasCifar } from '../data/cifar.ts'
 import { folderSplits, hasSplit } from '../data/folder.ts'
 import { drawCell } from '../export/draw.ts'
@@ -8,11 +8,16 @@ import { searchPresets } from '../search/presets.ts'
 import { planSearch, type RunObserver, runSearch, type SearchRequest } from '../search/run.ts'
 import { dartsSpace } from '../spaces/darts/cell-space.ts'
 import { cellTypes } from '../spaces/darts/genotype.ts'
-import { spaces } from '../spaces/index.ts'
 import type { SearchSpace } from '../spaces/space.ts'
-import { strategies } from '../strategies/index.ts'
 import { fetchWithProgress } from './data.ts'
-import { addRunOptions, interruptible, type RunOptions, requestOf } from './options.ts'
+import {
+  addPartOptions,
+  addRunOptions,
+  interruptible,
+  type PartOptions,
+  type RunOptions,
+  requestOf,
+} from './options.ts'
 import { searchDisplay } from './search-display.ts'
 import { spaceText } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'
@@ -23,26 +28,16 @@ export function searchCommand(): Command {
   const command = new Command('search')
     .description('search a cell: its genotype, drawings and metrics go to a run folder')
     .addArgument(suggestedArgument('[preset]', `what to search: ${presets.join(', ')}`, presets))
-  command
-    .addOption(
-      new Option('--space <name>', 'what to search (default: as the preset)').choices(Object.keys(spaces)),
-    )
-    .addOption(
-      new Option('--strategy <name>', 'how to search it (default: as the preset)').choices(
-        Object.keys(strategies),
-      ),
-    )
+  addPartOptions(command)
   return addRunOptions(command, 'runs/<preset>').action(searchAction)
 }
 
-interface SearchOptions extends RunOptions {
-  readonly space?: string
-  readonly strategy?: string
-}
+type SearchOptions = RunOptions & PartOptions
 
 async function searchAction(preset: string | undefined, options: SearchOptions): Promise<void> {
   const { resume, json = false } = options
-  const request: SearchRequest = { ...requestOf(options), preset }
+  const { space: from, strategy } = options
+  const request: SearchRequest = { ...requestOf(options), preset, space: from, strategy }
   if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
   const display = searchDisplay(json, resume !== undefined)
   const observer: Partial<RunObserver> = {

@@ -135,9 +135,12 @@ export function checkFinite(when: string, values: Readonly<Record<string, number
       )
 }
 
-/** A number that is not finite with the checkpoint before it, where there is one. */
+/** What ended a run by itself, with the checkpoint before it, where there is one. */
 function withCheckpoint(error: unknown, run: RunFolder): unknown {
   const step = run.checkpointSteps().at(-1)
-  if (!(error instanceof DdsasError) || error.kind !== 'nonfinite' || step === undefined) return error
-  return new DdsasError('nonfinite', `${error.message}; the checkpoint after step ${step} is kept`)
+  if (!(error instanceof DdsasError) || step === undefined) return error
+  if (error.kind !== 'nonfinite' && error.kind !== 'memory') return error
+  return new DdsasError(error.kind, `${error.message}; the checkpoint after step ${step} is kept`, {
+    cause: error,
+  })
 }

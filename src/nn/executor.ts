@@ -18,7 +18,7 @@ import type { Compiled } from './compile.ts'
 import { type Drop, type DropPath, drawDrops } from './drop-path.ts'
 import { isZero } from './layer.ts'
 import { joined, type Parts } from './layer-forward.ts'
-import { images as imagesId, type State, type StateId, type Term, valueOf } from './program.ts'
+import { images as imagesId, lookUp, type State, type StateId, type Term } from './program.ts'
 
 /** How a forward pass runs. */
 export interface Pass {
@@ -140,7 +140,7 @@ export class Run {
         if (parts) for (const [part, id] of parts.entries()) name(id, `${state.id} ${part}`)
         else later.push([state.input, { key: `${state.id} 0`, entry: compiled.get(state)?.entry }])
       } else if (state.kind === 'sum') {
-        for (const [index, term] of valueOf(this.#terms, state.id).entries())
+        for (const [index, term] of lookUp(this.#terms, state.id).entries())
           later.push([term.input, { key: `${state.id} ${index}`, entry: compiled.get(term)?.entry }])
       } else if (!this.#apart.has(state.id)) {
         for (const [index, id] of state.inputs.entries())
@@ -159,7 +159,7 @@ export class Run {
       if (this.#apart.has(state.id)) continue
       const taken: Images[] = []
       const take = (key: string) => {
-        const handle = valueOf(this.#handles, key)
+        const handle = lookUp(this.#handles, key)
         taken.push(handle)
         return handle
       }
@@ -232,7 +232,7 @@ export class Run {
 
   /** The weighted sum of all terms that run, with the batch norms that they end with. */
   #sum(id: StateId, read: (key: string) => Parts): Tensor {
-    const terms = valueOf(this.#terms, id)
+    const terms = lookUp(this.#terms, id)
     const results = terms.map((term, index): Images => {
       const { moments, ...parts } = this.#through(term, read(`${id} ${index}`))
       const x = joined(parts)

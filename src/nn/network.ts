@@ -8,7 +8,7 @@ import { fuse, fuseNothing } from './fuse.ts'
 import { makeWeights } from './layer-weights.ts'
 import { checkInitContext, type InitContext, type Module } from './module.ts'
 import { inPrecision, type Precision, precisions } from './precision.ts'
-import { checkProgram, type Program, type State, statesFor, type Term, valueOf } from './program.ts'
+import { checkProgram, lookUp, type Program, type State, statesFor, type Term } from './program.ts'
 
 export interface NetworkOptions {
   /** Element type of images between the layers; weights and statistics are float32 in any case. */
@@ -61,8 +61,8 @@ export class Network implements Module {
       const prepared: Prepared = { states, compiled: this.#compiled, plain: this.#options.plain === true }
       const values = new Run(prepared, outputs, x, pass).values(x, outputs)
       return {
-        logits: valueOf(values, logits),
-        ...(second === undefined ? {} : { auxiliary: valueOf(values, second) }),
+        logits: lookUp(values, logits),
+        ...(second === undefined ? {} : { auxiliary: lookUp(values, second) }),
       }
     })
   }

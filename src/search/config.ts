@@ -78,7 +78,8 @@ const baseSettings = {
     .strictObject({
       limit: size.meta({
         unit: 'bytes',
-        description: 'memory that the search may need to be begun, or text with a unit; 0: what is free',
+        description:
+          'memory that tensors may take, or text with a unit: a search that needs more is not begun, one that asks for a byte more ends; 0: no limit',
       }),
     })
     .describe('what a search may take'),

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import type { ImageDataset } from '../data/index.ts'
 import { differencesOf, readCifarImages } from '../data/training-images.ts'
-import { DdsasError } from '../errors.ts'
+import { DdsasError, quoted } from '../errors.ts'
 import { checkPrecision } from '../loop/common-settings.ts'
 import {
   describeChanges,
@@ -25,7 +25,8 @@ import { checkSpace, restoreCheckpoint, withLock } from '../loop/resume.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { SearchSpace } from '../spaces/space.ts'
 import type { AnyStrategy } from '../strategies/index.ts'
-import { resolveDevice, setThreads } from '../torch/index.ts'
+import { resolveDevice, setThreads, withMemoryLimit } from '../torch/index.ts'
+import { commandLine } from '../words.ts'
 import {
   checkStrategy,
   type OwnParts,
@@ -121,8 +122,8 @@ export interface SearchPlan {
 
 /**
  * Begins a new search or resumes one, and runs it to the end; whatever can be refused is refused before anything is
- * written. Throws DdsasError: 'input', 'data', 'checkpoint', 'device' or 'memory' for what cannot be used; what `search`
- * throws.
+ * written. Throws DdsasError: 'input', 'data', 'checkpoint', 'device' or 'budget' for what cannot be used; what `search`
+ * throws; 'memory' where `memory.limit`, which holds for all tensors of the process while the search runs, allows no more.
  */
 export async function runSearch(
   request: SearchRequest,
@@ -164,7 +165,7 @@ async function beginSearch(request: SearchRequest, observer: Partial<RunObserver
   setThreads(config.threads)
   const dataset = readSearchImages(directory, config)
   checkCounts(dataset.count, config)
-  checkMemory(config, device, dataset.count)
+  checkMemory(config, parts, device, dataset.count)
   return withSession(createSession(config, dataset, device, parts), async (session) => {
     checkSpace(out, session.supernet)
     const data = { directory, fingerprint: dataset.fingerprint }
@@ -204,7 +205,7 @@ async function resumeSearch(
     run,
     () => {
       const dataset = readSameImages(record, request.data)
-      checkMemory(config, device, dataset.count)
+      checkMemory(config, parts, device, dataset.count)
       return withSession(createSession(config, dataset, device, parts), async (session) => {
         const { done, lost } = restoreCheckpoint(run, request.checkpoint, {
           globalStep: () => session.progress.globalStep,
@@ -232,12 +233,28 @@ async function runSession(
   observer: Partial<RunObserver>,
   signal: StopSignal | undefined,
 ): Promise<SearchResult> {
+  const { run, config, device } = about
   observer.start?.(about)
-  return {
-    run: about.run,
-    space: session.space,
-    architecture: await search(session, about.run, observer, signal),
+  try {
+    const architecture = await withMemoryLimit(device, config.memory.limit, () =>
+      search(session, run, observer, signal),
+    )
+    return { run, space: session.space, architecture }
+  } catch (error) {
+    throw withMemoryRemedy(error, run)
   }
+}
+
+/** Memory that ran out, with what can be done. */
+function withMemoryRemedy(error: unknown, run: RunFolder): unknown {
+  if (!(error instanceof DdsasError) || error.kind !== 'memory') return error
+  const command = commandLine(`search --resume ${quoted(run.path)}`)
+  return new DdsasError(
+    'memory',
+    `${error.message}; go on with more memory, or a larger memory.limit: ${command} --set memory.limit=…; or search anew with a ` +
+      'smaller ddsas.subspace, data.batch, network.channels or evaluation.batch',
+    { cause: error },
+  )
 }
 
 /** What can be foreseen to disappoint. */

@@ -132,6 +132,8 @@ export interface StrategyDefinition<Settings = never> {
   /** L, where the cost of a step depends on how many candidates are sampled; `plan` measures several. */
   readonly subspace?: {
     range(space: SearchSpace): readonly [smallest: number, largest: number]
+    /** From which L on every candidate runs. */
+    whole(settings: Settings, space: SearchSpace): number
     of(settings: Settings): number
     with(settings: Settings, size: number): Settings
   }

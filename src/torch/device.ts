@@ -76,6 +76,8 @@ export interface TensorMemory {
   readonly live: number
   /** The most since `resetPeakMemory`. */
   readonly peak: number
+  /** What the process holds for tensors, whether or not they need it now, and takes again before it asks for more. */
+  readonly held: number
   /** On CUDA the most that was taken from the device, graphs and spare blocks included; else 0. */
   readonly reserved: number
   /** On CUDA what the device has left; else 0. */
@@ -88,6 +90,30 @@ export function tensorMemory(device = 'cpu'): TensorMemory {
 
 export function resetPeakMemory(device = 'cpu'): void {
   guard(() => native().resetPeakMemory(device))
+}
+
+/**
+ * Bytes that all tensors of the process may take on a device from now on; 0: no limit. What asks for a byte more throws
+ * DdsasError 'memory' and takes nothing. On CUDA the bytes are those that libtorch takes from the device, spare blocks and
+ * graphs included.
+ */
+export function setMemoryLimit(device: string, bytes: number): void {
+  guard(() => native().setMemoryLimit(device, bytes))
+}
+
+/** Runs `body` under a memory limit, which ends with it; 0: without one. */
+export async function withMemoryLimit<Result>(
+  device: string,
+  bytes: number,
+  body: () => Promise<Result>,
+): Promise<Result> {
+  if (bytes === 0) return body()
+  setMemoryLimit(device, bytes)
+  try {
+    return await body()
+  } finally {
+    setMemoryLimit(device, 0)
+  }
 }
 
 /** Waits until a device has done all that was asked of it. */

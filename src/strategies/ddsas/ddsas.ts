@@ -37,6 +37,7 @@ import {
   settingsWarnings,
   subspaceRange,
   variants,
+  wholeSubspace,
 } from './settings.ts'
 import {
   endedWindow,
@@ -273,6 +274,7 @@ export const ddsas: StrategyDefinition<DdsasSettings> = {
     `L = ${subspace}, M = ${window}, variant ${variant}`,
   subspace: {
     range: subspaceRange,
+    whole: wholeSubspace,
     of: (settings) => settings.ddsas.subspace,
     with: (settings, subspace) => ({ ...settings, ddsas: { ...settings.ddsas, subspace } }),
   },

@@ -100,6 +100,15 @@ export function subspaceRange(space: SearchSpace): readonly [smallest: number, l
   ]
 }
 
+/** From which L on everything runs: where `none` takes no place there is no more to run once all others are in. */
+export function wholeSubspace({ ddsas }: DdsasSettings, space: SearchSpace): number {
+  const { noneCounts } = variants[ddsas.variant]
+  const sizes = sampledGroups(space).map(
+    ({ rows, candidates, none }) => rows * (candidates.length - (none !== undefined && !noneCounts ? 1 : 0)),
+  )
+  return Math.min(...sizes)
+}
+
 /** L = 2 for each row, as published: 28 for 14 edges of 8 operations, 12 for 6 of 5. */
 export function defaultSettings(space: SearchSpace): DdsasSettings {
   const rows = Math.max(...sampledGroups(space).map((group) => group.rows))
