@@ -8,8 +8,8 @@ import { exportPytorch } from '../../src/export/pytorch-module.ts'
 import { writePytorchFile } from '../../src/export/pytorch-writer.ts'
 import { layersOf, Network, namedParameters, type Program, stateDict, statesFor } from '../../src/nn/index.ts'
 import { networkLoss } from '../../src/retrain/network-step.ts'
-import { networkProgram } from '../../src/spaces/darts/programs.ts'
 import type { NetworkKind } from '../../src/spaces/darts/stem.ts'
+import { programOf } from '../../src/spaces/network-shape.ts'
 import { channelsLast, Generator, grad, setRequiresGrad, Tensor, tidy } from '../../src/torch/index.ts'
 import { everyOperation } from '../unit/export/networks.ts'
 import { runPython, withoutPython } from '../unit/export/python.ts'
@@ -69,7 +69,7 @@ function compare(kind: NetworkKind, folder: string): void {
   const generator = new Generator(4)
   const side = sides[kind]
   const shape = { kind, genotype: everyOperation, channels: 4, cells: 5, classes: 7, auxiliary: true }
-  const program = networkProgram(shape)
+  const program = programOf(shape)
   const network = new Network(program, { device: 'cpu', generator, dtype: 'float64' })
   const x = randomTensor([3, 3, side, side], generator)
   const y = Tensor.from(BigInt64Array.of(0n, 6n, 2n), [3])

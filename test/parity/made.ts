@@ -21,7 +21,7 @@ const classes = 10
 export function beginning(seed: number, { channels, cells, steps, side }: Made): Golden {
   const generator = new Generator(seed, 'made')
   const context: InitContext = { device: 'cpu', generator }
-  const supernet = new Network(supernetProgram({ space: darts, channels, cells, classes }), context)
+  const supernet = new Network(supernetProgram(darts, { channels, cells, classes }), context)
   const small = () =>
     drawn([14, Object.keys(darts.operations).length], () => 1e-3 * generator.normal(), context)
   const strategy = cellTypes.flatMap((cell) =>

@@ -8,14 +8,13 @@ import { loadTensors, Network, namedParameters, stateDict } from '../../src/nn/i
 import { networkLoss } from '../../src/retrain/network-step.ts'
 import type { Genotype } from '../../src/spaces/darts/genotype.ts'
 import { parseGenotype } from '../../src/spaces/darts/genotype-file.ts'
-import { networkProgram } from '../../src/spaces/darts/programs.ts'
 import {
   isPublished,
   publishedGenotype,
   publishedGenotypes,
 } from '../../src/spaces/darts/published-genotypes.ts'
-import { describeNetwork } from '../../src/spaces/darts/shape.ts'
 import type { NetworkKind } from '../../src/spaces/darts/stem.ts'
+import { describeNetwork, programOf } from '../../src/spaces/network-shape.ts'
 import {
   channelsLast,
   type Dtype,
@@ -119,7 +118,7 @@ function compare(kind: NetworkKind, manner: Manner): void {
   const { tensors: golden, metadata } = decodeSafetensors(readFileSync(join(fixtures, file)), file)
   const { C: channels, layers: cells, classes, genotype: name } = metadataSchema.parse(metadata)
   const shape = { kind, genotype: publishedGenotype(name), channels, cells, classes, auxiliary: true }
-  const network = new Network(networkProgram(shape), { device: 'cpu', generator: new Generator(0), dtype })
+  const network = new Network(programOf(shape), { device: 'cpu', generator: new Generator(0), dtype })
   loadTensors(stateDict(network), below(golden, 'init/'), file)
   const images = layout(to(tensorOf(golden, 'x'), { dtype }))
   const train = () => compareTraining(network, golden, images, manner.gradients[kind])

@@ -26,16 +26,19 @@ test('predictions lie on lines through what was measured, up to where all operat
     secondsPerStep: 1 + subspace / 10,
     secondsPerImage: 5 - subspace / 100,
   }))
-  const of = (profile: string) =>
-    fit(applySettings(searchPreset('cifar10'), [`ddsas.profile=${profile}`]), measured)
+  const of = (variant: string) => {
+    const config = applySettings(searchPreset('cifar10'), [`ddsas.variant=${variant}`])
+    const { strategy, space } = partsOf(config)
+    return fit(strategy.subspace?.whole(config, space), measured)
+  }
   const near = (value: number, wanted: number) => assert.ok(Math.abs(value - wanted) < 1e-9, `${value}`)
-  const reference = of('reference')
-  near(reference(50).tensors, 1500)
-  near(reference(50).memory, 1500 + 1.5 * Math.sqrt(50 * 48))
-  near(reference(50).secondsPerStep, 6)
+  const code = of('authors-code')
+  near(code(50).tensors, 1500)
+  near(code(50).memory, 1500 + 1.5 * Math.sqrt(50 * 48))
+  near(code(50).secondsPerStep, 6)
   for (const key of ['tensors', 'memory'] as const) {
-    near(reference(98)[key], 1980)
-    near(reference(112)[key], 1980)
+    near(code(98)[key], 1980)
+    near(code(112)[key], 1980)
     near(of('paper')(112)[key], 1000 + 1120)
   }
   assert.equal(of('paper')(15).secondsPerImage, of('paper')(112).secondsPerImage)

@@ -63,7 +63,7 @@ function setUp(kind: Kind) {
     tidy(() => channelsLast(randomTensor([2, channels, side, side], generator)))
   const parts = { s0: [images(1, size), images(inputs[0] - 1, size)], s1: [images(inputs[1], 4)] }
   const weights = randomTensor([edgeCount(darts), 8], generator)
-  const supernet = supernetProgram({ space: darts, channels: 2, cells, classes: 2 })
+  const supernet = supernetProgram(darts, { channels: 2, cells, classes: 2 })
   const cell = new Network(cellProgram(supernet, name, [parts.s0, parts.s1]), context())
   return { kind, name, generator, cell, parts, weights }
 }

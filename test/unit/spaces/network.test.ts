@@ -11,10 +11,9 @@ import {
   stateDict,
 } from '../../../src/nn/index.ts'
 import { networkLoss } from '../../../src/retrain/network-step.ts'
-import { type NetworkShape, networkProgram } from '../../../src/spaces/darts/programs.ts'
 import { publishedGenotype, publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
-import { describeNetwork } from '../../../src/spaces/darts/shape.ts'
 import { checkImageSide } from '../../../src/spaces/describe.ts'
+import { describeNetwork, type NetworkShape, programOf } from '../../../src/spaces/network-shape.ts'
 import { checkWeights } from '../../../src/spaces/weights-check.ts'
 import {
   channelsLast,
@@ -28,17 +27,17 @@ import {
 } from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
-const shape: NetworkShape = {
-  kind: 'cifar',
+const shape = {
+  kind: 'cifar' as const,
   genotype: publishedGenotypes.DARTS_V2,
   channels: 4,
   cells: 4,
   classes: 5,
   auxiliary: true,
-}
+} satisfies NetworkShape
 
 function build(of: NetworkShape = shape, precision?: Precision): Network {
-  return new Network(networkProgram(of), { device: 'cpu', generator: new Generator(0) }, { precision })
+  return new Network(programOf(of), { device: 'cpu', generator: new Generator(0) }, { precision })
 }
 
 function images(count = 3, side = 32): Tensor {
@@ -163,9 +162,9 @@ test('a description leaves no tensor behind, also one that is refused', () => {
 test('weights of another network are told before anything of it takes memory', () => {
   tidy(() => {
     const weights = stateDict(build())
-    checkWeights(networkProgram(shape), weights, 'f')
+    checkWeights(programOf(shape), weights, 'f')
     const slots = liveSlots()
-    const huge = networkProgram({ ...shape, channels: 2 ** 20 })
+    const huge = programOf({ ...shape, channels: 2 ** 20 })
     assertRefuses(() => checkWeights(huge, weights, 'f'), 'checkpoint', /^f holds other weights: 'stem/)
     assert.equal(liveSlots(), slots)
   })
@@ -187,10 +186,10 @@ test('other image sizes, as long as the reductions can halve them and the head h
   assertRefuses(() => describeNetwork(shape, 30), 'input', /^images of 30 px cannot be halved .*: use 32 px$/)
   assertRefuses(() => describeNetwork(large, 100), 'input', /^images of 100 px .*: use 125 px$/)
   const small = /^images of 24 px are too small for the auxiliary head \(.*\): .*\(loss\.auxiliary=0\)$/
-  assertRefuses(() => checkImageSide(networkProgram(shape), 24), 'input', small)
-  assertRefuses(() => checkImageSide(networkProgram(shape), 30), 'input', /: use 32 px$/)
-  checkImageSide(networkProgram(shape), 32)
-  checkImageSide(networkProgram({ ...shape, auxiliary: false }), 24)
+  assertRefuses(() => checkImageSide(programOf(shape), 24), 'input', small)
+  assertRefuses(() => checkImageSide(programOf(shape), 30), 'input', /: use 32 px$/)
+  checkImageSide(programOf(shape), 32)
+  checkImageSide(programOf({ ...shape, auxiliary: false }), 24)
 })
 
 test('what is no operation, and no name, is refused', () => {

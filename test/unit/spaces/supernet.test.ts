@@ -13,7 +13,7 @@ import {
 import { type CellType, cellTypes } from '../../../src/spaces/darts/genotype.ts'
 import { reductionCells, supernetProgram } from '../../../src/spaces/darts/programs.ts'
 import { darts } from '../../../src/spaces/darts/space.ts'
-import { maskTensor, mixingWeights } from '../../../src/spaces/mixing-weights.ts'
+import { maskTensor, mixingWeights } from '../../../src/strategies/ddsas/mixing-weights.ts'
 import { sampleSubspace } from '../../../src/strategies/ddsas/subspace.ts'
 import {
   channelsLast,
@@ -35,7 +35,6 @@ setThreads(1)
 
 interface Made {
   readonly supernet: Network
-  readonly cells: number
   readonly images: Tensor
   readonly labels: Tensor
   /** `alpha.normal`, `zeta.normal`, `alpha.reduce`, `zeta.reduce`. */
@@ -59,7 +58,7 @@ function randomMask(size: number, generator: Generator): boolean[][] {
 function make(channels: number, cells: number, size: number, subspace: number, dtype: Dtype): Made {
   const generator = new Generator(3, `${channels} ${cells} ${size} ${subspace}`)
   const context: InitContext = { device: 'cpu', generator, dtype }
-  const supernet = new Network(supernetProgram({ space: darts, channels, cells, classes: 5 }), context)
+  const supernet = new Network(supernetProgram(darts, { channels, cells, classes: 5 }), context)
   const architecture = new Map(
     ['alpha', 'zeta'].flatMap((kind) =>
       cellTypes.map((cell) => [`${kind}.${cell}`, randomTensor([14, 8], generator, dtype)] as const),
@@ -68,8 +67,10 @@ function make(channels: number, cells: number, size: number, subspace: number, d
   const images = channelsLast(randomTensor([3, 3, size, size], generator, dtype))
   const labels = Tensor.from(BigInt64Array.of(4n, 0n, 2n), [3])
   const masks = { normal: randomMask(subspace, generator), reduce: randomMask(subspace, generator) }
-  return { supernet, cells, images, labels, architecture, masks }
+  return { supernet, images, labels, architecture, masks }
 }
+
+const cellNamed = (group: string) => cellTypes.find((type) => type === group) ?? assert.fail(group)
 
 const weightsOf = ({ architecture, masks }: Made, cell: CellType) =>
   mixingWeights(
@@ -84,7 +85,7 @@ const columns = (mask: boolean[][]) =>
 
 function logits(made: Made, training = true): Tensor {
   const archWeights = (group: string) => {
-    const cell = cellTypes.find((type) => type === group) ?? assert.fail(group)
+    const cell = cellNamed(group)
     return { weights: weightsOf(made, cell), sampledOps: columns(made.masks[cell]) }
   }
   return made.supernet.forward(made.images, { training, archWeights }).logits
@@ -119,11 +120,11 @@ function plainTwin(made: Made) {
     architecture: copy(made.architecture),
     images: to(made.images, { dtype: 'float64' }),
   }
-  const mixing = (cell: CellType): PlainMixing => ({ weights: weightsOf(twin, cell), mask: made.masks[cell] })
-  const forward = () => {
-    const shape = { space: darts, cells: made.cells }
-    return plainForward(tensors, shape, twin.images, { normal: mixing('normal'), reduce: mixing('reduce') })
+  const mixing = (group: string): PlainMixing => {
+    const cell = cellNamed(group)
+    return { weights: weightsOf(twin, cell), mask: made.masks[cell] }
   }
+  const forward = () => plainForward(made.supernet.program, tensors, twin.images, mixing)
   return { tensors, twin, forward }
 }
 
@@ -216,10 +217,7 @@ test('in evaluation the statistics stay and images do not see one another', () =
 test('the published size: C = 16, 8 cells, 10 classes have 1,930,618 parameters', () => {
   const before = liveSlots()
   const context: InitContext = { device: 'cpu', generator: new Generator(0) }
-  const supernet = new Network(
-    supernetProgram({ space: darts, channels: 16, cells: 8, classes: 10 }),
-    context,
-  )
+  const supernet = new Network(supernetProgram(darts, { channels: 16, cells: 8, classes: 10 }), context)
   const sizes = [...namedParameters(supernet).values()].map((tensor) => tensor.size)
   assert.equal(
     sizes.reduce((sum, size) => sum + size, 0),

@@ -2,13 +2,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { edgeCount, edgeIndex } from '../../../src/spaces/darts/space.ts'
-import { maskTensor, mixingWeights, unnormalisedWeights } from '../../../src/spaces/mixing-weights.ts'
-import type { Mixture } from '../../../src/strategies/ddsas/mixture.ts'
-import { rawWeights } from '../../../src/strategies/ddsas/mixture.ts'
-import { Generator, grad, setRequiresGrad, setThreads, Tensor, tidy } from '../../../src/torch/index.ts'
-import { matrices } from '../strategies/ddsas/spaces.ts'
-import { checkGradients, randomTensor, weighed } from './numerical.ts'
+import { edgeCount, edgeIndex } from '../../../../src/spaces/darts/space.ts'
+import {
+  maskTensor,
+  mixingWeights,
+  unnormalisedWeights,
+} from '../../../../src/strategies/ddsas/mixing-weights.ts'
+import type { Mixture } from '../../../../src/strategies/ddsas/mixture.ts'
+import { rawWeights } from '../../../../src/strategies/ddsas/mixture.ts'
+import { Generator, grad, setRequiresGrad, setThreads, Tensor, tidy } from '../../../../src/torch/index.ts'
+import { checkGradients, randomTensor, weighed } from '../../spaces/numerical.ts'
+import { matrices } from './spaces.ts'
 
 setThreads(1)
 const tensor = (rows: readonly (readonly number[])[]) =>
