@@ -5,7 +5,7 @@ import { Adam, type InitContext, Network, namedParameters, Sgd, stateDict } from
 import type { Precision } from '../src/nn/precision.ts'
 import { searchPresets } from '../src/search/presets.ts'
 import { bothUpdates } from '../src/search/search.ts'
-import { Ddsas, type DdsasOptions } from '../src/strategies/ddsas/ddsas.ts'
+import { Ddsas } from '../src/strategies/ddsas/ddsas.ts'
 import type { Batch } from '../src/strategies/strategy.ts'
 import {
   channelsLast,
@@ -35,11 +35,7 @@ export interface StepShape {
   readonly precision?: Precision
 }
 
-const { weightOptimizer: sgdSettings, archOptimizer } = searchPresets.cifar10
-
-function ddsasOptions(subspace: number): DdsasOptions {
-  return { ...searchPresets.cifar10.ddsas, subspace, optimizer: archOptimizer }
-}
+const { weightOptimizer: sgdSettings, archOptimizer, ddsas } = searchPresets.cifar10
 
 /** What all contestants compute on: classes of images, and the pixels of a side. */
 export const imageKind = { classes: 10, side: 32 } as const
@@ -75,11 +71,13 @@ export function makeSupernet({
   device = 'cpu',
   precision,
 }: StepShape) {
-  const context: InitContext = { device, generator: new Generator(0) }
-  const { space, groups, program } = benchSpaces[name]
+  const init: InitContext = { device, generator: new Generator(0) }
+  const { space } = benchSpaces[name]
   const { classes } = imageKind
-  const supernet = new Network(program({ channels, cells, classes }), context, { precision })
-  return { supernet, groups, strategy: new Ddsas(space, supernet, ddsasOptions(subspace), context) }
+  const supernet = new Network(space.supernet({ channels, cells, classes }), init, { precision })
+  const settings = { ddsas: { ...ddsas, subspace, changes: [] }, archOptimizer }
+  const groups = space.choices.map((group) => group.name)
+  return { supernet, groups, strategy: new Ddsas({ space, init, seed: 0 }, settings) }
 }
 
 /**

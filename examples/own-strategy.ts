@@ -5,7 +5,6 @@ import {
   drawArchitecture,
   type Evaluate,
   runSearch,
-  type StateDict,
   type Strategy,
   type StrategyContext,
   type StrategyDefinition,
@@ -13,78 +12,59 @@ import {
 } from 'ddsas'
 import { z } from 'zod'
 
-const settings = {
-  best_of: z.strictObject({
-    draws: z.number().int().positive().meta({ unit: 'architectures', description: 'how many are compared' }),
-  }),
+const draws = z
+  .int()
+  .positive()
+  .meta({ unit: 'architectures', description: 'how many are compared after an epoch' })
+const settings = { best_of: z.strictObject({ draws }).describe('the best of some random architectures') }
+const savedState = z.object({ generator: z.array(z.number()), current: z.unknown() })
+
+interface Settings {
+  readonly best_of: { readonly draws: number }
 }
-type Settings = { readonly best_of: { readonly draws: number } }
 
-const saved = z.object({ generator: z.array(z.number()), current: z.unknown() })
-
-class BestOf<Architecture> implements Strategy<Architecture> {
-  readonly #generator: torch.Generator
-  #current: Architecture
-  #weights: ArchitectureWeights
-
-  constructor(
-    readonly context: StrategyContext<Architecture>,
-    readonly draws: number,
-  ) {
-    this.#generator = new torch.Generator(context.seed, 'best of')
-    this.#current = drawArchitecture(context.space, this.#generator)
-    this.#weights = this.weightsOf(this.#current)
+function bestOf<A>({ space, init, seed }: StrategyContext<A>, { best_of }: Settings): Strategy<A> {
+  const generator = new torch.Generator(seed, 'best of')
+  const weightsOf = (one: A) => new ArchitectureWeights(space.choices, space.encode(one), init.device)
+  let current = drawArchitecture(space, generator)
+  let weights = weightsOf(current)
+  const run = (architecture: A) => {
+    weights.dispose()
+    current = architecture
+    weights = weightsOf(architecture)
   }
-
-  weightsOf(architecture: Architecture): ArchitectureWeights {
-    const { space, init } = this.context
-    return new ArchitectureWeights(space.choices, space.encode(architecture), init.device)
+  return {
+    prepareStep: () => run(drawArchitecture(space, generator)),
+    archStep: () => undefined,
+    archWeights: (group) => weights.of(group),
+    derive: (evaluate: Evaluate) => {
+      // stopped midway, the same are drawn again
+      const before = generator.state()
+      const candidates = Array.from({ length: best_of.draws }, () => drawArchitecture(space, generator))
+      generator.load(before)
+      const scored = candidates.map((architecture) => {
+        run(architecture)
+        return { architecture, loss: evaluate((group) => weights.of(group)).loss }
+      })
+      const [best] = scored.sort((a, b) => a.loss - b.loss)
+      run(best.architecture)
+      return best.architecture
+    },
+    state: () => ({ tensors: new Map(), data: { generator: [...generator.state()], current } }),
+    load: ({ data }) => {
+      const saved = savedState.parse(data)
+      generator.load(saved.generator)
+      run(space.parse(saved.current, 'state.json'))
+    },
+    dispose: () => weights.dispose(),
   }
-
-  run(architecture: Architecture): void {
-    this.#weights.dispose()
-    this.#current = architecture
-    this.#weights = this.weightsOf(architecture)
-  }
-
-  prepareStep = () => this.run(drawArchitecture(this.context.space, this.#generator))
-  archStep = () => undefined
-  archWeights = (group: string) => this.#weights.of(group)
-
-  derive(evaluate: Evaluate): Architecture {
-    const state = this.#generator.state()
-    let best = { architecture: this.#current, accuracy: -1 }
-    for (let draw = 0; draw < this.draws; draw++) {
-      const architecture = drawArchitecture(this.context.space, this.#generator)
-      this.run(architecture)
-      const { accuracy } = evaluate(this.archWeights)
-      if (accuracy > best.accuracy) best = { architecture, accuracy }
-    }
-    // stopped midway, the same are drawn again
-    this.#generator.load(state)
-    this.run(best.architecture)
-    return best.architecture
-  }
-
-  state = (): StateDict => ({
-    tensors: new Map(),
-    data: { generator: [...this.#generator.state()], current: this.#current },
-  })
-
-  load({ data }: StateDict): void {
-    const { generator, current } = saved.parse(data)
-    this.#generator.load(generator)
-    this.run(this.context.space.parse(current, 'state.json'))
-  }
-
-  dispose = () => this.#weights.dispose()
 }
 
 export const strategy: StrategyDefinition<Settings> = {
   name: 'best_of',
   settings,
   defaults: () => ({ best_of: { draws: 10 } }),
-  create: (context, { best_of }) => new BestOf(context, best_of.draws),
+  create: bestOf,
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
