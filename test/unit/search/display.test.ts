@@ -125,8 +125,7 @@ test('a change of the space: a line for each group of decisions, in 80 columns w
       .slice(first, first + 5)
       .join(' ')
       .replaceAll(/\s+/g, ' ')
-    for (const name of operations)
-      assert.ok(own.includes(`-14 ${name}`) && own.includes(`+14 ${name}`), own)
+    for (const name of operations) assert.ok(own.includes(`-14 ${name}`) && own.includes(`+14 ${name}`), own)
   }
 })
 

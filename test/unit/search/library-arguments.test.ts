@@ -40,7 +40,6 @@ const calls: Readonly<Record<string, readonly unknown[]>> = {
   readGenotypeFile: [nowhere],
   describeNetwork: [shape],
   publishedGenotype: ['DARTS_V2'],
-  supernetProgram: [{ space: ddsas.darts, channels: 4, cells: 3, classes: 10 }],
   readTrained: [nowhere],
   evaluateWeights: [weights],
   readWeightFile: [nowhere],
@@ -157,34 +156,27 @@ test('the message names the function and the key', async () => {
 })
 
 test('a supernet and its strategy by hand', () => {
-  const { Ddsas, Network, supernetProgram, darts } = ddsas
-  const context = { device: 'cpu', generator: new ddsas.torch.Generator(0, 'weights') }
-  const supernetShape = { space: darts, channels: 4, cells: 3, classes: 10 }
-  const { ddsas: settings, archOptimizer: optimizer } = ddsas.searchPreset('demo')
-  const options = { ...settings, optimizer }
-  const program = supernetProgram(supernetShape)
-  const supernet = new Network(program, context)
+  const { Network, disposeModule } = ddsas.nn
+  const space = ddsas.findSpace('darts')
+  const definition = ddsas.findStrategy('ddsas')
+  const init = { device: 'cpu', generator: new ddsas.torch.Generator(0, 'weights') }
+  const program = space.supernet({ channels: 4, cells: 3, classes: 10 })
+  const supernet = new Network(program, init)
   const refused = (body: () => unknown, message: RegExp) =>
     assert.throws(body, { name: 'DdsasError', kind: 'input', message })
-  const shape = (...args: readonly unknown[]) => Reflect.apply(supernetProgram, undefined, args)
-  refused(() => shape(), /^supernetProgram: shape: expected object, received undefined/)
-  refused(() => shape({ ...supernetShape, cells: '3' }), /^supernetProgram: cells: expected/)
-  refused(() => shape({ ...supernetShape, space: 'darts' }), /^supernetProgram: space: expected/)
   const network = (...args: readonly unknown[]) => Reflect.construct(Network, args)
   refused(() => network(program, {}), /^Network: device: expected string/)
   refused(() => network(program, { device: 'cpu' }), /^Network: generator: expected a Generator/)
-  refused(() => network(undefined, context), /^Network: program: expected object, received undefined/)
-  refused(
-    () => network({ ...program, states: [{ id: 3 }] }, context),
-    /^Network: states\.0\.kind: .*'layers' \| 'sum'/,
-  )
-  refused(() => network(program, context, { precision: 'float16' }), /^Network: precision: .*"bfloat16"/)
-  const strategy = (...args: readonly unknown[]) => Reflect.construct(Ddsas, args)
-  refused(() => strategy({}, supernet, options, context), /^Ddsas: operations: expected/)
-  refused(() => strategy(darts, {}, options, context), /^Ddsas: program: expected object/)
-  refused(() => strategy(darts, supernet, { ...options, window: 0 }, context), /^Ddsas: window: /)
-  refused(() => strategy(darts, supernet, { ...options, variant: 'fast' }, context), /^Ddsas: variant: /)
-  refused(() => strategy(darts, supernet, options), /^Ddsas: context: expected object/)
-  new Ddsas(darts, supernet, options, context).dispose()
-  ddsas.nn.disposeModule(supernet)
+  refused(() => network(undefined, init), /^Network: program: expected object, received undefined/)
+  refused(() => network({ ...program, states: [{ id: 3 }] }, init), /^Network: states\.0\.kind: .*'layers'/)
+  refused(() => network(program, init, { precision: 'float16' }), /^Network: precision: .*"bfloat16"/)
+  const settings = ddsas.searchPreset('demo')
+  const strategy = (...args: readonly unknown[]) => Reflect.apply(definition.create, undefined, args)
+  const changed = (change: object) => ({ ...settings, ddsas: { ...settings.ddsas, ...change } })
+  refused(() => strategy({ space, init, seed: 0 }, {}), /^ddsas: ddsas: expected object, received undefined/)
+  refused(() => strategy({ space, init, seed: 0 }, changed({ window: 0 })), /^ddsas: ddsas\.window: /)
+  refused(() => strategy({ space, init, seed: 0 }, changed({ variant: 'fast' })), /^ddsas: ddsas\.variant: /)
+  refused(() => strategy({ space, init: {}, seed: 0 }, settings), /^ddsas: device: expected string/)
+  definition.create({ space, init, seed: 0 }, settings).dispose()
+  disposeModule(supernet)
 })

@@ -1,7 +1,7 @@
 /** What a plan says of L that were not measured, and what it refuses. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { applySettings } from '../../../src/search/config.ts'
+import { applySettings, partsOf } from '../../../src/search/config.ts'
 import { fit, type Plan, planLengths } from '../../../src/search/plan.ts'
 import { searchPreset } from '../../../src/search/presets.ts'
 import { liveSlots, setThreads, tensorMemory } from '../../../src/torch/index.ts'
@@ -44,7 +44,7 @@ test('predictions lie on lines through what was measured, up to where all operat
   assert.equal(of('paper')(15).secondsPerImage, of('paper')(112).secondsPerImage)
 })
 
-const plan = (extra: readonly string[], lengths: readonly number[], seen: number[] = []): Plan =>
+const plan = (extra: readonly string[], lengths: readonly number[], seen: (number | null)[] = []): Plan =>
   planLengths({ preset: 'cifar10', settings: [...settings, ...extra], lengths }, (subspace, done, total) => {
     assert.ok(done < total)
     seen.push(subspace)
@@ -52,7 +52,7 @@ const plan = (extra: readonly string[], lengths: readonly number[], seen: number
 
 test('a plan: rows for what was asked, times for the whole search, and what fits a limit', () => {
   const before = [liveSlots(), tensorMemory().live]
-  const seen: number[] = []
+  const seen: (number | null)[] = []
   const { measured, stepsPerEpoch, lengths, besides } = plan([], [20, 98], seen)
   assert.deepEqual(measured, [15, 35, 70])
   assert.deepEqual([...new Set(seen)], measured)
