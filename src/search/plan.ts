@@ -10,7 +10,7 @@ import { batchesOf, type Footprint, FootprintMeter, largestBatch, likelyPeak } f
 import { type Budget, bytesBesides, checkFits, memoryBudget, withDryRun } from './memory.ts'
 import { searchPreset } from './presets.ts'
 import { checkCounts } from './split.ts'
-import { largest, type Subspaces, smallest, wholeSpace } from './subspaces.ts'
+import { largest, smallest, wholeSpace } from './subspaces.ts'
 
 export interface PlanRequest {
   readonly preset: string
@@ -70,11 +70,14 @@ const cifarImages = 50_000
 
 const usualLengths = [smallest, 21, 28, 35, 42, 56, 84, largest]
 
-/** Where to measure, as far as there is memory: far enough apart that noise in the times matters little. */
-const usualMeasured = [smallest, 35, 70]
+/**
+ * Where to measure besides the smallest L: in its middle, and where all operations run, which is the same in every subspace; or
+ * nearer where there is no memory for these.
+ */
+const [middle, nearMiddle, nearWhole] = [35, 21, 70]
 
-/** In place of the second where there is none for it. */
-const nearer = 21
+/** Parts of measuring, at most. */
+const mostParts = 10
 
 /**
  * Measures a few steps and predicts peak memory and time for each L. Throws DdsasError 'input' or 'device' for what cannot
@@ -123,7 +126,7 @@ function measure(config: SearchConfig, device: string, observer: MeasureObserver
   let done = 0
   const begin = (subspace: number) => {
     if (interrupts.interrupted()) throw new DdsasError('interrupted', 'stopped before all was measured')
-    observer(subspace, done++, 3 * usualMeasured.length)
+    observer(subspace, done++, mostParts)
   }
   const options = { images: cifarImages, largest: largestBatch(config, cifarImages), unread: cifarImages }
   try {
@@ -141,45 +144,41 @@ function measureIn(
   begin: (subspace: number) => void,
 ): Measured {
   const meter = new FootprintMeter(dry, config, device, cifarImages)
+  const batches = batchesOf(config, cifarImages)
   const unread = cifarImages
-  // looked up anew: the process grows by what a search takes besides tensors
-  const budget = () => memoryBudget(config, device, { unread })
-  const needed = (subspace: number) => {
-    begin(subspace)
-    return meter.footprint(subspace)
-  }
-  const timed = (subspace: number, footprint: Footprint): Measurement => ({
-    subspace,
-    ...footprint,
-    ...measureTimes(dry, footprint.nearest, batchesOf(config, cifarImages), timedTurns(device), () =>
-      begin(subspace),
-    ),
-  })
+  let budget: Budget | undefined
+  const fits = (needed: number) => needed <= (budget?.bytes ?? Number.POSITIVE_INFINITY)
   const measurements: Measurement[] = []
-  for (const subspace of usualMeasured) {
-    const footprint = needed(subspace)
-    const most = budget()?.bytes ?? Number.POSITIVE_INFINITY
-    if (likelyPeak(footprint) > most) break
-    measurements.push(timed(subspace, footprint))
+  /** Measures times where there is memory; returns how much is needed. */
+  const take = (subspace: number): number => {
+    // where a line says that there is none, not even small batches are tried
+    const expected = measurements.length > 1 ? fit(config, measurements)(subspace).memory : 0
+    if (!fits(expected)) return expected
+    begin(subspace)
+    const footprint = meter.footprint(subspace)
+    const needed = likelyPeak(footprint)
+    // only after the first steps: they make the process grow by what a search takes besides tensors
+    budget ??= memoryBudget(config, device, { unread })
+    if (!fits(needed)) return needed
+    dry.enter(footprint.nearest)
+    const times = measureTimes(dry, batches, timedTurns(device), () => begin(subspace))
+    measurements.push({ subspace, ...footprint, ...times })
+    return needed
   }
-  // a line needs two
-  for (const subspace of [smallest, nearer].slice(measurements.length)) {
-    const footprint = needed(subspace)
-    checkFits(withLength(config, subspace), likelyPeak(footprint), budget())
-    measurements.push(timed(subspace, footprint))
-  }
-  return { measurements, budget: budget(), besides: bytesBesides(config, device, unread) }
+  const must = (subspace: number) => checkFits(withLength(config, subspace), take(subspace), budget)
+  must(smallest)
+  if (!fits(take(middle))) must(nearMiddle)
+  else if (!fits(take(wholeSpace(config)))) take(nearWhole)
+  return { measurements, budget, besides: bytesBesides(config, device, unread) }
 }
 
 /** Seconds of a step and of an image of an evaluation; `turns`: of which the last counts. */
 function measureTimes(
   dry: DryRun,
-  subspaces: Subspaces,
   { batch, evaluated }: ReturnType<typeof batchesOf>,
   turns: number,
   begin: () => void,
 ): Pick<Measurement, 'secondsPerStep' | 'secondsPerImage'> {
-  dry.enter(subspaces)
   begin()
   const step = dry.step(batch, turns)
   begin()

@@ -24,7 +24,7 @@ export function wholeSpace({ ddsas }: SearchConfig): number {
 
 /**
  * `count` subspaces of L operations for each cell type, always the same. Scores are drawn once and then move on from
- * operation to operation, so that over all subspaces each is taken about as often as any other: the mean of four lies within
+ * operation to operation, so that over all subspaces each takes about as many places: the mean of four lies within
  * some 2 % of that of all, where one alone may lie 7 % from it.
  */
 export function balancedSubspaces({ ddsas }: SearchConfig, subspace: number, count: number): Subspaces[] {
