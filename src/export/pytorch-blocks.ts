@@ -96,9 +96,8 @@ function forwardOf({ block, planned, scope }: Draft, names: readonly string[]): 
   for (const { state, ways } of planned) {
     const inputs = ways.map(({ input }) => variables.get(input) ?? names[reading++])
     const [first] = inputs
-    const isLast =
-      state.kind === 'layers' && parameters.includes(first) && !names.slice(reading).includes(first)
-    const target = isLast ? () => first : writer.temporary(nameOf(state))
+    const isOnly = state.kind === 'layers' && names.filter((name) => name === first).length === 1
+    const target = isOnly ? () => first : writer.temporary(nameOf(state))
     const code = stateCode(writer, { state, ways }, (way) => inputs[way], target)
     if (state.id === block.output) writer.return(code)
     else if (code === first) variables.set(state.id, first)

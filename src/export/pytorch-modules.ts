@@ -164,6 +164,7 @@ const reserved = new Set(
 /** The modules of one owner, a class, by their paths below it. */
 export class Scope {
   readonly #modules = new Map<string, Module>()
+  #children: Children | undefined
   /** Of all layers that are modules, and of what they belong to. */
   readonly #names: ReadonlySet<string>
   readonly #place: string
@@ -175,7 +176,9 @@ export class Scope {
   }
 
   add(path: string, module: Module): Step {
+    if (this.#modules.has(path)) this.#refuseTwo(path)
     this.#modules.set(path, module)
+    this.#children = undefined
     return { kind: 'module', path }
   }
 
@@ -212,7 +215,7 @@ export class Scope {
     const stripped = run.map(({ name, layer }) => ({ name: name.slice(component.length + 1), layer }))
     if (!canBeModule(stripped) || !this.#holdsOnly(path, [path, ...modulesIn(stripped, path)]))
       return this.plan(stripped, path)
-    const wanted = [component, stripped[0].layer.type].map((text) => ({ text, rank: 3 }))
+    const wanted = [{ text: component, rank: 3 }]
     return [this.add(path, { ...moduleOf(stripped, joinName(this.#place, path)), wanted })]
   }
 
@@ -236,29 +239,39 @@ export class Scope {
 
   /** All modules, those with a common first name in a container. */
   children(): Children {
-    return this.#nested([...this.#modules].map(([path, module]) => [path.split('.'), module]))
+    this.#children ??= this.#nested([...this.#modules].map(([path, module]) => [path.split('.'), module]))
+    return this.#children
   }
 
   #nested(modules: readonly (readonly [path: readonly string[], module: Module])[]): Children {
     const names = [...new Set(modules.map(([[name]]) => name))]
     return names.map((name) => {
       const below = modules.filter(([path]) => path[0] === name)
-      this.#checkName(name, below.some(([path]) => path.length === 1) && below.length > 1)
+      this.#checkName(name)
+      if (below.length > 1 && below.some(([path]) => path.length === 1)) this.#refuseTwo(name)
       const [[path, module]] = below
       if (path.length === 1) return [name, module]
       return [name, container(this.#nested(below.map(([whole, inner]) => [whole.slice(1), inner])))]
     })
   }
 
-  #checkName(name: string, twice: boolean): void {
-    const place = `a module '${name}' of ${this.#place || 'the network'}`
-    if (twice)
-      throw new DdsasError('input', `${place} would have weights and hold other modules; name them apart`)
+  #checkName(name: string): void {
     if (name === '' || reserved.has(name))
       throw new DdsasError(
         'input',
-        `${place} cannot be: PyTorch has another use for that name; choose another one`,
+        `a module '${name}' of ${this.#owner()} cannot be: PyTorch has another use for that name; choose another one`,
       )
+  }
+
+  #refuseTwo(path: string): never {
+    throw new DdsasError(
+      'input',
+      `there would be two modules '${path}' of ${this.#owner()}, or one that has weights and holds others; name them apart`,
+    )
+  }
+
+  #owner(): string {
+    return this.#place === '' ? 'the network' : this.#place
   }
 
   /** The expression of the module at a path. */

@@ -146,7 +146,8 @@ class NetworkWriter {
 
   #code(item: Item, target: () => string): Code {
     const variables = readBy(item).map((input) => this.#variableOf(input))
-    if ('block' in item) return `${this.#scope.access(item.block.name)}(${variables.join(', ')})`
+    if ('block' in item)
+      return { open: `${this.#scope.access(item.block.name)}(`, items: variables, close: ')' }
     return stateCode(this.#writer, item, (way) => variables[way], target)
   }
 
