@@ -2,7 +2,8 @@
 import { type Block, inputsOf, type Program, type State, type StateId, statesFor } from '../nn/index.ts'
 import { variableName } from './python-text.ts'
 import { type Forward, ForwardWriter } from './pytorch-forward.ts'
-import { type Children, type Module, ownBlock, Scope } from './pytorch-modules.ts'
+import { type Children, type Module, ownBlock } from './pytorch-modules.ts'
+import { Scope } from './pytorch-scope.ts'
 import { namesIn, type PlannedState, planStates, stateCode } from './pytorch-states.ts'
 
 /** A block that is called as a whole. */

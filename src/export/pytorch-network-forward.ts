@@ -3,7 +3,7 @@ import { images, type StateId, valueOf } from '../nn/index.ts'
 import { type Code, variableName } from './python-text.ts'
 import type { BlockCall } from './pytorch-blocks.ts'
 import { type Forward, ForwardWriter } from './pytorch-forward.ts'
-import type { Scope } from './pytorch-modules.ts'
+import type { Scope } from './pytorch-scope.ts'
 import { type PlannedState, stateCode } from './pytorch-states.ts'
 
 /** What is computed in one go: a state that stands alone, or a block. */

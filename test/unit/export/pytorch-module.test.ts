@@ -333,6 +333,6 @@ test('what PyTorch cannot hold is refused by its name', () => {
     state.kind === 'layers' ? state.layers : [],
   )[0].layer
   refused(layerAt('body', 'train', conv), /a module 'train' of body cannot be: .*; choose another/)
-  refused(layerAt('items', '', conv), /a module 'items' of the network cannot be/)
+  refused(layerAt('a.items', '', conv), /a module 'items' of the network cannot be/)
   refused(layerAt('body', '', conv, 'body', 'more'), /two modules 'body' of the network, .*; name them apart/)
 })
