@@ -2,11 +2,13 @@
 import { Command } from 'commander'
 import { hasCifar } from '../data/cifar.ts'
 import { folderSplits, hasSplit } from '../data/folder.ts'
-import { drawCell } from '../export/draw.ts'
+import { blockKinds } from '../export/block-view.ts'
+import { drawBlock } from '../export/draw.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { searchPresets } from '../search/presets.ts'
 import { planSearch, type RunObserver, runSearch, type SearchRequest } from '../search/run.ts'
-import { cellTypes, type Genotype } from '../spaces/darts/genotype.ts'
+import type { Genotype } from '../spaces/darts/genotype.ts'
+import { genotypeProgram } from '../spaces/darts/programs.ts'
 import { fetchWithProgress } from './data.ts'
 import { addRunOptions, interruptible, type RunOptions, settingsOf } from './options.ts'
 import { searchDisplay } from './search-display.ts'
@@ -56,10 +58,11 @@ async function fetchUnlessThere(request: SearchRequest): Promise<void> {
 }
 
 async function drawCells(run: RunFolder, genotype: Genotype): Promise<string[]> {
+  const program = genotypeProgram(genotype)
   const paths: string[] = []
-  for (const cell of cellTypes) {
-    const { svg, png } = await drawCell(genotype, cell)
-    paths.push(...run.writeCell(cell, svg, png))
+  for (const kind of blockKinds(program)) {
+    const { svg, png } = await drawBlock(program, kind)
+    paths.push(...run.writeCell(kind, svg, png))
   }
   return paths
 }
