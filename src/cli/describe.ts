@@ -5,7 +5,6 @@ import { DdsasError } from '../errors.ts'
 import { isRunOf, readRecord } from '../loop/record.ts'
 import { trainKind } from '../retrain/run.ts'
 import { RunFolder } from '../runs/folder.ts'
-import { dartsSpace } from '../spaces/darts/cell-space.ts'
 import {
   isPublished,
   type NetworkSize,
@@ -14,10 +13,10 @@ import {
 } from '../spaces/darts/published-genotypes.ts'
 import { type NetworkKind, networkKinds } from '../spaces/darts/stem.ts'
 import type { NetworkDescription } from '../spaces/describe.ts'
-import { describeNetwork, type NetworkShape } from '../spaces/network-shape.ts'
+import { describeNetwork, type NetworkShape, programOf } from '../spaces/network-shape.ts'
 import { counted } from '../words.ts'
 import { genotypeArgument, isFolder, readGenotype } from './genotype.ts'
-import { cellsInWords } from './genotype-text.ts'
+import { blocksInWords } from './genotype-text.ts'
 import { wholeNumber } from './options.ts'
 
 interface DescribeOptions {
@@ -107,10 +106,11 @@ function grouped(value: number): string {
 function describeText(name: string, shape: NetworkShape, description: NetworkDescription): string {
   const { kind, channels, cells, classes } = shape
   const { parameters, parametersWithAuxiliary, multiplyAdds, depth, imageSide } = description
+  const kindWidth = Math.max(6, ...description.cells.map(({ type }) => type.length))
   const rows = description.cells.map(({ type, output, parameters: own, multiplyAdds: cost }, index) =>
     [
       String(index).padStart(4),
-      type.padEnd(6),
+      type.padEnd(kindWidth),
       output.join(' x ').padStart(16),
       grouped(own).padStart(13),
       grouped(cost).padStart(15),
@@ -122,8 +122,8 @@ function describeText(name: string, shape: NetworkShape, description: NetworkDes
     `multiply-adds: ${grouped(multiplyAdds)} for an image: convolutions and linear layers, as DARTS counts`,
     `depth:         ${depth} convolutions and linear layers on the longest way`,
     '',
-    `${'cell'.padStart(4)}  ${'type'.padEnd(6)}  ${'output'.padStart(16)}  ${'parameters'.padStart(13)}  ${'multiply-adds'.padStart(15)}`,
+    `${'cell'.padStart(4)}  ${'type'.padEnd(kindWidth)}  ${'output'.padStart(16)}  ${'parameters'.padStart(13)}  ${'multiply-adds'.padStart(15)}`,
     ...rows,
     '',
-  ].join('\n')}\n${cellsInWords(dartsSpace.parse(shape.genotype, name))}`
+  ].join('\n')}\n${blocksInWords(programOf(shape))}`
 }

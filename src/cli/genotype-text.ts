@@ -1,20 +1,31 @@
-/** A genotype in words: what each node of its cells adds up. */
-import { type CellType, cellTypes, type Genotype } from '../spaces/darts/genotype.ts'
+/** The blocks of a network in words: what each node of its cells adds up. */
+import { blockKinds, type ShownState, viewBlock } from '../export/block-view.ts'
+import { lookUp, type Program, type StateId } from '../nn/index.ts'
 
-/** A block of lines for each cell. */
-export function cellsInWords(genotype: Genotype): string {
-  return cellTypes.map((cell) => `${cellLines(genotype, cell).join('\n')}\n`).join('\n')
+/** A paragraph for each kind of block. */
+export function blocksInWords(program: Program): string {
+  return blockKinds(program)
+    .map((kind) => `${blockLines(program, kind).join('\n')}\n`)
+    .join('\n')
 }
 
-function cellLines(genotype: Genotype, cell: CellType): string[] {
-  const source = (input: number): string => ['c_{k-2}', 'c_{k-1}'][input] ?? `node ${input - 2}`
-  const nodes = Array.from({ length: genotype[cell].length / 2 }, (_, node) => {
-    const edges = genotype[cell].slice(2 * node, 2 * node + 2)
-    return `  node ${node} = ${edges.map(([operation, input]) => `${operation}(${source(input)})`).join(' + ')}`
-  })
-  return [
-    cell === 'normal' ? 'normal cell' : 'reduction cell',
-    ...nodes,
-    `  c_{k}  = concat(${genotype[`${cell}_concat`].map(source).join(', ')})`,
-  ]
+function blockLines(program: Program, kind: string): string[] {
+  const { block, inputs, states } = viewBlock(program, kind)
+  const names = new Map([...inputs, ...states].map(({ id, label }) => [id, nameOf(label)]))
+  const width = Math.max(...states.map(({ label }) => nameOf(label).length))
+  const lines = states.map((state) => `  ${nameOf(state.label).padEnd(width)} = ${sumOf(state, names)}`)
+  return [block.label ?? kind, ...lines]
+}
+
+/** Numbers are those of nodes. */
+function nameOf(label: string): string {
+  return /^\d+$/.test(label) ? `node ${label}` : label
+}
+
+function sumOf({ kind, ways }: ShownState, names: ReadonlyMap<StateId, string>): string {
+  const terms = ways.map(({ from, operation }) =>
+    operation === undefined ? lookUp(names, from) : `${operation}(${lookUp(names, from)})`,
+  )
+  if (kind === 'concat') return `concat(${terms.join(', ')})`
+  return terms.join(' + ') || '0'
 }

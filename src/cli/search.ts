@@ -2,12 +2,12 @@
 import { Command } from 'commander'
 import { hasCifar } from '../data/cifar.ts'
 import { folderSplits, hasSplit } from '../data/folder.ts'
-import { drawCell } from '../export/draw.ts'
+import { blockKinds } from '../export/block-view.ts'
+import { drawBlock } from '../export/draw.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { searchPresets } from '../search/presets.ts'
 import { planSearch, type RunObserver, runSearch, type SearchRequest } from '../search/run.ts'
-import { dartsSpace } from '../spaces/darts/cell-space.ts'
-import { cellTypes } from '../spaces/darts/genotype.ts'
+import { blockProgram } from '../spaces/network-shape.ts'
 import type { SearchSpace } from '../spaces/space.ts'
 import { fetchWithProgress } from './data.ts'
 import {
@@ -71,10 +71,11 @@ async function fetchUnlessThere(request: SearchRequest): Promise<void> {
 
 /** Draws a block of each kind that the architecture's network has. */
 async function drawCells(run: RunFolder, space: SearchSpace, architecture: unknown): Promise<string[]> {
+  const program = blockProgram(space, architecture)
   const paths: string[] = []
-  for (const cell of cellTypes) {
-    const { svg, png } = await drawCell(dartsSpace.parse(architecture, space.name), cell)
-    paths.push(...run.writeCell(cell, svg, png))
+  for (const kind of blockKinds(program)) {
+    const { svg, png } = await drawBlock(program, kind)
+    paths.push(...run.writeCell(kind, svg, png))
   }
   return paths
 }

@@ -1,12 +1,14 @@
 /** `ddsas show`: a genotype, published, of a run or from a file, as JSON, as a PyTorch line, in words and as drawings. */
 import { resolve } from 'node:path'
 import { Command } from 'commander'
-import { drawCell } from '../export/draw.ts'
+import { blockKinds } from '../export/block-view.ts'
+import { drawBlock } from '../export/draw.ts'
+import type { Program } from '../nn/index.ts'
 import { formatJson, writeDrawing } from '../runs/files.ts'
-import { cellTypes, type Genotype } from '../spaces/darts/genotype.ts'
 import { formatGenotype } from '../spaces/darts/genotype-file.ts'
+import { genotypeProgram } from '../spaces/darts/programs.ts'
 import { genotypeArgument, readGenotype } from './genotype.ts'
-import { cellsInWords } from './genotype-text.ts'
+import { blocksInWords } from './genotype-text.ts'
 
 interface ShowOptions {
   readonly out?: string
@@ -25,15 +27,17 @@ export function showCommand(print: (text: string) => void = (text) => process.st
 
 async function show(target: string, options: ShowOptions, print: (text: string) => void): Promise<void> {
   const genotype = readGenotype(target)
-  const words = options.json === true ? '' : `\n${formatGenotype(genotype)}\n\n${cellsInWords(genotype)}`
+  const program = genotypeProgram(genotype)
+  const words = options.json === true ? '' : `\n${formatGenotype(genotype)}\n\n${blocksInWords(program)}`
   print(`${formatJson(genotype)}${words}`)
   if (options.out === undefined) return
-  const paths = await draw(genotype, resolve(options.out))
+  const paths = await draw(program, resolve(options.out))
   if (options.json !== true) print(`\n${paths.map((path) => `drawn: ${path}\n`).join('')}`)
 }
 
-async function draw(genotype: Genotype, folder: string): Promise<string[]> {
+async function draw(program: Program, folder: string): Promise<string[]> {
   const paths: string[] = []
-  for (const cell of cellTypes) paths.push(...writeDrawing(folder, cell, await drawCell(genotype, cell)))
+  for (const kind of blockKinds(program))
+    paths.push(...writeDrawing(folder, kind, await drawBlock(program, kind)))
   return paths
 }

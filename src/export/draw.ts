@@ -1,9 +1,12 @@
-/** Drawings of a cell as SVG and PNG, in the style of the figures of the DARTS paper. */
+/** Drawings of a network's blocks, such as cells, as SVG and PNG, in the style of the figures of the DARTS paper. */
 import type { Graph, Viz } from '@viz-js/viz'
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
+import { lookUp, type Program, type StateId } from '../nn/index.ts'
 import { type CellType, cellTypes, type Genotype } from '../spaces/darts/genotype.ts'
 import { parseGenotype } from '../spaces/darts/genotype-file.ts'
+import { genotypeProgram } from '../spaces/darts/programs.ts'
+import { type BlockView, viewBlock } from './block-view.ts'
 
 /** A drawing: the SVG text and the PNG at twice its size. */
 export interface CellDrawing {
@@ -31,9 +34,25 @@ let graphviz: Promise<Viz> | undefined
  * edge for each operation, the output c_{k} on the right.
  */
 export async function drawCell(genotype: Genotype, cellType: CellType): Promise<CellDrawing> {
+  return drawing(await cellSvg(genotype, cellType))
+}
+
+/** The drawing without its PNG. */
+export async function cellSvg(genotype: Genotype, cellType: CellType): Promise<string> {
   parseGenotype(genotype, 'given to drawCell', 'any')
   checkGiven(z.enum(cellTypes), cellType, 'drawCell', 'cell type')
-  const svg = await cellSvg(genotype, cellType)
+  return blockSvg(genotypeProgram(genotype), cellType)
+}
+
+/**
+ * Draws a kind of block: its inputs on the left, its states with an edge for each operation, its output on the right.
+ * @throws {DdsasError} `input` for a kind that there is not, or blocks of a supernet.
+ */
+export async function drawBlock(program: Program, kind: string): Promise<CellDrawing> {
+  return drawing(await blockSvg(program, kind))
+}
+
+async function drawing(svg: string): Promise<CellDrawing> {
   const { default: sharp } = await import('sharp')
   const png = await sharp(Buffer.from(svg), { density })
     .flatten({ background: 'white' })
@@ -43,38 +62,52 @@ export async function drawCell(genotype: Genotype, cellType: CellType): Promise<
 }
 
 /** The drawing without its PNG. */
-export async function cellSvg(genotype: Genotype, cellType: CellType): Promise<string> {
+async function blockSvg(program: Program, kind: string): Promise<string> {
+  const graph = blockGraph(viewBlock(program, kind))
   graphviz ??= import('@viz-js/viz').then(({ instance }) => instance())
-  const laidOut = (await graphviz).renderString(cellGraph(genotype, cellType), {
-    format: 'svg',
-    engine: 'dot',
-  })
   return (
-    laidOut
+    (await graphviz)
+      .renderString(graph, { format: 'svg', engine: 'dot' })
       .replaceAll(/font-family="[^"]*"/g, `font-family="${fonts}"`)
       // In pixels instead of points: renderers do not agree on how a point scales with the density.
       .replace(/width="(\d+)pt" height="(\d+)pt"/, 'width="$1" height="$2"')
   )
 }
 
+/** Names of the graph's nodes, by what they stand for: labels, where no two are the same. */
+function namesOf({ inputs, states }: BlockView): Map<StateId, string> {
+  const all = [...inputs, ...states]
+  const isAlone = (label: string) => all.filter((other) => other.label === label).length === 1
+  return new Map(all.map(({ id, label }) => [id, isAlone(label) ? label : id]))
+}
+
 /**
  * An operation is a node of the graph, which its edge goes into and comes out of: a label that is none would be put
  * beside its own edge, where others may run through it.
  */
-function cellGraph(genotype: Genotype, cellType: CellType): Graph {
-  const edges = genotype[cellType]
-  const nodes = Array.from({ length: edges.length / 2 }, (_, node) => String(node))
-  const sources = ['c_{k-2}', 'c_{k-1}', ...nodes]
-  const operations = edges.map(([operation, input], index) => {
-    const [tail, head] = [sources[input] ?? '', nodes[Math.floor(index / 2)] ?? '']
-    return { name: `${tail}->${head}`, tail, head, operation }
+function blockGraph(view: BlockView): Graph {
+  const { block, inputs, states } = view
+  const names = namesOf(view)
+  const nameOf = (id: StateId) => lookUp(names, id)
+  const ways = states.flatMap(({ id, ways }) =>
+    ways.map(({ from, operation }) => ({ tail: nameOf(from), head: nameOf(id), operation })),
+  )
+  const edges = ways.map((way) => `${way.tail}->${way.head}`)
+  const operations = ways.flatMap(({ tail, head, operation }, index) => {
+    if (operation === undefined) return []
+    const before = edges.slice(0, index).filter((name) => name === edges[index]).length
+    return [{ name: before === 0 ? edges[index] : `${edges[index]} ${before + 1}`, tail, head, operation }]
   })
+  const box = ({ id, label }: (typeof inputs)[number], fillcolor: string) => {
+    const name = nameOf(id)
+    return { name, attributes: { fillcolor, ...(name === label ? {} : { label }) } }
+  }
   return {
     graphAttributes: { rankdir: 'LR', bgcolor: 'white', pad: 0.15, nodesep: 0.35, ranksep: 0.45 },
     nodeAttributes: boxes,
     nodes: [
-      ...sources.map((name, index) => node(name, index < 2 ? 'darkseagreen2' : 'lightblue')),
-      node('c_{k}', 'palegoldenrod'),
+      ...inputs.map((input) => box(input, 'darkseagreen2')),
+      ...states.map((state) => box(state, state.id === block.output ? 'palegoldenrod' : 'lightblue')),
       ...operations.map(({ name, operation: label }) => ({ name, attributes: { ...plain, label } })),
     ],
     edges: [
@@ -82,7 +115,7 @@ function cellGraph(genotype: Genotype, cellType: CellType): Graph {
         { tail, head: name, attributes: { arrowhead: 'none', headport: 'w' } },
         { tail: name, head, attributes: { tailport: 'e' } },
       ]),
-      ...genotype[`${cellType}_concat`].map((input) => ({ tail: sources[input] ?? '', head: 'c_{k}' })),
+      ...ways.flatMap(({ tail, head, operation }) => (operation === undefined ? [{ tail, head }] : [])),
     ],
   }
 }
@@ -101,7 +134,3 @@ const boxes = {
 }
 
 const plain = { shape: 'plaintext', style: 'solid', width: 0, height: 0, margin: '0.08,0.03' }
-
-function node(name: string, fillcolor: string) {
-  return { name, attributes: { fillcolor } }
-}

@@ -75,9 +75,8 @@ export function isName(text: string): boolean {
 
 /** `sep_conv_3x3` -> `SepConv3x3`; '' where a text has no letter of a name. */
 export function className(text: string): string {
-  const words = text.split(/[^A-Za-z0-9]+/).filter((word) => word !== '')
-  const joined = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
-  return joined.replace(/^[0-9]+/, '')
+  const words = text.replace(/^[^A-Za-z]+/, '').split(/[^A-Za-z0-9]+/)
+  return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
 }
 
 /** `cells.3/2` -> `cells_3_2`; `other` where a text has no letter of a name. */
@@ -97,7 +96,8 @@ export class Names {
   /** The name itself, or with a number behind it where it is taken or means something to Python. */
   unused(wanted: string): string {
     let name = wanted
-    for (let count = 2; this.#taken.has(name) || !isName(name); count++) name = `${wanted}${count}`
+    const numbered = /[0-9]$/.test(wanted) ? `${wanted}_` : wanted
+    for (let count = 2; this.#taken.has(name) || !isName(name); count++) name = `${numbered}${count}`
     this.#taken.add(name)
     return name
   }

@@ -2,7 +2,8 @@
 import { type Block, inputsOf, type Program, type State, type StateId, statesFor } from '../nn/index.ts'
 import { variableName } from './python-text.ts'
 import { type Forward, ForwardWriter } from './pytorch-forward.ts'
-import { type Children, type Module, ownBlock, Scope } from './pytorch-modules.ts'
+import { type Children, type Module, ownBlock } from './pytorch-modules.ts'
+import { Scope } from './pytorch-scope.ts'
 import { namesIn, type PlannedState, planStates, stateCode } from './pytorch-states.ts'
 
 /** A block that is called as a whole. */
@@ -96,9 +97,8 @@ function forwardOf({ block, planned, scope }: Draft, names: readonly string[]): 
   for (const { state, ways } of planned) {
     const inputs = ways.map(({ input }) => variables.get(input) ?? names[reading++])
     const [first] = inputs
-    const isLast =
-      state.kind === 'layers' && parameters.includes(first) && !names.slice(reading).includes(first)
-    const target = isLast ? () => first : writer.temporary(nameOf(state))
+    const isOnly = state.kind === 'layers' && names.filter((name) => name === first).length === 1
+    const target = isOnly ? () => first : writer.temporary(nameOf(state))
     const code = stateCode(writer, { state, ways }, (way) => inputs[way], target)
     if (state.id === block.output) writer.return(code)
     else if (code === first) variables.set(state.id, first)

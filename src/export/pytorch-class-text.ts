@@ -19,23 +19,17 @@ export interface ClassText {
 
 /** The lines of a class. */
 export function classLines({ name, base, docstring, parameters, modules, forward }: ClassText): string[] {
+  const said = docstring === undefined ? [] : [`${inClass}"""${docstring}"""`]
   const signature = { open: 'def __init__(', items: ['self', ...parameters], close: '):' }
+  const items = modules.map(([, code]) => code)
   const made =
     base === 'nn.Sequential'
-      ? codeLines(inMethod, '', {
-          open: 'super().__init__(',
-          items: modules.map(([, code]) => code),
-          close: ')',
-          long: true,
-        })
+      ? codeLines(inMethod, '', { open: 'super().__init__(', items, close: ')', long: true })
       : [`${inMethod}super().__init__()`, ...modules.flatMap(([child, code]) => attribute(child, code))]
-  return [
-    `class ${name}(${base}):`,
-    ...(docstring === undefined ? [] : [`${inClass}"""${docstring}"""`, '']),
-    ...codeLines(inClass, '', signature),
-    ...made,
-    ...(forward === undefined ? [] : ['', ...forwardLines(forward)]),
-  ]
+  const constructed = modules.length > 0 ? [...codeLines(inClass, '', signature), ...made] : []
+  const called = forward ? forwardLines(forward) : []
+  const parts = [said, constructed, called].filter((lines) => lines.length > 0)
+  return [`class ${name}(${base}):`, ...parts.flatMap((lines, index) => (index > 0 ? ['', ...lines] : lines))]
 }
 
 function attribute(name: string, code: Code): string[] {

@@ -27,8 +27,8 @@ export interface Forward {
   readonly statements: readonly (Statement | Loop)[]
 }
 
-/** Columns of an expression that is still easy to read inside another one. */
-const mostInside = 60
+/** Columns of an expression that is still easy to read, by itself and inside another one. */
+const most = { alone: 72, inside: 60 } as const
 
 /** What no variable may be called. */
 const globals = ['self', 'torch', 'nn']
@@ -85,24 +85,17 @@ export class ForwardWriter {
       code = name
       return name
     }
+    const called = (call: (x: string) => string) => {
+      const inner = oneLine(code)
+      const short = !product && inner.length <= most.inside && call(inner).length <= most.alone
+      return call(short ? inner : variable())
+    }
     for (const step of steps) {
-      const text = oneLine(code)
-      const inner = product || text.length > mostInside ? variable() : text
-      product = false
-      switch (step.kind) {
-        case 'module':
-          code = `${this.#access(step.path)}(${inner})`
-          break
-        case 'call':
-          code = step.call(inner)
-          break
-        case 'concat':
-          code = this.#concat(step.branches, variable())
-          break
-        case 'gate':
-          code = this.#gate(step.scale, step.vector, variable())
-          product = true
-      }
+      if (step.kind === 'module') code = called((x) => `${this.#access(step.path)}(${x})`)
+      else if (step.kind === 'call') code = called(step.call)
+      else if (step.kind === 'concat') code = this.#concat(step.branches, variable())
+      else code = this.#gate(step.scale, step.vector, variable())
+      product = step.kind === 'gate'
     }
     return code
   }

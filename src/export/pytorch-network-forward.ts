@@ -3,7 +3,7 @@ import { images, lookUp, type StateId } from '../nn/index.ts'
 import { type Code, variableName } from './python-text.ts'
 import type { BlockCall } from './pytorch-blocks.ts'
 import { type Forward, ForwardWriter } from './pytorch-forward.ts'
-import type { Scope } from './pytorch-modules.ts'
+import type { Scope } from './pytorch-scope.ts'
 import { type PlannedState, stateCode } from './pytorch-states.ts'
 
 /** What is computed in one go: a state that stands alone, or a block. */
@@ -146,7 +146,8 @@ class NetworkWriter {
 
   #code(item: Item, target: () => string): Code {
     const variables = readBy(item).map((input) => this.#variableOf(input))
-    if ('block' in item) return `${this.#scope.access(item.block.name)}(${variables.join(', ')})`
+    if ('block' in item)
+      return { open: `${this.#scope.access(item.block.name)}(`, items: variables, close: ')' }
     return stateCode(this.#writer, item, (way) => variables[way], target)
   }
 

@@ -4,8 +4,9 @@ import { isZero, type Program, type State, statesFor } from '../nn/index.ts'
 import { blockCalls } from './pytorch-blocks.ts'
 import { classLines } from './pytorch-class-text.ts'
 import { Classes } from './pytorch-classes.ts'
-import { hasWeights, placesOf, Scope, sizesOf } from './pytorch-modules.ts'
+import { placesOf, sizesOf } from './pytorch-modules.ts'
 import { type Item, networkForward, outputOf } from './pytorch-network-forward.ts'
+import { hasWeights, Scope } from './pytorch-scope.ts'
 import { namesIn, planStates } from './pytorch-states.ts'
 
 /** What the class of the network is called. */

@@ -3,7 +3,8 @@ import type { State, StateId } from '../nn/index.ts'
 import type { Code } from './python-text.ts'
 import { roleRank } from './pytorch-classes.ts'
 import { concatenation, type ForwardWriter, type Step } from './pytorch-forward.ts'
-import { modulesIn, type Scope, type Wanted } from './pytorch-modules.ts'
+import type { Wanted } from './pytorch-modules.ts'
+import { modulesIn, type Scope } from './pytorch-scope.ts'
 
 /** A state that is read, and the steps from there. */
 export interface Way {

@@ -43,6 +43,11 @@ export function programOf(shape: NetworkShape): Program {
   return spaceOf(shape).network(shape.genotype, shape)
 }
 
+/** A small network of an architecture: for readers that show its blocks, whatever their sizes. */
+export function blockProgram(space: SearchSpace, architecture: unknown): Program {
+  return space.network(architecture, { kind: 'cifar', channels: 4, cells: 3, classes: 2, auxiliary: false })
+}
+
 /**
  * Describes the network of a shape for images of `imageSide` pixels, whether or not the shape has the auxiliary head.
  * @throws {DdsasError} `input` for an operation that there is not, or a side that the network cannot halve.

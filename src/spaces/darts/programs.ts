@@ -1,6 +1,6 @@
 /** The programs of the DARTS space: a stem, a stack of cells, a classifier, for supernets and for single architectures. */
 import { DdsasError } from '../../errors.ts'
-import type { Block, Program, State, StateId, Term } from '../../nn/index.ts'
+import type { Block, Program, Sequence, State, StateId, Term } from '../../nn/index.ts'
 import type { NetworkOptions, SupernetOptions } from '../space.ts'
 import type { CellType, Genotype } from './genotype.ts'
 import { factorizedReduce, type OperationOptions, reluConvBn } from './operations.ts'
@@ -152,30 +152,51 @@ export function supernetProgram(space: CellSpace, shape: SupernetOptions): Progr
   )
 }
 
+/** What makes the layers of an operation at its place. */
+type Layers = (operation: string, place: Place, input: number) => Sequence
+
+/** Two terms into each node, as a genotype says. */
+function insideOf(genotype: Genotype, layers: Layers): Inside {
+  const term = (place: Place, at: number): Term => {
+    const [operation, input] = genotype[place.type][at]
+    return {
+      input: place.state(input),
+      name: `${place.name}._ops.${at}`,
+      layers: layers(operation, place, input),
+      operation,
+    }
+  }
+  return {
+    nodes: (place) =>
+      Array.from({ length: genotype[place.type].length / 2 }, (_, node) => [
+        term(place, 2 * node),
+        term(place, 2 * node + 1),
+      ]),
+    concat: (type) => genotype[`${type}_concat`],
+  }
+}
+
 /**
  * The network a genotype stands for: two operations into each node.
  * @throws {DdsasError} `input` for an operation that there is not.
  */
 export function networkProgram(genotype: Genotype, shape: NetworkOptions, space: CellSpace): Program {
-  const term = (place: Place, at: number): Term => {
-    const [operation, input] = genotype[place.type][at]
-    if (operation === 'none' || !Object.hasOwn(space.operations, operation))
-      throw new DdsasError(
-        'input',
-        `a network cannot be built with the operation '${operation}': use one of ${Object.keys(space.operations).join(', ')}`,
-      )
-    const layers = space.operations[operation](optionsAt(place, input))
-    return { input: place.state(input), name: `${place.name}._ops.${at}`, layers, operation }
+  const layers: Layers = (operation, place, input) => {
+    if (operation !== 'none' && Object.hasOwn(space.operations, operation))
+      return space.operations[operation](optionsAt(place, input))
+    throw new DdsasError(
+      'input',
+      `a network cannot be built with the operation '${operation}': use one of ${Object.keys(space.operations).join(', ')}`,
+    )
   }
+  return stack({ ...shape, affine: true }, insideOf(genotype, layers))
+}
+
+/** The cells of a genotype of any operations, for readers that show them: the operations are names without layers. */
+export function genotypeProgram(genotype: Genotype): Program {
+  const shape = { kind: 'cifar', channels: 2, cells: 3, classes: 1, auxiliary: false, affine: true } as const
   return stack(
-    { ...shape, affine: true },
-    {
-      nodes: (place) =>
-        Array.from({ length: genotype[place.type].length / 2 }, (_, node) => [
-          term(place, 2 * node),
-          term(place, 2 * node + 1),
-        ]),
-      concat: (type) => genotype[`${type}_concat`],
-    },
+    shape,
+    insideOf(genotype, () => []),
   )
 }

@@ -50,6 +50,12 @@ export function trainedNetwork(
 ): { network: Network; trained: TrainedNetwork } {
   const generator = new Generator(1)
   const network = new Network(programOf(shape), { device: 'cpu', generator })
+  randomStatistics(network, generator)
+  return { network, trained: { shape, tensors: stateDict(network), imageSide, normalisation } }
+}
+
+/** Draws the statistics of all batch norms. */
+export function randomStatistics(network: Network, generator: Generator): void {
   noGrad(() => {
     for (const [name, buffer] of namedBuffers(network)) {
       const values = Float32Array.from({ length: buffer.size }, () =>
@@ -58,7 +64,6 @@ export function trainedNetwork(
       copy(buffer, Tensor.from(values, buffer.shape))
     }
   })
-  return { network, trained: { shape, tensors: stateDict(network), imageSide, normalisation } }
 }
 
 /** Random normalised images [count, 3, side, side]. */
