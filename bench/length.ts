@@ -4,7 +4,8 @@ import { leastSquares, lineSchema } from '../src/budget/least-squares.ts'
 import type { ChartSpec } from '../src/export/chart.ts'
 import { defineBenchmark, type Shown } from './benchmark.ts'
 import { type Contestant, takeTurns } from './measure.ts'
-import { type Settings, shapeOf, shapeSchema } from './settings.ts'
+import { type Settings, shapeOf, shapeSchema, supernetText } from './settings.ts'
+import { benchSpaces } from './spaces.ts'
 import { spreadOf, spreadSchema, spreadText, turnsText } from './spread.ts'
 import { ourStep, plainStep, type StepShape } from './step.ts'
 import { mebibytes, times } from './table.ts'
@@ -56,7 +57,7 @@ export function seriesOf(name: string, points: readonly Point[]): Series {
 /** All contestants of all lengths take turns, so that a slow minute of the machine falls on each alike. */
 function measure(settings: Settings): Report {
   const { subspace: _, ...shape } = shapeOf(settings)
-  const { turns, lengths, plain } = settings
+  const { turns, lengths = benchSpaces[shape.space].lengths, plain } = settings
   const names = Object.keys(steps).slice(0, plain ? undefined : 1)
   const entries = names.flatMap((name) => lengths.map((subspace) => ({ name, subspace })))
   const contestants = entries.map(({ name, subspace }) => steps[name]({ ...shape, subspace }))
@@ -111,7 +112,7 @@ function chart({ shape, series }: Report): ChartSpec {
   return {
     title: {
       text: 'Cost of a search step against L',
-      subtitle: `C = ${shape.channels}, ${shape.cells} cells, batch ${shape.batch}; medians with quartiles, and a line by least squares`,
+      subtitle: `${supernetText(shape)}; medians with quartiles, and a line by least squares`,
     },
     data: { values },
     hconcat: [
@@ -140,7 +141,7 @@ function show(report: Report): Shown {
   return {
     tables: [
       {
-        title: `A search step against L: C = ${shape.channels}, ${shape.cells} cells, batch ${shape.batch}, ${turnsText(series.flatMap(({ points }) => points))}`,
+        title: `A search step against L: ${supernetText(shape)}, ${turnsText(series.flatMap(({ points }) => points))}`,
         columns: ['', 's (quartiles)', 'peak MiB'],
         rows,
       },
@@ -152,7 +153,7 @@ function show(report: Report): Shown {
 
 export const length = defineBenchmark({
   about: 'the search step against L (Figure 6b): seconds and peak memory, and a straight line through them',
-  takes: ['turns', 'threads', 'channels', 'cells', 'batch', 'lengths', 'plain'],
+  takes: ['turns', 'threads', 'space', 'channels', 'cells', 'batch', 'lengths', 'plain'],
   schema: lengthSchema,
   measure,
   show,

@@ -4,8 +4,8 @@ import type { ChartSpec } from '../src/export/chart.ts'
 import { Network, namedParameters, Sgd } from '../src/nn/index.ts'
 import { networkStep } from '../src/retrain/network-step.ts'
 import { trainPresets } from '../src/retrain/presets.ts'
-import { type NetworkShape, networkProgram } from '../src/spaces/darts/programs.ts'
 import { publishedGenotypes } from '../src/spaces/darts/published-genotypes.ts'
+import { type NetworkShape, programOf } from '../src/spaces/network-shape.ts'
 import { channelsLast, Generator, tidy, withoutKernels } from '../src/torch/index.ts'
 import { defineBenchmark, type Shown } from './benchmark.ts'
 import { type Contestant, takeTurns } from './measure.ts'
@@ -41,13 +41,13 @@ function contestant(
     ...{ kind: 'cifar', genotype: publishedGenotypes.DDSAS_cifar10, auxiliary: true },
     ...{ channels, cells, classes: 10 },
   }
-  const network = new Network(networkProgram(shape), { device: 'cpu', generator })
-  const optimizer = new Sgd(namedParameters(network), recipe.weights)
+  const network = new Network(programOf(shape), { device: 'cpu', generator })
+  const optimizer = new Sgd(namedParameters(network), recipe.weightOptimizer)
   const batch = randomBatch({ batch: images }, channelsLast, new Generator(1))
-  const { loss, weights } = recipe
+  const { loss, weightOptimizer } = recipe
   const options = {
-    rate: weights.rate,
-    clip: weights.clip,
+    lr: weightOptimizer.lr,
+    gradClip: weightOptimizer.gradClip,
     loss,
     dropPath: { rate: recipe.dropPath, generator },
   }

@@ -1,10 +1,20 @@
 /**
- * The plain supernet: what the published implementation computes and in its way. Every operation has its own ReLU, `none`
- * is computed, all gradients are taken in both steps. The yardstick of the benchmarks, and an oracle for the supernet.
- *
- * It shares nothing with `src/spaces` but the names of the weights, which are PyTorch's.
+ * A program as published code computes it: each layer by ATen's operator of it, a ReLU for each operation, zeros computed
+ * where they are sampled, each term times a scalar taken from the matrix, all added up. The yardstick of the benchmarks,
+ * and an oracle for networks: it shares with them the program and the names of the weights, and nothing that computes.
  */
-import { type CellSpace, edgeIndex } from '../src/spaces/darts/space.ts'
+import {
+  images as imagesId,
+  inputsOf,
+  joinName,
+  type NamedLayer,
+  type Program,
+  type Sequence,
+  type State,
+  type StateId,
+  statesFor,
+  type Term,
+} from '../src/nn/index.ts'
 import {
   add,
   avgPool2d,
@@ -17,171 +27,184 @@ import {
   mul,
   relu,
   reshape,
+  sigmoid,
   slice,
   type Tensor,
   tidy,
 } from '../src/torch/index.ts'
 
-/** The weights of a cell type's mixed operations [edges, operations], and which are in the subspace. */
+/** The weights of a group's candidates [rows, candidates], and which are in the subspace: zeros, too. */
 export interface PlainMixing {
   readonly weights: Tensor
   readonly mask: readonly (readonly boolean[])[]
 }
 
-export interface PlainShape {
-  readonly space: CellSpace
-  readonly cells: number
-}
-
 type Weights = ReadonlyMap<string, Tensor>
 
-function weight(weights: Weights, name: string): Tensor {
-  const found = weights.get(name)
-  if (found === undefined) throw new Error(`the plain supernet needs a weight '${name}'`)
+function known<Value>(values: ReadonlyMap<string, Value>, name: string): Value {
+  const found = values.get(name)
+  if (found === undefined) throw new Error(`the plain network needs '${name}'`)
   return found
 }
 
-function norm(weights: Weights, name: string, x: Tensor): Tensor {
-  return batchNorm(x, {
-    weight: weights.get(`${name}.weight`),
-    bias: weights.get(`${name}.bias`),
-    runningMean: weight(weights, `${name}.running_mean`),
-    runningVar: weight(weights, `${name}.running_var`),
-    training: true,
-  })
+/** Every `step`-th pixel from `start` on. */
+function pixels(x: Tensor, start: number, step: number): Tensor {
+  return slice(slice(x, 2, start, x.shape[2], step), 3, start, x.shape[3], step)
 }
 
-function reluConvNorm(weights: Weights, name: string, x: Tensor): Tensor {
-  return norm(weights, `${name}.op.2`, conv2d(relu(x), weight(weights, `${name}.op.1.weight`)))
-}
-
-function factorizedReduce(weights: Weights, name: string, x: Tensor): Tensor {
-  const rectified = relu(x)
-  const shifted = slice(slice(rectified, 2, 1, x.shape[2]), 3, 1, x.shape[3])
-  const first = conv2d(rectified, weight(weights, `${name}.conv_1.weight`), { stride: 2 })
-  const second = conv2d(shifted, weight(weights, `${name}.conv_2.weight`), { stride: 2 })
-  return norm(weights, `${name}.bn`, cat([first, second], 1))
-}
-
-interface Depthwise {
-  readonly kernel: number
-  readonly stride: number
-  readonly dilation: number
-}
-
-/** ReLU, depthwise and pointwise convolution, batch norm: layers `first` to `first` + 2 of `op`. */
-function depthwise(weights: Weights, name: string, first: number, x: Tensor, how: Depthwise): Tensor {
-  const { kernel, stride, dilation } = how
-  const padding = ((kernel - 1) / 2) * dilation
-  const spatial = weight(weights, `${name}.op.${first}.weight`)
-  const y = conv2d(relu(x), spatial, { stride, padding, dilation, groups: x.shape[1] })
-  const mixed = conv2d(y, weight(weights, `${name}.op.${first + 1}.weight`))
-  return norm(weights, `${name}.op.${first + 2}`, mixed)
-}
-
-function separable(weights: Weights, name: string, x: Tensor, kernel: number, stride: number): Tensor {
-  const once = depthwise(weights, name, 1, x, { kernel, stride, dilation: 1 })
-  return depthwise(weights, name, 5, once, { kernel, stride: 1, dilation: 1 })
-}
-
-function zero(x: Tensor, stride: number): Tensor {
-  if (stride === 1) return mul(x, 0)
-  return mul(slice(slice(x, 2, 0, x.shape[2], 2), 3, 0, x.shape[3], 2), 0)
-}
-
-function operation(weights: Weights, name: string, kind: string, x: Tensor, stride: number): Tensor {
-  switch (kind) {
-    case 'none':
-      return zero(x, stride)
-    case 'max_pool_3x3':
-      return norm(weights, `${name}.1`, maxPool2d(x, 3, stride, 1))
-    case 'avg_pool_3x3':
-      return norm(weights, `${name}.1`, avgPool2d(x, 3, stride, 1))
-    case 'skip_connect':
-      return stride === 1 ? x : factorizedReduce(weights, name, x)
-    case 'sep_conv_3x3':
-      return separable(weights, name, x, 3, stride)
-    case 'sep_conv_5x5':
-      return separable(weights, name, x, 5, stride)
-    case 'dil_conv_3x3':
-      return depthwise(weights, name, 1, x, { kernel: 3, stride, dilation: 2 })
-    case 'dil_conv_5x5':
-      return depthwise(weights, name, 1, x, { kernel: 5, stride, dilation: 2 })
-    default:
-      throw new Error(`the plain supernet has no operation '${kind}'`)
+function forward(weights: Weights, { name, layer }: NamedLayer, x: Tensor): Tensor {
+  const own = () => ({ weight: known(weights, `${name}.weight`), bias: weights.get(`${name}.bias`) })
+  switch (layer.type) {
+    case 'relu':
+      return relu(x)
+    case 'sigmoid':
+      return sigmoid(x)
+    case 'shift':
+      return pixels(x, 1, 1)
+    case 'zero':
+      return mul(layer.stride === 1 ? x : pixels(x, 0, layer.stride), 0)
+    case 'max_pool2d':
+      return maxPool2d(x, layer.kernel, layer.stride, layer.padding)
+    case 'avg_pool2d':
+      return avgPool2d(x, layer.kernel, layer.stride, layer.padding)
+    case 'global_avg_pool2d':
+      return globalAvgPool2d(x)
+    case 'flatten':
+      return reshape(x, [x.shape[0], -1])
+    case 'linear':
+      return linear(x, own().weight, own().bias)
+    case 'conv2d': {
+      const { stride, padding, dilation, groups } = layer
+      return conv2d(x, own().weight, { stride, padding, dilation, groups, bias: own().bias })
+    }
+    case 'batch_norm2d':
+      return batchNorm(x, {
+        weight: weights.get(`${name}.weight`),
+        bias: weights.get(`${name}.bias`),
+        runningMean: known(weights, `${name}.running_mean`),
+        runningVar: known(weights, `${name}.running_var`),
+        training: true,
+      })
+    case 'concat': {
+      const branches = layer.branches.map((branch) => through(weights, name, branch, x))
+      return cat(branches, 1)
+    }
+    case 'gate': {
+      const scales = through(weights, name, layer.layers, x)
+      return mul(x, reshape(scales, [x.shape[0], x.shape[1], 1, 1]))
+    }
+    case 'opaque':
+      throw new Error(`the plain network has no layers of one's own such as '${layer.name}'`)
   }
 }
 
-/** The weighted sum of the sampled operations of one edge, each weight a scalar taken from the matrix. */
-function mixedOperation(
-  weights: Weights,
-  name: string,
-  x: Tensor,
-  edge: number,
-  stride: number,
-  shape: PlainShape,
-  mixing: PlainMixing,
-) {
-  const terms = Object.keys(shape.space.operations).flatMap((kind, k) => {
-    if (!mixing.mask[edge][k]) return []
-    return tidy(() => {
-      const scalar = slice(slice(mixing.weights, 0, edge, edge + 1), 1, k, k + 1)
-      return [mul(operation(weights, `${name}._ops.${k}`, kind, x, stride), scalar)]
-    })
-  })
+function through(weights: Weights, prefix: string, layers: Sequence, x: Tensor): Tensor {
+  return layers.reduce(
+    (value, { name, layer }) => forward(weights, { name: joinName(prefix, name), layer }, value),
+    x,
+  )
+}
+
+function total(terms: readonly Tensor[]): Tensor {
   return terms.reduce((sum, term) => add(sum, term))
 }
 
-interface PlainCell {
-  readonly name: string
-  readonly reduction: boolean
-  readonly afterReduction: boolean
-}
-
-function cell(
-  weights: Weights,
-  where: PlainCell,
-  s0: Tensor,
-  s1: Tensor,
-  shape: PlainShape,
-  mixing: PlainMixing,
-): Tensor {
-  const { name, reduction, afterReduction } = where
-  const first = (afterReduction ? factorizedReduce : reluConvNorm)(weights, `${name}.preprocess0`, s0)
-  const states = [first, reluConvNorm(weights, `${name}.preprocess1`, s1)]
-  for (let node = 0; node < shape.space.nodes; node++) {
-    const incoming = states.map((x, input) => {
-      const edge = edgeIndex(node, input)
-      const stride = reduction && input < 2 ? 2 : 1
-      return tidy(() => mixedOperation(weights, `${name}._ops.${edge}`, x, edge, stride, shape, mixing))
-    })
-    states.push(tidy(() => incoming.reduce((sum, term) => add(sum, term))))
+/** The terms that run, those of one decision (of a mixed operation, in published code) together. */
+function decisionsOf(
+  { id, terms }: Extract<State, { kind: 'sum' }>,
+  mixings: ReadonlyMap<string, PlainMixing>,
+): Term[][] {
+  const decisions = new Map<string, Term[]>()
+  for (const [index, term] of terms.entries()) {
+    const { choice } = term
+    if (choice && !known(mixings, choice.group).mask[choice.row][choice.column]) continue
+    const key = choice ? `${choice.group} ${choice.row}` : `${index}`
+    decisions.set(key, [...(decisions.get(key) ?? []), term])
   }
-  return cat(states.slice(2), 1)
+  if (decisions.size === 0) throw new Error(`the plain network has nothing in the subspace for '${id}'`)
+  return [...decisions.values()]
 }
 
-/** Images [n, 3, h, w] -> logits [n, classes], in training mode. `weights` holds parameters and buffers by name. */
-export function plainForward(
-  weights: Weights,
-  shape: PlainShape,
-  images: Tensor,
-  mixing: Readonly<Record<'normal' | 'reduce', PlainMixing>>,
-): Tensor {
-  const reductions = [Math.floor(shape.cells / 3), Math.floor((2 * shape.cells) / 3)]
-  return tidy(() => {
-    const stem = norm(weights, 'stem.1', conv2d(images, weight(weights, 'stem.0.weight'), { padding: 1 }))
-    let [s0, s1] = [stem, stem]
-    for (let index = 0; index < shape.cells; index++) {
-      const reduction = reductions.includes(index)
-      const where = { name: `cells.${index}`, reduction, afterReduction: reductions.includes(index - 1) }
-      const out = tidy(() => cell(weights, where, s0, s1, shape, mixing[reduction ? 'reduce' : 'normal']))
-      s0 = s1
-      s1 = out
+/** One forward pass through the states of a program. */
+class PlainRun {
+  readonly #weights: Weights
+  readonly #mixings: ReadonlyMap<string, PlainMixing>
+  readonly #values: Map<StateId, Tensor>
+
+  constructor(weights: Weights, mixings: ReadonlyMap<string, PlainMixing>, images: Tensor) {
+    this.#weights = weights
+    this.#mixings = mixings
+    this.#values = new Map([[imagesId, images]])
+  }
+
+  /** What nobody reads any more is freed, but for what autograd keeps. */
+  run(states: readonly State[], output: StateId): Tensor {
+    const lastReaders = new Map(states.flatMap((state) => inputsOf(state).map((id) => [id, state] as const)))
+    for (const state of states) {
+      this.#values.set(
+        state.id,
+        tidy(() => this.#compute(state)),
+      )
+      for (const [id, reader] of lastReaders) if (reader === state && id !== imagesId) this.#free(id)
     }
-    return linear(
-      reshape(globalAvgPool2d(s1), [images.shape[0], -1]),
-      weight(weights, 'classifier.weight'),
-      weight(weights, 'classifier.bias'),
-    )
+    return this.#value(output)
+  }
+
+  #value(id: StateId): Tensor {
+    return known(this.#values, id)
+  }
+
+  /** A state without layers is the tensor of another, which may be read still. */
+  #free(id: StateId): void {
+    const value = this.#value(id)
+    this.#values.delete(id)
+    if (![...this.#values.values()].includes(value)) value.dispose()
+  }
+
+  #compute(state: State): Tensor {
+    switch (state.kind) {
+      case 'layers':
+        return through(this.#weights, state.name, state.layers, this.#value(state.input))
+      case 'sum': {
+        const decisions = decisionsOf(state, this.#mixings)
+        return total(decisions.map((terms) => tidy(() => total(terms.map((term) => this.#term(term))))))
+      }
+      case 'concat':
+        return cat(
+          state.inputs.map((id) => this.#value(id)),
+          1,
+        )
+    }
+  }
+
+  #term({ input, name, layers, choice }: Term): Tensor {
+    return tidy(() => {
+      const x = this.#value(input)
+      if (choice === undefined) return through(this.#weights, name, layers, x)
+      const { weights } = known(this.#mixings, choice.group)
+      const { row, column } = choice
+      const scalar = slice(slice(weights, 0, row, row + 1), 1, column, column + 1)
+      return mul(through(this.#weights, name, layers, x), scalar)
+    })
+  }
+}
+
+/**
+ * Images [n, 3, h, w] -> logits [n, classes], in training mode. `weights`: parameters and buffers by name, which are moved
+ * as training moves statistics. `weightsOf` is asked once for each group of the program's decisions.
+ */
+export function plainForward(
+  program: Program,
+  weights: Weights,
+  images: Tensor,
+  weightsOf: (group: string) => PlainMixing,
+): Tensor {
+  const { logits } = program.outputs
+  const states = statesFor(program, [logits])
+  const terms = states.flatMap((state) => (state.kind === 'sum' ? state.terms : []))
+  const groups = new Set(terms.flatMap(({ choice }) => (choice ? [choice.group] : [])))
+  return tidy(() => {
+    const mixings = new Map([...groups].map((group) => [group, weightsOf(group)]))
+    return new PlainRun(weights, mixings, images).run(states, logits)
   })
 }

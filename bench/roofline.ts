@@ -1,17 +1,16 @@
 /** `roofline`: an estimate of the least time of a search step by this machine's memory and arithmetic, and what it takes. */
 import { z } from 'zod'
 import type { ChartSpec } from '../src/export/chart.ts'
-import { namedParameters } from '../src/nn/index.ts'
-import { darts } from '../src/spaces/darts/space.ts'
+import type { Program } from '../src/nn/index.ts'
 import { tidy } from '../src/torch/index.ts'
 import { defineBenchmark, type Shown } from './benchmark.ts'
 import { measureSpeed, peakOf, type Speed, speedSchema } from './machine-speed.ts'
 import { takeTurns } from './measure.ts'
 import { type Settings, shapeOf, shapeSchema, shapeText } from './settings.ts'
 import { spreadOf, spreadSchema, spreadText, turnsText } from './spread.ts'
-import { makeSupernet, ourStep, type StepShape } from './step.ts'
-import { type Active, type Part, stepWork, totalWork } from './step-work.ts'
-import type { Work } from './work.ts'
+import { imageKind, makeSupernet, ourStep, type StepShape } from './step.ts'
+import { type Active, type Part, stepWork } from './step-work.ts'
+import { addWork, type Work } from './work.ts'
 
 const partSchema = z.object({ what: z.string(), bytes: z.number(), flops: z.number(), floor: z.number() })
 
@@ -29,16 +28,14 @@ export const rooflineSchema = z.object({
 
 type Report = z.infer<typeof rooflineSchema>
 
-/** The supernet that `ourStep` makes, for its number of weights and the subspace that its first window samples. */
-function sampledSupernet(shape: StepShape): { active: Active; parameters: number } {
-  const { supernet, strategy } = makeSupernet(shape)
+/** The supernet that `ourStep` makes, and the subspace that its first window samples. */
+function sampledSupernet(shape: StepShape): { program: Program; active: Active } {
+  const { supernet, groups, strategy } = makeSupernet(shape)
   strategy.openWindow()
-  const weights = [...namedParameters(supernet).values()]
-  const active = tidy(() => ({
-    normal: strategy.archWeights('normal').sampledOps,
-    reduce: strategy.archWeights('reduce').sampledOps,
-  }))
-  return { active, parameters: weights.reduce((sum, { size }) => sum + size, 0) }
+  const active = tidy(() =>
+    Object.fromEntries(groups.map((group) => [group, strategy.archWeights(group).sampledOps])),
+  )
+  return { program: supernet.program, active }
 }
 
 /** Seconds that an operator takes at least: its bytes and its arithmetic can overlap, so the longer counts. */
@@ -57,7 +54,7 @@ function byOperation(parts: readonly Part[], speed: Speed): Report['parts'] {
   return [...new Set(parts.map(({ what }) => what))]
     .map((what) => {
       const own = parts.filter((part) => part.what === what)
-      return { what, ...totalWork(own), floor: own.reduce((sum, part) => sum + floorOf(part, speed), 0) }
+      return { what, ...addWork(own), floor: own.reduce((sum, part) => sum + floorOf(part, speed), 0) }
     })
     .sort((a, b) => b.floor - a.floor)
 }
@@ -67,7 +64,7 @@ export function floorsOf(
   parts: readonly Part[],
   speed: Speed,
 ): Pick<Report, 'parts' | 'bytes' | 'flops' | 'floor'> {
-  const { bytes, flops } = totalWork(parts)
+  const { bytes, flops } = addWork(parts)
   const both = parts.reduce((sum, part) => sum + floorOf(part, speed), 0)
   const floor = { ...secondsOf({ bytes, flops }, speed), both }
   return { parts: byOperation(parts, speed), bytes, flops, floor }
@@ -77,9 +74,8 @@ function measure(settings: Settings): Report {
   const shape = shapeOf(settings)
   const { turns } = settings
   const speed = measureSpeed(turns)
-  const { active, parameters } = sampledSupernet(shape)
-  const { channels, cells, batch } = shape
-  const parts = stepWork({ space: darts, channels, cells, classes: 10, batch, side: 32 }, active, parameters)
+  const { program, active } = sampledSupernet(shape)
+  const parts = stepWork({ program, batch: shape.batch, side: imageKind.side }, active)
   const [step] = takeTurns([ourStep(shape)], turns)
   return { shape, speed, ...floorsOf(parts, speed), step: spreadOf(step) }
 }
@@ -149,7 +145,7 @@ function show(report: Report): Shown {
 
 export const roofline = defineBenchmark({
   about: 'an estimate of the least time of a step by memory traffic and arithmetic here, and what it takes',
-  takes: ['turns', 'threads', 'channels', 'cells', 'batch', 'subspace'],
+  takes: ['turns', 'threads', 'space', 'channels', 'cells', 'batch', 'subspace'],
   schema: rooflineSchema,
   measure,
   show,

@@ -73,7 +73,7 @@ function show(report: Report): Shown {
 
 export const step = defineBenchmark({
   about: 'the search step against the plain supernet in both layouts: seconds and peak memory',
-  takes: ['turns', 'threads', 'channels', 'cells', 'batch', 'subspace'],
+  takes: ['turns', 'threads', 'space', 'channels', 'cells', 'batch', 'subspace'],
   schema: stepSchema,
   measure,
   show,

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { trainPresets } from '../src/retrain/presets.ts'
 import { searchPresets } from '../src/search/presets.ts'
+import { benchSpaces, spaceNames } from './spaces.ts'
 import type { StepShape } from './step.ts'
 
 /** A benchmark reads those it names; the others are not offered. All are of the CPU; bench/gpu measures GPUs. */
@@ -10,8 +11,8 @@ export interface Settings extends Omit<StepShape, 'device' | 'precision'> {
   /** Turns that count for each contestant; where not said, as many as it takes (`turnLimits`). */
   readonly turns?: number
   readonly threads: number
-  /** The L that `length` compares. */
-  readonly lengths: readonly number[]
+  /** The L that `length` compares; where not said, those of the space. */
+  readonly lengths?: readonly number[]
   /** Whether `length` times the plain supernets, too. */
   readonly plain: boolean
   /** The size of the discrete network that `network` trains. */
@@ -33,6 +34,7 @@ function counts(text: string): number[] {
   return text.split(',').map(count)
 }
 
+const [firstSpace] = spaceNames
 const { network, data, ddsas, threads } = searchPresets.cifar10
 const { cifar10: recipe } = trainPresets
 
@@ -42,14 +44,17 @@ const options: Readonly<Record<SettingName, Option>> = {
     'turns that count (default: until quartiles are within 5 % of the median, 5 to 15)',
   ).argParser(count),
   threads: new Option('--threads <n>', 'threads for one operator').argParser(count).default(threads),
+  space: new Option('--space <name>', 'space of the supernet').choices(spaceNames).default(firstSpace),
   channels: new Option('--channels <n>', 'C of the supernet').argParser(count).default(network.channels),
   cells: new Option('--cells <n>', 'cells of the supernet').argParser(count).default(network.cells),
   batch: new Option('--batch <n>', 'images of a batch').argParser(count).default(data.batch),
   subspace: new Option('--subspace <L>', 'operations of a subspace').argParser(count).default(ddsas.subspace),
-  // the paper's, with 98 at the end: `none` is not counted, so no more than seven operations an edge are there
-  lengths: new Option('--lengths <L,...>', 'subspaces to compare; 15 is the smallest')
-    .argParser(counts)
-    .default([15, 28, 42, 56, 70, 84, 98]),
+  lengths: new Option(
+    '--lengths <L,...>',
+    `subspaces to compare (default: ${Object.entries(benchSpaces)
+      .map(([name, { lengths }]) => `${lengths.join()} of ${name}`)
+      .join('; ')})`,
+  ).argParser(counts),
   plain: new Option('--plain', 'the plain supernets, too').default(false),
   networkChannels: new Option('--network-channels <n>', 'C of the discrete network')
     .argParser(count)
@@ -74,17 +79,24 @@ export function completeSettings(given: Partial<Settings>): Settings {
 }
 
 /** The shape of a search step alone. */
-export function shapeOf({ channels, cells, batch, subspace }: Settings): StepShape {
-  return { channels, cells, batch, subspace }
+export function shapeOf({ space, channels, cells, batch, subspace }: Settings): StepShape {
+  return { space, channels, cells, batch, subspace }
 }
 
 export const shapeSchema = z.object({
+  // results of before there were others do not say it
+  space: z.enum(spaceNames).default(firstSpace),
   channels: z.number(),
   cells: z.number(),
   batch: z.number(),
   subspace: z.number(),
 })
 
-export function shapeText({ channels, cells, batch, subspace }: StepShape): string {
-  return `C = ${channels}, ${cells} cells, batch ${batch}, L = ${subspace}`
+/** All but L. */
+export function supernetText({ space, channels, cells, batch }: Omit<StepShape, 'subspace'>): string {
+  return `${space}, C = ${channels}, ${cells} cells, batch ${batch}`
+}
+
+export function shapeText({ subspace, ...shape }: StepShape): string {
+  return `${supernetText(shape)}, L = ${subspace}`
 }

@@ -1,219 +1,206 @@
 /** What one search step has to do at least, operator by operator: two forward passes, two backward passes, the update. */
 
-import { type CellShape, cellShapes, type OperationName, operationKind } from '../src/budget/legacy-cells.ts'
-import type { CellType } from '../src/spaces/darts/genotype.ts'
-import { type CellSpace, edgeIndex } from '../src/spaces/darts/space.ts'
+import { concatenationsApart, runningTerms } from '../src/nn/executor.ts'
+import { type EntryKernel, type Fused, fuse, type Kernel } from '../src/nn/fuse.ts'
+import {
+  type Choice,
+  images,
+  isZero,
+  namedLayers,
+  type Program,
+  parameterCount,
+  type State,
+  type StateId,
+  statesFor,
+  type Term,
+} from '../src/nn/index.ts'
+import { type Flow, kernelMade, type Made, separableMade } from './kernel-work.ts'
+import { extentAfter, joinWork, wantedAfter, weightsOf } from './layer-work.ts'
 import {
   type BothWays,
-  classifierWork,
-  convolutionWork,
   type Extent,
-  factorizedReduceWork,
   fanOutWork,
   mixWork,
-  nothing,
   type Pooling,
   poolWork,
-  separableWork,
   sgdWork,
-  type Term,
+  type Wanted,
   type Work,
 } from './work.ts'
 
-export interface SupernetOnImages {
-  readonly space: CellSpace
-  readonly channels: number
-  readonly cells: number
-  readonly classes: number
+export interface ProgramOnImages {
+  /** Of a supernet. */
+  readonly program: Program
   readonly batch: number
   /** Pixels of an image's side. */
   readonly side: number
 }
 
-/** For each edge of a cell type the columns of the operations that run. */
-export type Active = Readonly<Record<CellType, readonly (readonly number[])[]>>
+/** For each group of decisions, and each of its rows, the columns of the candidates that run. */
+export type Active = Readonly<Record<string, readonly (readonly number[])[]>>
 
-/** The work of one operator in one pass; `what` is the operation it belongs to. */
+/** The work of one operator in one pass. */
 export interface Part extends Work {
+  /** The operation it belongs to; `mix` and `fan_out` between them; of other layers the state's name, `inputs` in blocks. */
   readonly what: string
   readonly pass: 'forward' | 'backward' | 'update'
 }
 
-/** A step moves alpha and zeta or the weights, and takes the gradients of no others. */
+/** A step moves the architecture's parameters or the weights, and takes the gradients of no others. */
 type Moved = 'architecture' | 'weights'
 
-/** A tensor on its way through the network: whether its gradient is taken, and who reads it. */
-interface State {
+/** A state that is there: whether its gradient is taken, and who reads it. */
+interface Handed {
   readonly extent: Extent
   readonly wanted: boolean
   /** Readers that take it as it is, and those that are separable convolutions. */
   copies: number
   convolutions: number
   /** The others: same poolings are one, with several readers. */
-  readonly pools: Map<OperationName, Pooling>
+  readonly pools: Map<string, Pooling & { readonly what: string }>
 }
 
-class Tally {
-  readonly parts: Part[] = []
-  readonly states: State[] = []
-  weights = 0
-  readonly trains: boolean
+/** Whether a kernel begins with a batch norm, which leaves its gradient to what made its input. */
+function beginsWithNorm(found: Kernel): boolean {
+  return found.kernel === 'norm' || (found.kernel === 'separable' && found.norm !== undefined)
+}
 
-  constructor(moved: Moved) {
-    this.trains = moved === 'weights'
+function known<Key, Value>(values: ReadonlyMap<Key, Value>, key: Key): Value {
+  const found = values.get(key)
+  if (found === undefined) throw new Error('a program is walked in an order that it does not have')
+  return found
+}
+
+/** One forward and one backward pass. */
+class PassWork {
+  readonly parts: Part[] = []
+  /** Of all that runs. */
+  weights = 0
+  readonly #trains: boolean
+  readonly #active: Active
+  readonly #fused: ReadonlyMap<State | Term, Fused>
+  readonly #apart: ReadonlyMap<StateId, readonly StateId[]>
+  readonly #handed = new Map<StateId, Handed>()
+
+  constructor({ program, batch, side }: ProgramOnImages, active: Active, moved: Moved) {
+    const outputs = [program.outputs.logits]
+    const states = statesFor(program, outputs)
+    this.#trains = moved === 'weights'
+    this.#active = active
+    this.#fused = fuse(program)
+    this.#apart = concatenationsApart(states, outputs)
+    this.#handOut(images, { batch, channels: 3, side }, false)
+    for (const state of states) if (!this.#apart.has(state.id)) this.#make(state)
+    for (const handed of this.#handed.values()) this.#finish(handed)
   }
 
-  add(what: string, { forward, backward, weights }: BothWays): void {
+  #add(what: string, { forward, backward, weights }: BothWays): void {
     this.parts.push({ what, pass: 'forward', ...forward }, { what, pass: 'backward', ...backward })
     this.weights += weights
   }
 
-  state(extent: Extent, wanted: boolean): State {
-    const state = { extent, wanted, copies: 0, convolutions: 0, pools: new Map<OperationName, Pooling>() }
-    this.states.push(state)
-    return state
+  #wanted(x: boolean): Wanted {
+    return { x, weights: this.#trains }
+  }
+
+  #handOut(id: StateId, extent: Extent, wanted: boolean): void {
+    this.#handed.set(id, { extent, wanted, copies: 0, convolutions: 0, pools: new Map() })
   }
 
   /** Once all readers are known: what they read together, and the sums of the gradients that come back from them. */
-  finish(): this {
-    for (const { extent, copies, convolutions, pools, wanted } of this.states) {
-      const gradients = { x: wanted, weights: this.trains }
-      for (const [name, pool] of pools) this.add(name, poolWork(pool, gradients))
-      this.add('fan_out', fanOutWork(extent, { copies, convolutions, pools: pools.size }, gradients))
-    }
-    return this
+  #finish({ extent, wanted, copies, convolutions, pools }: Handed): void {
+    const gradients = this.#wanted(wanted)
+    for (const { what, ...pool } of pools.values()) this.#add(what, poolWork(pool, gradients))
+    this.#add('fan_out', fanOutWork(extent, { copies, convolutions, pools: pools.size }, gradients))
   }
-}
 
-/** Prepares a cell's input: the states it consists of are read side by side. */
-function reader(tally: Tally, from: readonly State[], channels: number, halves: boolean): State {
-  for (const state of from) state.copies += 1
-  const { batch, side } = from[0].extent
-  const input = { batch, side, channels: from.reduce((sum, { extent }) => sum + extent.channels, 0) }
-  const wanted = { x: from.some((state) => state.wanted), weights: tally.trains }
-  const convolution = { input, outputs: channels, kernel: 1, stride: 1, left: true }
-  tally.add(
-    'inputs',
-    halves ? factorizedReduceWork(input, channels, wanted) : convolutionWork(convolution, wanted),
-  )
-  const extent = { batch, channels, side: halves ? side / 2 : side }
-  const term = { normed: true, wanted: wanted.x || wanted.weights, left: true }
-  tally.add('inputs', mixWork(extent, [term], false))
-  return tally.state(extent, term.wanted)
-}
-
-/** One operation without the batch norm it ends with; returns the term it is in its node's sum, if it is ever computed. */
-function operation(tally: Tally, name: OperationName, from: State, stride: number): Term | undefined {
-  const kind = operationKind(name)
-  const input = from.extent
-  const wanted = { x: from.wanted, weights: tally.trains }
-  const learns = { normed: true, wanted: from.wanted || tally.trains, left: true }
-  switch (kind.type) {
-    case 'none':
-      return undefined
-    case 'skip':
-      from.copies += 1
-      if (stride === 1) return { normed: false, wanted: from.wanted, left: true }
-      tally.add(name, factorizedReduceWork(input, input.channels, wanted))
-      return learns
-    case 'pool': {
-      const readers = (from.pools.get(name)?.readers ?? 0) + 1
-      from.pools.set(name, { kind: kind.pool, input, stride, readers })
-      return { normed: true, wanted: from.wanted, left: true }
+  #make(state: State): void {
+    switch (state.kind) {
+      case 'layers': {
+        const what = state.block === undefined ? state.name : 'inputs'
+        const { extent, wanted } = this.#through(what, state, this.#apart.get(state.input) ?? [state.input])
+        this.#handOut(state.id, extent, wanted)
+        break
+      }
+      case 'sum':
+        this.#sum(state.id, state.terms)
+        break
+      case 'concat': {
+        const { extent, wanted } = this.#read(state.inputs)
+        this.#add('concat', joinWork(extent, this.#wanted(wanted)))
+        this.#handOut(state.id, extent, wanted)
+      }
     }
-    case 'sep':
-    case 'dil': {
-      const { kernel } = kind
+  }
+
+  #sum(id: StateId, all: readonly Term[]): void {
+    const runs = ({ group, row, column }: Choice) => this.#active[group][row].includes(column)
+    const running = runningTerms(all, { runs })
+    const flows = running.map((term) => this.#through(term.operation, term, [term.input]))
+    const norms = running.map((term) => known(this.#fused, term).norm)
+    const terms = flows.map(({ wanted, leaves }, k) => ({
+      wanted,
+      left: leaves,
+      normed: norms[k] !== undefined,
+    }))
+    const weights = norms.reduce((sum, norm) => sum + (norm ? weightsOf(norm.layer) : 0), 0)
+    const mixes = !this.#trains && running.some(({ choice, layers }) => choice && !isZero(layers))
+    const [{ extent }] = flows
+    this.#add('mix', { ...mixWork(extent, terms, mixes), weights })
+    const own = mixes || (this.#trains && weights > 0)
+    this.#handOut(id, extent, own || flows.some(({ wanted }) => wanted))
+  }
+
+  /** States as they are, of several the channels side by side. */
+  #read(ids: readonly StateId[]): Flow {
+    const states = ids.map((id) => known(this.#handed, id))
+    for (const state of states) state.copies += 1
+    const channels = states.reduce((sum, { extent }) => sum + extent.channels, 0)
+    const wanted = states.some((state) => state.wanted)
+    return { extent: { ...states[0].extent, channels }, wanted, leaves: true }
+  }
+
+  #through(what: string, owner: State | Term, ids: readonly StateId[]): Flow {
+    const { entry, kernels, norm } = known(this.#fused, owner)
+    const normAt = (place: number) =>
+      place < kernels.length ? beginsWithNorm(kernels[place]) : norm !== undefined
+    let flow = entry ? this.#enter(what, entry, known(this.#handed, ids[0]), normAt(0)) : this.#read(ids)
+    for (const [place, found] of kernels.entries()) {
+      const wanted = this.#wanted(flow.wanted)
+      flow = this.#made(what, kernelMade(found, flow, normAt(place + 1), wanted), wanted)
+    }
+    return flow
+  }
+
+  #enter(what: string, entry: EntryKernel, from: Handed, left: boolean): Flow {
+    const { extent, wanted } = from
+    if (entry.kernel === 'separable') {
       from.convolutions += 1
-      tally.add(
-        name,
-        separableWork({ input, kernel, stride, normed: false, shared: true, left: true }, wanted),
-      )
-      if (kind.type === 'dil') return learns
-      const half = { ...input, side: Math.ceil(input.side / stride) }
-      const again = { input: half, kernel, stride: 1, normed: true, left: true }
-      tally.add(name, separableWork(again, { x: learns.wanted, weights: tally.trains }))
-      return learns
+      const all = this.#wanted(wanted)
+      return this.#made(what, separableMade(entry, extent, { left, shared: true }, all), all)
     }
+    const { type, stride } = entry.pool.layer
+    const pool = { what, kind: type === 'max_pool2d' ? 'max' : 'avg', input: extent, stride } as const
+    const { readers = 0, norms = 0 } = from.pools.get(`${type} ${stride}`) ?? {}
+    from.pools.set(`${type} ${stride}`, { ...pool, readers: readers + 1, norms: norms + Number(left) })
+    return { extent: extentAfter(entry.pool.layer, extent), wanted, leaves: true }
   }
-}
 
-/** A cell's nodes from those of the two cells before. */
-function cell(
-  tally: Tally,
-  space: CellSpace,
-  shape: CellShape,
-  before: readonly [readonly State[], readonly State[]],
-  active: readonly (readonly number[])[],
-): State[] {
-  const { channels, reduction, afterReduction } = shape
-  const inputs = [
-    reader(tally, before[0], channels, afterReduction),
-    reader(tally, before[1], channels, false),
-  ]
-  const states = [...inputs]
-  const { batch, side } = inputs[1].extent
-  const extent = { batch, channels, side: reduction ? side / 2 : side }
-  for (let node = 0; node < space.nodes; node++) {
-    const terms = states.flatMap((state, input) =>
-      active[edgeIndex(node, input)].flatMap(
-        (k) =>
-          operation(
-            tally,
-            Object.keys(space.operations)[k] as OperationName,
-            state,
-            reduction && input < 2 ? 2 : 1,
-          ) ?? [],
-      ),
-    )
-    tally.add('mix', mixWork(extent, terms, !tally.trains))
-    states.push(tally.state(extent, true))
+  #made(what: string, { work, extent, leaves }: Made, wanted: Wanted): Flow {
+    this.#add(what, work)
+    return { extent, wanted: wantedAfter(work, wanted).x, leaves }
   }
-  return states.slice(2)
-}
-
-/** One forward and one backward pass. */
-function passWork(shape: SupernetOnImages, active: Active, moved: Moved): Tally {
-  const { space, channels, cells, classes, batch, side } = shape
-  const tally = new Tally(moved)
-  const stem: Extent = { batch, channels: 3 * channels, side }
-  const images = { batch, channels: 3, side }
-  const convolution = { input: images, outputs: stem.channels, kernel: 3, stride: 1 }
-  tally.add('stem', convolutionWork(convolution, { x: false, weights: tally.trains }))
-  // its affine batch norm: the weighted sum of one term, weight by weight
-  const term = { normed: true, wanted: tally.trains }
-  tally.add('stem', { ...mixWork(stem, [term], tally.trains), weights: 2 * stem.channels })
-  let s1 = [tally.state(stem, tally.trains)]
-  let s0 = s1
-  const concatenated = { normal: space.nodes, reduce: space.nodes }
-  const outputs = [stem.channels, stem.channels] as const
-  for (const own of cellShapes({ outputs, halves: false }, { channels, cells, concatenated })) {
-    const nodes = cell(tally, space, own, [s0, s1], active[own.reduction ? 'reduce' : 'normal'])
-    s0 = s1
-    s1 = nodes
-  }
-  for (const state of s1) state.copies += 1
-  const last = s1[0].extent
-  const all = { ...last, channels: s1.length * last.channels }
-  tally.add('classifier', classifierWork(all, classes, { x: true, weights: tally.trains }))
-  return tally.finish()
 }
 
 /**
- * All work of a search step: the architecture step, and the weight step with its update of the supernet's `parameters`
- * weights. The update of alpha and zeta, a few hundred numbers, and the preparation of the batches are not counted.
+ * All work of a search step: the architecture step, and the weight step with its update of all weights. The update of the
+ * architecture's parameters, a few hundred numbers, and the preparation of the batches are not counted.
+ * @throws {DdsasError} `input` for a program with a layer of one's own.
  */
-export function stepWork(shape: SupernetOnImages, active: Active, parameters: number): Part[] {
-  const architecture = passWork(shape, active, 'architecture')
-  const weights = passWork(shape, active, 'weights')
-  const update = { what: 'sgd', pass: 'update', ...sgdWork(parameters, weights.weights) } as const
+export function stepWork(on: ProgramOnImages, active: Active): Part[] {
+  const architecture = new PassWork(on, active, 'architecture')
+  const weights = new PassWork(on, active, 'weights')
+  const all = parameterCount(namedLayers(on.program))
+  const update = { what: 'sgd', pass: 'update', ...sgdWork(all, weights.weights) } as const
   return [...architecture.parts, ...weights.parts, update].filter(({ bytes }) => bytes > 0)
-}
-
-/** The parts added up. */
-export function totalWork(parts: readonly Work[]): Work {
-  return parts.reduce(
-    (sum, { bytes, flops }) => ({ bytes: sum.bytes + bytes, flops: sum.flops + flops }),
-    nothing,
-  )
 }

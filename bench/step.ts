@@ -5,10 +5,7 @@ import { Adam, type InitContext, Network, namedParameters, Sgd, stateDict } from
 import type { Precision } from '../src/nn/precision.ts'
 import { searchPresets } from '../src/search/presets.ts'
 import { bothUpdates } from '../src/search/search.ts'
-import type { CellType } from '../src/spaces/darts/genotype.ts'
-import { supernetProgram } from '../src/spaces/darts/programs.ts'
-import { darts } from '../src/spaces/darts/space.ts'
-import { Ddsas, type DdsasOptions } from '../src/strategies/ddsas/ddsas.ts'
+import { Ddsas } from '../src/strategies/ddsas/ddsas.ts'
 import type { Batch } from '../src/strategies/strategy.ts'
 import {
   channelsLast,
@@ -24,8 +21,10 @@ import {
 } from '../src/torch/index.ts'
 import type { Contestant } from './measure.ts'
 import { plainForward } from './plain.ts'
+import { benchSpaces, type SpaceName } from './spaces.ts'
 
 export interface StepShape {
+  readonly space: SpaceName
   readonly channels: number
   readonly cells: number
   readonly batch: number
@@ -36,24 +35,24 @@ export interface StepShape {
   readonly precision?: Precision
 }
 
-const { weights: sgdSettings, architecture } = searchPresets.cifar10
+const { weightOptimizer: sgdSettings, archOptimizer, ddsas } = searchPresets.cifar10
 
-function ddsasOptions(subspace: number): DdsasOptions {
-  return { ...searchPresets.cifar10.ddsas, subspace, optimizer: architecture }
-}
+/** What all contestants compute on: classes of images, and the pixels of a side. */
+export const imageKind = { classes: 10, side: 32 } as const
 
 type Arrange = (x: Tensor) => Tensor
 
-/** Images of 32 px and labels of ten classes. */
+/** Random images and labels. */
 export function randomBatch(
   { batch, device = 'cpu' }: Pick<StepShape, 'batch' | 'device'>,
   arrange: Arrange,
   generator: Generator,
 ): Batch {
-  const pixels = Float32Array.from({ length: batch * 3 * 32 * 32 }, () => generator.normal())
-  const labels = BigInt64Array.from({ length: batch }, () => BigInt(generator.below(10)))
+  const { classes, side } = imageKind
+  const pixels = Float32Array.from({ length: batch * 3 * side * side }, () => generator.normal())
+  const labels = BigInt64Array.from({ length: batch }, () => BigInt(generator.below(classes)))
   return tidy(() => ({
-    images: keep(arrange(to(Tensor.from(pixels, [batch, 3, 32, 32]), { device }))),
+    images: keep(arrange(to(Tensor.from(pixels, [batch, 3, side, side]), { device }))),
     labels: keep(to(Tensor.from(labels, [batch]), { device })),
   }))
 }
@@ -64,11 +63,21 @@ function makeBatches(shape: StepShape, arrange: Arrange): Record<'train' | 'vali
 }
 
 /** The supernet that all contestants compute, and the strategy that samples its subspace. */
-export function makeSupernet({ channels, cells, subspace, device = 'cpu', precision }: StepShape) {
-  const context: InitContext = { device, generator: new Generator(0) }
-  const program = supernetProgram({ space: darts, channels, cells, classes: 10 })
-  const supernet = new Network(program, context, { precision })
-  return { supernet, strategy: new Ddsas(darts, supernet, ddsasOptions(subspace), context) }
+export function makeSupernet({
+  space: name,
+  channels,
+  cells,
+  subspace,
+  device = 'cpu',
+  precision,
+}: StepShape) {
+  const init: InitContext = { device, generator: new Generator(0) }
+  const { space } = benchSpaces[name]
+  const { classes } = imageKind
+  const supernet = new Network(space.supernet({ channels, cells, classes }), init, { precision })
+  const settings = { ddsas: { ...ddsas, subspace, changes: [] }, archOptimizer }
+  const groups = space.choices.map((group) => group.name)
+  return { supernet, groups, strategy: new Ddsas({ space, init, seed: 0 }, settings) }
 }
 
 /**
@@ -101,7 +110,7 @@ export function ourStep(
 export function plainStep(shape: StepShape, layout: 'NCHW' | 'channels last'): Contestant {
   const plain = makePlain(shape, layout === 'NCHW' ? contiguous : channelsLast)
   const sgd = new Sgd(plain.weights, sgdSettings)
-  const adam = new Adam(plain.alphas, architecture)
+  const adam = new Adam(plain.alphas, archOptimizer)
   const split = plain.alphas.size
   return {
     name: `plain, ${layout}`,
@@ -110,7 +119,7 @@ export function plainStep(shape: StepShape, layout: 'NCHW' | 'channels last'): C
       tidy(() => adam.step(plain.gradients('valid').slice(0, split)))
       tidy(() => {
         const gradients = plain.gradients('train').slice(split)
-        sgd.step(gradients, sgdSettings.rate, sgdSettings.clip)
+        sgd.step(gradients, sgdSettings.lr, sgdSettings.gradClip)
       })
     },
   }
@@ -118,7 +127,7 @@ export function plainStep(shape: StepShape, layout: 'NCHW' | 'channels last'): C
 
 /** A plain supernet in a sampled subspace, and the gradients of everything on one of its two batches. */
 function makePlain(shape: StepShape, arrange: (x: Tensor) => Tensor) {
-  const { supernet, strategy } = makeSupernet(shape)
+  const { supernet, groups, strategy } = makeSupernet(shape)
   strategy.openWindow()
   const batches = makeBatches(shape, arrange)
   const alphas = strategy.parameters()
@@ -126,14 +135,15 @@ function makePlain(shape: StepShape, arrange: (x: Tensor) => Tensor) {
   const everything = [...alphas.values(), ...weights.values()]
   setRequiresGrad(everything, true)
   const tensors = stateDict(supernet)
-  const mixing = (cell: CellType) => ({
-    weights: strategy.archWeights(cell).weights,
-    mask: strategy.memory(cell).mask,
-  })
   const gradients = (half: keyof typeof batches) => {
     const { images, labels } = batches[half]
-    const mixings = { normal: mixing('normal'), reduce: mixing('reduce') }
-    const logits = plainForward(tensors, { space: darts, cells: shape.cells }, images, mixings)
+    const mixings = Object.fromEntries(
+      groups.map((group) => {
+        const { mask } = strategy.memory(group)
+        return [group, { weights: strategy.archWeights(group).weights, mask }]
+      }),
+    )
+    const logits = plainForward(supernet.program, tensors, images, (group) => mixings[group])
     return grad(crossEntropy(logits, labels), everything)
   }
   return { alphas, weights, gradients }

@@ -34,9 +34,25 @@ export interface Extent {
 }
 
 /** Bytes of a float32. */
-const float = 4
+export const float = 4
 
 export const nothing: Work = { bytes: 0, flops: 0 }
+
+/** All of some operators. */
+export function addBothWays(all: readonly BothWays[]): BothWays {
+  return {
+    forward: addWork(all.map(({ forward }) => forward)),
+    backward: addWork(all.map(({ backward }) => backward)),
+    weights: all.reduce((sum, { weights }) => sum + weights, 0),
+  }
+}
+
+export function addWork(all: readonly Work[]): Work {
+  return all.reduce(
+    (sum, { bytes, flops }) => ({ bytes: sum.bytes + bytes, flops: sum.flops + flops }),
+    nothing,
+  )
+}
 
 export function elements({ batch, channels, side }: Extent): number {
   return batch * channels * side * side
@@ -81,7 +97,7 @@ export function convolutionWork(convolution: Convolution, wanted: Wanted): BothW
 }
 
 /** Reads the input, the output's gradient and the weights; writes what is wanted, at that many multiply-adds each. */
-function gradientWork(
+export function gradientWork(
   read: number,
   written: number,
   weights: number,
@@ -97,12 +113,16 @@ function gradientWork(
 }
 
 /** A 1x1 convolution of every second pixel and one of those one further: as much as one of stride 2 that reads all. */
-export function factorizedReduceWork(input: Extent, outputs: number, wanted: Wanted): BothWays {
-  return convolutionWork({ input, outputs, kernel: 1, stride: 2, left: true }, wanted)
+export function factorizedReduceWork(
+  reduce: Omit<Convolution, 'kernel' | 'stride'>,
+  wanted: Wanted,
+): BothWays {
+  return convolutionWork({ ...reduce, kernel: 1, stride: 2 }, wanted)
 }
 
 export interface Separable extends Normed {
   readonly input: Extent
+  readonly outputs: number
   readonly kernel: number
   readonly stride: number
   /** Whether a batch norm by the batch's moments comes before the ReLU. */
@@ -111,13 +131,13 @@ export interface Separable extends Normed {
   readonly shared?: boolean
 }
 
-/** Depthwise, then 1x1 convolution to as many channels. */
+/** Depthwise, then 1x1 convolution. */
 export function separableWork(convolution: Separable, wanted: Wanted): BothWays {
-  const { input, kernel, stride, normed, shared = false, left = false } = convolution
-  const output = outputOf(input, input.channels, stride)
-  const [read, written] = [elements(input), elements(output)]
-  const weights = input.channels * (kernel * kernel + input.channels)
-  const [spatial, pointwise] = [written * kernel * kernel, written * input.channels]
+  const { input, outputs, kernel, stride, normed, shared = false, left = false } = convolution
+  const [read, written] = [elements(input), elements(outputOf(input, outputs, stride))]
+  const weights = input.channels * (kernel * kernel + outputs)
+  const spatial = elements(outputOf(input, input.channels, stride)) * kernel * kernel
+  const pointwise = written * input.channels
   // the gradient between the two convolutions serves both that of x and that of the depthwise weight
   const between = wanted.x || wanted.weights ? 2 * pointwise : 0
   const own = { x: spatial, weights: spatial + pointwise }
@@ -143,19 +163,20 @@ export interface Pooling {
   readonly kind: 'max' | 'avg'
   readonly input: Extent
   readonly stride: number
-  /** How many norms read the result; each leaves its gradient to the pooling. */
   readonly readers: number
+  /** How many of them are norms, which leave their gradients to the pooling. */
+  readonly norms: number
 }
 
 /**
  * 3x3 pooling together with other readers of its input: that, and its gradient, are counted with `fanOutWork`. A maximum
  * keeps a byte for each output, and its gradient goes to one of nine pixels.
  */
-export function poolWork({ kind, input, stride, readers }: Pooling, wanted: Wanted): BothWays {
+export function poolWork({ kind, input, stride, readers, norms }: Pooling, wanted: Wanted): BothWays {
   const written = elements(outputOf(input, input.channels, stride))
   const choice = kind === 'max' ? written : 0
   const adds = kind === 'max' ? written : 9 * written
-  const through = throughNorm(readers * written, wanted)
+  const through = throughNorm(norms * written, wanted)
   const summed = (readers - 1) * written
   return {
     forward: { bytes: float * written + choice, flops: kind === 'max' ? 0 : adds },
@@ -218,24 +239,6 @@ export function fanOutWork(extent: Extent, readers: ReadersOf, wanted: Wanted): 
     forward: together > 0 ? read : nothing,
     backward: { bytes: again + (adds ? sum.bytes : 0), flops: adds ? sum.flops : 0 },
     weights: 0,
-  }
-}
-
-/** The mean over all pixels, and a linear layer with bias on it. */
-export function classifierWork(input: Extent, classes: number, wanted: Wanted): BothWays {
-  const size = elements(input)
-  const rows = elements({ ...input, side: 1 })
-  const weights = (input.channels + 1) * classes
-  const linear = { x: rows * classes, weights: rows * classes }
-  const gradients = gradientWork(rows, input.batch * classes, weights, linear, wanted)
-  const pooled = wanted.x ? { bytes: float * (rows + size), flops: rows } : nothing
-  return {
-    forward: {
-      bytes: float * (size + 2 * rows + weights + input.batch * classes),
-      flops: size + 2 * rows * classes,
-    },
-    backward: { bytes: gradients.bytes + pooled.bytes, flops: gradients.flops + pooled.flops },
-    weights,
   }
 }
 

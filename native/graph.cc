@@ -11,6 +11,7 @@
 #ifdef DDSAS_CUDA
 #include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDAFunctions.h>
 #include <cuda_runtime_api.h>
 #endif
 
@@ -95,6 +96,8 @@ Napi::Value PrepareDevice(const Napi::CallbackInfo& info) {
   return without_result(info, "prepareDevice", [&] {
     const c10::Device device(info[0].As<Napi::String>().Utf8Value());
     if (!device.is_cuda()) return;
+    // what names no device means this one: streams, memory, kernels
+    c10::cuda::set_device(device.index());
     // the default stream cannot be recorded
     at::cuda::setCurrentCUDAStream(at::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index()));
     // what is called float32 is float32, and the same from run to run

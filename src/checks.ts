@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { DdsasError } from './errors.ts'
 
-/** "weights.rate: expected number, received string": the first thing wrong; `whole`: what a value without keys is called. */
+/** "weightOptimizer.lr: expected number, received string": the first thing wrong; `whole`: what a value without keys is called. */
 export function firstProblem(error: z.ZodError, whole: string): string {
   const [issue] = error.issues
   const key = [...issue.path, ...(issue.code === 'unrecognized_keys' ? issue.keys : [])].join('.')

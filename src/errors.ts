@@ -13,8 +13,8 @@ export const exitCodes = {
   checkpoint: 2,
   /** A device that was asked for and is not there. */
   device: 2,
-  /** A search that needs more memory than there is or than it may take. */
-  memory: 2,
+  /** A search that would need more memory than there is or than it may take: refused before it begins. */
+  budget: 2,
   /** Something the set-up should have built or installed is missing. */
   setup: 2,
   /** No space left, or a file that could not be written. */
@@ -25,6 +25,8 @@ export const exitCodes = {
   nonfinite: 1,
   /** libtorch refused an operator call. */
   torch: 1,
+  /** There was no memory for a tensor, or its limit allowed no more. */
+  memory: 1,
   /** Stopped by the user; the state was saved. */
   interrupted: 130,
 } as const

@@ -15,7 +15,7 @@
  * const settings = ['epochs=2', 'data.images=64', 'data.batch=16', 'network.channels=4', 'network.cells=3']
  * const { run, genotype } = await runSearch(
  *   { preset: 'demo', settings, data: 'data', out: 'runs/first' },
- *   { step: ({ total, train }) => console.log(`step ${total}: loss ${train.loss.toFixed(3)}`) },
+ *   { step: ({ globalStep, train }) => console.log(`step ${globalStep}: loss ${train.loss.toFixed(3)}`) },
  * )
  * console.log(`${formatGenotype(genotype)} in ${run.path}`)
  * ```
@@ -46,7 +46,7 @@ export { applySettings, parseSearchConfig, type SearchConfig } from './search/co
 export { type SearchPresetName, searchPreset, searchPresets } from './search/presets.ts'
 
 /**
- * What a search will cost: memory and time for each L, from a few steps on this machine.
+ * What a search will cost: memory of its tensors and time for each L, from a few steps on this machine.
  *
  * @example
  * ```ts
@@ -58,23 +58,32 @@ export { type SearchPresetName, searchPreset, searchPresets } from './search/pre
  *   console.log(`L = ${subspace}: ${Math.round(memory / 2 ** 20)} MiB, ${fits ? 'fits' : 'does not fit'}`)
  * ```
  */
-export { type Plan, type PlannedLength, type PlanRequest, planLengths } from './search/plan.ts'
-export type { MeasureObserver } from './search/plan-measure.ts'
+export {
+  type MeasureObserver,
+  type Plan,
+  type PlannedLength,
+  type PlanRequest,
+  planLengths,
+} from './search/plan.ts'
 
 /**
- * A run on the disk: its configuration, metrics, genotype and checkpoints. Reading changes nothing, also while a search
- * writes there.
+ * A run on the disk: its configuration, metrics, genotype and checkpoints, and what a search decided in each window. Reading
+ * changes nothing, also while a search writes there.
  *
  * @example
  * ```ts
- * import { RunFolder } from 'ddsas'
+ * import { RunFolder, readWindows } from 'ddsas'
  *
  * const run = RunFolder.open('runs/first')
  * const steps = run.readMetrics().filter(({ kind }) => kind === 'step')
  * console.log(`${steps.length} steps, checkpoints after ${run.checkpointSteps().join(' and ')}`)
+ * for (const { opened, closed, groups } of readWindows(run))
+ *   console.log(`steps ${opened} to ${closed}: ${groups.normal?.mask.flat().filter(Boolean).length} operations sampled`)
  * ```
  */
 export { RunFolder } from './runs/folder.ts'
+export { readWindows } from './search/windows.ts'
+export type { SearchWindow, WindowGroup } from './strategies/ddsas/window-record.ts'
 
 /**
  * Data sets: CIFAR-10, CIFAR-100, and any other in their binary layout.
@@ -92,31 +101,56 @@ export { type CifarName, hasCifar, type ImageDataset, readCifar } from './data/c
 export { type FetchProgress, type FetchResult, fetchDataset } from './data/fetch.ts'
 
 /**
- * The search by hand: a supernet of the DARTS space and the strategy that searches it.
+ * The search by hand: a supernet of a space and the strategy that searches it. One's own space, strategy or operation is
+ * searched by `runSearch({ space, strategy, … })`; see `examples/`.
  *
  * @example
  * ```ts
- * import { Ddsas, darts, Supernet, searchPreset, torch } from 'ddsas'
+ * import { findSpace, findStrategy, nn, torch } from 'ddsas'
  *
- * const { ddsas: options, architecture: optimizer } = searchPreset('cifar10')
- * const maker = { device: 'cpu', generator: new torch.Generator(0, 'weights') }
- * const supernet = new Supernet({ space: darts, channels: 4, cells: 3, classes: 10 }, maker)
- * const strategy = new Ddsas(supernet, { ...options, optimizer }, maker)
- * strategy.openWindow()
+ * const [space, ddsas] = [findSpace('darts'), findStrategy('ddsas')]
+ * const init = { device: 'cpu', generator: new torch.Generator(0, 'weights') }
+ * const supernet = new nn.Network(space.supernet({ channels: 4, cells: 3, classes: 10 }), init)
+ * const strategy = ddsas.create({ space, init, seed: 0 }, ddsas.defaults(space))
+ * strategy.prepareStep({ epoch: 0, step: 0, globalStep: 0 })
  * torch.tidy(() => {
  *   const images = torch.Tensor.from(new Float32Array(2 * 3 * 32 * 32), [2, 3, 32, 32])
- *   const logits = supernet.forward(images, (cell) => strategy.mixing(cell), true)
- *   console.log(`logits [${logits.shape}], normal cell ${JSON.stringify(strategy.genotype().normal)}`)
+ *   const archWeights: nn.ArchWeightsOf = (group) => strategy.archWeights(group, 'train')
+ *   const { logits } = supernet.forward(images, { training: true, archWeights })
+ *   console.log(`logits [${logits.shape}] of ${space.choices.length} groups of decisions`)
  * })
  * ```
  */
+export { findSpace, spaces } from './spaces/index.ts'
+export { onePerRow, type RowArchitecture } from './spaces/one-per-row.ts'
+export type {
+  Available,
+  ChoiceGroup,
+  NetworkOptions,
+  Picks,
+  Scores,
+  SearchSpace,
+  SupernetOptions,
+} from './spaces/space.ts'
+export { cellSpace, dartsSpace } from './spaces/darts/cell-space.ts'
+export type { Operation, OperationOptions } from './spaces/darts/operations.ts'
 export { type CellSpace, darts } from './spaces/darts/space.ts'
-export { type SupernetShape, supernetProgram } from './spaces/darts/programs.ts'
-export type { Pass } from './nn/executor.ts'
-export { Network, type NetworkOptions } from './nn/network.ts'
-export { Ddsas, type DdsasOptions } from './strategies/ddsas/ddsas.ts'
-export type { Strategy } from './strategies/strategy.ts'
-
+export { findStrategy, strategies } from './strategies/index.ts'
+export { ArchitectureWeights, drawArchitecture } from './strategies/random.ts'
+export type {
+  Batch,
+  Evaluate,
+  Outcome,
+  Progress,
+  Schedule,
+  Score,
+  SpaceReport,
+  StateDict,
+  StepContext,
+  Strategy,
+  StrategyContext,
+  StrategyDefinition,
+} from './strategies/strategy.ts'
 /**
  * Genotypes: the cells a search ends with, as data, as the line that PyTorch code reads, and as drawings.
  *
@@ -161,9 +195,8 @@ export {
  * console.log(`${parameters} parameters, ${multiplyAdds} multiply-adds, ${depth} layers deep`)
  * ```
  */
-export { describeNetwork } from './spaces/darts/shape.ts'
+export { describeNetwork, type NetworkShape } from './spaces/network-shape.ts'
 export type { NetworkDescription } from './spaces/describe.ts'
-export type { NetworkShape } from './spaces/darts/programs.ts'
 export {
   type PublishedName,
   publishedGenotype,

@@ -57,7 +57,7 @@ export function gpuLines(results: GpuResults): string[] {
       `${codeText(machine)}. **Kernels of later commits were not run on a GPU.**`,
     '',
     ...tableLines({
-      title: `A search step at ${shapeText(shape)}, ${turnsText(timings)}, every step waited for`,
+      title: `A search step, ${shapeText(shape)}, ${turnsText(timings)}, every step waited for`,
       columns: ['', 'ms (quartiles)', 'than plain, NCHW', 'peak MiB of tensors', 'launches'],
       rows: timings.map((timing, index) => [
         timing.name,

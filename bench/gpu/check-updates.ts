@@ -12,7 +12,7 @@ const shapes = [[1], [17], [64, 32, 1, 1], [1009, 13]] as const
 const missing = { step: 2, weight: 1 }
 
 const rate = 0.05
-const adam = { rate: 3e-2, betas: [0.5, 0.999], weightDecay: 1e-2 } as const
+const adam = { lr: 3e-2, betas: [0.5, 0.999], weightDecay: 1e-2 } as const
 
 interface Moved {
   step(gradients: readonly (Tensor | null)[]): Tensor | undefined

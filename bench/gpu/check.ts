@@ -14,7 +14,7 @@ import {
   to,
 } from '../../src/torch/index.ts'
 import { type Inputs, type OperatorCase, randomTensor } from '../operator-cases.ts'
-import { ourStep } from '../step.ts'
+import { ourStep, type StepShape } from '../step.ts'
 import { checkedCases } from './cases.ts'
 import { distance, double } from './distance.ts'
 
@@ -81,7 +81,7 @@ export function checkOperators(
 
 /** The losses of ten steps, replayed and computed anew. */
 export function checkReplay(device: string, found: Partial<Agreement> = {}): string[] {
-  const shape = { channels: 16, cells: 5, batch: 32, subspace: 28, device }
+  const shape: StepShape = { space: 'darts', channels: 16, cells: 5, batch: 32, subspace: 28, device }
   const [replayed, anew] = [ReplayedStep.on(device), new ReplayedStep(undefined)].map((replay) => {
     const contestant = ourStep(shape, replay)
     return Array.from({ length: 10 }, () => tidy(() => [...contestant.step().floats()]))

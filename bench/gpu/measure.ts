@@ -37,7 +37,7 @@ function gpuName(): string {
 
 /** `checks`: how well the operators and replayed steps agreed, as far as that was looked at before. */
 export function measureSteps(device: string, out: string, checks: Partial<Agreement>): string[] {
-  const shape: StepShape = { channels: 16, cells: 8, batch: 64, subspace: 28, device }
+  const shape: StepShape = { space: 'darts', channels: 16, cells: 8, batch: 64, subspace: 28, device }
   const half: StepShape = { ...shape, precision: 'bfloat16' }
   const eager = () => new ReplayedStep(undefined)
   const aten = ourStep(shape, eager(), 'ours without kernels')

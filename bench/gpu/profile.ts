@@ -40,7 +40,7 @@ export function profileStep(): string[] {
 if (process.env.DDSAS_PROFILED !== undefined) {
   const device = resolveDevice('cuda')
   const contestant = ourStep(
-    { channels: 16, cells: 8, batch: 64, subspace: 28, device },
+    { space: 'darts', channels: 16, cells: 8, batch: 64, subspace: 28, device },
     new ReplayedStep(undefined),
   )
   tidy(() => void contestant.step())

@@ -13,10 +13,10 @@ export async function searchFor(seconds: number, data: string, out: string): Pro
   const times: number[] = []
   try {
     await runSearch(request, {
-      step: ({ total, seconds: took, train }) => {
+      step: ({ globalStep, seconds: took, train }) => {
         times.push(took)
-        if (total % 50 === 0)
-          console.log(`step ${total}: loss ${train.loss.toFixed(3)}, ${(1000 * took).toFixed(1)} ms`)
+        if (globalStep % 50 === 0)
+          console.log(`step ${globalStep}: loss ${train.loss.toFixed(3)}, ${(1000 * took).toFixed(1)} ms`)
         if (performance.now() > until) process.kill(process.pid, 'SIGINT')
       },
       epoch: ({ epoch, train, valid, seconds: took }) => {

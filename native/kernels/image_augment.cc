@@ -28,8 +28,8 @@ namespace ddsas {
 
 namespace {
 
-constexpr int64_t channels = 3;
-constexpr int64_t lanes = 16;
+constexpr int64_t kChannels = 3;
+constexpr int64_t kLanes = 16;
 
 /// Which part of a decoded image is taken, in its pixels; edges may lie between two.
 struct Box {
@@ -37,10 +37,10 @@ struct Box {
 };
 
 /// Mirrored or not, then the jitter's operations in their order, each at most once (-1: no more).
-struct Draw {
+struct ImageDraw {
   int32_t flip, order[4];
 };
-static_assert(sizeof(Draw) == 5 * sizeof(int32_t), "a row of `draws`");
+static_assert(sizeof(ImageDraw) == 5 * sizeof(int32_t), "a row of `draws`");
 
 enum Jitter { brightness, contrast, saturation, hue, jitters };
 
@@ -89,13 +89,13 @@ DDSAS_VECTORS void blend_rows(const uint8_t* rows, int64_t values, const float* 
 
 /// Two pixels as one register: channels and a value that is not used, of the same column in two rows.
 typedef float PixelPair __attribute__((vector_size(32)));
-constexpr int64_t pair_floats = 8;
+constexpr int64_t kPairFloats = 8;
 
 /// Lays two rows of pixels side by side. Each is read one value beyond its end.
 void pair_up(const float* upper, const float* lower, int64_t width, float* pairs) {
-  for (int64_t x = 0; x < width; ++x, pairs += pair_floats) {
-    std::memcpy(pairs, upper + channels * x, pair_floats / 2 * sizeof(float));
-    std::memcpy(pairs + pair_floats / 2, lower + channels * x, pair_floats / 2 * sizeof(float));
+  for (int64_t x = 0; x < width; ++x, pairs += kPairFloats) {
+    std::memcpy(pairs, upper + kChannels * x, kPairFloats / 2 * sizeof(float));
+    std::memcpy(pairs + kPairFloats / 2, lower + kChannels * x, kPairFloats / 2 * sizeof(float));
   }
 }
 
@@ -106,11 +106,11 @@ DDSAS_VECTORS void resize_rows(const float* pairs, const Taps& taps, int64_t siz
   const float* weights = taps.weights.data();
   const int64_t count = taps.width;
   for (int64_t i = 0; i < size; ++i, weights += count) {
-    const float* from = pairs + pair_floats * first[i];
+    const float* from = pairs + kPairFloats * first[i];
     PixelPair sum = {0, 0, 0, 0, 0, 0, 0, 0};
     for (int64_t k = 0; k < count; ++k) {
       PixelPair pixels;
-      std::memcpy(&pixels, from + pair_floats * k, sizeof pixels);
+      std::memcpy(&pixels, from + kPairFloats * k, sizeof pixels);
       sum += weights[k] * pixels;
     }
     const int64_t to = flip ? size - 1 - i : i;
@@ -135,10 +135,10 @@ DDSAS_VECTORS void adjust_brightness(float* values, int64_t count, float factor)
 }
 
 DDSAS_VECTORS double sum_grey(const float* red, const float* green, const float* blue, int64_t count) {
-  double sums[lanes] = {};
+  double sums[kLanes] = {};
   int64_t i = 0;
-  for (; i + lanes <= count; i += lanes)
-    for (int64_t lane = 0; lane < lanes; ++lane) sums[lane] += grey_of(red[i + lane], green[i + lane], blue[i + lane]);
+  for (; i + kLanes <= count; i += kLanes)
+    for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += grey_of(red[i + lane], green[i + lane], blue[i + lane]);
   for (; i < count; ++i) sums[0] += grey_of(red[i], green[i], blue[i]);
   double sum = 0;
   for (const double part : sums) sum += part;
@@ -189,9 +189,9 @@ DDSAS_VECTORS void normalise(const float* __restrict red, const float* __restric
                              int64_t count, const float* scale, const float* shift, float* __restrict to) {
   const float s0 = scale[0], s1 = scale[1], s2 = scale[2], t0 = shift[0], t1 = shift[1], t2 = shift[2];
   for (int64_t i = 0; i < count; ++i) {
-    to[channels * i] = red[i] * s0 + t0;
-    to[channels * i + 1] = green[i] * s1 + t1;
-    to[channels * i + 2] = blue[i] * s2 + t2;
+    to[kChannels * i] = red[i] * s0 + t0;
+    to[kChannels * i + 1] = green[i] * s1 + t1;
+    to[kChannels * i + 2] = blue[i] * s2 + t2;
   }
 }
 
@@ -200,7 +200,7 @@ struct Scratch {
   int64_t count, stride;
   std::vector<float> planes, upper, lower, pairs;
 
-  explicit Scratch(int64_t size) : count(size * size), stride(count + size), planes(channels * stride) {}
+  explicit Scratch(int64_t size) : count(size * size), stride(count + size), planes(kChannels * stride) {}
   float* red() { return planes.data(); }
   float* green() { return planes.data() + stride; }
   float* blue() { return planes.data() + 2 * stride; }
@@ -208,12 +208,12 @@ struct Scratch {
 
 /// Two rows at a time; with an odd size, the last one goes a second time to the spare row.
 void resize(const at::Tensor& image, const Box& box, bool flip, int64_t size, Scratch& scratch) {
-  const int64_t height = image.size(0), width = image.size(1), values = channels * width;
+  const int64_t height = image.size(0), width = image.size(1), values = kChannels * width;
   const Taps down = make_taps(box.top, box.height, height, size, 1.0 / 255);
   const Taps across = make_taps(box.left, box.width, width, size, 1);
   scratch.upper.resize(values + 1);
   scratch.lower.resize(values + 1);
-  scratch.pairs.resize(pair_floats * width);
+  scratch.pairs.resize(kPairFloats * width);
   const auto* pixels = image.data_ptr<uint8_t>();
   const auto blend = [&](int64_t y, std::vector<float>& row) {
     blend_rows(pixels + down.first[y] * values, values, down.weights.data() + y * down.width, down.width, row.data());
@@ -256,7 +256,7 @@ void apply(int32_t operation, const float* factors, double mean, const Colours& 
 }
 
 /// Jitters and normalises: once over the image up to the contrast, which needs the mean of all, and once from there.
-void jitter(const Draw& draw, const float* factors, const float* scale, const float* shift, Scratch& scratch,
+void jitter(const ImageDraw& draw, const float* factors, const float* scale, const float* shift, Scratch& scratch,
             float* to) {
   const auto* end = std::find(draw.order, draw.order + jitters, -1);
   const auto* turn = std::find(draw.order, end, contrast);
@@ -268,12 +268,12 @@ void jitter(const Draw& draw, const float* factors, const float* scale, const fl
   const double mean = sum / static_cast<double>(scratch.count);
   for_each_part(scratch, [&](int64_t at, const Colours& part) {
     for (const auto* operation = turn; operation != end; ++operation) apply(*operation, factors, mean, part);
-    normalise(part.red, part.green, part.blue, part.count, scale, shift, to + channels * at);
+    normalise(part.red, part.green, part.blue, part.count, scale, shift, to + kChannels * at);
   });
 }
 
 void check_image(const at::Tensor& image, const Box& box) {
-  TORCH_CHECK(image.dim() == 3 && image.size(2) == channels && image.scalar_type() == at::kByte &&
+  TORCH_CHECK(image.dim() == 3 && image.size(2) == kChannels && image.scalar_type() == at::kByte &&
                   image.is_contiguous() && image.numel() > 0 && image.device().is_cpu(),
               "images should be contiguous uint8 [h, w, 3] on the CPU, not ", image.scalar_type(), image.sizes());
   const auto height = static_cast<double>(image.size(0)), width = static_cast<double>(image.size(1));
@@ -284,7 +284,7 @@ void check_image(const at::Tensor& image, const Box& box) {
               " is not inside an image of ", width, " x ", height);
 }
 
-void check_draw(const Draw& draw, const float* factors) {
+void check_draw(const ImageDraw& draw, const float* factors) {
   for (const int32_t operation : draw.order) {
     TORCH_CHECK(operation >= -1 && operation < jitters, "operation ", operation, " of the jitter's ", int{jitters});
     TORCH_CHECK(operation < 0 || std::count(draw.order, draw.order + jitters, operation) == 1, "operation ", operation,
@@ -303,32 +303,32 @@ void check_batch(int64_t batch, const at::Tensor& boxes, const at::Tensor& draws
               factors.sizes());
 }
 
-/// images: one uint8 [h, w, 3] each, boxes float64 [b, 4] (left, top, width, height), draws int32 [b, 5] (see Draw),
+/// images: one uint8 [h, w, 3] each, boxes float64 [b, 4] (left, top, width, height), draws int32 [b, 5] (see ImageDraw),
 /// factors float32 [b, 4] (brightness, contrast, saturation, hue) -> float32 [b, 3, size, size], channels last.
 at::Tensor image_augment(at::TensorList images, const at::Tensor& boxes, const at::Tensor& draws,
                          const at::Tensor& factors, at::ArrayRef<double> mean, at::ArrayRef<double> std,
                          int64_t size) {
   const auto batch = static_cast<int64_t>(images.size());
   check_batch(batch, boxes, draws, factors);
-  TORCH_CHECK(mean.size() == channels && std.size() == channels, "mean and std should have 3 values");
+  TORCH_CHECK(mean.size() == kChannels && std.size() == kChannels, "mean and std should have 3 values");
   TORCH_CHECK(size > 0, "size should be positive, not ", size);
   count_run(Kernel::image_augment, DDSAS_VECTORS_PATH);
-  float scale[channels], shift[channels];
-  for (int64_t c = 0; c < channels; ++c) {
+  float scale[kChannels], shift[kChannels];
+  for (int64_t c = 0; c < kChannels; ++c) {
     scale[c] = static_cast<float>(1.0 / std[c]);
     shift[c] = static_cast<float>(-mean[c] / std[c]);
   }
-  auto result = at::empty({batch, channels, size, size},
+  auto result = at::empty({batch, kChannels, size, size},
                           at::TensorOptions().dtype(at::kFloat).memory_format(at::MemoryFormat::ChannelsLast));
   Scratch scratch(size);
   for (int64_t i = 0; i < batch; ++i) {
     const auto& box = reinterpret_cast<const Box*>(boxes.data_ptr<double>())[i];
-    const auto& draw = reinterpret_cast<const Draw*>(draws.data_ptr<int32_t>())[i];
+    const auto& draw = reinterpret_cast<const ImageDraw*>(draws.data_ptr<int32_t>())[i];
     const float* factor = factors.data_ptr<float>() + i * jitters;
     check_image(images[i], box);
     check_draw(draw, factor);
     resize(images[i], box, draw.flip != 0, size, scratch);
-    jitter(draw, factor, scale, shift, scratch, result.data_ptr<float>() + i * channels * scratch.count);
+    jitter(draw, factor, scale, shift, scratch, result.data_ptr<float>() + i * kChannels * scratch.count);
   }
   return result;
 }

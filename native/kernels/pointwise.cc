@@ -125,12 +125,12 @@ at::Tensor forward_images(at::TensorList xs, const std::vector<Reading>& reading
 }
 
 /// Of every part of x and every weight; not defined where not wanted.
-struct Gradients {
+struct PointwiseGradients {
   variable_list xs, weights;
 };
 
 /// `wants_x`: by part. All parts of an image are computed while the gradient of its result is in the cache.
-Gradients backward_images(at::TensorList xs, const std::vector<Reading>& readings, const Deferred& gradient,
+PointwiseGradients backward_images(at::TensorList xs, const std::vector<Reading>& readings, const Deferred& gradient,
                           const std::vector<bool>& wants_x, bool wants_weights) {
   const auto extent = extent_of(gradient.upstream);
   const int64_t size = extent.channels * extent.pixels;

@@ -67,6 +67,8 @@ const table: readonly Row[] = [
   { files: 'src/cli/', may: ['src/', 'experiments/'] },
   { files: 'dashboard/', may: ['dashboard/', 'src/runs/', 'src/spaces/'] },
   { files: 'experiments/', may: ['experiments/', 'src/'] },
+  // What a user could write: the public API alone.
+  { files: 'examples/', may: ['examples/'] },
   { files: 'bench/', may: ['bench/', 'experiments/', 'src/'] },
   // Figures in texts come from results of the benchmarks; no other script needs them.
   { files: 'scripts/figures', may: ['scripts/', 'bench/'] },
@@ -76,7 +78,7 @@ const table: readonly Row[] = [
   { files: 'bin/', may: ['dist/', 'scripts/setup.mjs'] },
   {
     files: 'test/',
-    may: ['test/', 'src/', 'dist/', 'bench/', 'scripts/', 'experiments/', 'dashboard/', 'bin/'],
+    may: ['test/', 'src/', 'dist/', 'bench/', 'scripts/', 'experiments/', 'examples/', 'dashboard/', 'bin/'],
   },
 ]
 

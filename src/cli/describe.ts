@@ -5,16 +5,15 @@ import { DdsasError } from '../errors.ts'
 import { isRunOf, readRecord } from '../loop/record.ts'
 import { trainKind } from '../retrain/run.ts'
 import { RunFolder } from '../runs/folder.ts'
-import { genotypeProgram, type NetworkShape } from '../spaces/darts/programs.ts'
 import {
   isPublished,
   type NetworkSize,
   publishedSize,
   usualSizes,
 } from '../spaces/darts/published-genotypes.ts'
-import { describeNetwork } from '../spaces/darts/shape.ts'
 import { type NetworkKind, networkKinds } from '../spaces/darts/stem.ts'
 import type { NetworkDescription } from '../spaces/describe.ts'
+import { describeNetwork, type NetworkShape, shownNetwork, spaceOf } from '../spaces/network-shape.ts'
 import { counted } from '../words.ts'
 import { genotypeArgument, isFolder, readGenotype } from './genotype.ts'
 import { blocksInWords } from './genotype-text.ts'
@@ -78,7 +77,7 @@ function trainedSize(target: string) {
   const { config, data } = readRecord(run, trainKind)
   const known = config.dataset === 'folder' ? data.classes : cifarLayouts[config.dataset].classes
   const classes = known?.length ?? usualSizes[config.network.kind].classes
-  return { size: { ...config.network, classes }, imageSide: config.data.side }
+  return { size: { ...config.network, classes }, imageSide: config.data.imageSize }
 }
 
 /** Bounds keep a slip of the keyboard from asking for a network without end. */
@@ -126,5 +125,5 @@ function describeText(name: string, shape: NetworkShape, description: NetworkDes
     `${'cell'.padStart(4)}  ${'type'.padEnd(kindWidth)}  ${'output'.padStart(16)}  ${'parameters'.padStart(13)}  ${'multiply-adds'.padStart(15)}`,
     ...rows,
     '',
-  ].join('\n')}\n${blocksInWords(genotypeProgram(shape.genotype))}`
+  ].join('\n')}\n${blocksInWords(shownNetwork(spaceOf(shape), shape.genotype))}`
 }

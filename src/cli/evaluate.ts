@@ -10,12 +10,12 @@ import { trainPresets } from '../retrain/presets.ts'
 import { readTrained, type TrainedEpoch, trainedEpochs } from '../retrain/trained-weights.ts'
 import { makeFolder, removeEmpty } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
-import { type DeviceName, resolveDevice, setThreads } from '../torch/device.ts'
+import { resolveDevice, setThreads } from '../torch/device.ts'
 import { tidy } from '../torch/index.ts'
 import { counted } from '../words.ts'
 import { writeEvaluation } from './evaluation-files.ts'
 import { genotypeOption, isRun, readGenotype } from './genotype.ts'
-import { countTo, deviceOption } from './options.ts'
+import { countTo, deviceOption, threadsOption } from './options.ts'
 import { skippedPart, warnOfSkipped } from './skipped.ts'
 import { checkpointOption, refuseCheckpoint, withStep } from './trained-options.ts'
 
@@ -26,7 +26,7 @@ interface EvaluateOptions {
   readonly data?: string
   readonly dataset?: TrainConfig['dataset']
   readonly batch?: number
-  readonly device?: DeviceName
+  readonly device?: string
   readonly threads?: number
   readonly out?: string
   readonly json?: boolean
@@ -45,7 +45,7 @@ export function evaluateCommand(): Command {
     .addOption(new Option('--dataset <name>', 'what the data set is').choices(datasets))
     .option('--batch <n>', 'images at a time', countTo(100_000))
     .addOption(deviceOption())
-    .option('--threads <n>', 'threads for one operator (default: all cores)', countTo(512))
+    .addOption(threadsOption())
     .option(
       '--out <dir>',
       "folder for tables and charts (default: the run's evaluation/last or best; beside a file, its name with -evaluation)",
@@ -132,7 +132,7 @@ function asTrained(
 ): Partial<TrainConfig['data']> {
   const triple = ([r, g, b]: readonly number[]): [number, number, number] => [r, g, b]
   return {
-    ...(side === undefined || side === data.side ? {} : { side, resize: 0 }),
+    ...(side === undefined || side === data.imageSize ? {} : { imageSize: side, resize: 0 }),
     ...(normalisation ? { mean: triple(normalisation.mean), std: triple(normalisation.std) } : {}),
   }
 }

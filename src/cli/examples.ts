@@ -7,7 +7,11 @@ const examples: Readonly<Record<string, readonly string[]>> = {
   '': ['search demo', 'help search'],
   data: ['data fetch cifar10'],
   plan: ['plan demo --set data.batch=64 --lengths 20,28,56'],
-  search: ['search cifar10 --out runs/first --seed 1 --set ddsas.subspace=20', 'search --resume runs/first'],
+  search: [
+    'search cifar10 --out runs/first --seed 1 --set ddsas.subspace=20',
+    'search cifar10 --config mine.json',
+    'search --resume runs/first',
+  ],
   train: ['train DDSAS_cifar10 --out runs/trained --epochs 100', 'train runs/first imagenet --data IMAGES'],
   evaluate: [
     'evaluate runs/trained --weights best',
@@ -19,6 +23,10 @@ const examples: Readonly<Record<string, readonly string[]>> = {
     'export runs/trained --to onnx --input bytes',
     'export runs/trained --to pytorch --out network.py',
   ],
+  config: ['config keys train', 'config show runs/first'],
+  'config show': ['config show search demo --set epochs=5', 'config show train folder --config mine.json'],
+  'config keys': ['config keys search', 'config keys train folder --json'],
+  'config schema': ['config schema train > train.schema.json'],
   'data fetch': ['data fetch cifar10 --data data'],
   'data info': ['data info data --dataset cifar10'],
   'data check': ['data check IMAGES'],

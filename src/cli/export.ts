@@ -17,7 +17,7 @@ import {
 import { readTrained, type TrainedEpoch, trainedEpochs } from '../retrain/trained-weights.ts'
 import { makeFolder, writeFileAtomic } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
-import { networkKinds } from '../spaces/darts/stem.ts'
+import { usualImageSides } from '../spaces/network-shape.ts'
 import { tidy } from '../torch/index.ts'
 import { genotypeOption, isRun, readGenotype } from './genotype.ts'
 import { checkpointOption, refuseCheckpoint, withStep } from './trained-options.ts'
@@ -132,7 +132,7 @@ function describe(target: string, found: Found, options: ExportOptions): Trained
     shape,
     source: target,
     tensors: found.tensors,
-    imageSide: options.imageSide ?? imageSide ?? networkKinds[shape.kind].imageSide,
+    imageSide: options.imageSide ?? imageSide ?? usualImageSides[shape.kind],
     normalisation,
     classNames,
   }

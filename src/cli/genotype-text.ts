@@ -1,6 +1,6 @@
 /** The blocks of a network in words: what each node of its cells adds up. */
 import { blockKinds, type ShownState, viewBlock } from '../export/block-view.ts'
-import { type Program, type StateId, valueOf } from '../nn/index.ts'
+import { lookUp, type Program, type StateId } from '../nn/index.ts'
 
 /** A paragraph for each kind of block. */
 export function blocksInWords(program: Program): string {
@@ -24,7 +24,7 @@ function nameOf(label: string): string {
 
 function sumOf({ kind, ways }: ShownState, names: ReadonlyMap<StateId, string>): string {
   const terms = ways.map(({ from, operation }) =>
-    operation === undefined ? valueOf(names, from) : `${operation}(${valueOf(names, from)})`,
+    operation === undefined ? lookUp(names, from) : `${operation}(${lookUp(names, from)})`,
   )
   if (kind === 'concat') return `concat(${terms.join(', ')})`
   return terms.join(' + ') || '0'

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { askToStop } from '../torch/device.ts'
 import { completionCommand } from './completion.ts'
+import { configCommand } from './config.ts'
 import { dataCommand } from './data.ts'
 import { describeCommand } from './describe.ts'
 import { doctorCommand } from './doctor.ts'
@@ -32,6 +33,7 @@ export function createProgram(): Command {
     showCommand(),
     describeCommand(),
     exportCommand(),
+    configCommand(),
     dataCommand(),
     doctorCommand(),
     setupCommand(),

@@ -1,21 +1,21 @@
 /** Options that several commands take. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { StopSignal } from '../loop/request.ts'
-import { deviceNames, watchInterrupts } from '../torch/device.ts'
+import { maxThreads } from '../loop/common-settings.ts'
+import type { CommonRequest, StopSignal } from '../loop/request.ts'
+import { spaces } from '../spaces/index.ts'
+import { strategies } from '../strategies/index.ts'
+import { deviceExamples, devicePattern, deviceWanted, watchInterrupts } from '../torch/device.ts'
+import { suggesting } from './suggestions.ts'
 
 /** The options of a command that begins a run or goes on with one. */
-export interface RunOptions {
-  readonly data?: string
-  readonly out?: string
+export interface RunOptions extends Omit<CommonRequest, 'settings' | 'signal'> {
   readonly set: readonly string[]
-  readonly seed?: number
-  readonly epochs?: number
-  readonly device?: string
-  readonly threads?: number
-  readonly resume?: string
-  readonly checkpoint?: number
-  readonly takeOver?: boolean
   readonly json?: boolean
+}
+
+/** What they ask for. */
+export function requestOf({ set, json: _, ...options }: RunOptions): CommonRequest {
+  return { ...options, settings: set }
 }
 
 /** For an option that takes 0, 1, 2, … */
@@ -46,10 +46,27 @@ export function count(text: string): number {
   throw new InvalidArgumentError('a whole number from 1 on is wanted')
 }
 
+/** `--config FILE`. */
+export function configOption(): Option {
+  const help =
+    "JSON file of settings, nested as in a run's config.json, which may be given too; --set comes after it"
+  return new Option('--config <file>', help)
+}
+
 /** `--device`. */
 export function deviceOption(): Option {
-  const help = 'where to compute; auto, the default, is the GPU where there is one'
-  return new Option('--device <name>', help).choices(deviceNames)
+  const help =
+    'where to compute: auto, cpu, cuda, or cuda:N for GPU number N (default: auto, a GPU where there is one)'
+  return suggesting(new Option('--device <name>', help), deviceExamples).argParser((name) => {
+    if (devicePattern.test(name)) return name
+    throw new InvalidArgumentError(deviceWanted)
+  })
+}
+
+/** `--threads`. */
+export function threadsOption(): Option {
+  const help = `threads for one operator, 1 to ${maxThreads} (default: one for each core)`
+  return new Option('--threads <n>', help).argParser(countTo(maxThreads))
 }
 
 /** Gives a command the options of `RunOptions`; `out`: its default. */
@@ -57,27 +74,16 @@ export function addRunOptions(command: Command, out: string): Command {
   return command
     .option('--data <dir>', 'folder with the data set (default: data, or what the resumed run used)')
     .option('--out <dir>', `folder of the run (default: ${out}; where that exists ${out}-2, -3, …)`)
+    .addOption(configOption())
     .addOption(settingOption())
     .option('--seed <n>', 'the same seed on the same machine gives the same run', wholeNumber)
     .option('--epochs <n>', 'how many epochs', count)
     .addOption(deviceOption())
-    .option('--threads <n>', 'threads for one operator (default: all cores)', countTo(512))
+    .addOption(threadsOption())
     .option('--resume <run>', 'go on with a run, from its latest checkpoint')
     .option('--checkpoint <step>', 'with --resume: go on from this checkpoint', wholeNumber)
     .option('--take-over', 'with --resume: take over the lock of a run that was left by another host')
     .option('--json', 'print one JSON object a line instead of progress; epochs count from 0 there')
-}
-
-/** The named options are short for `--set`. */
-export function settingsOf({
-  set,
-  seed,
-  epochs,
-  device,
-  threads,
-}: Pick<RunOptions, 'set' | 'seed' | 'epochs' | 'device' | 'threads'>): string[] {
-  const short = Object.entries({ seed, epochs, device, threads })
-  return [...set, ...short.flatMap(([key, value]) => (value === undefined ? [] : [`${key}=${value}`]))]
 }
 
 /** Calls `body` with what tells it to save and stop: Ctrl-C, a signal, an output that nobody reads any more. */
@@ -93,4 +99,18 @@ export async function interruptible<Result>(body: (signal: StopSignal) => Promis
   } finally {
     interrupts.stop()
   }
+}
+
+/** Which space, and which strategy. */
+export interface PartOptions {
+  readonly space?: string
+  readonly strategy?: string
+}
+
+/** Adds `--space` and `--strategy`. */
+export function addPartOptions(command: Command): void {
+  const option = (flags: string, text: string, names: readonly string[]) =>
+    command.addOption(new Option(flags, `${text} (default: as the preset)`).choices(names))
+  option('--space <name>', 'what to search', Object.keys(spaces))
+  option('--strategy <name>', 'how to search it', Object.keys(strategies))
 }

@@ -1,14 +1,21 @@
 /** `ddsas plan`: what a search will need in memory and time for each L, and which L fit. */
 import { Command, InvalidArgumentError } from 'commander'
 import { formatSize } from '../budget/memory-size.ts'
-import { type Plan, type PlannedLength, planLengths } from '../search/plan.ts'
-import type { MeasureObserver } from '../search/plan-measure.ts'
+import { requestedSettings } from '../loop/request.ts'
+import { type MeasureObserver, type Plan, type PlannedLength, planLengths } from '../search/plan.ts'
 import { searchPresets } from '../search/presets.ts'
-import { count, countTo, deviceOption, settingOption, settingsOf } from './options.ts'
+import {
+  addPartOptions,
+  count,
+  deviceOption,
+  type PartOptions,
+  settingOption,
+  threadsOption,
+} from './options.ts'
 import { formatDuration } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'
 
-interface PlanOptions {
+interface PlanOptions extends PartOptions {
   readonly set: readonly string[]
   readonly lengths?: readonly number[]
   readonly epochs?: number
@@ -20,16 +27,18 @@ interface PlanOptions {
 const presets = Object.keys(searchPresets)
 
 export function planCommand(): Command {
-  return new Command('plan')
+  const command = new Command('plan')
     .description('measure a few steps on this machine: memory and time of a search for each L, and which fit')
     .addArgument(
       suggestedArgument('[preset]', `what to search: ${presets.join(', ')}`, presets).default('cifar10'),
     )
+  addPartOptions(command)
+  return command
     .addOption(settingOption())
     .option('--lengths <L,L,…>', 'values of L (default: a few over the whole range)', lengthList)
     .option('--epochs <n>', 'how many epochs', count)
     .addOption(deviceOption())
-    .option('--threads <n>', 'threads for one operator (default: all cores)', countTo(512))
+    .addOption(threadsOption())
     .option('--json', 'print the plan as JSON instead of a table')
     .action(planAction)
 }
@@ -40,9 +49,15 @@ function lengthList(text: string): number[] {
 }
 
 function planAction(preset: string, options: PlanOptions): void {
-  const { lengths, json = false } = options
+  const { set: settings, epochs, device, threads, space, strategy, lengths, json = false } = options
   const progress = json ? silent : progressOf(process.stdout)
-  const request = { preset, settings: settingsOf(options), ...(lengths ? { lengths } : {}) }
+  const request = {
+    preset,
+    space,
+    strategy,
+    settings: requestedSettings({ settings, epochs, device, threads }),
+    ...(lengths ? { lengths } : {}),
+  }
   try {
     const plan = planLengths(request, progress.show)
     progress.clear()
@@ -63,23 +78,23 @@ const silent: PlanProgress = { show: () => {}, clear: () => {} }
 /** One line that moves at a terminal; a line for each L elsewhere. */
 function progressOf(stream: NodeJS.WriteStream): PlanProgress {
   const terminal = stream.isTTY === true && process.env.TERM !== 'dumb'
-  let last = 0
+  let last: number | null | undefined
   return {
     show: (subspace, done, total) => {
-      const text = `measuring in subspaces of L = ${subspace}`
+      const text = subspace === null ? 'measuring' : `measuring in subspaces of L = ${subspace}`
       if (terminal) stream.write(`\r${text}: ${Math.floor((100 * done) / total)} %\x1b[K`)
       else if (subspace !== last) stream.write(`${text}\n`)
       last = subspace
     },
     clear: () => {
-      if (terminal && last > 0) stream.write('\r\x1b[K')
+      if (terminal && last !== undefined) stream.write('\r\x1b[K')
     },
   }
 }
 
 function planText(
   preset: string,
-  { config, device, budget, measured, stepsPerEpoch, lengths }: Plan,
+  { config, device, budget, besides, measured, stepsPerEpoch, lengths }: Plan,
 ): string {
   const { network, data, epochs, threads } = config
   const rows = [['L', 'memory', 's/step', 'search', ''], ...lengths.map(rowOf)]
@@ -88,19 +103,18 @@ function planText(
   return [
     `${preset}: ${network.cells} cells of ${network.channels} channels, batches of ${data.batch}`,
     `${epochs} epochs of ${stepsPerEpoch} steps, ${device} with ${threads === 1 ? '1 thread' : `${threads} threads`}`,
-    `measured at L = ${measured.join(', ')}; ${budget ? `${formatSize(budget.bytes)} ${budget.where}` : 'free memory is not known'}`,
+    `${measured.includes(null) ? 'measured' : `measured at L = ${measured.join(', ')}`}; ${budget ? `${formatSize(budget.bytes)} ${budget.where}` : 'free memory is not known'}`,
     '',
     ...table.map((cells) => cells.join('').trimEnd()),
     '',
-    device === 'cpu'
-      ? 'memory: of the whole process at its peak, in the largest likely subspace:'
-      : `memory: of ${device} at the peak, in the largest likely subspace:`,
-    'what a search asks for before it starts',
+    'memory: of tensors at the peak, in the largest likely subspace: what a search',
+    'asks for before it starts, and what memory.limit is held against',
+    ...(besides > 0 ? [`the process takes about ${formatSize(besides)} besides`] : []),
   ].join('\n')
 }
 
 function rowOf({ subspace, memory, fits, secondsPerStep, seconds }: PlannedLength): string[] {
   const step = secondsPerStep.toFixed(secondsPerStep < 10 ? 3 : 1)
   const verdict = fits === null ? '' : fits ? 'fits' : 'does not fit'
-  return [String(subspace), formatSize(memory), step, formatDuration(seconds), verdict]
+  return [String(subspace ?? '-'), formatSize(memory), step, formatDuration(seconds), verdict]
 }

@@ -30,8 +30,8 @@ export interface RunDisplay<About extends Start, Epoch extends object, Result ex
   start(about: About): void
   step(report: Step, steps: number): void
   epoch(report: Epoch): void
-  /** Something else worth a line, or a JSON object of its kind. */
-  event(kind: string, report: object, line: string): void
+  /** Something else worth a line or some, or a JSON object of its kind. */
+  event(kind: string, report: object, text: string): void
   /** An image file that is left out. */
   skip(file: SkippedFile, count: number): void
   result(result: Result): void
@@ -184,9 +184,9 @@ class TextDisplay<About extends Start, Epoch extends object, Result extends obje
     console.log(this.#texts.epoch(report, this.#epochs))
   }
 
-  event(_kind: string, _report: object, line: string): void {
+  event(_kind: string, _report: object, text: string): void {
     this.#progress.clear()
-    console.log(line)
+    console.log(text)
   }
 
   skip(file: SkippedFile, count: number): void {

@@ -2,8 +2,6 @@
 
 import type { EpochReport } from '../search/report.ts'
 import type { RunStart } from '../search/run.ts'
-import type { Genotype } from '../spaces/darts/genotype.ts'
-import { formatGenotype } from '../spaces/darts/genotype-file.ts'
 import { type RunDisplay, runDisplay } from './run-display.ts'
 import { describeStart, epochLine } from './search-text.ts'
 
@@ -11,7 +9,9 @@ import { describeStart, epochLine } from './search-text.ts'
 interface Found {
   /** Path of the run. */
   readonly run: string
-  readonly genotype: Genotype
+  readonly architecture: unknown
+  /** As its space writes it. */
+  readonly text: string
   /** Paths. */
   readonly drawings: readonly string[]
 }
@@ -21,8 +21,8 @@ export function searchDisplay(json: boolean, resumed: boolean): RunDisplay<RunSt
   return runDisplay(json, {
     start: (about) => describeStart(about, resumed),
     epoch: epochLine,
-    result: ({ run, genotype, drawings }) => [
-      `\n${formatGenotype(genotype)}\n\nrun:      ${run}`,
+    result: ({ run, text, drawings }) => [
+      `\n${text}\n\nrun:      ${run}`,
       ...drawings.map((path) => `drawing:  ${path}`),
     ],
   })

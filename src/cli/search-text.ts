@@ -1,9 +1,7 @@
 /** What a search says of itself in lines of text that fit 80 columns. */
 
-import type { SearchConfig } from '../search/config.ts'
 import type { EpochReport, SpaceChangeReport } from '../search/report.ts'
 import type { RunStart } from '../search/run.ts'
-import { cellTypes } from '../spaces/darts/genotype.ts'
 import { counted } from '../words.ts'
 
 /** Where a search stands between two steps. */
@@ -69,29 +67,41 @@ export function barLine(at: Standing, columns: number): string {
   return `${head}${bar}${counted ? count : ''}${tail}`.slice(0, longest)
 }
 
-/** What an epoch gave; `describeStart` says what the columns mean. The rate is in metrics.jsonl: 80 columns have no room for it. */
+/** What an epoch gave; `describeStart` says what the columns mean. The learning rate is in metrics.jsonl: 80 columns have no room for it. */
 export function epochLine(report: EpochReport, epochs: number): string {
-  const { epoch, train, valid, skipConnections, cosineDistance, seconds } = report
+  const { epoch, train, valid, indicators, distance, seconds } = report
   return [
     `epoch ${epoch + 1}/${epochs}`,
     `train err ${percent(1 - train.accuracy)}`,
     `valid err ${percent(1 - valid.accuracy)}`,
-    `skips ${skipConnections}`,
-    `moved ${cosineDistance === null ? '-' : cosineDistance.toFixed(2)}`,
+    ...Object.entries(indicators).map(([name, value]) => `${name} ${value}`),
+    `distance ${distance === null ? '-' : distance.toFixed(2)}`,
     formatDuration(seconds),
   ].join('  ')
 }
 
-/** How the space changed: "space from epoch 3 on: normal -2 none -1 max_pool_3x3, 109 left; reduce …". */
-export function spaceLine(report: SpaceChangeReport): string {
-  const cells = cellTypes.map((cell) => {
-    const { available, deleted, added } = report[cell]
+/** How the space changed, a line for each group of decisions: "  normal: 109 operations left, -2 none, -1 max_pool_3x3", or more. */
+export function spaceText(report: SpaceChangeReport): string {
+  const groups = Object.entries(report.groups).flatMap(([name, { available, deleted, added }]) => {
     const signed = (sign: string, edges: Readonly<Record<string, number>>) =>
       Object.entries(edges).map(([name, count]) => `${sign}${count} ${name}`)
-    const changes = [...signed('-', deleted), ...signed('+', added)].join(' ') || 'unchanged'
-    return `${cell} ${changes}, ${available} operations left`
+    const changes = [...signed('-', deleted), ...signed('+', added)]
+    const left = `${counted(available, 'operation')} left`
+    return wrapped(`  ${name}:`, [left, ...(changes.length > 0 ? changes : ['unchanged'])])
   })
-  return `space from epoch ${report.epoch + 1} on: ${cells.join('; ')}`
+  return [`space from epoch ${report.epoch + 1} on:`, ...groups].join('\n')
+}
+
+/** Parts with commas behind a head, on as many lines of 80 columns as they take. */
+function wrapped(head: string, parts: readonly string[]): string[] {
+  const lines = [head]
+  for (const [index, part] of parts.entries()) {
+    const text = index < parts.length - 1 ? `${part},` : part
+    const longer = `${lines.at(-1)} ${text}`
+    if (longer.length > 80) lines.push(`    ${text}`)
+    else lines.splice(-1, 1, longer)
+  }
+  return lines
 }
 
 /** Where a run goes on; nothing of one that begins. */
@@ -103,24 +113,25 @@ export function resumedLine(done: number, resumed: boolean): string[] {
 
 /** What is searched, where it is written, and how to read what follows. */
 export function describeStart(
-  { run, config, device, dataset, done, notes, warnings }: RunStart,
+  { run, config, parts, device, dataset, done, notes, warnings }: RunStart,
   resumed: boolean,
 ): string[] {
   const { network, data } = config
   const images = data.images === 0 ? dataset.count : data.images
+  const strategy = parts.strategy.describe ? [parts.strategy.describe(config)] : []
   const where = `${device} with ${counted(config.threads, 'thread')}`
   return [
     ...resumedLine(done, resumed),
-    `searching: ${config.strategy} on ${counted(images, 'image')} of ${config.dataset}, ${where}`,
-    `${counted(network.cells, 'cell')} of ${counted(network.channels, 'channel')}, ${describeStrategy(config)}, seed ${config.seed}`,
+    `searching: ${parts.space.name} by ${parts.strategy.name} on ${counted(images, 'image')} of ${config.dataset}, ${where}`,
+    [
+      `${counted(network.cells, 'cell')} of ${counted(network.channels, 'channel')}`,
+      ...strategy,
+      `seed ${config.seed}`,
+    ].join(', '),
     ...warnings.map((warning) => `warning: ${warning}`),
     ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),
     `run folder: ${run.path}`,
-    'Ctrl-C saves and stops; err: top-1 error; skips: skip connections of the normal cell;',
-    "moved: cosine distance to the last epoch's cells, 0 (the same) to 1",
+    'Ctrl-C saves and stops; err: top-1 error; skip_connect: how many the normal cell has;',
+    "distance: of the architecture to the last epoch's, 0 (the same) to 1",
   ]
-}
-
-function describeStrategy({ ddsas }: SearchConfig): string {
-  return `L = ${ddsas.subspace}, M = ${ddsas.window}, profile ${ddsas.profile}`
 }

@@ -4,15 +4,22 @@ import { hasCifar } from '../data/cifar.ts'
 import { folderSplits, hasSplit } from '../data/folder.ts'
 import { blockKinds } from '../export/block-view.ts'
 import { drawBlock } from '../export/draw.ts'
+import type { Program } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { searchPresets } from '../search/presets.ts'
 import { planSearch, type RunObserver, runSearch, type SearchRequest } from '../search/run.ts'
-import type { Genotype } from '../spaces/darts/genotype.ts'
-import { genotypeProgram } from '../spaces/darts/programs.ts'
+import { shownNetwork } from '../spaces/network-shape.ts'
 import { fetchWithProgress } from './data.ts'
-import { addRunOptions, interruptible, type RunOptions, settingsOf } from './options.ts'
+import {
+  addPartOptions,
+  addRunOptions,
+  interruptible,
+  type PartOptions,
+  type RunOptions,
+  requestOf,
+} from './options.ts'
 import { searchDisplay } from './search-display.ts'
-import { spaceLine } from './search-text.ts'
+import { spaceText } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'
 
 const presets = Object.keys(searchPresets)
@@ -21,25 +28,30 @@ export function searchCommand(): Command {
   const command = new Command('search')
     .description('search a cell: its genotype, drawings and metrics go to a run folder')
     .addArgument(suggestedArgument('[preset]', `what to search: ${presets.join(', ')}`, presets))
+  addPartOptions(command)
   return addRunOptions(command, 'runs/<preset>').action(searchAction)
 }
 
-async function searchAction(preset: string | undefined, options: RunOptions): Promise<void> {
-  const { data, out, resume, checkpoint, takeOver, json = false } = options
-  const settings = settingsOf(options)
-  const request: SearchRequest = { preset, settings, data, out, resume, checkpoint, takeOver }
+type SearchOptions = RunOptions & PartOptions
+
+async function searchAction(preset: string | undefined, options: SearchOptions): Promise<void> {
+  const { resume, json = false } = options
+  const { space: from, strategy } = options
+  const request: SearchRequest = { ...requestOf(options), preset, space: from, strategy }
   if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
   const display = searchDisplay(json, resume !== undefined)
   const observer: Partial<RunObserver> = {
     start: (about) => display.start(about),
     step: (step, steps) => display.step(step, steps),
     epoch: (epoch) => display.epoch(epoch),
-    space: (change) => display.event('space', change, spaceLine(change)),
+    space: (change) => display.event('space', change, spaceText(change)),
   }
   try {
-    const { run, genotype } = await interruptible((signal) => runSearch({ ...request, signal }, observer))
-    const drawings = await drawCells(run, genotype)
-    display.result({ run: run.path, genotype, drawings })
+    const { run, space, architecture } = await interruptible((signal) =>
+      runSearch({ ...request, signal }, observer),
+    )
+    const drawings = await drawBlocks(run, shownNetwork(space, architecture))
+    display.result({ run: run.path, architecture, text: space.format(architecture), drawings })
   } finally {
     display.stop()
   }
@@ -57,8 +69,8 @@ async function fetchUnlessThere(request: SearchRequest): Promise<void> {
     await fetchWithProgress(config.dataset, 'data')
 }
 
-async function drawCells(run: RunFolder, genotype: Genotype): Promise<string[]> {
-  const program = genotypeProgram(genotype)
+/** Draws a block of each kind that a network has. */
+async function drawBlocks(run: RunFolder, program: Program): Promise<string[]> {
   const paths: string[] = []
   for (const kind of blockKinds(program)) {
     const { svg, png } = await drawBlock(program, kind)

@@ -4,7 +4,7 @@ import type { TrainConfig } from '../retrain/config.ts'
 import { resizeOf } from '../retrain/images.ts'
 import type { TrainStart } from '../retrain/run.ts'
 import type { TestedEpoch, TrainEpochReport, TrainReport } from '../retrain/train.ts'
-import { describeNetwork } from '../spaces/darts/shape.ts'
+import { describeNetwork } from '../spaces/network-shape.ts'
 import { counted } from '../words.ts'
 import { formatDuration, percent, resumedLine } from './search-text.ts'
 import { skippedPart } from './skipped.ts'
@@ -23,12 +23,12 @@ export function describeTraining(
 ): string[] {
   const { shape, images } = training
   const { train, validation, test } = images.counts
-  const { parameters, multiplyAdds } = describeNetwork(shape, config.data.side)
+  const { parameters, multiplyAdds } = describeNetwork(shape, config.data.imageSize)
   const { kind, cells, channels, classes } = shape
   return [
     ...resumedLine(done, resumed),
     `training on ${counted(train, 'image')} of ${config.dataset}, ${device} with ${counted(config.threads, 'thread')}`,
-    `${kind} network of ${counted(cells, 'cell')}, C = ${channels}, ${counted(classes, 'class', 'classes')}, ${config.data.side} px`,
+    `${kind} network of ${counted(cells, 'cell')}, C = ${channels}, ${counted(classes, 'class', 'classes')}, ${config.data.imageSize} px`,
     `${counted(parameters, 'parameter')}, ${(multiplyAdds / 1e6).toFixed(1)} M multiply-adds for an image`,
     `${counted(validation, 'training image')} held out to choose the best epoch; ${counted(test, 'test image')} for the end`,
     ...warnings.map((warning) => `warning: ${warning}`),
@@ -40,13 +40,13 @@ export function describeTraining(
 
 /** What an epoch gave. */
 export function trainEpochLine(report: TrainEpochReport, epochs: number): string {
-  const { epoch, train, skipped, validation, best, rate, seconds } = report
+  const { epoch, train, skipped, validation, best, lr, seconds } = report
   const left = skipped + (validation?.skipped ?? 0)
   return [
     `epoch ${epoch + 1}/${epochs}`,
     `train err ${percent(1 - train.accuracy)}`,
     validation ? `valid err ${percent(validation.top1Error)}${best ? '*' : ' '}` : 'valid err -',
-    `lr ${rate.toFixed(4)}`,
+    `lr ${lr.toFixed(4)}`,
     ...(left > 0 ? [`skipped ${left}`] : []),
     formatDuration(seconds),
   ].join('  ')
@@ -54,19 +54,19 @@ export function trainEpochLine(report: TrainEpochReport, epochs: number): string
 
 /** The recipe in one line: the same cell moves by more than a point with another one. */
 export function recipeOf(config: TrainConfig): string {
-  const { data, weights, loss, dropPath, epochs, network, seed } = config
+  const { data, weightOptimizer, loss, dropPath, epochs, network, seed } = config
   const { padding, flip, cutout, crop, jitter } = data.augmentation
   const parts = [
     `${network.kind} C=${network.channels} x ${network.cells}`,
     counted(epochs, 'epoch'),
     `batch ${data.batch}`,
-    `SGD ${weights.rate} ${weights.schedule}${weights.warmUp > 0 ? `, warm-up ${weights.warmUp}` : ''}`,
-    `L2 ${weights.weightDecay}`,
+    `SGD ${weightOptimizer.lr} ${weightOptimizer.schedule}${weightOptimizer.warmUp > 0 ? `, warm-up ${weightOptimizer.warmUp}` : ''}`,
+    `L2 ${weightOptimizer.weightDecay}`,
     `drop-path ${dropPath}`,
     `auxiliary ${loss.auxiliary}`,
     ...(loss.smoothing > 0 ? [`smoothing ${loss.smoothing}`] : []),
     ...(config.dataset === 'folder'
-      ? [`${data.side} px of ${resizeOf(data)}, crop from ${crop}`, `jitter ${jitter.join(' ')}`]
+      ? [`${data.imageSize} px of ${resizeOf(data)}, crop from ${crop}`, `jitter ${jitter.join(' ')}`]
       : [`padding ${padding}`, `cutout ${cutout}`]),
     ...(flip ? ['flip'] : []),
     ...(data.mean === null ? [] : [`mean ${data.mean.join(' ')}`]),

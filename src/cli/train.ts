@@ -4,7 +4,7 @@ import { DdsasError } from '../errors.ts'
 import { trainPresets } from '../retrain/presets.ts'
 import { runTrain, type TrainRequest, type TrainRunObserver, type TrainStart } from '../retrain/run.ts'
 import { genotypeArgument, readGenotype } from './genotype.ts'
-import { addRunOptions, interruptible, type RunOptions, settingsOf } from './options.ts'
+import { addRunOptions, interruptible, type RunOptions, requestOf } from './options.ts'
 import { runDisplay } from './run-display.ts'
 import { suggestedArgument, suggesting } from './suggestions.ts'
 import { describeTraining, recipeOf, trainEpochLine, trainResultLines } from './train-text.ts'
@@ -21,28 +21,19 @@ export function trainCommand(): Command {
   return addRunOptions(command, 'runs/train-<preset>').action(trainAction)
 }
 
-interface TrainOptions extends RunOptions {
-  readonly preset?: string
-}
-
 async function trainAction(
   genotype: string | undefined,
   named: string | undefined,
-  options: TrainOptions,
+  options: RunOptions,
 ): Promise<void> {
   if (named !== undefined && options.preset !== undefined && named !== options.preset)
     throw new DdsasError('input', `two presets, ${named} and ${options.preset}: name one`)
   const preset = named ?? options.preset
-  const { out, resume, data, checkpoint, takeOver, json = false } = options
+  const { resume, json = false } = options
   const request: TrainRequest = {
-    genotype: genotype === undefined ? undefined : readGenotype(genotype),
+    ...requestOf(options),
     preset,
-    settings: settingsOf(options),
-    data,
-    out,
-    resume,
-    checkpoint,
-    takeOver,
+    genotype: genotype === undefined ? undefined : readGenotype(genotype),
   }
   const display = runDisplay(json, {
     start: (about: TrainStart) => describeTraining(about, resume !== undefined),

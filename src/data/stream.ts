@@ -50,8 +50,9 @@ export class BatchStream implements ImageSource {
   next(): ImageBatch {
     const { work, labels } = this.#pending ?? this.#prepare()
     this.#pending = undefined
-    const images = work.finish()
+    // first, so that they go where there is no memory for the images
     adopt(labels)
+    const images = work.finish()
     this.#pending = this.#prepare()
     return { images, labels }
   }
@@ -69,8 +70,10 @@ export class BatchStream implements ImageSource {
     const draws = drawAugmentation(positions.length, this.#data.size, augmentation, this.#generator)
     return tidy(() => {
       const index = indexTensor(positions)
+      // before the work, which would go on where there is no memory for them
+      const labels = labelsOf(this.#data, index)
       const work = prepareImages(this.#data, index, draws, augmentation)
-      return { work, labels: keep(labelsOf(this.#data, index)), before }
+      return { work, labels: keep(labels), before }
     })
   }
 
@@ -92,9 +95,14 @@ export class BatchStream implements ImageSource {
 
   /** Drops the batch under preparation. */
   dispose(): void {
-    this.#pending?.work.finish().dispose()
-    this.#pending?.labels.dispose()
+    const pending = this.#pending
     this.#pending = undefined
+    pending?.labels.dispose()
+    try {
+      pending?.work.finish().dispose()
+    } catch {
+      // there was no memory for images that nobody wants now
+    }
   }
 }
 

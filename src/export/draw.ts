@@ -2,7 +2,7 @@
 import type { Graph, Viz } from '@viz-js/viz'
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
-import { type Program, type StateId, valueOf } from '../nn/index.ts'
+import { lookUp, type Program, type StateId } from '../nn/index.ts'
 import { type CellType, cellTypes, type Genotype } from '../spaces/darts/genotype.ts'
 import { parseGenotype } from '../spaces/darts/genotype-file.ts'
 import { genotypeProgram } from '../spaces/darts/programs.ts'
@@ -88,7 +88,7 @@ function namesOf({ inputs, states }: BlockView): Map<StateId, string> {
 function blockGraph(view: BlockView): Graph {
   const { block, inputs, states } = view
   const names = namesOf(view)
-  const nameOf = (id: StateId) => valueOf(names, id)
+  const nameOf = (id: StateId) => lookUp(names, id)
   const ways = states.flatMap(({ id, ways }) =>
     ways.map(({ from, operation }) => ({ tail: nameOf(from), head: nameOf(id), operation })),
   )

@@ -4,13 +4,13 @@ import {
   images as imagesId,
   isZero,
   joinName,
+  lookUp,
   type NamedLayer,
   type Program,
   type Sequence,
   type State,
   type StateId,
   type Term,
-  valueOf,
 } from '../nn/index.ts'
 import type { OnnxGraph } from './onnx-graph.ts'
 
@@ -76,7 +76,7 @@ function addSum(
 ): string {
   const some = terms.filter(({ layers }) => !isZero(layers))
   const added = some.map(({ input, name, layers }) =>
-    addSequence(graph, layers, name, valueOf(values, input), name),
+    addSequence(graph, layers, name, lookUp(values, input), name),
   )
   return graph.node(added.length === 2 ? 'Add' : 'Sum', id, added)
 }
@@ -84,13 +84,13 @@ function addSum(
 function addState(graph: OnnxGraph, state: State, values: ReadonlyMap<StateId, string>): string {
   switch (state.kind) {
     case 'layers':
-      return addSequence(graph, state.layers, state.name, valueOf(values, state.input), state.id)
+      return addSequence(graph, state.layers, state.name, lookUp(values, state.input), state.id)
     case 'sum':
       return addSum(graph, state.id, state.terms, values)
     case 'concat':
       return graph.concat(
         state.id,
-        state.inputs.map((id) => valueOf(values, id)),
+        state.inputs.map((id) => lookUp(values, id)),
       )
   }
 }
@@ -102,5 +102,5 @@ function addState(graph: OnnxGraph, state: State, values: ReadonlyMap<StateId, s
 export function addProgram(graph: OnnxGraph, program: Program, images: string): string {
   const values = new Map([[imagesId, images]])
   for (const state of program.states) values.set(state.id, addState(graph, state, values))
-  return valueOf(values, program.outputs.logits)
+  return lookUp(values, program.outputs.logits)
 }

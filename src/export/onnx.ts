@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
-import { networkProgram } from '../spaces/darts/programs.ts'
+import { programOf } from '../spaces/network-shape.ts'
 import { tidy } from '../torch/index.ts'
 import { counted } from '../words.ts'
 import { OnnxGraph } from './onnx-graph.ts'
@@ -41,7 +41,7 @@ export function exportOnnx(trained: TrainedNetwork, input: OnnxInput = 'normalis
   checkTrained(network)
   return tidy(() => {
     const graph = new OnnxGraph(network.tensors)
-    const program = networkProgram(network.shape)
+    const program = programOf(network.shape)
     const logits = addProgram(graph, program, normalised(graph, network.normalisation, input))
     const { imageSide, shape } = network
     const sides: OnnxValue['shape'] = ['batch', 3, imageSide, imageSide]

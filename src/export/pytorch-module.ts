@@ -1,7 +1,6 @@
 /** Writes a trained network for PyTorch: one Python file to read and import, and its weights. */
 import { namedLayers, type Program } from '../nn/index.ts'
-import { formatGenotype } from '../spaces/darts/genotype-file.ts'
-import { networkProgram } from '../spaces/darts/programs.ts'
+import { programOf, spaceOf } from '../spaces/network-shape.ts'
 import { counted } from '../words.ts'
 import { lineWidth, quoted, wrapped } from './python-text.ts'
 import { exportedPart, networkClasses, networkName } from './pytorch-network.ts'
@@ -35,8 +34,8 @@ export function exportPytorch(trained: TrainedNetwork): PytorchExport {
   const { shape, tensors } = network
   const [cells, classes] = [counted(shape.cells, 'cell'), counted(shape.classes, 'class', 'classes')]
   const title = `A network of ${cells} for ${classes}`
-  const architecture = formatGenotype(shape.genotype)
-  return pytorchFiles(networkProgram(shape), tensors, { ...network, title, architecture })
+  const architecture = spaceOf(shape).format(shape.genotype)
+  return pytorchFiles(programOf(shape), tensors, { ...network, title, architecture })
 }
 
 /**

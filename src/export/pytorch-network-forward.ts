@@ -1,5 +1,5 @@
 /** The lines from images to logits: state by state, with a loop over blocks that follow each other. */
-import { images, type StateId, valueOf } from '../nn/index.ts'
+import { images, lookUp, type StateId } from '../nn/index.ts'
 import { type Code, variableName } from './python-text.ts'
 import type { BlockCall } from './pytorch-blocks.ts'
 import { type Forward, ForwardWriter } from './pytorch-forward.ts'
@@ -125,7 +125,7 @@ class NetworkWriter {
   }
 
   #variableOf(id: StateId): string {
-    return valueOf(this.#variables, id)[0]
+    return lookUp(this.#variables, id)[0]
   }
 
   item(item: Item, segment: number, isLast: boolean): void {
@@ -157,7 +157,7 @@ class NetworkWriter {
     const isFree = wanted.every((name) => this.#isFree(name, segment))
     const names = isFree ? wanted : wanted.map((name) => this.#writer.unused(name))
     const given = inputs.map((input, index) => {
-      const known = valueOf(this.#variables, input)
+      const known = lookUp(this.#variables, input)
       return known.includes(names[index]) ? names[index] : known[0]
     })
     this.#writer.assign(names.join(', '), given.join(', '))

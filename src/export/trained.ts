@@ -2,8 +2,7 @@
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
-import { type NetworkShape, networkProgram } from '../spaces/darts/programs.ts'
-import { checkShape, describeNetwork } from '../spaces/darts/shape.ts'
+import { checkShape, describeNetwork, type NetworkShape, programOf } from '../spaces/network-shape.ts'
 import { checkFiniteWeights, checkTensors, checkWeights } from '../spaces/weights-check.ts'
 import type { Tensor } from '../torch/index.ts'
 
@@ -58,7 +57,7 @@ export function checkTrained(trained: TrainedNetwork): void {
       `${classNames.length} class names for ${shape.classes} classes; give one each`,
     )
   if (normalisation) checkNormalisation(normalisation)
-  checkWeights(networkProgram(shape), tensors, source)
+  checkWeights(programOf(shape), tensors, source)
   checkFiniteWeights(tensors, source)
   if (!Number.isInteger(imageSide) || imageSide < 1)
     throw new DdsasError('input', `images of ${imageSide} px cannot be; give a whole number of pixels`)

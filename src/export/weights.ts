@@ -3,10 +3,9 @@ import { readFileSync, statSync } from 'node:fs'
 import { z } from 'zod'
 import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
-import type { Genotype } from '../spaces/darts/genotype.ts'
-import { parseGenotype } from '../spaces/darts/genotype-file.ts'
-import type { NetworkShape } from '../spaces/darts/programs.ts'
 import type { NetworkKind } from '../spaces/darts/stem.ts'
+import { findSpace, spaces } from '../spaces/index.ts'
+import { type NetworkShape, spaceOf } from '../spaces/network-shape.ts'
 import { checkTensors } from '../spaces/weights-check.ts'
 import { decodeSafetensors, encodeSafetensors, type Tensor } from '../torch/index.ts'
 import { isPytorchFile, readPytorchFile } from './pytorch-file.ts'
@@ -15,7 +14,10 @@ import { checkGivenTrained, checkTrained, type Normalisation, type TrainedNetwor
 
 /** What the metadata of a safetensors file of ours tell beside the weights; nothing for files of others. */
 export interface WeightNotes {
-  readonly genotype?: Genotype
+  /** Name of the space that the genotype is an architecture of; `darts` where absent. */
+  readonly space?: string
+  /** Checked where the space is a known one. */
+  readonly genotype?: unknown
   readonly imageSide?: number
   readonly normalisation?: Normalisation
   readonly classNames?: readonly string[] | undefined
@@ -33,6 +35,7 @@ const maxBytes = 2 ** 31 - 1
 
 const triple = z.array(z.number()).length(3)
 const notesSchema = z.object({
+  space: z.string().default('darts'),
   genotype: z.unknown(),
   imageSide: z.int().positive(),
   normalisation: z.object({ mean: triple, std: triple }).optional(),
@@ -84,7 +87,8 @@ function readNotes(text: string | undefined, path: string): WeightNotes {
   if (text === undefined) return {}
   try {
     const { genotype, ...notes } = notesSchema.parse(JSON.parse(text))
-    return { ...notes, genotype: parseGenotype(genotype, path) }
+    const known = Object.hasOwn(spaces, notes.space)
+    return { ...notes, genotype: known ? findSpace(notes.space).parse(genotype, path) : genotype }
   } catch (cause) {
     throw new DdsasError('data', `${path} has a damaged description in its metadata; export it again`, {
       cause,
@@ -102,7 +106,7 @@ export function exportSafetensors(trained: TrainedNetwork): Uint8Array {
   const { shape, imageSide, normalisation, classNames, tensors } = trained
   const how = normalisation && { mean: normalisation.mean, std: normalisation.std }
   const { genotype, auxiliary } = shape
-  const notes = { genotype, imageSide, normalisation: how, classNames, auxiliary }
+  const notes = { space: spaceOf(shape).name, genotype, imageSide, normalisation: how, classNames, auxiliary }
   return encodeSafetensors(tensors, { format: 'pt', [notesKey]: JSON.stringify(notes) })
 }
 
@@ -126,7 +130,7 @@ function countCells(names: readonly string[]): number {
  */
 export function shapeOfWeights(
   tensors: ReadonlyMap<string, Tensor>,
-  genotype: Genotype,
+  genotype: unknown,
   source: string,
 ): NetworkShape {
   checkTensors(tensors, 'shapeOfWeights')

@@ -3,125 +3,125 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DdsasError, quoted } from '../errors.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
-import type { RunFolder } from '../runs/folder.ts'
+import type { LogLengths, RunFolder } from '../runs/folder.ts'
 import { commandLine } from '../words.ts'
-import { Journal } from './metrics-logger.ts'
+import type { CommonConfig } from './common-settings.ts'
+import { MetricsLogger } from './metrics-logger.ts'
 import type { StopSignal } from './request.ts'
-import type { CommonConfig } from './settings.ts'
 
 /** Where a run stands between two steps. */
-export interface Place {
+export interface Progress {
   /** From 0; `epochs` when all are done. */
   readonly epoch: number
   /** Steps done in this epoch. */
   readonly step: number
   /** Steps done since the run began. */
-  readonly total: number
+  readonly globalStep: number
 }
 
-type Report = object & { readonly total: number }
+type Report = object & { readonly globalStep: number }
 
 /** What is particular to a search or to a training. */
-export interface Course<Step extends Report, Epoch extends Report, Result> {
+export interface TrainingLoop<Step extends Report, Epoch extends Report, Result> {
   readonly config: CommonConfig
   readonly stepsPerEpoch: number
   /** The command that goes on with such a run: `search`. */
   readonly command: string
-  place(): Place
+  progress(): Progress
   /** Called where an epoch begins, not where one is resumed. */
   beginEpoch?(epoch: number, write: (kind: string, report: Report) => void): void
-  /** Moves the place by a step. */
+  /** Moves the progress by a step. */
   step(): Step | Promise<Step>
   /**
-   * Moves the place to the next epoch. `pause` is called between batches and may throw: the place is then after the
+   * Moves the progress to the next epoch. `pause` is called between batches and may throw: the progress is then after the
    * epoch's last step. `began`: by `performance.now()`.
    */
   endEpoch(began: number, pause: () => void): Epoch | Promise<Epoch>
   /** `write` adds a line to the metrics. */
   finish(write: (kind: string, report: Report) => void, pause: () => void): Result | Promise<Result>
-  /** The files of a checkpoint; `metricsBytes`: how long the metrics are. */
-  files(metricsBytes: number): CheckpointFiles
+  /** The files of a checkpoint; `logs`: how long the run's logs are. */
+  files(logs: LogLengths): CheckpointFiles
 }
 
-export interface CourseObserver<Step, Epoch> {
+export interface LoopObserver<Step, Epoch> {
   step?(report: Step, stepsPerEpoch: number): void
   epoch?(report: Epoch): void
 }
 
 /**
- * Runs a course from where it stands to its end. Throws DdsasError 'interrupted' after saving when `signal` says so,
+ * Runs a loop from where it stands to its end. Throws DdsasError 'interrupted' after saving when `signal` says so,
  * 'disk' when something cannot be written, and what its steps throw.
  */
-export async function runCourse<Step extends Report, Epoch extends Report, Result>(
-  course: Course<Step, Epoch, Result>,
+export async function fit<Step extends Report, Epoch extends Report, Result>(
+  loop: TrainingLoop<Step, Epoch, Result>,
   run: RunFolder,
-  observer: CourseObserver<Step, Epoch>,
+  observer: LoopObserver<Step, Epoch>,
   signal?: StopSignal,
 ): Promise<Result> {
-  const { config, stepsPerEpoch } = course
-  const journal = new Journal(run, course.place().total)
-  const checkpoints = new Checkpoints(course, run)
-  const write = (kind: string, report: Report) => journal.write(kind, report)
+  const { config, stepsPerEpoch } = loop
+  const logger = new MetricsLogger(run, loop.progress().globalStep)
+  const checkpoints = new Checkpoints(loop, run)
+  const write = (kind: string, report: Report) => logger.write(kind, report)
   const stopIfAsked = () => {
     if (signal?.aborted) checkpoints.stop()
   }
   try {
-    while (course.place().epoch < config.epochs) {
+    while (loop.progress().epoch < config.epochs) {
       const began = performance.now()
-      if (course.place().step === 0) course.beginEpoch?.(course.place().epoch, write)
-      while (course.place().step < stepsPerEpoch) {
-        const report = await course.step()
-        journal.write('step', report)
+      if (loop.progress().step === 0) loop.beginEpoch?.(loop.progress().epoch, write)
+      while (loop.progress().step < stepsPerEpoch) {
+        const report = await loop.step()
+        logger.write('step', report)
         observer.step?.(report, stepsPerEpoch)
         checkpoints.saveIfDue()
         await nextTurn()
         stopIfAsked()
       }
-      const report = await course.endEpoch(began, stopIfAsked)
-      journal.write('epoch', report)
+      const report = await loop.endEpoch(began, stopIfAsked)
+      logger.write('epoch', report)
       checkpoints.save()
       observer.epoch?.(report)
     }
-    return await course.finish(write, stopIfAsked)
+    return await loop.finish(write, stopIfAsked)
   } catch (error) {
     throw withCheckpoint(error, run)
   } finally {
-    journal.close()
+    logger.close()
   }
 }
 
-type Saved = Pick<Course<Report, Report, unknown>, 'config' | 'command' | 'place' | 'files'>
+type Saved = Pick<TrainingLoop<Report, Report, unknown>, 'config' | 'command' | 'progress' | 'files'>
 
 /** When a run is saved: within an epoch when it is due, after each epoch, and when the user stops it. */
 class Checkpoints {
-  readonly #course: Saved
+  readonly #loop: Saved
   readonly #run: RunFolder
   #savedAt = performance.now()
 
-  constructor(course: Saved, run: RunFolder) {
-    this.#course = course
+  constructor(loop: Saved, run: RunFolder) {
+    this.#loop = loop
     this.#run = run
   }
 
   save(): void {
-    const { total } = this.#course.place()
-    this.#run.saveCheckpoint(total, this.#course.files(this.#run.metricsBytes))
+    const { globalStep } = this.#loop.progress()
+    this.#run.saveCheckpoint(globalStep, this.#loop.files(this.#run.logLengths))
     this.#savedAt = performance.now()
   }
 
   /** Saves when enough time or steps went by; that changes no number of the run. */
   saveIfDue(): void {
-    const { seconds, steps } = this.#course.config.checkpoint
+    const { seconds, steps } = this.#loop.config.checkpoint
     const late = performance.now() - this.#savedAt > 1000 * seconds
-    if (late || (steps > 0 && this.#course.place().total % steps === 0)) this.save()
+    if (late || (steps > 0 && this.#loop.progress().globalStep % steps === 0)) this.save()
   }
 
   /** Saves and throws DdsasError 'interrupted'. */
   stop(): void {
     this.save()
-    const { total } = this.#course.place()
-    const command = commandLine(`${this.#course.command} --resume ${quoted(this.#run.path)}`)
-    throw new DdsasError('interrupted', `stopped after step ${total}, saved; go on with: ${command}`)
+    const { globalStep } = this.#loop.progress()
+    const command = commandLine(`${this.#loop.command} --resume ${quoted(this.#run.path)}`)
+    throw new DdsasError('interrupted', `stopped after step ${globalStep}, saved; go on with: ${command}`)
   }
 }
 
@@ -131,13 +131,16 @@ export function checkFinite(when: string, values: Readonly<Record<string, number
     if (!Number.isFinite(value))
       throw new DdsasError(
         'nonfinite',
-        `the ${name} is ${value} ${when}: ${again} again with a smaller weights.rate or weights.clip`,
+        `the ${name} is ${value} ${when}: ${again} again with a smaller weightOptimizer.lr or weightOptimizer.gradClip`,
       )
 }
 
-/** A number that is not finite with the checkpoint before it, where there is one. */
+/** What ended a run by itself, with the checkpoint before it, where there is one. */
 function withCheckpoint(error: unknown, run: RunFolder): unknown {
   const step = run.checkpointSteps().at(-1)
-  if (!(error instanceof DdsasError) || error.kind !== 'nonfinite' || step === undefined) return error
-  return new DdsasError('nonfinite', `${error.message}; the checkpoint after step ${step} is kept`)
+  if (!(error instanceof DdsasError) || step === undefined) return error
+  if (error.kind !== 'nonfinite' && error.kind !== 'memory') return error
+  return new DdsasError(error.kind, `${error.message}; the checkpoint after step ${step} is kept`, {
+    cause: error,
+  })
 }

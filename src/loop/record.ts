@@ -3,13 +3,19 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
+import { readJson } from '../runs/files.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { describeEngine } from '../torch/index.ts'
+import type { CommonConfig } from './common-settings.ts'
+import { type CommonRequest, requestedSettings } from './request.ts'
 import {
   assignSettings,
   bookkeepingOf,
-  type CommonConfig,
+  currentKey,
   describeDifferences,
+  flatten,
+  isTree,
+  overlaySettings,
   parseSettings,
 } from './settings.ts'
 
@@ -20,6 +26,9 @@ const environmentSchema = z.object({
   device: z.string(),
   node: z.string(),
 })
+
+/** Raised where settings or checkpoints of runs begun before can no longer be read. */
+const runFormat = 2
 
 const recordSchema = z.object({
   kind: z.string(),
@@ -32,6 +41,7 @@ const recordSchema = z.object({
     classes: z.array(z.string()).optional(),
   }),
   environment: environmentSchema,
+  format: z.number(),
 })
 
 export type Environment = z.infer<typeof environmentSchema>
@@ -62,6 +72,7 @@ export function newRecord<Config extends CommonConfig>(
   },
 ): RunRecord<Config> {
   return {
+    format: runFormat,
     kind,
     preset,
     config,
@@ -84,6 +95,7 @@ export function readRecord<Config extends CommonConfig>(
   run: RunFolder,
   { kind, name, schema }: RunKind<Config>,
 ): RunRecord<Config> {
+  checkFormat(run.config, `config.json of ${run.path}`, name)
   const parsed = recordSchema.safeParse(run.config)
   if (parsed.success && parsed.data.kind === kind)
     return { ...parsed.data, config: parseSettings(schema, parsed.data.config, `config.json of ${run.path}`) }
@@ -95,15 +107,61 @@ export function readRecord<Config extends CommonConfig>(
   )
 }
 
-/** The run's settings with those of `asked` that may change; throws DdsasError 'input' naming one that may not. */
-export function resumedConfig<Config extends CommonConfig>(
-  { schema, preset: presetOf, effective = (config) => config }: RunKind<Config>,
-  { config: own }: RunRecord<Config>,
-  asked: { readonly preset?: string | undefined; readonly settings: readonly string[] },
+/** Throws DdsasError 'input' where another version of this program began a run, and called its settings otherwise. */
+function checkFormat(record: unknown, source: string, name: string): void {
+  const found = z.object({ format: z.number().default(1), config: z.looseObject({}) }).safeParse(record).data
+  if (found === undefined || found.format === runFormat) return
+  if (found.format > runFormat)
+    throw new DdsasError('input', `${source} is of a later version of ddsas; use that version`)
+  const old = [...flatten(found.config).keys()].find((key) => currentKey(key) !== key)
+  throw new DdsasError(
+    'input',
+    `${source} is of an earlier version of ddsas${old ? ` (setting '${old}')` : ''}; ` +
+      `begin a new ${name}, or use ddsas 0.1`,
+  )
+}
+
+/** Settings that people write are short. */
+const maxSettingsBytes = 2 ** 20
+
+/** The settings in a JSON file: alone, or in the config.json of a run. Throws DdsasError 'input' where there are none. */
+function readSettings(path: string, { kind, name }: RunKind<CommonConfig>): object {
+  const value = readJson(path, maxSettingsBytes)
+  if (value === undefined)
+    throw new DdsasError('input', `${path} does not exist; name a JSON file of settings`)
+  if (!isTree(value))
+    throw new DdsasError(
+      'input',
+      `${path} is not a JSON object; write settings as config.json of a run has them`,
+    )
+  if (!isTree(value.config)) return value
+  checkFormat(value, path, name)
+  if (value.kind === kind) return value.config
+  throw new DdsasError('input', `${path} is of a run that is no ${name}; name settings of a ${name}`)
+}
+
+/** A configuration with the settings that a request changes: those of its file, then one by one. */
+export function requestedConfig<Config extends CommonConfig>(
+  kind: RunKind<Config>,
+  config: Config,
+  request: CommonRequest,
 ): Config {
-  const { preset, settings } = asked
+  const { config: file } = request
+  const { schema } = kind
+  const base = file === undefined ? config : overlaySettings(schema, config, readSettings(file, kind), file)
+  return assignSettings(schema, base, requestedSettings(request))
+}
+
+/** The run's settings with those of a request that may change; throws DdsasError 'input' naming one that may not. */
+export function resumedConfig<Config extends CommonConfig>(
+  kind: RunKind<Config>,
+  { config: own }: RunRecord<Config>,
+  request: CommonRequest,
+): Config {
+  const { preset: presetOf, effective = (config) => config } = kind
+  const { preset } = request
   const base = preset === undefined ? own : { ...presetOf(preset), ...bookkeepingOf(own) }
-  const config = assignSettings(schema, base, settings)
+  const config = requestedConfig(kind, base, request)
   const [difference] = describeDifferences(effective(own), effective(config), 'the run')
   if (difference !== undefined)
     throw new DdsasError('input', `${difference}; resume without it, or begin a new run with another --out`)

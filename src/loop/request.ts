@@ -2,7 +2,6 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
-import { deviceNames } from '../torch/index.ts'
 import { parseSettings } from './settings.ts'
 
 /** Asks a run to save and stop once it is `aborted`: an AbortSignal, or anything that is looked at like one. */
@@ -12,7 +11,11 @@ export interface StopSignal {
 
 /** What every run may be asked for. */
 export interface CommonRequest {
-  /** `key=value` assignments on top of the preset. */
+  /** Settings to begin with, by the name of a preset. */
+  readonly preset?: string | undefined
+  /** JSON file of settings in place of the preset's: some or all, nested as in a run's config.json, which may be given too. */
+  readonly config?: string | undefined
+  /** `key=value` assignments on top of those. */
   readonly settings?: readonly string[] | undefined
   /** Folder with the images; when resuming, the one the run used unless given. */
   readonly data?: string | undefined
@@ -36,6 +39,7 @@ export interface CommonRequest {
 /** The keys of `CommonRequest`. */
 export const commonRequest = {
   preset: z.string().optional(),
+  config: z.string().optional(),
   settings: z.array(z.string()).readonly().optional(),
   data: z.string().optional(),
   out: z.string().optional(),
@@ -44,7 +48,7 @@ export const commonRequest = {
   takeOver: z.boolean().optional(),
   epochs: z.int().positive().optional(),
   seed: z.int().nonnegative().optional(),
-  device: z.enum(deviceNames).optional(),
+  device: z.string().optional(),
   threads: z.int().positive().optional(),
   signal: z
     .custom<StopSignal>((value) => typeof value === 'object' && value !== null && 'aborted' in value, {

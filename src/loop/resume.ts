@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { DdsasError } from '../errors.ts'
 import { type Module, stateDict } from '../nn/index.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
-import type { RunFolder } from '../runs/folder.ts'
+import { emptyLogs, type LogLengths, type RunFolder } from '../runs/folder.ts'
 import type { ReadFiles } from './state-file.ts'
 
 /** Runs `body` while no other process can write to the run. */
@@ -20,26 +20,25 @@ export async function withLock<T>(run: RunFolder, body: () => Promise<T>, takeOv
 /** What can be put where a checkpoint stood. */
 export interface Resumable {
   /** Steps done. */
-  total(): number
-  /** Returns how long the metrics were. */
-  restore(files: ReadFiles): number
-  files(metricsBytes: number): CheckpointFiles
+  globalStep(): number
+  /** Returns how long the logs were. */
+  restore(files: ReadFiles): LogLengths
+  files(logs: LogLengths): CheckpointFiles
 }
 
 /** Goes back to a checkpoint, or to the beginning where there is none; returns the steps done, and what to say of it. */
-export function takeUp(
+export function restoreCheckpoint(
   run: RunFolder,
   checkpoint: number | undefined,
   session: Resumable,
 ): { readonly done: number; readonly lost: string[] } {
   const saved = run.loadCheckpoint(checkpoint)
-  const metricsBytes = saved ? session.restore(saved.files) : 0
-  const total = session.total()
+  const logs = saved ? session.restore(saved.files) : emptyLogs
+  const globalStep = session.globalStep()
   // The course after an earlier checkpoint is given up now: killed before the next one, a resume must not find it.
-  if (run.checkpointSteps().some((step) => step > total))
-    run.saveCheckpoint(total, session.files(metricsBytes))
-  const lost = run.truncateMetrics(metricsBytes)
-  return { done: total, lost: lost === undefined ? [] : [lost] }
+  if (run.checkpointSteps().some((step) => step > globalStep))
+    run.saveCheckpoint(globalStep, session.files(logs))
+  return { done: globalStep, lost: run.truncateLogs(logs) }
 }
 
 /** Throws DdsasError 'disk' when three checkpoints (two kept, one being written) and the metrics will not fit. */

@@ -1,9 +1,8 @@
-/** Settings in general: a typed object checked by its schema, changed by `key=value`, and compared with another. */
+/** Settings in general: a typed object checked by its schema, changed by a file or by `key=value`, compared with another. */
 import { z } from 'zod'
 import { checkGiven, checkText, firstProblem } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
-import type { Precision } from '../nn/precision.ts'
-import { deviceNames } from '../torch/index.ts'
+import { commandLine } from '../words.ts'
 
 /** Checks settings from outside. Throws DdsasError 'input' naming the first wrong one. */
 export function parseSettings<Config>(schema: z.ZodType<Config>, value: unknown, source: string): Config {
@@ -13,10 +12,14 @@ export function parseSettings<Config>(schema: z.ZodType<Config>, value: unknown,
   return parsed.data
 }
 
-type Tree = { [key: string]: unknown }
+type Tree = { readonly [key: string]: unknown }
 
-function isTree(value: unknown): value is Tree {
+export function isTree(value: unknown): value is Tree {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function treeOf(value: object): Tree {
+  return Object.fromEntries(Object.entries(value))
 }
 
 /** Text of the command line as a value: JSON where it is JSON, else the text itself. */
@@ -37,31 +40,124 @@ export function flatten(value: unknown, prefix = ''): Map<string, unknown> {
   return new Map(entries)
 }
 
-function setKey(config: Tree, assignment: string): void {
+/** `key=value` as a tree: `a.b=1` is { a: { b: 1 } }. */
+function assignedTree(assignment: string): Tree {
   const equals = assignment.indexOf('=')
   if (equals < 1) throw new DdsasError('input', `--set ${assignment}: write it as key=value`)
-  const path = assignment.slice(0, equals).split('.')
-  const last = path.at(-1) ?? ''
-  let tree: unknown = config
-  for (const key of path.slice(0, -1)) tree = isTree(tree) && Object.hasOwn(tree, key) ? tree[key] : undefined
-  if (!isTree(tree) || !Object.hasOwn(tree, last) || isTree(tree[last])) {
-    const known = [...flatten(config).keys()].join(', ')
-    throw new DdsasError('input', `--set ${path.join('.')}: there is no such setting; known are ${known}`)
-  }
-  tree[last] = parseValue(assignment.slice(equals + 1))
+  const [first = '', ...below] = assignment.slice(0, equals).split('.')
+  const value = parseValue(assignment.slice(equals + 1))
+  return { [first]: below.reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) }
 }
 
-/** Settings with `key=value` assignments applied. Throws DdsasError 'input' for an unknown key or a wrong type. */
+/** `given` laid over `config`, group by group; `known`: all dotted keys. Groups are as deep as `config` is, whatever is given. */
+function overlay(config: Tree, given: Tree, source: string, known: readonly string[], prefix = ''): Tree {
+  const changed: Record<string, unknown> = { ...config }
+  for (const [key, value] of Object.entries(given)) {
+    const path = prefix + key
+    if (!Object.hasOwn(config, key))
+      throw new DdsasError('input', `${source}: ${unknownSetting(path, value, known)}`)
+    const old = config[key]
+    if (!isTree(old)) changed[key] = value
+    else if (isTree(value)) changed[key] = overlay(old, value, source, known, `${path}.`)
+    else
+      throw new DdsasError(
+        'input',
+        `${source}: ${path} is a group of settings: ${Object.keys(old).join(', ')}`,
+      )
+  }
+  return changed
+}
+
+/** Settings with others, nested and some or all of them, in their place. Throws DdsasError 'input' as `assignSettings`. */
+export function overlaySettings<Config extends object>(
+  schema: z.ZodType<Config>,
+  config: Config,
+  given: object,
+  source: string,
+): Config {
+  const known = [...flatten(config).keys()]
+  return parseSettings(schema, overlay(treeOf(config), treeOf(given), source, known), source)
+}
+
+/**
+ * Settings with `key=value` assignments applied.
+ * @throws {DdsasError} `input` for an unknown key, naming the nearest, or a wrong type.
+ */
 export function assignSettings<Config extends object>(
   schema: z.ZodType<Config>,
   config: Config,
   assignments: readonly string[],
 ): Config {
   checkGiven(z.array(z.string()), assignments, 'settings', 'assignments')
-  checkGiven(z.record(z.string(), z.unknown()), config, 'settings', 'configuration')
-  const changed: Tree = Object.fromEntries(Object.entries(structuredClone(config)))
-  for (const assignment of assignments) setKey(changed, assignment)
+  const own = parseSettings(schema, config, 'settings')
+  const known = [...flatten(own).keys()]
+  const changed = assignments.reduce<Tree>(
+    (tree, assignment) => overlay(tree, assignedTree(assignment), '--set', known),
+    treeOf(own),
+  )
   return parseSettings(schema, changed, '--set')
+}
+
+/** Parts of keys as version 0.1 called them. */
+const renamed = new Map([
+  ['weights', 'weightOptimizer'],
+  ['architecture', 'archOptimizer'],
+  ['rate', 'lr'],
+  ['finalRate', 'minLr'],
+  ['clip', 'gradClip'],
+  ['side', 'imageSize'],
+  ['profile', 'variant'],
+])
+
+/** The dotted key of a setting by the name it has now. */
+export function currentKey(key: string): string {
+  return key
+    .split('.')
+    .map((word) => renamed.get(word) ?? word)
+    .join('.')
+}
+
+/** Longer than any key: what is given may be of any length. */
+const longestKey = 60
+
+/** "there is no setting 'data.bach'; the nearest is 'data.batch' …": `key` is unknown, or the group that holds an unknown one. */
+function unknownSetting(key: string, value: unknown, known: readonly string[]): string {
+  // settings lie three deep at most
+  let [full, inner] = [key, value]
+  for (let depth = 0; depth < 2 && isTree(inner); depth++) {
+    const [first] = Object.keys(inner)
+    if (first === undefined) break
+    full = `${full}.${first}`
+    inner = inner[first]
+  }
+  const name = full.length > longestKey ? `${full.slice(0, longestKey)}…` : full
+  return `there is no setting '${name}'; ${remedyFor(name, known)}`
+}
+
+function remedyFor(name: string, known: readonly string[]): string {
+  const now = currentKey(name)
+  if (!known.includes(now))
+    return `the nearest is '${nearest(now, known)}', and all are listed by: ${commandLine('config keys')}`
+  return now === name ? 'write it nested, as config.json of a run has it' : `it is now '${now}'`
+}
+
+/** The key that takes the fewest changes of letters to become, as a whole or in its last word alone. */
+function nearest(key: string, known: readonly string[]): string {
+  const last = (dotted: string) => dotted.slice(dotted.lastIndexOf('.') + 1)
+  const changes = (other: string) => Math.min(edits(key, other), 1 + edits(last(key), last(other)))
+  return known.reduce((best, other) => (changes(other) < changes(best) ? other : best))
+}
+
+/** Levenshtein's distance. */
+function edits(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, column) => column)
+  for (const [index, letter] of [...from].entries()) {
+    const next = [index + 1]
+    for (let column = 0; column < to.length; column++)
+      next.push(Math.min(next[column] + 1, row[column + 1] + 1, row[column] + Number(letter !== to[column])))
+    row = next
+  }
+  return row[to.length]
 }
 
 /** Settings that change no number of a run beyond rounding: it may be resumed with others. */
@@ -71,45 +167,6 @@ const bookkeeping = /^(checkpoint|memory|threads|device)(\.|$)/
 export function bookkeepingOf(config: object): object {
   return Object.fromEntries(Object.entries(config).filter(([key]) => bookkeeping.test(key)))
 }
-
-const positive = z.number().int().positive()
-const natural = z.number().int().nonnegative()
-
-/** What every run has besides what makes its numbers. */
-export const commonSettings = {
-  epochs: positive,
-  checkpoint: z.strictObject({
-    /** Seconds between checkpoints within an epoch; each epoch ends with one. */
-    seconds: z.number().positive(),
-    /** Steps between checkpoints within an epoch; 0: by time alone. */
-    steps: natural,
-  }),
-  seed: natural,
-  /** Threads for one operator. */
-  threads: positive.max(512),
-  device: z.enum(deviceNames),
-}
-
-const share = z.number().min(0).max(1)
-
-/** How images are normalised, of pixels scaled to 0..1: what `ddsas data stats` prints; null: by the data set's own. */
-export const normalisationSettings = {
-  /** Per channel: R, G, B. CIFAR has its own, image folders take ImageNet's. */
-  mean: z.tuple([share, share, share]).nullable().default(null),
-  std: z.tuple([share.positive(), share.positive(), share.positive()]).nullable().default(null),
-}
-
-/** Throws DdsasError 'device' for bfloat16 on a processor, unless a test asks for that path. */
-export function checkPrecision(precision: Precision, device: string): void {
-  if (precision === 'float32' || device !== 'cpu' || process.env.DDSAS_CPU_BFLOAT16 === '1') return
-  throw new DdsasError(
-    'device',
-    `precision=${precision} has no vector kernels on a CPU, where a step takes many times as long: leave it out, or use --device cuda`,
-  )
-}
-
-const commonSchema = z.object(commonSettings)
-export type CommonConfig = Readonly<z.infer<typeof commonSchema>>
 
 /** "seed is 1 in the run, not 2" for each setting in which two runs differ; `where`: what the first belongs to. */
 export function describeDifferences(own: object, other: object, where: string): string[] {

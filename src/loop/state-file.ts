@@ -9,7 +9,7 @@ export type ReadFiles = ReadonlyMap<string, Buffer>
 
 export const countSchema = z.number().int().nonnegative()
 export const averageSchema = z.object({ loss: z.number(), correct: z.number(), images: countSchema })
-export const placeSchema = z.object({ epoch: countSchema, step: countSchema, total: countSchema })
+export const progressSchema = z.object({ epoch: countSchema, step: countSchema, globalStep: countSchema })
 export const streamSchema = z.object({
   order: z.array(countSchema),
   used: countSchema,

@@ -3,9 +3,9 @@ import type { Sgd } from '../nn/index.ts'
 import { countCorrect, detach, grad, setRequiresGrad, type Tensor, tidy } from '../torch/index.ts'
 
 export interface WeightStepOptions {
-  readonly rate: number
+  readonly lr: number
   /** Largest joint 2-norm of the gradients. */
-  readonly clip: number
+  readonly gradClip: number
 }
 
 /** What a forward pass on a batch gave: tensors, so that nobody waits for the device before the values are needed. */
@@ -34,7 +34,7 @@ export function sgdStep(
     const { logits, loss } = forward()
     const gradients = grad(loss, weights)
     setRequiresGrad(weights, false)
-    const gradNorm = optimizer.step(gradients, options.rate, options.clip)
+    const gradNorm = optimizer.step(gradients, options.lr, options.gradClip)
     return { loss: detach(loss), correct: countCorrect(logits, labels), gradNorm }
   })
 }

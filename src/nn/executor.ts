@@ -1,11 +1,11 @@
 /** One forward pass through the states of a program. What a state hands out is freed as soon as its last reader took it. */
 import { add, type Entry, fanOut, type Images, mix, mul, slice, type Tensor, tidy } from '../torch/index.ts'
 import { type ArchWeightsOf, TermWeights } from './arch-weights.ts'
+import type { Compiled } from './compile.ts'
 import { type Drop, type DropPath, drawDrops } from './drop-path.ts'
-import type { Compiled } from './fuse.ts'
 import { isZero } from './layer.ts'
 import { joined, type Parts } from './layer-forward.ts'
-import { images as imagesId, type State, type StateId, type Term, valueOf } from './program.ts'
+import { images as imagesId, lookUp, type State, type StateId, type Term } from './program.ts'
 
 /** How a forward pass runs. */
 export interface Pass {
@@ -36,7 +36,7 @@ interface Reader {
 const empty: Compiled = { entry: undefined, steps: [] }
 
 /** Concatenations that nobody needs in one piece, with the states they consist of: whose readers can read parts. */
-function concatenationsApart(
+export function concatenationsApart(
   states: readonly State[],
   outputs: readonly StateId[],
 ): Map<StateId, readonly StateId[]> {
@@ -53,7 +53,10 @@ function concatenationsApart(
 }
 
 /** The terms of a sum that run; where there is none, the first one's zeros. */
-function running(terms: readonly Term[], weights: TermWeights | undefined): readonly Term[] {
+export function runningTerms(
+  terms: readonly Term[],
+  weights: Pick<TermWeights, 'runs'> | undefined,
+): readonly Term[] {
   const some = terms.filter(
     ({ choice, layers }) => !isZero(layers) && (choice === undefined || weights?.runs(choice)),
   )
@@ -81,7 +84,7 @@ export class Run {
     this.#apart = concatenationsApart(prepared.states, outputs)
     for (const state of prepared.states) {
       if (state.kind !== 'sum') continue
-      const terms = running(state.terms, weights)
+      const terms = runningTerms(state.terms, weights)
       const choices = terms.flatMap(({ choice, layers }) => (choice && !isZero(layers) ? [choice] : []))
       this.#terms.set(state.id, terms)
       if (weights && choices.length > 0) this.#weights.set(state.id, weights.of(choices))
@@ -110,7 +113,7 @@ export class Run {
         if (parts) for (const [part, id] of parts.entries()) name(id, `${state.id} ${part}`)
         else later.push([state.input, { key: `${state.id} 0`, entry: compiled.get(state)?.entry }])
       } else if (state.kind === 'sum') {
-        for (const [index, term] of valueOf(this.#terms, state.id).entries())
+        for (const [index, term] of lookUp(this.#terms, state.id).entries())
           later.push([term.input, { key: `${state.id} ${index}`, entry: compiled.get(term)?.entry }])
       } else if (!this.#apart.has(state.id)) {
         for (const [index, id] of state.inputs.entries())
@@ -129,7 +132,7 @@ export class Run {
       if (this.#apart.has(state.id)) continue
       const taken: Images[] = []
       const take = (key: string) => {
-        const handle = valueOf(this.#handles, key)
+        const handle = lookUp(this.#handles, key)
         taken.push(handle)
         return handle
       }
@@ -202,7 +205,7 @@ export class Run {
 
   /** The weighted sum of all terms that run, with the batch norms that they end with. */
   #sum(id: StateId, read: (key: string) => Parts): Tensor {
-    const terms = valueOf(this.#terms, id)
+    const terms = lookUp(this.#terms, id)
     const results = terms.map((term, index): Images => {
       const { moments, ...parts } = this.#through(term, read(`${id} ${index}`))
       const x = joined(parts)

@@ -1,132 +1,129 @@
-/** Finds in a sequence of layers what our kernels compute at once, by matching the layers; the rest runs one by one. */
+/** Finds in a program what our kernels compute at once, by matching its layers; the rest runs one by one. Plain data. */
 import {
-  type Entry,
-  factorizedReduce,
-  mix,
-  type NormStatistics,
-  reluPointwise,
-  separable,
-  type Tensor,
-} from '../torch/index.ts'
-import { type Conv2d, joinName, type Layer, type NamedLayer, type Sequence } from './layer.ts'
-import { joined, layerStep, normStatistics, type Parts, type Step, weightOf } from './layer-forward.ts'
-import type { ProgramWeights } from './layer-weights.ts'
+  type BatchNorm2d,
+  type Conv2d,
+  joinName,
+  type Layer,
+  type NamedLayer,
+  type Pool2d,
+  type Sequence,
+} from './layer.ts'
+import type { Program, State, Term } from './program.ts'
 
-/** A sequence as it runs: what it begins with is computed with all that begin at the same state. */
-export interface Compiled {
-  readonly entry: Entry
-  readonly steps: readonly Step[]
-  /** The batch norm it ends with, left to the sum it is a term of. */
-  readonly norm?: NormStatistics
+/** A layer of one kind with its whole name. */
+export interface Named<Kind extends Layer> {
+  readonly name: string
+  readonly layer: Kind
 }
 
-/** What stands at a place of a sequence: how many layers, and what computes them. */
-interface Match {
+/** ReLU, depthwise and pointwise convolution; a norm where one stands before the ReLU. */
+export interface SeparableKernel {
+  readonly kernel: 'separable'
+  readonly norm?: Named<BatchNorm2d>
+  readonly spatial: Named<Conv2d>
+  readonly pointwise: Named<Conv2d>
+}
+
+/** What computes layers that follow one another: a kernel of ours, or ATen's operator of one layer. */
+export type Kernel =
+  | SeparableKernel
+  /** ReLU and a 1x1 convolution. */
+  | { readonly kernel: 'relu_pointwise'; readonly convolution: Named<Conv2d> }
+  /** ReLU, then two 1x1 convolutions of stride 2 side by side, the second one pixel further. */
+  | { readonly kernel: 'factorized_reduce'; readonly first: Named<Conv2d>; readonly second: Named<Conv2d> }
+  /** A batch norm of what a kernel made: a sum of one term. */
+  | { readonly kernel: 'norm'; readonly norm: Named<BatchNorm2d> }
+  | { readonly kernel: 'aten'; readonly layer: NamedLayer }
+
+/** What readers of one state begin with and a kernel computes for all of them. */
+export type EntryKernel = SeparableKernel | { readonly kernel: 'pool'; readonly pool: Named<Pool2d> }
+
+/** A sequence as it is computed: what it begins with together with all that begin at the same state. */
+export interface Fused {
+  readonly entry?: EntryKernel
+  readonly kernels: readonly Kernel[]
+  /** The batch norm it ends with, left to the sum it is a term of. */
+  readonly norm?: Named<BatchNorm2d>
+}
+
+/** What stands at a place of a sequence: what computes it, and how many layers that takes. */
+interface Match<Found> {
+  readonly kernel: Found
   readonly count: number
-  readonly step: Step
-  /** The kernel finds the moments that a batch norm after it needs. */
-  readonly moments: boolean
 }
 
 type Layers = readonly NamedLayer[]
 
-function isConv(layer: Layer | undefined, wanted: Partial<Conv2d>): layer is Conv2d {
-  return (
-    layer?.type === 'conv2d' &&
-    Object.entries(wanted).every(([key, value]) => layer[key as keyof Conv2d] === value)
-  )
+function isA<Type extends Layer['type']>(
+  named: NamedLayer | undefined,
+  type: Type,
+): named is Named<Extract<Layer, { type: Type }>> {
+  return named?.layer.type === type
 }
 
 /** A 1x1 convolution across all channels. */
-function isPointwise(layer: Layer | undefined, stride = 1): layer is Conv2d {
-  return isConv(layer, { kernel: 1, stride, padding: 0, groups: 1, bias: false })
+function isPointwise(named: NamedLayer | undefined, stride = 1): named is Named<Conv2d> {
+  if (!isA(named, 'conv2d')) return false
+  const { kernel, stride: own, padding, groups, bias } = named.layer
+  return kernel === 1 && own === stride && padding === 0 && groups === 1 && !bias
 }
 
 /** One filter for each channel, 3x3 or 5x5, that keeps the size at stride 1. */
-function isDepthwise(layer: Layer | undefined): layer is Conv2d {
-  if (layer?.type !== 'conv2d' || layer.bias || (layer.kernel !== 3 && layer.kernel !== 5)) return false
-  const { inputs, outputs, groups, kernel, padding, dilation } = layer
+function isDepthwise(named: NamedLayer | undefined): named is Named<Conv2d> {
+  if (!isA(named, 'conv2d')) return false
+  const { inputs, outputs, groups, kernel, padding, dilation, bias } = named.layer
+  if (bias || (kernel !== 3 && kernel !== 5)) return false
   return groups === inputs && outputs === inputs && padding === ((kernel - 1) / 2) * dilation
 }
 
-/** ReLU, depthwise and pointwise convolution from a place on. */
-function separableAt(layers: Layers, at: number, weights: ProgramWeights) {
-  const [first, second, third] = [0, 1, 2].map((offset) => layers.at(at + offset)?.layer)
-  if (first?.type !== 'relu' || !isDepthwise(second) || !isPointwise(third)) return undefined
-  return {
-    spatial: weightOf(weights, layers[at + 1].name),
-    pointwise: weightOf(weights, layers[at + 2].name),
-    stride: second.stride,
-    dilation: second.dilation,
-  }
+function matchSeparable(layers: Layers, at: number): Match<SeparableKernel> | undefined {
+  const [relu, spatial, pointwise] = [0, 1, 2].map((offset) => layers.at(at + offset))
+  if (!isA(relu, 'relu') || !isDepthwise(spatial) || !isPointwise(pointwise)) return undefined
+  return { kernel: { kernel: 'separable', spatial, pointwise }, count: 3 }
 }
 
-/** What readers of one state begin with and a kernel computes for all of them. */
-function entryOf(layers: Layers, weights: ProgramWeights): { readonly entry: Entry; readonly count: number } {
-  const convolution = separableAt(layers, 0, weights)
-  if (convolution) return { entry: convolution, count: 3 }
-  const first = layers.at(0)?.layer
-  if (
-    (first?.type === 'max_pool2d' || first?.type === 'avg_pool2d') &&
-    first.kernel === 3 &&
-    first.padding === 1
-  )
-    return { entry: { pool: first.type === 'max_pool2d' ? 'max' : 'avg', stride: first.stride }, count: 1 }
-  return { entry: undefined, count: 0 }
+function matchNormedSeparable(layers: Layers, at: number): Match<Kernel> | undefined {
+  const norm = layers[at]
+  const found = isA(norm, 'batch_norm2d') ? matchSeparable(layers, at + 1) : undefined
+  return found && isA(norm, 'batch_norm2d') ? { kernel: { ...found.kernel, norm }, count: 4 } : undefined
 }
 
-/** As a step whose result has moments: [x, moments] -> parts. */
-function parts({ x, moments }: { readonly x: Tensor; readonly moments?: Tensor }): Parts {
-  return moments ? { xs: [x], moments } : { xs: [x] }
+function matchPointwise(layers: Layers, at: number): Match<Kernel> | undefined {
+  const convolution = layers.at(at + 1)
+  if (!isA(layers[at], 'relu') || !isPointwise(convolution)) return undefined
+  return { kernel: { kernel: 'relu_pointwise', convolution }, count: 2 }
 }
 
-function matchSeparable(layers: Layers, at: number, weights: ProgramWeights): Match | undefined {
-  const normed = layers[at].layer.type === 'batch_norm2d'
-  const found = separableAt(layers, normed ? at + 1 : at, weights)
-  if (found === undefined) return undefined
-  const norm = normed ? normStatistics(weights, layers[at].name) : undefined
-  const { spatial, pointwise, ...shape } = found
-  const step: Step = (input, training) =>
-    parts(separable({ ...input, x: joined(input) }, spatial, pointwise, { ...shape, norm, training }))
-  return { count: normed ? 4 : 3, step, moments: true }
+function matchFactorizedReduce(layers: Layers, at: number): Match<Kernel> | undefined {
+  const parts = layers.at(at + 1)
+  if (!isA(layers[at], 'relu') || !isA(parts, 'concat') || parts.layer.branches.length !== 2) return undefined
+  const [straight, shifted] = parts.layer.branches.map((branch) => whole(branch, parts.name))
+  if (straight.length !== 1 || shifted.length !== 2 || !isA(shifted[0], 'shift')) return undefined
+  const [first, second] = [straight[0], shifted[1]]
+  if (!isPointwise(first, 2) || !isPointwise(second, 2)) return undefined
+  return { kernel: { kernel: 'factorized_reduce', first, second }, count: 2 }
 }
 
-function matchPointwise(layers: Layers, at: number, weights: ProgramWeights): Match | undefined {
-  if (layers[at].layer.type !== 'relu' || !isPointwise(layers.at(at + 1)?.layer)) return undefined
-  const weight = weightOf(weights, layers[at + 1].name)
-  return { count: 2, step: ({ xs }) => parts(reluPointwise(xs, weight)), moments: true }
-}
+const matches = [matchSeparable, matchNormedSeparable, matchFactorizedReduce, matchPointwise]
 
-/** ReLU, then two 1x1 convolutions of stride 2 side by side, the second one pixel further. */
-function matchFactorizedReduce(layers: Layers, at: number, weights: ProgramWeights): Match | undefined {
-  const [first, second] = [layers[at], layers.at(at + 1)]
-  if (first.layer.type !== 'relu' || second?.layer.type !== 'concat') return undefined
-  const [straight = [], shifted = [], ...more] = second.layer.branches
-  const fits = straight.length === 1 && shifted.length === 2 && more.length === 0
-  if (!fits || !isPointwise(straight[0].layer, 2)) return undefined
-  if (shifted[0].layer.type !== 'shift' || !isPointwise(shifted[1].layer, 2)) return undefined
-  const [one, other] = [straight[0], shifted[1]].map(({ name }) =>
-    weightOf(weights, joinName(second.name, name)),
-  )
-  return { count: 2, step: ({ xs }) => parts(factorizedReduce(xs, one, other)), moments: true }
-}
-
-const kernels = [matchSeparable, matchFactorizedReduce, matchPointwise]
-
-function matchAt(layers: Layers, at: number, weights: ProgramWeights, after: boolean): Match {
-  for (const match of kernels) {
-    const found = match(layers, at, weights)
+/** `made`: what is there was made by a kernel, which finds the moments that a batch norm after it needs. */
+function matchAt(layers: Layers, at: number, made: boolean): Match<Kernel> {
+  for (const match of matches) {
+    const found = match(layers, at)
     if (found) return found
   }
-  const named = layers[at]
-  if (after && named.layer.type === 'batch_norm2d') {
-    const norm = normStatistics(weights, named.name)
-    const step: Step = (input, training) => ({
-      xs: [mix([{ ...input, x: joined(input) }], null, [norm], { training })],
-    })
-    return { count: 1, step, moments: false }
-  }
-  return { count: 1, step: layerStep(named, weights), moments: false }
+  const layer = layers[at]
+  if (made && isA(layer, 'batch_norm2d')) return { kernel: { kernel: 'norm', norm: layer }, count: 1 }
+  return { kernel: { kernel: 'aten', layer }, count: 1 }
+}
+
+function matchEntry(layers: Layers): Match<EntryKernel> | undefined {
+  const separable = matchSeparable(layers, 0)
+  if (separable) return separable
+  const pool = layers.at(0)
+  if (!isA(pool, 'max_pool2d') && !isA(pool, 'avg_pool2d')) return undefined
+  const { kernel, padding } = pool.layer
+  return kernel === 3 && padding === 1 ? { kernel: { kernel: 'pool', pool }, count: 1 } : undefined
 }
 
 function whole(layers: Sequence, prefix: string): NamedLayer[] {
@@ -137,32 +134,47 @@ function whole(layers: Sequence, prefix: string): NamedLayer[] {
  * Where a sequence stands: a `term` of a sum leaves it the batch norm at its end; `after parts` of a concatenation nothing
  * begins at one state.
  */
-export type Standing = 'term' | 'alone' | 'after parts'
+type Standing = 'term' | 'alone' | 'after parts'
 
-export function compile(
-  sequence: Sequence,
-  prefix: string,
-  weights: ProgramWeights,
-  standing: Standing,
-): Compiled {
-  const layers = whole(sequence, prefix)
-  const { entry, count } =
-    standing === 'after parts' ? { entry: undefined, count: 0 } : entryOf(layers, weights)
+function fuseSequence(layers: Layers, standing: Standing): Fused {
+  const entry = standing === 'after parts' ? undefined : matchEntry(layers)
   const last = layers.at(-1)
-  const left = standing === 'term' && last?.layer.type === 'batch_norm2d' ? last : undefined
-  const body = left ? layers.slice(0, -1) : layers
-  const steps: Step[] = []
-  let moments = count > 0
-  for (let at = count; at < body.length; ) {
-    const match = matchAt(body, at, weights, moments)
-    steps.push(match.step)
-    at += match.count
-    moments = match.moments
+  const norm = standing === 'term' && isA(last, 'batch_norm2d') ? last : undefined
+  const body = norm ? layers.slice(0, -1) : layers
+  const kernels: Kernel[] = []
+  let made = entry !== undefined
+  for (let at = entry?.count ?? 0; at < body.length; ) {
+    const { kernel, count } = matchAt(body, at, made)
+    kernels.push(kernel)
+    at += count
+    made = kernel.kernel !== 'norm' && kernel.kernel !== 'aten'
   }
-  return { entry, steps, ...(left ? { norm: normStatistics(weights, left.name) } : {}) }
+  return { kernels, ...(entry ? { entry: entry.kernel } : {}), ...(norm ? { norm } : {}) }
+}
+
+function each(
+  { states }: Program,
+  how: (layers: Layers, standing: Standing) => Fused,
+): Map<State | Term, Fused> {
+  const concatenations = new Set(states.flatMap(({ kind, id }) => (kind === 'concat' ? [id] : [])))
+  const found = new Map<State | Term, Fused>()
+  for (const state of states) {
+    if (state.kind === 'layers') {
+      const standing = concatenations.has(state.input) ? 'after parts' : 'alone'
+      found.set(state, how(whole(state.layers, state.name), standing))
+    } else if (state.kind === 'sum') {
+      for (const term of state.terms) found.set(term, how(whole(term.layers, term.name), 'term'))
+    }
+  }
+  return found
+}
+
+/** What computes each state made of layers, and each term of a sum. */
+export function fuse(program: Program): Map<State | Term, Fused> {
+  return each(program, fuseSequence)
 }
 
 /** The same one layer at a time, each by ATen: the oracle of the kernels, and the yardstick of benchmarks. */
-export function compilePlain(sequence: Sequence, prefix: string, weights: ProgramWeights): Compiled {
-  return { entry: undefined, steps: whole(sequence, prefix).map((layer) => layerStep(layer, weights)) }
+export function fuseNothing(program: Program): Map<State | Term, Fused> {
+  return each(program, (layers) => ({ kernels: layers.map((layer) => ({ kernel: 'aten', layer })) }))
 }

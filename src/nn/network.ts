@@ -1,11 +1,12 @@
 /** A program with its weights: a network, or a supernet of which the sampled part runs. */
 import { type Tensor, tidy } from '../torch/index.ts'
+import { type Compiled, compile } from './compile.ts'
 import { type Pass, type Prepared, Run } from './executor.ts'
-import { type Compiled, compile, compilePlain } from './fuse.ts'
+import { fuse, fuseNothing } from './fuse.ts'
 import { makeWeights } from './layer-weights.ts'
 import { checkInitContext, type InitContext, type Module } from './module.ts'
 import { inPrecision, type Precision } from './precision.ts'
-import { checkProgram, type Program, type State, statesFor, type Term, valueOf } from './program.ts'
+import { checkProgram, lookUp, type Program, type State, statesFor, type Term } from './program.ts'
 
 export interface NetworkOptions {
   /** Element type of images between the layers; weights and statistics are float32 in any case. */
@@ -40,16 +41,8 @@ export class Network implements Module {
     this.parameters = Object.fromEntries(weights.parameters)
     this.buffers = Object.fromEntries(weights.buffers)
     this.#options = options
-    const own = options.plain ? compilePlain : compile
-    const concatenations = new Set(program.states.flatMap(({ kind, id }) => (kind === 'concat' ? [id] : [])))
-    for (const state of program.states) {
-      if (state.kind === 'layers') {
-        const place = concatenations.has(state.input) ? 'after parts' : 'alone'
-        this.#compiled.set(state, own(state.layers, state.name, weights, place))
-      }
-      if (state.kind !== 'sum') continue
-      for (const term of state.terms) this.#compiled.set(term, own(term.layers, term.name, weights, 'term'))
-    }
+    const fused = options.plain ? fuseNothing(program) : fuse(program)
+    for (const [owner, found] of fused) this.#compiled.set(owner, compile(found, weights))
   }
 
   /** Images [n, 3, h, w], channels last for speed. */
@@ -63,8 +56,8 @@ export class Network implements Module {
       const prepared: Prepared = { states, compiled: this.#compiled, plain: this.#options.plain === true }
       const values = new Run(prepared, outputs, x, pass).values(x, outputs)
       return {
-        logits: valueOf(values, logits),
-        ...(second === undefined ? {} : { auxiliary: valueOf(values, second) }),
+        logits: lookUp(values, logits),
+        ...(second === undefined ? {} : { auxiliary: lookUp(values, second) }),
       }
     })
   }

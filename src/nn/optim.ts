@@ -99,7 +99,7 @@ export class Sgd {
 }
 
 export interface AdamOptions {
-  readonly rate: number
+  readonly lr: number
   readonly betas: readonly [number, number]
   readonly eps?: number
   /** L2 penalty, added to the gradient. */
@@ -126,13 +126,13 @@ export class Adam {
     this.#steps = tidy(() => keep(to(Tensor.from(Float64Array.of(0), []), { device })))
   }
 
-  /** m and v are running means of g and g^2 with g = gradient + L2 w; w <- w - rate m^ / (sqrt(v^) + eps). */
+  /** m and v are running means of g and g^2 with g = gradient + L2 w; w <- w - lr m^ / (sqrt(v^) + eps). */
   step(gradients: Gradients): void {
-    const { rate, betas, eps = 1e-8, weightDecay } = this.#options
+    const { lr, betas, eps = 1e-8, weightDecay } = this.#options
     const state = [this.#parameters, this.#mean, this.#square].map((map) => [...map.values()])
     const [weights, means, squares] = state
     noGrad(() =>
-      run('ddsas::adam_', weights, gradients, means, squares, this.#steps, rate, ...betas, eps, weightDecay),
+      run('ddsas::adam_', weights, gradients, means, squares, this.#steps, lr, ...betas, eps, weightDecay),
     )
   }
 

@@ -177,7 +177,7 @@ function named<Result>(id: StateId, body: () => Result): Result {
 }
 
 /** Of what is known already. */
-export function valueOf<Value>(values: ReadonlyMap<StateId, Value>, id: StateId): Value {
+export function lookUp<Value>(values: ReadonlyMap<StateId, Value>, id: StateId): Value {
   const found = values.get(id)
   if (found !== undefined) return found
   throw new DdsasError('input', `program: the state '${id}' is made by nobody`)
@@ -186,16 +186,16 @@ export function valueOf<Value>(values: ReadonlyMap<StateId, Value>, id: StateId)
 function stateShape(state: State, shapes: ReadonlyMap<StateId, Shape>): Shape {
   switch (state.kind) {
     case 'layers':
-      return sequenceShape(state.layers, valueOf(shapes, state.input))
+      return sequenceShape(state.layers, lookUp(shapes, state.input))
     case 'sum': {
-      const terms = state.terms.map(({ input, layers }) => sequenceShape(layers, valueOf(shapes, input)))
+      const terms = state.terms.map(({ input, layers }) => sequenceShape(layers, lookUp(shapes, input)))
       const other = terms.findIndex((shape) => shape.join() !== terms[0].join())
       if (other < 0) return terms[0]
       const describe = (index: number) => `${state.terms[index].operation} makes ${terms[index].join(' x ')}`
       throw new DdsasError('input', `the terms of a sum differ in shape: ${describe(0)}, ${describe(other)}`)
     }
     case 'concat': {
-      return concatenatedShape(state.inputs.map((id) => valueOf(shapes, id)))
+      return concatenatedShape(state.inputs.map((id) => lookUp(shapes, id)))
     }
   }
 }
@@ -212,8 +212,8 @@ export function programCosts(program: Program, input: Shape): Map<StateId, State
   const costs = new Map<StateId, StateCost>([[images, { multiplyAdds: 0, depth: 0 }]])
   for (const state of program.states) {
     const ways = waysInto(state).map(({ from, layers }) => {
-      const own = sequenceCost(layers, valueOf(shapes, from))
-      return { multiplyAdds: own.multiplyAdds, depth: valueOf(costs, from).depth + own.depth }
+      const own = sequenceCost(layers, lookUp(shapes, from))
+      return { multiplyAdds: own.multiplyAdds, depth: lookUp(costs, from).depth + own.depth }
     })
     costs.set(state.id, {
       multiplyAdds: ways.reduce((sum, way) => sum + way.multiplyAdds, 0),

@@ -4,7 +4,7 @@
  * torch.optim.lr_scheduler.CosineAnnealingLR in closed form: `from` at epoch 0, falling to `to` at epoch `epochs`, so
  * that the last epoch, `epochs` - 1, still learns.
  */
-export function cosineRate(epoch: number, epochs: number, from: number, to: number): number {
+export function cosineLr(epoch: number, epochs: number, from: number, to: number): number {
   return to + ((from - to) * (1 + Math.cos((Math.PI * epoch) / epochs))) / 2
 }
 
@@ -12,7 +12,7 @@ export function cosineRate(epoch: number, epochs: number, from: number, to: numb
  * Falls in a line from `from` at epoch 0. The last five epochs fall five times slower: a step of 1 / `epochs` would be
  * large beside what is left (the published ImageNet recipe). Shorter trainings have fewer such epochs.
  */
-export function linearRate(epoch: number, epochs: number, from: number): number {
+export function linearLr(epoch: number, epochs: number, from: number): number {
   const tail = Math.min(5, Math.floor((epochs - 1) / 2))
   const steep = epochs - tail
   return epochs - epoch > tail ? (from * (steep - epoch)) / steep : (from * (epochs - epoch)) / (steep * tail)

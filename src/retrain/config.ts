@@ -1,72 +1,96 @@
-/** The settings of a training: one typed object, checked once. */
+/** The settings of a training, each with its meaning: one typed object, checked once. */
 import { z } from 'zod'
-import { assignSettings, commonSettings, normalisationSettings } from '../loop/settings.ts'
-import { precisions } from '../nn/precision.ts'
+import {
+  augmentationSettings,
+  channels,
+  commonSettings,
+  evaluationBatch,
+  imageSettings,
+  natural,
+  nonNegative,
+  normalisationSettings,
+  part,
+  positive,
+  precision,
+  sgdSettings,
+} from '../loop/common-settings.ts'
+import { assignSettings } from '../loop/settings.ts'
 
-const positive = z.number().int().positive()
-const natural = z.number().int().nonnegative()
-const rate = z.number().nonnegative()
-const part = z.number().min(0).lt(1)
-
-/** How training images are changed at random. */
-const augmentationSchema = z.strictObject({
-  /** Zeros around an image before it is cropped to its own size; CIFAR alone. */
-  padding: natural.max(1024),
-  flip: z.boolean(),
-  /** Side of the square cut out; 0: none; CIFAR alone. */
-  cutout: natural.max(1024),
-  /** Smallest share of the image's area that a random crop takes; image folders alone. */
-  crop: z.number().positive().max(1),
-  /** Largest relative change of brightness, contrast, saturation, and turn of the hue; image folders alone. */
-  jitter: z.tuple([rate, rate, rate, rate.max(0.5)]),
-})
+const augmentationSchema = z
+  .strictObject({
+    ...augmentationSettings,
+    crop: z.number().positive().max(1).meta({
+      unit: '-',
+      description: "smallest share of the image's area that a random crop takes; image folders alone",
+    }),
+    jitter: z.tuple([nonNegative, nonNegative, nonNegative, nonNegative.max(0.5)]).meta({
+      unit: '-',
+      description:
+        'largest relative change of brightness, contrast, saturation, and turn of the hue; image folders alone',
+    }),
+  })
+  .describe('how training images are changed at random')
 
 export const trainConfigSchema = z.strictObject({
-  dataset: z.enum(['cifar10', 'cifar100', 'folder']),
-  data: z.strictObject({
-    /** How many of the training images to use, drawn with the seed; 0: all. */
-    images: natural,
-    /** Part of them that is not trained on and tells the best epoch; 0: none, and only the last epoch is reported. */
-    validation: part,
-    batch: positive,
-    /** Height and width of the network's images in pixels; image folders are cropped to it. */
-    side: positive.max(4096),
-    /**
-     * Pixels that the shorter side is resized to before the centre is evaluated; 0: in ImageNet's proportion to `side`,
-     * 256 for 224; image folders alone.
-     */
-    resize: natural.max(4096),
-    ...normalisationSettings,
-    augmentation: augmentationSchema,
+  space: z.string().default('darts').describe('what the genotype is an architecture of'),
+  dataset: z.enum(['cifar10', 'cifar100', 'folder']).describe('what to train on; folder: images of your own'),
+  data: z
+    .strictObject({
+      images: imageSettings.images,
+      validation: part.meta({
+        unit: '-',
+        description: 'part of the images that is not trained on and tells the best epoch; 0: none',
+      }),
+      batch: imageSettings.batch,
+      imageSize: positive.max(4096).meta({
+        unit: 'px',
+        description: "height and width of the network's images; image folders are cropped to it",
+      }),
+      resize: natural.max(4096).meta({
+        unit: 'px',
+        description:
+          "what the shorter side is resized to before the centre is evaluated; 0: in ImageNet's proportion, 256 for 224; image folders alone",
+      }),
+      ...normalisationSettings,
+      augmentation: augmentationSchema,
+    })
+    .describe('the images'),
+  network: z
+    .strictObject({
+      kind: z
+        .enum(['cifar', 'imagenet'])
+        .describe('how it begins: at the size of the images, or at an eighth of it'),
+      channels,
+      cells: positive.max(200).meta({ unit: 'cells', description: 'cells one after the other' }),
+    })
+    .describe('the network of the genotype'),
+  weightOptimizer: z
+    .strictObject({
+      lr: nonNegative.meta({ unit: '-', description: 'learning rate of the first epoch after the warm-up' }),
+      schedule: z.enum(['cosine', 'linear']).describe('how the learning rate falls'),
+      warmUp: natural.meta({
+        unit: 'epochs',
+        description: 'epochs over which the learning rate rises to its schedule',
+      }),
+      ...sgdSettings,
+    })
+    .describe('SGD on the weights'),
+  loss: z
+    .strictObject({
+      smoothing: part.meta({ unit: '-', description: 'part of the target that is spread over all classes' }),
+      auxiliary: nonNegative.meta({
+        unit: '-',
+        description: "weight of the auxiliary head's loss; 0: no such head",
+      }),
+    })
+    .describe('what the training makes small'),
+  dropPath: part.meta({
+    unit: '-',
+    description:
+      'how likely an operation is left out for an image in the last epoch; it rises in a line from 0',
   }),
-  network: z.strictObject({
-    kind: z.enum(['cifar', 'imagenet']),
-    /** C: channels of a node in the first cells. */
-    channels: positive.multipleOf(2).max(1024),
-    cells: positive.max(200),
-  }),
-  /** SGD. */
-  weights: z.strictObject({
-    rate,
-    schedule: z.enum(['cosine', 'linear']),
-    /** Epochs over which the rate rises to its schedule. */
-    warmUp: natural,
-    momentum: part,
-    weightDecay: rate,
-    /** Largest norm of all gradients together. */
-    clip: z.number().positive(),
-  }),
-  loss: z.strictObject({
-    /** Part of the target that is spread over all classes. */
-    smoothing: part,
-    /** Weight of the auxiliary head's loss; 0: no such head. */
-    auxiliary: rate,
-  }),
-  /** How likely an operation is left out for an image in the last epoch; it rises in a line from 0. */
-  dropPath: part,
-  /** Element type of images between the layers: `bfloat16` halves their memory; weights and statistics stay float32. */
-  precision: z.enum(precisions).default('float32'),
-  evaluation: z.strictObject({ batch: positive }),
+  precision,
+  evaluation: z.strictObject({ batch: evaluationBatch }).describe('how the error is measured'),
   ...commonSettings,
 })
 

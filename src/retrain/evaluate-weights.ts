@@ -3,9 +3,8 @@ import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { disposeModule, loadTensors, Network, stateDict, withoutAuxiliary } from '../nn/index.ts'
-import { type NetworkShape, networkProgram } from '../spaces/darts/programs.ts'
-import { checkShape } from '../spaces/darts/shape.ts'
 import { checkImageSide } from '../spaces/describe.ts'
+import { checkShape, type NetworkShape, programOf } from '../spaces/network-shape.ts'
 import { checkFiniteWeights, checkTensors, checkWeights } from '../spaces/weights-check.ts'
 import { Generator, type Tensor } from '../torch/index.ts'
 import { type TrainConfig, trainConfigSchema } from './config.ts'
@@ -61,8 +60,8 @@ export async function evaluateWeights(request: WeightsToEvaluate): Promise<Weigh
   try {
     const { classes } = images
     checkClasses(request, classes)
-    const program = networkProgram(shape)
-    checkImageSide(withoutAuxiliary(program), config.data.side)
+    const program = programOf(shape)
+    checkImageSide(withoutAuxiliary(program), config.data.imageSize)
     checkWeights(program, tensors, source)
     checkFiniteWeights(tensors, source)
     const { precision } = config

@@ -200,8 +200,11 @@ function disposeImages({ images, labels }: ImageTensors): void {
 function openCifar(config: TrainConfig, name: CifarName, directory: string, device: string): TrainingImages {
   const { data: how, seed } = config
   const dataset = readCifarImages(directory, { dataset: name, data: how }, 'train')
-  if (how.side !== dataset.size)
-    throw new DdsasError('input', `data.side = ${how.side}, images of ${name} have ${dataset.size} px`)
+  if (how.imageSize !== dataset.size)
+    throw new DdsasError(
+      'input',
+      `data.imageSize = ${how.imageSize}, images of ${name} have ${dataset.size} px`,
+    )
   const { train, validation } = splitForTraining(dataset.count, config)
   const test = openTestImages(config, directory, device)
   const tensors = toTensors(dataset, device)
@@ -257,14 +260,14 @@ function openFolder(
 }
 
 function trainingTransform(config: TrainConfig): TrainingTransform {
-  const { side, augmentation } = config.data
+  const { imageSize, augmentation } = config.data
   const { flip, crop, jitter } = augmentation
   const [brightness, contrast, saturation, hue] = jitter
   const still = jitter.every((most) => most === 0)
   return {
     ...imagenetTraining,
     ...normalisationOf(config),
-    size: side,
+    size: imageSize,
     scale: [crop, 1],
     flip,
     jitter: still ? undefined : { brightness, contrast, saturation, hue },
@@ -275,15 +278,15 @@ function trainingTransform(config: TrainConfig): TrainingTransform {
 export function evaluationTransform(
   config: DataSettings<TrainConfig['dataset']> & EvaluatedSize,
 ): EvaluationTransform {
-  return { ...normalisationOf(config), size: config.data.side, resize: resizeOf(config.data) }
+  return { ...normalisationOf(config), size: config.data.imageSize, resize: resizeOf(config.data) }
 }
 
 interface EvaluatedSize {
-  readonly data: Pick<TrainConfig['data'], 'side' | 'resize'>
+  readonly data: Pick<TrainConfig['data'], 'imageSize' | 'resize'>
 }
 
 /** Pixels of the shorter side from which the centre is evaluated. */
-export function resizeOf({ side, resize }: EvaluatedSize['data']): number {
+export function resizeOf({ imageSize, resize }: EvaluatedSize['data']): number {
   const { size, resize: usual } = imagenetEvaluation
-  return resize === 0 ? Math.round((side * usual) / size) : Math.max(side, resize)
+  return resize === 0 ? Math.round((imageSize * usual) / size) : Math.max(imageSize, resize)
 }

@@ -1,31 +1,40 @@
 /** The named trainings: the published recipes, with the reason beside a number that needs one. */
 import { availableParallelism } from 'node:os'
 import { findPreset } from '../loop/settings.ts'
+import { dartsSpace } from '../spaces/darts/cell-space.ts'
 import type { TrainConfig } from './config.ts'
 
 const checkpoint = { seconds: 300, steps: 0 }
 
 /** The recipe of DARTS and of all that compare with it on CIFAR. */
 const cifar10: TrainConfig = {
+  space: dartsSpace.name,
   dataset: 'cifar10',
   data: {
     images: 0,
     // The published runs train on all 50,000 images and choose the epoch by the test set; 0 trains on all, too.
     validation: 0.1,
     batch: 96,
-    side: 32,
+    imageSize: 32,
     resize: 0,
     mean: null,
     std: null,
     augmentation: { padding: 4, flip: true, cutout: 16, crop: 1, jitter: [0, 0, 0, 0] },
   },
   network: { kind: 'cifar', channels: 36, cells: 20 },
-  weights: { rate: 0.025, schedule: 'cosine', warmUp: 0, momentum: 0.9, weightDecay: 3e-4, clip: 5 },
+  weightOptimizer: {
+    lr: 0.025,
+    schedule: 'cosine',
+    warmUp: 0,
+    momentum: 0.9,
+    weightDecay: 3e-4,
+    gradClip: 5,
+  },
   loss: { smoothing: 0, auxiliary: 0.4 },
   dropPath: 0.2,
   precision: 'float32',
-  epochs: 600,
   evaluation: { batch: 250 },
+  epochs: 600,
   checkpoint,
   seed: 0,
   threads: availableParallelism(),
@@ -43,7 +52,7 @@ const folder: TrainConfig = {
     // of 200 images still six steps an epoch
     batch: 32,
     // a third of the work of 224 px; the network ends with 4 x 4
-    side: 128,
+    imageSize: 128,
     resize: 0,
     mean: null,
     std: null,
@@ -53,7 +62,7 @@ const folder: TrainConfig = {
   // a twentieth of the weights of C = 48, 14 cells: few images are soon known by heart
   network: { kind: 'imagenet', channels: 24, cells: 8 },
   // CIFAR's: a small batch bears no larger rate, and this one needs no warm-up
-  weights: { ...cifar10.weights },
+  weightOptimizer: { ...cifar10.weightOptimizer },
   // the auxiliary head needs images of 224 px
   loss: { smoothing: 0.1, auxiliary: 0 },
   epochs: 100,
@@ -73,7 +82,7 @@ export const trainPresets = {
       // 25,000 of ImageNet's images: enough to tell epochs apart
       validation: 0.02,
       batch: 1024,
-      side: 224,
+      imageSize: 224,
       resize: 0,
       mean: null,
       std: null,
@@ -82,7 +91,14 @@ export const trainPresets = {
     // the published DDSAS cell has 46 channels, most papers take 48
     network: { kind: 'imagenet', channels: 48, cells: 14 },
     // a large batch needs a large rate, and a large rate a warm-up
-    weights: { rate: 0.5, schedule: 'linear', warmUp: 5, momentum: 0.9, weightDecay: 3e-5, clip: 5 },
+    weightOptimizer: {
+      lr: 0.5,
+      schedule: 'linear',
+      warmUp: 5,
+      momentum: 0.9,
+      weightDecay: 3e-5,
+      gradClip: 5,
+    },
     loss: { smoothing: 0.1, auxiliary: 0.4 },
     dropPath: 0,
     epochs: 250,

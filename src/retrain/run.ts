@@ -2,28 +2,23 @@
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
+import { checkPrecision } from '../loop/common-settings.ts'
 import {
   describeChanges,
   newRecord,
   type RunKind,
   type RunRecord,
   readRecord,
+  requestedConfig,
   resumedConfig,
 } from '../loop/record.ts'
-import {
-  type CommonRequest,
-  checkRequest,
-  commonRequest,
-  requestedSettings,
-  type StopSignal,
-} from '../loop/request.ts'
-import { checkSpace, takeUp, withLock } from '../loop/resume.ts'
-import { checkPrecision } from '../loop/settings.ts'
-import { RunFolder } from '../runs/folder.ts'
-import { cosineDistance, type Genotype } from '../spaces/darts/genotype.ts'
-import { parseGenotype } from '../spaces/darts/genotype-file.ts'
+import { type CommonRequest, checkRequest, commonRequest, type StopSignal } from '../loop/request.ts'
+import { checkSpace, restoreCheckpoint, withLock } from '../loop/resume.ts'
+import { emptyLogs, RunFolder } from '../runs/folder.ts'
+import { findSpace } from '../spaces/index.ts'
+import type { SearchSpace } from '../spaces/space.ts'
 import { resolveDevice, setThreads } from '../torch/index.ts'
-import { applyTrainSettings, type TrainConfig, trainConfigSchema } from './config.ts'
+import { type TrainConfig, trainConfigSchema } from './config.ts'
 import { type OnSkippedFile, resizeOf, type SkippedFile } from './images.ts'
 import { trainPreset } from './presets.ts'
 import { type TrainObserver, type TrainReport, train } from './train.ts'
@@ -32,13 +27,30 @@ import { trainWarnings } from './warnings.ts'
 
 /** What a user asks for: a cell and a preset with changes, or a run to go on with. */
 export interface TrainRequest extends CommonRequest {
-  /** Required for a new training. */
-  readonly genotype?: Genotype | undefined
+  /** Required for a new training: an architecture, or the text of one. */
+  readonly genotype?: unknown
+  /** What it is an architecture of: a name, `darts` unless given, or a space of one's own. */
+  readonly space?: string | SearchSpace | undefined
   /** `cifar10` unless given. */
   readonly preset?: string | undefined
 }
 
-const trainRequest = { ...commonRequest, genotype: z.unknown() }
+const trainRequest = {
+  ...commonRequest,
+  genotype: z.unknown(),
+  space: z.union([z.string(), z.looseObject({ name: z.string() })]).optional(),
+}
+
+/** The space of a request, else that of the settings; a run's own cannot be another. */
+function spaceFor({ space }: TrainRequest, config: TrainConfig): SearchSpace {
+  if (typeof space === 'object' && space.name === config.space) return space
+  return findSpace(config.space)
+}
+
+/** Settings for the space that a request names. */
+function inSpace({ space }: TrainRequest, config: TrainConfig): TrainConfig {
+  return space === undefined ? config : { ...config, space: typeof space === 'string' ? space : space.name }
+}
 
 export interface TrainStart {
   readonly run: RunFolder
@@ -72,7 +84,7 @@ export const trainKind: RunKind<TrainConfig> = {
   preset: trainPreset,
   effective: (config) => {
     const { dataset, data } = config
-    // CIFAR's images are not resized, whatever old runs say
+    // CIFAR's images are not resized, whatever is set
     return { ...config, data: { ...data, resize: dataset === 'folder' ? resizeOf(data) : 0 } }
   },
 }
@@ -89,37 +101,43 @@ export async function runTrain(request: TrainRequest, observer: TrainRunObserver
 }
 
 async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Promise<TrainResult> {
-  const { genotype, preset = 'cifar10', data: directory = 'data', checkpoint } = request
+  const { preset = 'cifar10', data: directory = 'data', checkpoint } = request
   if (checkpoint !== undefined)
     throw new DdsasError('input', `--checkpoint ${checkpoint} is of a run: name the run with --resume`)
-  if (genotype === undefined)
+  if (request.genotype === undefined)
     throw new DdsasError(
       'input',
       'name the genotype to train: a name, a run or a file; or a run with --resume',
     )
-  const config = applyTrainSettings(trainPreset(preset), requestedSettings(request))
+  const config = requestedConfig(trainKind, inSpace(request, trainPreset(preset)), request)
+  const space = spaceFor(request, config)
+  const genotype = space.parse(request.genotype, 'given to runTrain')
   const out = resolve(request.out ?? join('runs', `train-${preset}`))
   if (request.out !== undefined) RunFolder.refuseUnlessNew(out)
   const device = resolveDevice(config.device)
   checkPrecision(config.precision, device)
   setThreads(config.threads)
   const onSkip = skipsOf(observer)
-  return withTraining(createTraining(config, genotype, directory, device, onSkip), async (training) => {
-    checkSpace(out, training.network)
-    const { fingerprint, classes } = training.images
-    const data = { directory, fingerprint, classes }
-    const record = newRecord(trainKind, preset, config, device, data)
-    const run = request.out === undefined ? RunFolder.createFree(out, record) : RunFolder.create(out, record)
-    return withLock(run, () => {
-      run.writeGenotype(genotype)
-      const warnings = trainWarnings(config, training.images)
-      return conduct(
-        { run, config, device, training, done: 0, notes: [], warnings },
-        observer,
-        request.signal,
-      )
-    })
-  })
+  return withTraining(
+    createTraining(config, genotype, directory, device, { onSkip, space }),
+    async (training) => {
+      checkSpace(out, training.network)
+      const { fingerprint, classes } = training.images
+      const data = { directory, fingerprint, classes }
+      const record = newRecord(trainKind, preset, config, device, data)
+      const run =
+        request.out === undefined ? RunFolder.createFree(out, record) : RunFolder.create(out, record)
+      return withLock(run, () => {
+        run.writeGenotype(genotype)
+        const warnings = trainWarnings(config, training.images)
+        return runSession(
+          { run, config, device, training, done: 0, notes: [], warnings },
+          observer,
+          request.signal,
+        )
+      })
+    },
+  )
 }
 
 async function resumeTrain(
@@ -127,29 +145,30 @@ async function resumeTrain(
   path: string,
   observer: TrainRunObserver,
 ): Promise<TrainResult> {
-  const { preset, out, data } = request
+  const { out, data } = request
   if (out !== undefined)
     throw new DdsasError('input', `--out ${out} cannot be used with --resume: leave it out`)
   const run = RunFolder.open(path)
   const record = readRecord(run, trainKind)
-  const config = resumedConfig(trainKind, record, { preset, settings: requestedSettings(request) })
-  const genotype = genotypeOf(run, request.genotype)
+  const config = resumedConfig(trainKind, record, request)
+  const space = spaceFor(request, config)
+  const genotype = genotypeOf(run, space, request.genotype)
   const device = resolveDevice(config.device)
   checkPrecision(config.precision, device)
   setThreads(config.threads)
   const directory = data ?? record.data.directory
   const onSkip = skipsOf(observer)
   const body = () =>
-    withTraining(createTraining(config, genotype, directory, device, onSkip), (training) => {
+    withTraining(createTraining(config, genotype, directory, device, { onSkip, space }), (training) => {
       checkSameImages(training, record, directory)
-      const { done, lost } = takeUp(run, request.checkpoint, {
-        total: () => training.progress.total,
-        restore: (files) => restoreTraining(training, files),
-        files: (metricsBytes) => trainingFiles(training, metricsBytes),
+      const { done, lost } = restoreCheckpoint(run, request.checkpoint, {
+        globalStep: () => training.progress.globalStep,
+        restore: (files) => ({ ...emptyLogs, metricsBytes: restoreTraining(training, files) }),
+        files: ({ metricsBytes }) => trainingFiles(training, metricsBytes),
       })
       const notes = describeChanges(record, config, device)
       const warnings = [...lost, ...trainWarnings(config, training.images)]
-      return conduct({ run, config, device, training, done, notes, warnings }, observer, request.signal)
+      return runSession({ run, config, device, training, done, notes, warnings }, observer, request.signal)
     })
   return withLock(run, body, request.takeOver)
 }
@@ -158,7 +177,7 @@ function skipsOf(observer: TrainRunObserver): OnSkippedFile {
   return (file, count) => observer.skip?.(file, count)
 }
 
-async function conduct(
+async function runSession(
   about: TrainStart,
   observer: TrainRunObserver,
   signal: StopSignal | undefined,
@@ -175,10 +194,10 @@ async function withTraining<T>(training: Training, body: (training: Training) =>
   }
 }
 
-/** The cell of a run; throws DdsasError 'input' where it cannot be read, or another one is asked for. */
-export function genotypeOf(run: RunFolder, asked: Genotype | undefined): Genotype {
-  const own = parseGenotype(run.readGenotype(), join(run.path, 'genotype.json'))
-  if (asked === undefined || cosineDistance(own, asked) < 1e-9) return own
+/** The architecture of a run. Throws DdsasError 'input' where another one is asked for. */
+export function genotypeOf(run: RunFolder, space: SearchSpace, asked?: unknown): unknown {
+  const own = space.parse(run.readGenotype(), join(run.path, 'genotype.json'))
+  if (asked === undefined || space.distance(own, space.parse(asked, 'given to runTrain')) < 1e-9) return own
   throw new DdsasError(
     'input',
     'the run trains another genotype than the one given; resume without it, or begin a new run with another --out',

@@ -1,17 +1,9 @@
 /** The training of a network (retraining, in the words of NAS): SGD over epochs, and in the end the test error. */
 
 import { emptyAverage, include, means } from '../loop/averages.ts'
-import { type CourseObserver, checkFinite, runCourse } from '../loop/fit.ts'
+import { checkFinite, fit, type LoopObserver } from '../loop/fit.ts'
 import type { StopSignal } from '../loop/request.ts'
-import {
-  cosineRate,
-  disposeModule,
-  linearRate,
-  loadTensors,
-  Network,
-  stateDict,
-  warmUp,
-} from '../nn/index.ts'
+import { cosineLr, disposeModule, linearLr, loadTensors, Network, stateDict, warmUp } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { adopt, Generator, tidy } from '../torch/index.ts'
 import type { TrainConfig } from './config.ts'
@@ -27,20 +19,20 @@ export interface TrainStepReport {
   /** Steps done in this epoch, this one included. */
   readonly step: number
   /** Steps done since the training began, this one included. */
-  readonly total: number
+  readonly globalStep: number
   /** Of the batch; the loss holds the auxiliary head's part. */
   readonly train: { readonly loss: number; readonly accuracy: number }
   readonly images: number
   /** Norm of the gradients before clipping. */
   readonly gradNorm: number
-  readonly rate: number
+  readonly lr: number
   readonly seconds: number
 }
 
 /** What an epoch gave. */
 export interface TrainEpochReport {
   readonly epoch: number
-  readonly total: number
+  readonly globalStep: number
   /** Over the epoch's steps, on augmented images, while the weights moved. */
   readonly train: { readonly loss: number; readonly accuracy: number }
   /** Files that could not be decoded: the ones after them in the epoch's order took their places. */
@@ -49,7 +41,7 @@ export interface TrainEpochReport {
   readonly validation: NetworkScore | null
   /** Whether no epoch before had a smaller error there. */
   readonly best: boolean
-  readonly rate: number
+  readonly lr: number
   readonly dropPath: number
   readonly seconds: number
 }
@@ -61,7 +53,7 @@ export interface TestedEpoch extends EpochScore {
 
 /** The final report; the test set is looked at for it alone. */
 export interface TrainReport {
-  readonly total: number
+  readonly globalStep: number
   readonly epochs: number
   readonly last: TestedEpoch
   /** The epoch chosen by the held-out images; null where none were held out. */
@@ -69,13 +61,16 @@ export interface TrainReport {
   readonly seconds: number
 }
 
-export type TrainObserver = CourseObserver<TrainStepReport, TrainEpochReport>
+export type TrainObserver = LoopObserver<TrainStepReport, TrainEpochReport>
 
 /** Learning rate of an epoch. */
-export function rateOf(epoch: number, { epochs, weights }: Pick<TrainConfig, 'epochs' | 'weights'>): number {
-  const { rate, schedule } = weights
-  const full = schedule === 'cosine' ? cosineRate(epoch, epochs, rate, 0) : linearRate(epoch, epochs, rate)
-  return full * warmUp(epoch, weights.warmUp)
+export function lrOf(
+  epoch: number,
+  { epochs, weightOptimizer }: Pick<TrainConfig, 'epochs' | 'weightOptimizer'>,
+): number {
+  const { lr, schedule } = weightOptimizer
+  const full = schedule === 'cosine' ? cosineLr(epoch, epochs, lr, 0) : linearLr(epoch, epochs, lr)
+  return full * warmUp(epoch, weightOptimizer.warmUp)
 }
 
 /** How likely drop-path leaves an operation out in an epoch. */
@@ -94,12 +89,12 @@ export function train(
   observer: TrainObserver,
   signal?: StopSignal,
 ): Promise<TrainReport> {
-  return runCourse(
+  return fit(
     {
       config: training.config,
       stepsPerEpoch: training.images.source.batchesPerPass,
       command: 'train',
-      place: () => training.progress,
+      progress: () => training.progress,
       step: () => trainStep(training),
       endEpoch: (began, pause) => endEpoch(training, began, pause),
       finish: async (write, pause) => {
@@ -107,7 +102,7 @@ export function train(
         write('report', report)
         return report
       },
-      files: (metricsBytes) => trainingFiles(training, metricsBytes),
+      files: ({ metricsBytes }) => trainingFiles(training, metricsBytes),
     },
     run,
     observer,
@@ -118,32 +113,38 @@ export function train(
 /** One step; moves the training's progress. */
 export async function trainStep(training: Training): Promise<TrainStepReport> {
   const { config, images, network, optimizer, progress } = training
-  const { epoch, step, total } = progress
+  const { epoch, step, globalStep } = progress
   const began = performance.now()
   const batch = await images.source.next()
-  const rate = rateOf(epoch, config)
+  const lr = lrOf(epoch, config)
   const result = tidy(() => {
     const [x, labels] = [adopt(batch.images), adopt(batch.labels)]
     const dropPath = { rate: dropPathOf(epoch, config), generator: training.dropPath }
-    const options = { rate, clip: config.weights.clip, loss: config.loss, dropPath }
+    const options = { lr, gradClip: config.weightOptimizer.gradClip, loss: config.loss, dropPath }
     const { loss, correct, gradNorm } = networkStep(network, { images: x, labels }, optimizer, options)
     return { loss: loss.item(), correct: correct.item(), images: labels.size, gradNorm: gradNorm.item() }
   })
   const report: TrainStepReport = {
     epoch,
     step: step + 1,
-    total: total + 1,
+    globalStep: globalStep + 1,
     train: { loss: result.loss, accuracy: result.correct / result.images },
     images: result.images,
     gradNorm: result.gradNorm,
-    rate,
+    lr,
     seconds: (performance.now() - began) / 1000,
   }
   const numbers = { 'training loss': result.loss, 'gradient norm': result.gradNorm }
-  checkFinite(`at step ${report.total} (epoch ${epoch + 1}, step ${report.step})`, numbers, 'train')
+  checkFinite(`at step ${report.globalStep} (epoch ${epoch + 1}, step ${report.step})`, numbers, 'train')
   const averages = include(progress.train, result)
   const skipped = progress.skipped + (batch.skipped ?? 0)
-  training.progress = { ...progress, step: report.step, total: report.total, train: averages, skipped }
+  training.progress = {
+    ...progress,
+    step: report.step,
+    globalStep: report.globalStep,
+    train: averages,
+    skipped,
+  }
   return report
 }
 
@@ -163,7 +164,7 @@ async function score(
 /** Measures the error on the held-out images and moves the training to the next epoch. */
 async function endEpoch(training: Training, began: number, pause: () => void): Promise<TrainEpochReport> {
   const { config, images, network, progress } = training
-  const { epoch, total } = progress
+  const { epoch, globalStep } = progress
   const validation =
     images.counts.validation > 0 ? await score(training, network, 'validation', pause) : undefined
   if (validation) checkFinite(`after epoch ${epoch + 1}`, { 'validation loss': validation.loss }, 'train')
@@ -173,16 +174,16 @@ async function endEpoch(training: Training, began: number, pause: () => void): P
   const last: EpochScore = { epoch, validation }
   const report: TrainEpochReport = {
     epoch,
-    total,
+    globalStep,
     train: means(progress.train),
     skipped: progress.skipped,
     validation: validation ?? null,
     best,
-    rate: rateOf(epoch, config),
+    lr: lrOf(epoch, config),
     dropPath: dropPathOf(epoch, config),
     seconds: (performance.now() - began) / 1000,
   }
-  const next = { epoch: epoch + 1, step: 0, total, train: emptyAverage, skipped: 0 }
+  const next = { epoch: epoch + 1, step: 0, globalStep, train: emptyAverage, skipped: 0 }
   training.progress = { ...next, last, best: best ? last : progress.best }
   return report
 }
@@ -196,7 +197,7 @@ async function testAll(training: Training, pause: () => void): Promise<TrainRepo
   const lastTest = await score(training, network, 'test', pause)
   const bestTest = best === null || best.epoch === ended.epoch ? lastTest : await testBest(training, pause)
   return {
-    total: progress.total,
+    globalStep: progress.globalStep,
     epochs: config.epochs,
     last: { ...ended, test: lastTest },
     best: best && { ...best, test: bestTest },

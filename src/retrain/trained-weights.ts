@@ -7,7 +7,9 @@ import type { Normalisation } from '../data/index.ts'
 import { DdsasError, quoted } from '../errors.ts'
 import { isRunOf, readRecord } from '../loop/record.ts'
 import { RunFolder } from '../runs/folder.ts'
-import type { NetworkShape } from '../spaces/darts/programs.ts'
+import { findSpace } from '../spaces/index.ts'
+import type { NetworkShape } from '../spaces/network-shape.ts'
+import type { SearchSpace } from '../spaces/space.ts'
 import { decodeSafetensors, type Tensor } from '../torch/index.ts'
 import { commandLine } from '../words.ts'
 import type { TrainConfig } from './config.ts'
@@ -30,7 +32,7 @@ export interface TrainedWeights {
   /** Height and width of the images in pixels. */
   readonly imageSide: number
   readonly normalisation: Normalisation
-  /** In the order of the logits; unknown of runs on image folders that an old version began. */
+  /** In the order of the logits; as the run wrote them down. */
   readonly classNames?: readonly string[] | undefined
 }
 
@@ -44,13 +46,14 @@ const files: Readonly<Record<TrainedEpoch, string>> = {
 }
 
 /**
- * Reads the weights in a checkpoint of a training, the latest unless a step is given.
+ * Reads the weights in a checkpoint of a training, the latest unless a step is given; `space`: one's own, of such a run.
  * @throws {DdsasError} `input` where the run is no training or has no such weights yet; `checkpoint` where they are damaged.
  */
 export function readTrained(
   run: RunFolder,
   epoch: TrainedEpoch = 'last',
   checkpoint?: number,
+  space?: SearchSpace,
 ): TrainedWeights {
   checkGiven(runSchema, run, 'readTrained', 'run')
   checkGiven(z.enum(trainedEpochs), epoch, 'readTrained', 'epoch')
@@ -61,7 +64,8 @@ export function readTrained(
       `${run.path} is a search; train its cell first: ${commandLine(`train ${quoted(run.path)}`)}`,
     )
   const { config, data } = readRecord(run, trainKind)
-  const genotype = genotypeOf(run, undefined)
+  const from = space?.name === config.space ? space : findSpace(config.space)
+  const genotype = genotypeOf(run, from)
   const bytes = run.loadCheckpoint(checkpoint)?.files.get(files[epoch])
   if (bytes === undefined)
     throw new DdsasError('input', `${run.path} has no weights of its ${epoch} epoch: wait, or use the other`)
@@ -69,7 +73,7 @@ export function readTrained(
   const source = `${epoch} weights of ${run.path}${at}`
   const { tensors } = decodeSafetensors(bytes, source)
   const classes = tensors.get('classifier.weight')?.shape[0] ?? 0
-  const shape = { ...config.network, genotype, classes, auxiliary: config.loss.auxiliary > 0 }
+  const shape = { ...config.network, space: from, genotype, classes, auxiliary: config.loss.auxiliary > 0 }
   const classNames = config.dataset === 'folder' ? data.classes : cifarLayouts[config.dataset].classes
   return {
     shape,
@@ -77,7 +81,7 @@ export function readTrained(
     source,
     config,
     data: data.directory,
-    imageSide: config.data.side,
+    imageSide: config.data.imageSize,
     normalisation: normalisationOf(config),
     classNames,
   }

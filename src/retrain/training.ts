@@ -2,11 +2,11 @@
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { type Average, emptyAverage } from '../loop/averages.ts'
-import type { Place } from '../loop/fit.ts'
+import type { Progress } from '../loop/fit.ts'
 import {
   averageSchema,
   countSchema,
-  placeSchema,
+  progressSchema,
   type ReadFiles,
   readState,
   readTensors,
@@ -14,10 +14,10 @@ import {
   streamState,
 } from '../loop/state-file.ts'
 import { disposeModule, loadTensors, Network, namedParameters, Sgd, stateDict } from '../nn/index.ts'
-import type { Genotype } from '../spaces/darts/genotype.ts'
-import { parseGenotype } from '../spaces/darts/genotype-file.ts'
-import { type NetworkShape, networkProgram } from '../spaces/darts/programs.ts'
 import { checkImageSide } from '../spaces/describe.ts'
+import { findSpace } from '../spaces/index.ts'
+import { type NetworkShape, programOf, spaceOf } from '../spaces/network-shape.ts'
+import type { SearchSpace } from '../spaces/space.ts'
 import { clone, encodeSafetensors, Generator, keep, noGrad, type Tensor, tidy } from '../torch/index.ts'
 import { type TrainConfig, trainConfigSchema } from './config.ts'
 import type { NetworkScore } from './evaluate-network.ts'
@@ -32,7 +32,7 @@ export interface EpochScore {
 }
 
 /** Where a training stands, as plain data. */
-export interface TrainProgress extends Place {
+export interface TrainProgress extends Progress {
   /** Over this epoch's steps. */
   readonly train: Average
   /** Files of this epoch's batches that could not be decoded. */
@@ -60,11 +60,17 @@ export interface Training {
 const start: TrainProgress = {
   epoch: 0,
   step: 0,
-  total: 0,
+  globalStep: 0,
   train: emptyAverage,
   skipped: 0,
   last: null,
   best: null,
+}
+
+interface TrainingOptions {
+  readonly onSkip?: OnSkippedFile | undefined
+  /** A space of one's own, by the name that the settings give it. */
+  readonly space?: SearchSpace | undefined
 }
 
 /**
@@ -73,22 +79,22 @@ const start: TrainProgress = {
  */
 export function createTraining(
   config: TrainConfig,
-  genotype: Genotype,
+  genotype: unknown,
   directory: string,
   device: string,
-  onSkip?: OnSkippedFile,
+  { onSkip, space = findSpace(config.space) }: TrainingOptions = {},
 ): Training {
   const auxiliary = config.loss.auxiliary > 0
   const images = openImages(config, directory, device, onSkip)
   try {
     const { network: sizes, precision } = config
     const classes = images.classes.length
-    const shape: NetworkShape = { ...sizes, genotype, classes, auxiliary }
-    const program = networkProgram(shape)
-    checkImageSide(program, config.data.side)
+    const shape: NetworkShape = { ...sizes, space, genotype, classes, auxiliary }
+    const program = programOf(shape)
+    checkImageSide(program, config.data.imageSize)
     const generator = new Generator(config.seed, 'weights')
     const network = new Network(program, { device, generator }, { precision })
-    const optimizer = new Sgd(namedParameters(network), config.weights)
+    const optimizer = new Sgd(namedParameters(network), config.weightOptimizer)
     const dropPath = new Generator(config.seed, 'drop-path')
     return {
       config,
@@ -137,16 +143,15 @@ const scoreSchema = z.object({
   top1Error: z.number(),
   top5Error: z.number(),
   images: countSchema,
-  /** Checkpoints of old versions did not count them. */
-  skipped: countSchema.default(0),
+  skipped: countSchema,
 })
 const epochScoreSchema = z.object({ epoch: countSchema, validation: scoreSchema.optional() }).nullable()
 const stateSchema = z.object({
   config: trainConfigSchema,
   genotype: z.unknown(),
-  progress: placeSchema.extend({
+  progress: progressSchema.extend({
     train: averageSchema,
-    skipped: countSchema.default(0),
+    skipped: countSchema,
     last: epochScoreSchema,
     best: epochScoreSchema,
   }),
@@ -180,7 +185,7 @@ export function trainingFiles(
 export function restoreTraining(training: Training, files: ReadFiles): number {
   const { config, shape, network, optimizer, bestWeights, images, dropPath } = training
   const state = readState(files, stateSchema, config, 'training')
-  checkSameCell(parseGenotype(state.genotype, 'state.json'), shape.genotype)
+  checkSameCell(state.genotype, shape)
   tidy(() => {
     loadTensors(stateDict(network), readTensors(files, 'weights.safetensors'), 'weights.safetensors')
     optimizer.load(readTensors(files, 'momentum.safetensors'))
@@ -196,8 +201,12 @@ export function restoreTraining(training: Training, files: ReadFiles): number {
 }
 
 /** Poolings and identities have no weights that could tell one cell from another. */
-function checkSameCell(saved: Genotype, own: Genotype): void {
-  if (JSON.stringify(saved) === JSON.stringify(parseGenotype(own, 'genotype.json'))) return
+function checkSameCell(saved: unknown, shape: NetworkShape): void {
+  const space = spaceOf(shape)
+  const texts = [space.parse(saved, 'state.json'), space.parse(shape.genotype, 'genotype.json')].map((one) =>
+    space.format(one),
+  )
+  if (texts[0] === texts[1]) return
   throw new DdsasError(
     'checkpoint',
     'the checkpoint is of another cell than genotype.json; put genotype.json back as it was',

@@ -6,7 +6,12 @@ import type { TrainingImages } from './images.ts'
 
 /** One line for each: what is so, what comes of it, what to do. */
 export function trainWarnings(
-  { data, weights, epochs, threads }: Pick<TrainConfig, 'data' | 'weights' | 'epochs' | 'threads'>,
+  {
+    data,
+    weightOptimizer,
+    epochs,
+    threads,
+  }: Pick<TrainConfig, 'data' | 'weightOptimizer' | 'epochs' | 'threads'>,
   {
     counts,
     classes,
@@ -20,9 +25,9 @@ export function trainWarnings(
     found.push(
       `data.batch = ${data.batch} is more than the ${train} images to train on, so that an epoch is one step; lower it, or use the preset folder`,
     )
-  if (weights.warmUp >= epochs)
+  if (weightOptimizer.warmUp >= epochs)
     found.push(
-      `the rate rises over weights.warmUp = ${weights.warmUp} epochs, of which there are ${epochs}: it never gets to ${weights.rate}; lower weights.warmUp`,
+      `the learning rate rises over weightOptimizer.warmUp = ${weightOptimizer.warmUp} epochs, of which there are ${epochs}: it never gets to ${weightOptimizer.lr}; lower weightOptimizer.warmUp`,
     )
   if (validation > 0 && heldOutClasses < classes.length)
     found.push(

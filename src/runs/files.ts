@@ -175,7 +175,8 @@ export function writeDrawing(
 }
 
 /** JSON with one line for each top-level key: as easy to read as indented, and a cell keeps to four lines. */
-export function formatJson(value: object): string {
+export function formatJson(value: unknown): string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return `${JSON.stringify(value)}\n`
   const lines = Object.entries(value)
     .filter(([, entry]) => entry !== undefined)
     .map(([key, entry]) => `  ${JSON.stringify(key)}: ${JSON.stringify(entry)}`)
@@ -184,15 +185,16 @@ export function formatJson(value: object): string {
 
 /**
  * The content of a JSON file, or undefined when there is none.
- * @throws {DdsasError} `input` when it is not a file, larger than 16 MiB, unreadable or not JSON.
+ * @throws {DdsasError} `input` when it is not a file, larger than `most` bytes, unreadable or not JSON.
  */
-export function readJson(path: string): unknown {
+export function readJson(path: string, most = maxJsonBytes): unknown {
   const text = reportRead(path, () => {
     const status = statSync(path, { throwIfNoEntry: false })
     if (status === undefined) return undefined
     if (!status.isFile()) throw new DdsasError('input', `${path} is not a file; name a JSON file`)
-    if (status.size > maxJsonBytes) {
-      throw new DdsasError('input', `${path} has ${status.size} bytes, more than 16 MiB; name a JSON file`)
+    if (status.size > most) {
+      const size = `${status.size} bytes, more than ${most / 2 ** 20} MiB`
+      throw new DdsasError('input', `${path} has ${size}; name a JSON file`)
     }
     return readFileSync(path, 'utf8').replace(/^\uFEFF/, '')
   })

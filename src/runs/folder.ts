@@ -23,7 +23,15 @@ import {
   writeFileAtomic,
 } from './files.ts'
 import { acquireLock } from './lock.ts'
-import { MetricsFile } from './metrics.ts'
+import { LogFile, type LogLine } from './log-file.ts'
+
+/** How long the logs of a run are, in bytes: what a checkpoint keeps of them for `truncateLogs`. */
+export interface LogLengths {
+  readonly metricsBytes: number
+  readonly windowsBytes: number
+}
+
+export const emptyLogs: LogLengths = { metricsBytes: 0, windowsBytes: 0 }
 
 /**
  * One run on the disk. Opening and reading change nothing, so that others may look at a run while it works; only
@@ -34,7 +42,8 @@ export class RunFolder {
   readonly path: string
   /** What `config.json` holds, not validated. */
   readonly config: unknown
-  readonly #metrics: MetricsFile
+  readonly #metrics: LogFile
+  readonly #windows: LogFile
   readonly #checkpoints: string
   readonly #cells: string
   /** The checkpoint this process goes on from: the one it loaded or saved last. */
@@ -43,7 +52,8 @@ export class RunFolder {
   private constructor(path: string, config: unknown) {
     this.path = path
     this.config = config
-    this.#metrics = new MetricsFile(join(path, 'metrics.jsonl'))
+    this.#metrics = new LogFile(join(path, 'metrics.jsonl'))
+    this.#windows = new LogFile(join(path, 'windows.jsonl'))
     this.#checkpoints = join(path, 'checkpoints')
     this.#cells = join(path, 'cells')
   }
@@ -125,29 +135,27 @@ export class RunFolder {
   }
 
   /** Adds one line to `metrics.jsonl`. @throws {DdsasError} `disk` when it cannot be written. */
-  appendMetrics(record: Record<string, unknown>): void {
+  appendMetrics(record: Readonly<Record<string, unknown>>): void {
     this.#metrics.append(record)
   }
 
-  /** Current size of `metrics.jsonl` in bytes. A checkpoint keeps it for `truncateMetrics`. */
-  get metricsBytes(): number {
-    return this.#metrics.bytes
+  /** Adds one line to `windows.jsonl`. @throws {DdsasError} `disk` when it cannot be written. */
+  appendWindow(record: Readonly<Record<string, unknown>>): void {
+    this.#windows.append(record)
+  }
+
+  get logLengths(): LogLengths {
+    return { metricsBytes: this.#metrics.bytes, windowsBytes: this.#windows.bytes }
   }
 
   /**
-   * Drops what was written to `metrics.jsonl` after the first `bytes` bytes, when a run resumes. Where those are not there
-   * as a checkpoint knew them, a new file begins, as a log is no reason to lose a run; says so.
+   * Drops what was written to the logs after a checkpoint, when a run resumes. One that is shorter than the checkpoint knows
+   * begins anew; says so.
    * @throws {DdsasError} `disk` when it cannot be written.
    */
-  truncateMetrics(bytes: number): string | undefined {
-    if (this.#metrics.holds(bytes)) {
-      this.#metrics.truncate(bytes)
-      return undefined
-    }
-    const left = this.#metrics.bytes
-    this.#metrics.putAside()
-    const rest = left > 0 ? ', what was left of it is metrics.jsonl.lost' : ''
-    return `metrics.jsonl had ${left} bytes, the checkpoint knows ${bytes}: a new one begins here${rest}`
+  truncateLogs({ metricsBytes, windowsBytes }: LogLengths): string[] {
+    const said = [this.#metrics.resumeAt(metricsBytes), this.#windows.resumeAt(windowsBytes)]
+    return said.filter((line) => line !== undefined)
   }
 
   /** All complete lines of `metrics.jsonl`. @throws {DdsasError} `data` for a line that is not a JSON object. */
@@ -155,8 +163,13 @@ export class RunFolder {
     return this.#metrics.read()
   }
 
+  /** The complete lines of `windows.jsonl` one by one, not validated. @throws {DdsasError} `data` for one that is not a JSON object. */
+  windowLines(): Generator<LogLine> {
+    return this.#windows.lines()
+  }
+
   /** Replaces `genotype.json`. @throws {DdsasError} `disk` when it cannot be written. */
-  writeGenotype(genotype: object): void {
+  writeGenotype(genotype: unknown): void {
     writeFileAtomic(join(this.path, 'genotype.json'), formatJson(genotype))
   }
 
@@ -177,6 +190,7 @@ export class RunFolder {
    */
   saveCheckpoint(step: number, files: CheckpointFiles): void {
     this.#metrics.sync()
+    this.#windows.sync()
     saveCheckpoint(this.#checkpoints, step, files, this.#lastStep)
     this.#lastStep = step
   }

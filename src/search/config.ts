@@ -1,107 +1,163 @@
-/** The settings of a search: one typed object, checked once; `--set key=value` changes a value by its dotted key. */
+/** The settings of a search, each with its meaning: one typed object, checked once; `--set key=value` changes one. */
 import { z } from 'zod'
 import { parseSize } from '../budget/memory-size.ts'
-import { assignSettings, commonSettings, normalisationSettings, parseSettings } from '../loop/settings.ts'
-import { precisions } from '../nn/precision.ts'
-import { darts, edgeCount } from '../spaces/darts/space.ts'
-import { profiles } from '../strategies/ddsas/ddsas.ts'
-import { checkChanges } from '../strategies/ddsas/elastic.ts'
-
-const positive = z.number().int().positive()
-const natural = z.number().int().nonnegative()
-const rate = z.number().nonnegative()
-/** Pixels around or within an image. */
-const pixels = natural.max(1024)
-
-const spaceChange = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('shrink'), count: positive }),
-  z.strictObject({ kind: z.literal('expand'), from: natural, to: positive }),
-])
-
-/** Settings of DDSAS; see `strategies/ddsas.ts`. */
-const ddsasSchema = z.strictObject({
-  profile: z.enum(Object.keys(profiles) as (keyof typeof profiles)[]),
-  /** L: operations of a subspace, over all edges of a cell type. */
-  subspace: positive,
-  /** M: steps in a subspace. */
-  window: positive,
-  mixture: z.enum(['simple', 'joint']),
-  /** What happens to the space at the start of which epoch. */
-  changes: z.array(z.strictObject({ epoch: natural, change: spaceChange })),
-})
+import {
+  augmentationSettings,
+  channels,
+  commonSettings,
+  evaluationBatch,
+  imageSettings,
+  natural,
+  nonNegative,
+  normalisationSettings,
+  precision,
+  sgdSettings,
+} from '../loop/common-settings.ts'
+import { assignSettings, parseSettings } from '../loop/settings.ts'
+import { findSpace, spaces } from '../spaces/index.ts'
+import type { SearchSpace } from '../spaces/space.ts'
+import { type AnyStrategy, findStrategy, type StrategySettings, strategies } from '../strategies/index.ts'
 
 const notASize = 'write it in bytes, or with a unit, such as "4 GiB"'
 
-/** Runs that began before there was a limit have none. */
-const memorySchema = z
-  .strictObject({
-    /** Bytes of tensors that a search may need to be begun, or text such as "4 GiB"; 0: what is free. */
-    limit: z.preprocess(
-      (value) => (typeof value === 'string' ? parseSize(value) : value),
-      z.number({ error: notASize }).int({ error: notASize }).nonnegative({ error: notASize }),
-    ),
-  })
-  .default({ limit: 0 })
+const size = z.union(
+  [
+    z.number({ error: notASize }).int({ error: notASize }).nonnegative({ error: notASize }),
+    z
+      .string()
+      .meta({ examples: ['4 GiB'] })
+      .transform((text, context) => {
+        const bytes = parseSize(text)
+        if (bytes !== undefined) return bytes
+        context.addIssue(notASize)
+        return z.NEVER
+      }),
+  ],
+  { error: notASize },
+)
 
-export const searchConfigSchema = z.strictObject({
-  dataset: z.enum(['cifar10', 'cifar100']),
-  data: z.strictObject({
-    /** How many of the training images to use, drawn with the seed; 0: all. */
-    images: natural,
-    batch: positive,
-    /** Zeros around an image before it is cropped. */
-    padding: pixels,
-    flip: z.boolean(),
-    /** Side of the square cut out; 0: none. */
-    cutout: pixels,
-    ...normalisationSettings,
-  }),
-  network: z.strictObject({
-    /** C: channels of a node in the first cells; even, as reductions split it in halves. */
-    channels: positive.multipleOf(2).max(1024),
-    cells: z.number().int().min(3).max(200),
-  }),
-  strategy: z.literal('ddsas'),
-  ddsas: ddsasSchema,
-  /** SGD on the weights, with a cosine schedule from `rate` to `finalRate`. */
-  weights: z.strictObject({
-    rate,
-    finalRate: rate,
-    momentum: z.number().min(0).lt(1),
-    weightDecay: rate,
-    /** Largest norm of all gradients together. */
-    clip: z.number().positive(),
-  }),
-  /** Adam on alpha and zeta. */
-  architecture: z.strictObject({
-    rate,
-    betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]),
-    weightDecay: rate,
-  }),
-  /** Element type of images between the layers: `bfloat16` halves their memory; weights and statistics stay float32. */
-  precision: z.enum(precisions).default('float32'),
-  evaluation: z.strictObject({
-    /** How many images of the validation half to measure accuracy on after each epoch; 0: all. */
-    images: natural,
-    batch: positive,
-  }),
-  memory: memorySchema,
+/** What every search has, whatever its space and strategy. */
+const baseSettings = {
+  space: z.string().describe('what is searched'),
+  dataset: z.enum(['cifar10', 'cifar100']).describe('what to search on'),
+  data: z
+    .strictObject({ ...imageSettings, ...augmentationSettings, ...normalisationSettings })
+    .describe('the images, a half for the weights and a half for the architecture'),
+  network: z
+    .strictObject({
+      channels,
+      cells: z
+        .number()
+        .int()
+        .min(3)
+        .max(200)
+        .meta({ unit: 'cells', description: 'cells one after the other' }),
+    })
+    .describe('the supernet'),
+  weightOptimizer: z
+    .strictObject({
+      lr: nonNegative.meta({
+        unit: '-',
+        description: 'learning rate of the first epoch; it falls by a cosine',
+      }),
+      minLr: nonNegative.meta({ unit: '-', description: 'learning rate it falls to, after the last epoch' }),
+      ...sgdSettings,
+    })
+    .describe('SGD on the weights'),
+  precision,
+  evaluation: z
+    .strictObject({
+      images: natural.meta({
+        unit: 'images',
+        description: 'images of the validation half to measure accuracy on after each epoch; 0: all',
+      }),
+      batch: evaluationBatch,
+    })
+    .describe('how accuracy is measured'),
+  memory: z
+    .strictObject({
+      limit: size.meta({
+        unit: 'bytes',
+        description:
+          'memory that tensors may take, or text with a unit: a search that needs more is not begun, one that asks for a byte more ends; 0: no limit',
+      }),
+    })
+    .describe('what a search may take'),
   ...commonSettings,
-})
+}
 
-export type SearchConfig = z.infer<typeof searchConfigSchema>
+const baseSchema = z.object(baseSettings)
+
+/** Settings that every search has, and those of its strategy. */
+export type SearchConfig = z.infer<typeof baseSchema> & { readonly strategy: string } & StrategySettings
+
+/** A space and a strategy. */
+export interface SearchParts {
+  readonly space: SearchSpace
+  readonly strategy: AnyStrategy
+}
+
+/** Parts that are not in the registries: one's own. */
+export type OwnParts = Partial<SearchParts>
+
+/** The space and the strategy that a configuration names. Throws DdsasError 'input' listing the known ones. */
+export function partsOf(config: Pick<SearchConfig, 'space' | 'strategy'>, own: OwnParts = {}): SearchParts {
+  return {
+    space: own.space?.name === config.space ? own.space : findSpace(config.space),
+    strategy: own.strategy?.name === config.strategy ? own.strategy : findStrategy(config.strategy),
+  }
+}
+
+/** A configuration, by the strategy that it names; one's own space and strategy may be among the known ones. */
+export function searchConfigSchema(own: OwnParts = {}): z.ZodType<SearchConfig> {
+  const known: readonly AnyStrategy[] = [
+    ...Object.values(strategies),
+    ...(own.strategy ? [own.strategy] : []),
+  ]
+  const names = [...Object.keys(spaces), ...(own.space ? [own.space.name] : [])]
+  const unknown = (what: string, list: readonly string[]) => ({
+    error: `there is no such ${what}; known are ${list.join(', ')}`,
+  })
+  const [first, ...others] = known.map(({ name, settings }) =>
+    z.strictObject({
+      ...baseSettings,
+      space: z.enum(names, unknown('space', names)).describe('what is searched'),
+      strategy: z.literal(name).describe('how the supernet is searched'),
+      ...settings,
+    }),
+  )
+  const strategyNames = known.map(({ name }) => name)
+  return z.discriminatedUnion(
+    'strategy',
+    [first, ...others],
+    unknown('strategy', strategyNames),
+  ) as z.ZodType<SearchConfig>
+}
 
 /** Checks a configuration from outside. Throws DdsasError 'input' naming the first wrong setting. */
 export function parseSearchConfig(value: unknown, source: string): SearchConfig {
-  return parseSettings(searchConfigSchema, value, source)
+  return parseSettings(searchConfigSchema(), value, source)
 }
 
 /** A configuration with `key=value` assignments applied. Throws DdsasError 'input' for an unknown key or a wrong type. */
-export function applySettings(config: SearchConfig, assignments: readonly string[]): SearchConfig {
-  return assignSettings(searchConfigSchema, config, assignments)
+export function applySettings(
+  config: SearchConfig,
+  assignments: readonly string[],
+  own: OwnParts = {},
+): SearchConfig {
+  return assignSettings(searchConfigSchema(own), config, assignments)
 }
 
-/** Throws DdsasError 'input' where the space cannot change as the settings say. */
-export function checkSchedule({ ddsas, epochs }: SearchConfig): void {
-  checkChanges(ddsas.changes, { edges: edgeCount(darts), operations: Object.keys(darts.operations), epochs })
+/** The same search of another space, by another strategy, or both: sizes and settings are then their usual ones. */
+export function withParts(config: SearchConfig, { space, strategy }: SearchParts): SearchConfig {
+  if (config.space === space.name && config.strategy === strategy.name) return config
+  const base = Object.fromEntries(Object.entries(config).filter(([key]) => Object.hasOwn(baseSettings, key)))
+  const network = config.space === space.name ? config.network : space.defaults
+  const whole = { ...base, space: space.name, strategy: strategy.name, network, ...strategy.defaults(space) }
+  return parseSettings(searchConfigSchema({ space, strategy }), whole, 'search')
+}
+
+/** Throws DdsasError 'input' where the strategy's settings do not fit the space, or the length of the search. */
+export function checkStrategy(config: SearchConfig, { space, strategy }: SearchParts): void {
+  strategy.check?.(config, space, config.epochs)
 }

@@ -1,16 +1,9 @@
-/** Accuracy of the supernet under its current mixing, by the statistics of each batch and on images as they are. */
+/** Accuracy of a part of the supernet, by the statistics of each batch and on images as they are. */
 import { forEachPlainBatch, type ImageBatch, type ImageTensors } from '../data/index.ts'
 import { ReplayedStep } from '../loop/replay.ts'
 import { type ArchWeightsOf, loadTensors, type Network, namedBuffers } from '../nn/index.ts'
-import type { Strategy } from '../strategies/strategy.ts'
+import type { Score } from '../strategies/strategy.ts'
 import { clone, countCorrect, crossEntropy, noGrad, stackScalars, tidy } from '../torch/index.ts'
-
-export interface Evaluation {
-  /** Mean cross entropy. */
-  readonly loss: number
-  /** Part of the predictions that are right, 0 … 1. */
-  readonly accuracy: number
-}
 
 export interface EvaluationOptions {
   readonly batch: number
@@ -38,14 +31,13 @@ function keepingStatistics<Result>(supernet: Network, body: () => Result): Resul
  */
 export function evaluateSupernet(
   supernet: Network,
-  strategy: Pick<Strategy, 'archWeights'>,
+  archWeights: ArchWeightsOf,
   data: ImageTensors,
   positions: readonly number[],
   { batch, device, pause }: EvaluationOptions,
-): Evaluation {
+): Score {
   let loss = 0
   let correct = 0
-  const archWeights: ArchWeightsOf = (group) => strategy.archWeights(group)
   const replay = ReplayedStep.on(device)
   const measure = (given: ImageBatch) => {
     pause?.()

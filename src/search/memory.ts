@@ -1,228 +1,189 @@
-/** How much memory a search will need, known before it begins, and the refusal of one that will not find it. */
-
-import type { OperationName } from '../budget/legacy-cells.ts'
-import { type Available, availableMemory } from '../budget/memory-available.ts'
-import { type Active, type KernelKind, passPeak } from '../budget/memory-model.ts'
+/** What the tensors of a search may take, and the refusal of one that needs more before it begins. */
+import { availableMemory } from '../budget/memory-available.ts'
 import { formatSize } from '../budget/memory-size.ts'
-import type { Wanted } from '../budget/memory-tape.ts'
-import { imageBytes, imageSize } from '../data/cifar-layout.ts'
 import { DdsasError } from '../errors.ts'
 import { disposeModule, Network, namedBuffers, namedParameters } from '../nn/index.ts'
-import { supernetProgram } from '../spaces/darts/programs.ts'
-import { darts, edgeCount } from '../spaces/darts/space.ts'
-import { profiles } from '../strategies/ddsas/ddsas.ts'
-import { activeOperations, sampleSubspace } from '../strategies/ddsas/subspace.ts'
-import { describeEngine, Generator, type Tensor } from '../torch/index.ts'
+import { Generator, setMemoryLimit, type Tensor, tensorMemory } from '../torch/index.ts'
 import { commandLine } from '../words.ts'
-import type { SearchConfig } from './config.ts'
+import type { SearchConfig, SearchParts } from './config.ts'
+import { DryRun, datasetBytes } from './dry-run.ts'
+import { FootprintMeter, largestBatch, likelyPeak } from './footprint.ts'
 
-type Mask = readonly (readonly boolean[])[]
-
-/** A subspace of each cell type. */
-export type Subspaces = Readonly<Record<'normal' | 'reduce', Mask>>
-
-/** Bytes at the peak of a search: of tensors in the first three. */
-export interface Footprint {
-  /** Mean over subspaces. */
-  readonly expected: number
-  /** Of the largest subspace that a search is likely to meet. */
-  readonly likely: number
-  /** Of the L operations that take most. */
-  readonly worst: number
-  /**
-   * What has to be there: on the CPU for the whole process (resident, as `top` counts it) in the largest likely subspace, on
-   * other devices for the tensors.
-   */
-  readonly needed: number
+/** What tensors may take. */
+export interface Budget {
+  readonly bytes: number
+  /** Who says so, as part of a sentence: "free for tensors on this machine". */
+  readonly where: string
 }
 
-const edges = edgeCount(darts)
-const names = Object.keys(darts.operations)
-const none = names.indexOf('none')
-const everything = Array.from({ length: edges }, () => names.map(() => true))
+/** Who says what is free. */
+type Look = typeof availableMemory
 
-/** How many subspaces stand for all: their peaks lie close together. */
-const samples = 24
-
-/** Bytes of the tensors of so many images and labels. */
-export function datasetBytes(count: number): number {
-  return count * (imageBytes + 8)
+interface BudgetOptions {
+  /** Images that are not read yet. */
+  readonly unread?: number
+  readonly available?: Look
 }
 
-/**
- * What a search needs on its device; `images`: how many the data set has. Takes milliseconds: subspaces are drawn
- * uniformly and followed through the passes of a step in bytes.
- */
-export function searchFootprint(config: SearchConfig, device: string, images: number): Footprint {
-  const peak = peakOf(config, device, images)
-  const peaks = sampleSubspaces(config).map(peak)
-  const mean = meanOf(peaks)
-  const deviation = Math.sqrt(meanOf(peaks.map((value) => (value - mean) ** 2)))
-  const worst = peak(heaviestSubspaces(config))
-  // A search samples hundreds of subspaces, and its peak is that of the largest: of so many the largest lies three
-  // standard deviations above the mean. What the method learns to prefer is not known before; the worst case, though, is
-  // up to half as much again and is as good as never sampled, so that refusing it would refuse what runs.
-  const likely = Math.min(worst, mean + 3 * deviation)
-  const needed = device === 'cpu' ? processBytes(config, likely, images) : likely
-  return { expected: mean, likely, worst, needed }
+interface DryRunOptions extends BudgetOptions {
+  /** How many the data set has, and the most in a batch of the dry run. */
+  readonly images: number
+  readonly largest: number
 }
 
-/** What the program takes while it searches besides tensors and images, at most; 120 to 145 MiB were seen of it. */
-const working = 176 * 2 ** 20
-
-/** Bytes of a whole process whose tensors take `tensors` at their peak. */
-function processBytes(config: SearchConfig, tensors: number, images: number): number {
-  const { parameters, buffers } = weightBytes(config)
-  // The images as they were read stay beside their tensors; a checkpoint's bytes are made before they are written; and
-  // what is freed is not always large enough for what comes next.
-  const copies = datasetBytes(images) + 2 * (2 * parameters + buffers)
-  return describeEngine().resident + working + copies + 1.03 * tensors
-}
-
-/** Of many subspaces those whose peak is nearest to the mean. */
-export function typicalSubspaces(config: SearchConfig, device: string, images: number): Subspaces {
-  const peak = peakOf(config, device, images)
-  const drawn = sampleSubspaces(config)
-  const peaks = drawn.map(peak)
-  const mean = meanOf(peaks)
-  const distances = peaks.map((value) => Math.abs(value - mean))
-  return drawn[distances.indexOf(Math.min(...distances))]
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
-}
-
-/** Some drawn with equal chances, always the same. */
-function sampleSubspaces(config: SearchConfig): Subspaces[] {
-  const generator = new Generator(0, 'memory')
-  const draw = () => subspaceOf(config, () => generator.uniform())
-  return Array.from({ length: samples }, () => ({ normal: draw(), reduce: draw() }))
-}
-
-/** Those whose operations keep most: sampled by what each adds to the peak. */
-export function heaviestSubspaces(config: SearchConfig): Subspaces {
-  const alone = (only: number) => {
-    const active = Array.from({ length: edges }, () => [only])
-    return passPeak(passShape(config, 'vector', 'weights'), { normal: active, reduce: active }, 0)
-  }
-  const costs = names.map((_, operation) => (operation === none ? 0 : alone(operation)))
-  const mask = subspaceOf(config, (operation) => costs[operation])
-  return { normal: mask, reduce: mask }
-}
-
-function subspaceOf({ ddsas }: SearchConfig, score: (operation: number) => number): Mask {
-  const scores = everything.map((row) => row.map((_, operation) => score(operation)))
-  const { noneCounts } = profiles[ddsas.profile]
-  return sampleSubspace(scores, scores, everything, { size: ddsas.subspace, none, noneCounts })
-}
-
-function activeOf({ normal, reduce }: Subspaces): Active {
-  return { normal: activeOperations(normal, none), reduce: activeOperations(reduce, none) }
-}
-
-function passShape({ network, data, precision }: SearchConfig, kernels: KernelKind, wanted: Wanted) {
-  const element = precision === 'bfloat16' ? 2 : 4
-  return {
-    space: { nodes: darts.nodes, operations: names as OperationName[], name: 'darts' },
-    ...network,
-    batch: data.batch,
-    side: imageSize,
-    element,
-    wanted,
-    kernels,
-  }
-}
-
-/** What computes a search on a device. */
-function kernelsOn(device: string, { precision }: SearchConfig): KernelKind {
-  if (device !== 'cpu') return describeEngine().cudaKernels ? 'grid' : 'none'
-  return precision === 'bfloat16' ? 'grid' : 'vector'
-}
-
-/** Bytes of all weights and of all running statistics of the supernet. */
-function weightBytes({ network }: SearchConfig): { readonly parameters: number; readonly buffers: number } {
+/** Bytes of the weights of the supernet, and of its running statistics. */
+function supernetBytes(
+  { network }: SearchConfig,
+  { space }: SearchParts,
+): { readonly weights: number; readonly statistics: number } {
   // the number of classes changes next to nothing
-  const shape = { space: darts, ...network, classes: 100 }
-  const supernet = new Network(supernetProgram(shape), {
-    device: 'meta',
-    generator: new Generator(0, 'shape'),
-  })
+  const program = space.supernet({ ...network, classes: 100 })
+  const supernet = new Network(program, { device: 'meta', generator: new Generator(0, 'shape') })
   const bytes = (tensors: ReadonlyMap<string, Tensor>) =>
     [...tensors.values()].reduce((sum, { size }) => sum + 4 * size, 0)
-  const sizes = { parameters: bytes(namedParameters(supernet)), buffers: bytes(namedBuffers(supernet)) }
+  const sizes = { weights: bytes(namedParameters(supernet)), statistics: bytes(namedBuffers(supernet)) }
   disposeModule(supernet)
   return sizes
 }
 
-/** Images of the largest batches there are, of `images` in two halves: of a step, and of an evaluation. */
-function batchesOf(
-  { data, evaluation }: SearchConfig,
-  images: number,
-): Record<'batch' | 'evaluated', number> {
-  const half = Math.ceil(Math.min(data.images || images, images) / 2)
-  return {
-    batch: Math.min(half, data.batch),
-    evaluated: Math.min(half, evaluation.batch, evaluation.images || half),
-  }
+/** What JavaScript and the allocators still take of a process that took its first steps: 20 to 40 MiB were seen of it. */
+const margin = 48 * 2 ** 20
+
+/** What is freed is not always large enough for what comes next. */
+const fragments = 1.03
+
+/** Bytes that the process will take besides tensors and what it holds already. */
+function bytesToCome(config: SearchConfig, parts: SearchParts, unread: number): number {
+  const { weights, statistics } = supernetBytes(config, parts)
+  // the bytes of a checkpoint are made before they are written
+  return margin + 2 * (2 * weights + statistics) + datasetBytes(unread)
 }
 
-/** A function from subspaces to the peak of a search in them. */
-export function peakOf(
+/** What tensors take in any case: weights, a velocity for each, and the data set. */
+function leastBytes(config: SearchConfig, parts: SearchParts, images: number): number {
+  const { weights, statistics } = supernetBytes(config, parts)
+  return 2 * weights + statistics + datasetBytes(images)
+}
+
+/** What is free for tensors and what the process holds for them, on the CPU less what it will take besides. */
+function roomFor(
   config: SearchConfig,
+  parts: SearchParts,
   device: string,
-  images: number,
-  kernels = kernelsOn(device, config),
-): (subspaces: Subspaces) => number {
-  const { parameters, buffers } = weightBytes(config)
-  const { batch, evaluated } = batchesOf(config, images)
-  // all the time there are weights and a velocity for each, and the data set
-  const constant = 2 * parameters + buffers + datasetBytes(images)
-  const batchBytes = (count: number) => count * 4 * imageBytes
-  // in use and under preparation, for weights and architecture, and a copy
-  const step = constant + batchBytes(5 * batch)
-  const evaluating = constant + batchBytes(2 * batch + evaluated) + buffers
-  return (subspaces) => {
-    const active = activeOf(subspaces)
-    const pass = (wanted: Wanted) => passPeak({ ...passShape(config, kernels, wanted), batch }, active, step)
-    // our kernels keep no more where gradients of the architecture alone are wanted; ATen's products do
-    const steps = kernels !== 'none' ? pass('weights') : Math.max(pass('weights'), pass('architecture'))
-    const evaluation = { ...passShape(config, kernels, 'nothing'), batch: evaluated }
-    const peak = Math.max(steps, passPeak(evaluation, active, evaluating))
-    // what is too small to be followed: alpha, zeta, losses, indices
-    return 1.02 * peak + 2 ** 18
+  unread: number,
+  available: Look,
+): Budget | undefined {
+  const free = available(device)
+  if (free === undefined) return undefined
+  const { held } = tensorMemory(device)
+  const room =
+    device === 'cpu'
+      ? (free.bytes - bytesToCome(config, parts, unread)) / fragments + held
+      : free.bytes + held
+  return { bytes: Math.max(0, Math.floor(room)), where: `${free.where} for tensors` }
+}
+
+/** What a search may take for its tensors: its limit where it has one, else what there is; undefined where nobody can tell. */
+export function memoryBudget(
+  config: SearchConfig,
+  parts: SearchParts,
+  device: string,
+  { unread = 0, available = availableMemory }: BudgetOptions = {},
+): Budget | undefined {
+  const { limit } = config.memory
+  if (limit > 0) return { bytes: limit, where: 'allowed by memory.limit' }
+  return roomFor(config, parts, device, unread, available)
+}
+
+/** What the process takes at its peak besides tensors; 0 on devices that have memory of their own. */
+export function bytesBesides(
+  config: SearchConfig,
+  parts: SearchParts,
+  device: string,
+  unread: number,
+): number {
+  if (device !== 'cpu') return 0
+  return process.memoryUsage.rss() - tensorMemory().held + bytesToCome(config, parts, unread)
+}
+
+/**
+ * Runs `body` with a dry run, which may take no more than there is, or than the limit where that is more. Throws DdsasError
+ * 'budget' where it would.
+ */
+export function withDryRun<Result>(
+  config: SearchConfig,
+  parts: SearchParts,
+  device: string,
+  { images, largest, unread = 0, available = availableMemory }: DryRunOptions,
+  body: (dry: DryRun) => Result,
+): Result {
+  const room = roomFor(config, parts, device, unread, available)
+  const most = room && { ...room, bytes: Math.max(room.bytes, config.memory.limit) }
+  const least = leastBytes(config, parts, images)
+  if (most && least > most.bytes) throw refusal(config, parts, 'more than', least, most)
+  const dry = new DryRun(config, parts, device, largest)
+  try {
+    if (most && device === 'cpu') setMemoryLimit(device, most.bytes)
+    return body(dry)
+  } catch (error) {
+    if (!(error instanceof DdsasError) || error.kind !== 'memory' || !most) throw error
+    throw refusal(config, parts, 'more than', most.bytes, most)
+  } finally {
+    if (device === 'cpu') setMemoryLimit(device, 0)
+    dry.dispose()
   }
 }
 
 /**
- * What a search may take: its budget where it has one, else what is free, on the CPU with what the process holds already;
- * undefined where nobody can tell.
+ * Throws DdsasError 'budget' where the tensors of a search would take more than they may; `images`: how many the data set has.
+ * Takes a step on small batches of noise; near the limit a few more.
  */
-export function memoryBudget(
-  { memory }: SearchConfig,
-  device: string,
-  available: (device: string) => Available | undefined = availableMemory,
-): Available | undefined {
-  if (memory.limit > 0) return { bytes: memory.limit, where: 'allowed by memory.limit' }
-  const free = available(device)
-  if (free === undefined || device !== 'cpu') return free
-  return { bytes: free.bytes + process.memoryUsage.rss(), where: `${free.where} or held already` }
-}
-
-/** Throws DdsasError 'memory' where a search would need more than it may take; `images`: how many the data set has. */
 export function checkMemory(
   config: SearchConfig,
+  parts: SearchParts,
   device: string,
   images: number,
-  budget: Available | undefined = memoryBudget(config, device),
+  available: Look = availableMemory,
 ): void {
-  if (budget === undefined) return
-  const { needed } = searchFootprint(config, device, images)
-  if (needed <= budget.bytes) return
-  throw new DdsasError(
-    'memory',
-    `L = ${config.ddsas.subspace} needs about ${formatSize(needed)} of memory, ${formatSize(budget.bytes)} are ` +
-      `${budget.where}: use a smaller ddsas.subspace, data.batch, network.channels or evaluation.batch ` +
-      `(see: ${commandLine('plan')}), or set memory.limit to what it may take, such as --set memory.limit="${Math.ceil(needed / 2 ** 30)} GiB"`,
+  if (memoryBudget(config, parts, device, { available }) === undefined) return
+  const largest = largestBatch(config, images)
+  withDryRun(config, parts, device, { images, largest, available }, (dry) => {
+    const subspace = parts.strategy.subspace?.of(config)
+    const meter = new FootprintMeter(dry, config, parts, device, images)
+    dry.begin(subspace)
+    const peak = meter.peak()
+    // only now: the process has grown by what such a search takes besides tensors
+    const budget = memoryBudget(config, parts, device, { available })
+    // no subspace takes twice as much as another of its size: most searches are known to fit by now
+    if (budget && 2 * peak > budget.bytes)
+      checkFits(config, parts, likelyPeak(meter.footprint(subspace)), budget)
+  })
+}
+
+/** Throws DdsasError 'budget' where `needed` bytes of tensors are more than they may take. */
+export function checkFits(
+  config: SearchConfig,
+  parts: SearchParts,
+  needed: number,
+  budget: Budget | undefined,
+): void {
+  if (budget !== undefined && needed > budget.bytes) throw refusal(config, parts, 'about', needed, budget)
+}
+
+function refusal(
+  config: SearchConfig,
+  parts: SearchParts,
+  about: string,
+  needed: number,
+  { bytes, where }: Budget,
+): DdsasError {
+  const subspace = parts.strategy.subspace?.of(config)
+  const what = subspace === undefined ? `this search by ${parts.strategy.name}` : `L = ${subspace}`
+  const smaller = subspace === undefined ? '' : `${parts.strategy.name}.subspace, `
+  return new DdsasError(
+    'budget',
+    `${what} needs ${about} ${formatSize(needed)} of memory for its tensors, ${formatSize(bytes)} are ` +
+      `${where}: use a smaller ${smaller}data.batch, network.channels or evaluation.batch ` +
+      `(see: ${commandLine('plan')}), or set memory.limit to what they may take, such as --set memory.limit="${Math.ceil(needed / 2 ** 30)} GiB"`,
   )
 }

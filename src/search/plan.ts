@@ -1,21 +1,28 @@
 /** What a search will cost before it begins: memory and time for each L, from a few steps measured on this device. */
 import { z } from 'zod'
 import { leastSquares } from '../budget/least-squares.ts'
-import type { Available } from '../budget/memory-available.ts'
 import { DdsasError } from '../errors.ts'
 import { checkRequest, commonRequest } from '../loop/request.ts'
-import { darts, edgeCount } from '../spaces/darts/space.ts'
-import { profiles } from '../strategies/ddsas/ddsas.ts'
-import { subspaceSizeRange } from '../strategies/ddsas/subspace.ts'
-import { resolveDevice, setThreads } from '../torch/index.ts'
-import { applySettings, checkSchedule, type SearchConfig } from './config.ts'
-import { checkMemory, memoryBudget, searchFootprint } from './memory.ts'
-import { type Measurement, type MeasureObserver, measureLengths } from './plan-measure.ts'
+import { resolveDevice, setThreads, watchInterrupts } from '../torch/index.ts'
+import {
+  applySettings,
+  checkStrategy,
+  partsOf,
+  type SearchConfig,
+  type SearchParts,
+  withParts,
+} from './config.ts'
+import type { DryRun } from './dry-run.ts'
+import { batchesOf, type Footprint, FootprintMeter, largestBatch, likelyPeak } from './footprint.ts'
+import { type Budget, bytesBesides, checkFits, memoryBudget, withDryRun } from './memory.ts'
 import { searchPreset } from './presets.ts'
 import { checkCounts } from './split.ts'
 
 export interface PlanRequest {
   readonly preset: string
+  /** What is searched, and how; as the preset says unless given. */
+  readonly space?: string | undefined
+  readonly strategy?: string | undefined
   /** `key=value` assignments on top of the preset. */
   readonly settings?: readonly string[]
   /** Values of L; a few over the whole range unless given. */
@@ -24,17 +31,19 @@ export interface PlanRequest {
 
 const planRequest = {
   preset: z.string(),
+  space: z.string().optional(),
+  strategy: z.string().optional(),
   settings: commonRequest.settings,
   lengths: z.array(z.int()).readonly().optional(),
 }
 
 /** What a search in subspaces of L operations will take. */
 export interface PlannedLength {
-  /** L. */
-  readonly subspace: number
-  /** Bytes that `ddsas search` asks for before it starts: of the whole process on the CPU, else of the device. */
+  /** L; null where the strategy has none. */
+  readonly subspace: number | null
+  /** Bytes of tensors at the peak in the largest subspace that is likely: what `ddsas search` asks for before it starts. */
   readonly memory: number
-  /** Of these the tensors at the peak in a typical subspace, from what was measured. */
+  /** The same in a typical subspace. */
   readonly tensors: number
   /** Whether a search would start now; null where nobody can tell what is free. */
   readonly fits: boolean | null
@@ -46,103 +55,242 @@ export interface PlannedLength {
 export interface Plan {
   readonly config: SearchConfig
   readonly device: string
-  /** What a search may take. */
-  readonly budget: Available | null
+  /** What the tensors of a search may take. */
+  readonly budget: Budget | null
+  /** Bytes that the process takes besides tensors; 0 on devices that have memory of their own. */
+  readonly besides: number
   /** Values of L that were measured. */
-  readonly measured: readonly number[]
+  readonly measured: readonly (number | null)[]
   readonly stepsPerEpoch: number
   readonly lengths: readonly PlannedLength[]
+}
+
+/** Who is told how far it is: `done` of `total` parts, now in subspaces of `subspace` operations. */
+export type MeasureObserver = (subspace: number | null, done: number, total: number) => void
+
+/** What was seen of subspaces of L operations. */
+export interface Measurement extends Pick<Footprint, 'typical' | 'spread'> {
+  readonly subspace: number | null
+  readonly secondsPerStep: number
+  /** Of the measurement of accuracy. */
+  readonly secondsPerImage: number
 }
 
 /** Training images of both CIFAR data sets. */
 const cifarImages = 50_000
 
-const edges = edgeCount(darts)
-const [smallest, largest] = subspaceSizeRange(edges, Object.keys(darts.operations).length)
-const usualLengths = [smallest, 21, 28, 35, 42, 56, 84, largest]
+/** The values of L that a plan may be asked for, those it shows, and where it measures. */
+interface Lengths {
+  readonly smallest: number
+  readonly largest: number
+  /** From which L on every candidate runs. */
+  readonly whole: number
+}
 
-/** Where to measure, as far as there is memory: far enough apart that noise in the times matters little. */
-const candidates = [smallest, 21, 35, 70]
+/** Undefined where the strategy has no L. */
+function lengthsOf(config: SearchConfig, { space, strategy }: SearchParts): Lengths | undefined {
+  if (strategy.subspace === undefined) return undefined
+  const [smallest, largest] = strategy.subspace.range(space)
+  return { smallest, largest, whole: strategy.subspace.whole(config, space) }
+}
+
+/** Parts of the whole space: of the 112 operations of DARTS's 15, 21, 28, 35, 42, 56, 84, 112. */
+function usualLengths({ smallest, largest }: Lengths): number[] {
+  const parts = [0.1875, 0.25, 0.3125, 0.375, 0.5, 0.75].map((part) => Math.round(part * largest))
+  return [smallest, ...parts, largest]
+}
+
+/** Far enough apart that noise in the times matters little; in place of the second a nearer one where there is no memory. */
+function measuredLengths({ smallest, largest }: Lengths): {
+  readonly usual: number[]
+  readonly nearer: number
+} {
+  const [second, third, nearer] = [0.3125, 0.625, 0.1875].map((part) => Math.round(part * largest))
+  return {
+    usual: [smallest, Math.max(second, smallest + 1), Math.max(third, smallest + 2)],
+    nearer: Math.max(nearer, smallest + 1),
+  }
+}
 
 /**
  * Measures a few steps and predicts peak memory and time for each L. Throws DdsasError 'input' or 'device' for what cannot
- * be used, 'memory' where not even small subspaces fit, 'interrupted' when the user stops it.
+ * be used, 'budget' where not even small subspaces fit, 'interrupted' when the user stops it.
  */
 export function planLengths(request: PlanRequest, observer?: MeasureObserver): Plan {
   checkRequest(request, planRequest, 'planLengths')
-  const config = applySettings(searchPreset(request.preset), request.settings ?? [])
-  const lengths =
-    request.lengths ?? [...new Set([...usualLengths, config.ddsas.subspace])].sort((a, b) => a - b)
-  for (const length of [...lengths, config.ddsas.subspace]) checkLength(length)
-  checkSchedule(config)
+  const preset = searchPreset(request.preset)
+  const { space = preset.space, strategy = preset.strategy } = request
+  const parts = partsOf({ space, strategy })
+  const config = applySettings(withParts(preset, parts), request.settings ?? [])
+  checkStrategy(config, parts)
+  const lengths = askedLengths(request, config, parts)
   const device = resolveDevice(config.device)
   checkCounts(cifarImages, config)
-  const images = config.data.images || cifarImages
   setThreads(config.threads)
-  const budget = memoryBudget(config, device)
-  const chosen = chooseMeasured(config, device, budget)
-  const predict = fit(config, measureLengths(config, device, cifarImages, chosen, observer))
+  const { measurements, budget, besides } = measure(config, parts, device, observer)
+  const predict = fit(lengthsOf(config, parts)?.whole, measurements)
+  const images = config.data.images || cifarImages
+  const half = Math.ceil(images / 2)
   const stepsPerEpoch = Math.ceil(Math.floor(images / 2) / config.data.batch)
-  const rows = lengths.map((subspace) => {
-    const { needed } = searchFootprint(withLength(config, subspace), device, cifarImages)
-    const { tensors, secondsPerStep, secondsPerImage } = predict(subspace)
-    const half = Math.ceil(images / 2)
-    const evaluated = config.evaluation.images === 0 ? half : Math.min(half, config.evaluation.images)
+  const evaluated = Math.min(half, config.evaluation.images || half)
+  const rows = lengths.map((subspace): PlannedLength => {
+    const { memory, tensors, secondsPerStep, secondsPerImage } = predict(subspace)
     const seconds = config.epochs * (stepsPerEpoch * secondsPerStep + evaluated * secondsPerImage)
-    return {
-      subspace,
-      memory: needed,
-      tensors,
-      fits: budget ? needed <= budget.bytes : null,
-      secondsPerStep,
-      seconds,
-    }
+    const fits = budget ? memory <= budget.bytes : null
+    return { subspace, memory, tensors, fits, secondsPerStep, seconds }
   })
-  return { config, device, budget: budget ?? null, measured: chosen, stepsPerEpoch, lengths: rows }
+  const measured = measurements.map(({ subspace }) => subspace)
+  return { config, device, budget: budget ?? null, besides, measured, stepsPerEpoch, lengths: rows }
 }
 
-function checkLength(length: number): void {
-  if (Number.isInteger(length) && length >= smallest && length <= largest) return
-  throw new DdsasError('input', `L = ${length} does not fit this space: use ${smallest} … ${largest}`)
-}
-
-function withLength(config: SearchConfig, subspace: number): SearchConfig {
-  return { ...config, ddsas: { ...config.ddsas, subspace } }
-}
-
-/** The smallest L, the largest candidate that fits, and one between where there is one. */
-function chooseMeasured(config: SearchConfig, device: string, budget: Available | undefined): number[] {
-  const footprint = (length: number) =>
-    searchFootprint(withLength(config, length), device, cifarImages).needed
-  const fitting = candidates.filter((length) => budget === undefined || footprint(length) <= budget.bytes)
-  if (fitting.length < 2)
-    checkMemory(withLength(config, candidates[fitting.length]), device, cifarImages, budget)
-  return fitting.length > 3 ? [fitting[0], ...fitting.slice(-2)] : fitting
-}
-
-type Prediction = Pick<PlannedLength, 'tensors' | 'secondsPerStep'> & { readonly secondsPerImage: number }
-
-/** All of it is a constant and a part for each operation that runs. */
-export function fit(
-  { ddsas }: SearchConfig,
-  measurements: readonly Measurement[],
-): (subspace: number) => Prediction {
-  // where `none` takes no place of a subspace, there is no more to run once all others are in
-  const most = profiles[ddsas.profile].noneCounts ? largest : largest - edges
-  const lineOf = (key: Exclude<keyof Measurement, 'subspace'>) =>
-    line(measurements.map((measurement) => [measurement.subspace, measurement[key]]))
-  const lines = {
-    step: lineOf('stepBytes'),
-    evaluation: lineOf('evaluationBytes'),
-    perStep: lineOf('secondsPerStep'),
-    perImage: lineOf('secondsPerImage'),
+/** Those asked for, else a few over the whole range and the one of the settings. Throws DdsasError 'input' for what does not fit. */
+function askedLengths(
+  { lengths }: PlanRequest,
+  config: SearchConfig,
+  parts: SearchParts,
+): readonly (number | null)[] {
+  const known = lengthsOf(config, parts)
+  const own = parts.strategy.subspace?.of(config)
+  if (known === undefined || own === undefined) {
+    if (lengths === undefined) return [null]
+    throw new DdsasError('input', `${parts.strategy.name} has no L: leave it out`)
   }
+  const { smallest, largest } = known
+  for (const length of lengths ?? [])
+    if (!Number.isInteger(length) || length < smallest || length > largest)
+      throw new DdsasError('input', `L = ${length} does not fit this space: use ${smallest} … ${largest}`)
+  return lengths ?? [...new Set([...usualLengths(known), own])].sort((a, b) => a - b)
+}
+
+interface Measured {
+  readonly measurements: readonly Measurement[]
+  readonly budget: Budget | undefined
+  readonly besides: number
+}
+
+/** Measures in subspaces of a few sizes. */
+function measure(
+  config: SearchConfig,
+  parts: SearchParts,
+  device: string,
+  observer: MeasureObserver = () => {},
+): Measured {
+  const interrupts = watchInterrupts()
+  let done = 0
+  const lengths = lengthsOf(config, parts)
+  const total = 3 * (lengths ? measuredLengths(lengths).usual.length : 1)
+  const begin = (subspace: number | null) => {
+    if (interrupts.interrupted()) throw new DdsasError('interrupted', 'stopped before all was measured')
+    observer(subspace, done++, total)
+  }
+  const options = { images: cifarImages, largest: largestBatch(config, cifarImages), unread: cifarImages }
+  try {
+    return withDryRun(config, parts, device, options, (dry) => measureIn(dry, config, parts, device, begin))
+  } finally {
+    interrupts.stop()
+  }
+}
+
+/** Memory, and time where that suffices; `begin` is called before each part. */
+function measureIn(
+  dry: DryRun,
+  config: SearchConfig,
+  parts: SearchParts,
+  device: string,
+  begin: (subspace: number | null) => void,
+): Measured {
+  const meter = new FootprintMeter(dry, config, parts, device, cifarImages)
+  const unread = cifarImages
+  // looked up anew: the process grows by what a search takes besides tensors
+  const budget = () => memoryBudget(config, parts, device, { unread })
+  const batches = batchesOf(config, cifarImages)
+  const needed = (subspace: number | null) => {
+    begin(subspace)
+    return meter.footprint(subspace ?? undefined)
+  }
+  const timed = (subspace: number | null, footprint: Footprint): Measurement => ({
+    subspace,
+    ...footprint,
+    ...measureTimes(dry, batches, timedTurns(device), () => begin(subspace)),
+  })
+  const measureFitting = (subspace: number | null): Measurement => {
+    const footprint = needed(subspace)
+    checkFits(withLength(config, parts, subspace), parts, likelyPeak(footprint), budget())
+    return timed(subspace, footprint)
+  }
+  const measurements: Measurement[] = []
+  const lengths = lengthsOf(config, parts)
+  if (lengths === undefined) measurements.push(measureFitting(null))
+  else {
+    const { usual, nearer } = measuredLengths(lengths)
+    for (const subspace of usual) {
+      const footprint = needed(subspace)
+      const most = budget()?.bytes ?? Number.POSITIVE_INFINITY
+      if (likelyPeak(footprint) > most) break
+      measurements.push(timed(subspace, footprint))
+    }
+    // a line needs two
+    for (const subspace of [lengths.smallest, nearer].slice(measurements.length))
+      measurements.push(measureFitting(subspace))
+  }
+  return { measurements, budget: budget(), besides: bytesBesides(config, parts, device, unread) }
+}
+
+/** Seconds of a step and of an image of an evaluation; `turns`: of which the last counts. */
+function measureTimes(
+  dry: DryRun,
+  { batch, evaluated }: ReturnType<typeof batchesOf>,
+  turns: number,
+  begin: () => void,
+): Pick<Measurement, 'secondsPerStep' | 'secondsPerImage'> {
+  begin()
+  const step = dry.step(batch, turns)
+  begin()
+  const evaluation = dry.evaluate(evaluated, turns)
+  return { secondsPerStep: step.seconds, secondsPerImage: evaluation.seconds / evaluated }
+}
+
+/** The first time warms up; on a GPU the second is recorded. */
+function timedTurns(device: string): number {
+  return device === 'cpu' ? 2 : 3
+}
+
+function withLength(config: SearchConfig, { strategy }: SearchParts, subspace: number | null): SearchConfig {
+  return subspace === null ? config : { ...config, ...strategy.subspace?.with(config, subspace) }
+}
+
+type Prediction = Pick<PlannedLength, 'memory' | 'tensors' | 'secondsPerStep'> & {
+  readonly secondsPerImage: number
+}
+
+/** All of it is a constant and a part for each operation that runs; `whole`: from which L on all do. */
+export function fit(
+  whole: number | undefined,
+  measurements: readonly Measurement[],
+): (subspace: number | null) => Prediction {
+  const lineOf = (key: 'typical' | 'secondsPerStep' | 'secondsPerImage') =>
+    line(measurements.map((measurement) => [measurement.subspace ?? 0, measurement[key]]))
+  const [tensors, perStep, perImage] = [
+    lineOf('typical'),
+    lineOf('secondsPerStep'),
+    lineOf('secondsPerImage'),
+  ]
+  // how sums over L of all operations differ, where each is taken once at most
+  const shape = (subspace: number) =>
+    whole === undefined ? 1 : Math.sqrt(subspace * Math.max(0, whole - subspace))
+  const spreads = measurements.flatMap(({ subspace, spread }) => {
+    const by = shape(subspace ?? 0)
+    return by === 0 ? [] : [spread / by]
+  })
+  const spread = spreads.reduce((sum, one) => sum + one, 0) / spreads.length
   return (subspace) => {
-    const at = Math.min(subspace, most)
+    const at = Math.min(subspace ?? 0, whole ?? 0)
+    const typical = tensors(at)
     return {
-      tensors: Math.max(lines.step(at), lines.evaluation(at)),
-      secondsPerStep: lines.perStep(at),
-      secondsPerImage: lines.perImage(at),
+      memory: likelyPeak({ typical, spread: spread * shape(at) }),
+      tensors: typical,
+      secondsPerStep: perStep(at),
+      secondsPerImage: perImage(at),
     }
   }
 }

@@ -1,26 +1,29 @@
 /** The named searches: each a whole configuration, with the reason beside a number that needs one. */
 import { availableParallelism } from 'node:os'
 import { findPreset } from '../loop/settings.ts'
+import { dartsSpace } from '../spaces/darts/cell-space.ts'
+import { ddsas } from '../strategies/ddsas/ddsas.ts'
 import type { SearchConfig } from './config.ts'
 
 /** The published search on CIFAR-10: section 4.2 of the paper, settings of the published code. */
-const cifar10: SearchConfig = {
+const cifar10 = {
   dataset: 'cifar10',
   data: { images: 0, batch: 64, padding: 4, flip: true, cutout: 0, mean: null, std: null },
   network: { channels: 16, cells: 8 },
-  strategy: 'ddsas',
-  ddsas: { profile: 'reference', subspace: 28, window: 30, mixture: 'simple', changes: [] },
-  weights: { rate: 0.025, finalRate: 0.001, momentum: 0.9, weightDecay: 3e-4, clip: 5 },
-  architecture: { rate: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
+  space: dartsSpace.name,
+  strategy: ddsas.name,
+  ddsas: { variant: 'authors-code', subspace: 28, window: 30, mixture: 'simple', changes: [] },
+  weightOptimizer: { lr: 0.025, minLr: 0.001, momentum: 0.9, weightDecay: 3e-4, gradClip: 5 },
+  archOptimizer: { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
   precision: 'float32',
-  epochs: 50,
   evaluation: { images: 0, batch: 250 },
-  checkpoint: { seconds: 300, steps: 0 },
   memory: { limit: 0 },
+  epochs: 50,
+  checkpoint: { seconds: 300, steps: 0 },
   seed: 0,
   threads: availableParallelism(),
   device: 'auto',
-}
+} as const satisfies SearchConfig
 
 export const searchPresets = {
   cifar10,
@@ -33,8 +36,8 @@ export const searchPresets = {
     // fewer steps than a real search has windows: shorter windows keep the number of subspaces in the tens
     ddsas: { ...cifar10.ddsas, window: 10 },
     // few steps must do: small batches make more of them, and the architecture learns faster
-    weights: { ...cifar10.weights, rate: 0.025 },
-    architecture: { ...cifar10.architecture, rate: 3e-3 },
+    weightOptimizer: { ...cifar10.weightOptimizer, lr: 0.025 },
+    archOptimizer: { ...cifar10.archOptimizer, lr: 3e-3 },
     epochs: 12,
     evaluation: { images: 1000, batch: 250 },
     checkpoint: { seconds: 60, steps: 0 },

@@ -1,5 +1,4 @@
 /** What a search tells of itself while it runs. */
-import type { Genotype } from '../spaces/darts/genotype.ts'
 import type { SpaceReport } from '../strategies/strategy.ts'
 
 /** One search step: an architecture step, then a weight step. */
@@ -9,17 +8,17 @@ export interface StepReport {
   /** Steps done in this epoch, this one included. */
   readonly step: number
   /** Steps done since the search began, this one included. */
-  readonly total: number
+  readonly globalStep: number
   /** Of the weight step's batch; accuracy 0 … 1. */
   readonly train: { readonly loss: number; readonly accuracy: number }
-  /** Of the architecture step's batch. */
-  readonly valid: { readonly loss: number; readonly accuracy: number }
+  /** Of the architecture step's batch; null where the strategy has no such step. */
+  readonly valid: { readonly loss: number; readonly accuracy: number } | null
   /** Of the weight step's batch. */
   readonly images: number
   /** Norm of the weights' gradients before clipping. */
   readonly gradNorm: number
   /** Learning rate of the weights. */
-  readonly rate: number
+  readonly lr: number
   readonly seconds: number
 }
 
@@ -28,27 +27,30 @@ export interface EpochReport {
   /** From 0. */
   readonly epoch: number
   /** Steps done since the search began. */
-  readonly total: number
+  readonly globalStep: number
   /** Over the epoch's weight steps, while the weights moved. */
   readonly train: { readonly loss: number; readonly accuracy: number }
   /** On the validation half after the epoch, in evaluation mode. */
   readonly valid: { readonly loss: number; readonly accuracy: number }
-  readonly rate: number
-  /** Of the normal cell. */
-  readonly skipConnections: number
-  /** Of this epoch's cells to the last epoch's; null in the first epoch. */
-  readonly cosineDistance: number | null
-  readonly genotype: Genotype
+  readonly lr: number
+  /** What the space watches of an architecture, by name: skip connections. */
+  readonly indicators: Readonly<Record<string, number>>
+  /** Of this epoch's architecture to the last epoch's, 0 (the same) to 1; null in the first epoch. */
+  readonly distance: number | null
+  /** The architecture that the search would pick now. */
+  readonly architecture: unknown
   /** Since the epoch began, or the run was resumed within it. */
   readonly seconds: number
 }
 
 /** How the space changed when an epoch began. */
-export interface SpaceChangeReport extends SpaceReport {
+export interface SpaceChangeReport {
   /** From 0. */
   readonly epoch: number
   /** Steps done since the search began. */
-  readonly total: number
+  readonly globalStep: number
+  /** By group of decisions. */
+  readonly groups: SpaceReport
 }
 
 /** Who is told. */

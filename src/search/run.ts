@@ -1,31 +1,41 @@
 /** A search as one run folder: begins a new one or resumes one, and sees that both are what was asked for. */
 import { join, resolve } from 'node:path'
+import { z } from 'zod'
 import type { ImageDataset } from '../data/index.ts'
 import { differencesOf, readCifarImages } from '../data/training-images.ts'
-import { DdsasError } from '../errors.ts'
+import { DdsasError, quoted } from '../errors.ts'
+import { checkPrecision } from '../loop/common-settings.ts'
 import {
   describeChanges,
   newRecord,
   type RunKind,
   type RunRecord,
   readRecord,
+  requestedConfig,
   resumedConfig,
 } from '../loop/record.ts'
 import {
   type CommonRequest,
   checkRequest,
   commonRequest,
-  requestedSettings,
   type StopSignal,
   threadWarnings,
 } from '../loop/request.ts'
-import { checkSpace, takeUp, withLock } from '../loop/resume.ts'
-import { checkPrecision } from '../loop/settings.ts'
+import { checkSpace, restoreCheckpoint, withLock } from '../loop/resume.ts'
 import { RunFolder } from '../runs/folder.ts'
-import type { Genotype } from '../spaces/darts/genotype.ts'
-import { profiles } from '../strategies/ddsas/ddsas.ts'
-import { resolveDevice, setThreads } from '../torch/index.ts'
-import { applySettings, checkSchedule, type SearchConfig, searchConfigSchema } from './config.ts'
+import type { SearchSpace } from '../spaces/space.ts'
+import type { AnyStrategy } from '../strategies/index.ts'
+import { resolveDevice, setThreads, withMemoryLimit } from '../torch/index.ts'
+import { commandLine } from '../words.ts'
+import {
+  checkStrategy,
+  type OwnParts,
+  partsOf,
+  type SearchConfig,
+  type SearchParts,
+  searchConfigSchema,
+  withParts,
+} from './config.ts'
 import { checkMemory } from './memory.ts'
 import { searchPreset, searchPresets } from './presets.ts'
 import type { SearchObserver } from './report.ts'
@@ -37,18 +47,49 @@ import { checkCounts } from './split.ts'
 export interface SearchRequest extends CommonRequest {
   /** Required for a new search. */
   readonly preset?: string | undefined
+  /** What is searched: a name, or a space of one's own; as the preset says unless given. */
+  readonly space?: string | SearchSpace | undefined
+  /** How: a name, or a strategy of one's own; as the preset says unless given. A run with its own parts needs them again. */
+  readonly strategy?: string | AnyStrategy | undefined
 }
 
-const searchKind: RunKind<SearchConfig> = {
-  kind: 'search',
-  name: 'search',
-  schema: searchConfigSchema,
-  preset: searchPreset,
+const ownPart = z.union([z.string(), z.looseObject({ name: z.string() })], {
+  error: 'expected a name, or an object with a name',
+})
+const searchRequest = { ...commonRequest, space: ownPart.optional(), strategy: ownPart.optional() }
+
+/** Searches with what is known, and with parts of one's own. */
+function searchKindWith(own: OwnParts): RunKind<SearchConfig> {
+  return { kind: 'search', name: 'search', schema: searchConfigSchema(own), preset: searchPreset }
+}
+
+export const searchKind = searchKindWith({})
+
+/** The parts of a request that are one's own. */
+function ownPartsOf({ space, strategy }: SearchRequest): OwnParts {
+  return {
+    ...(typeof space === 'object' ? { space } : {}),
+    ...(typeof strategy === 'object' ? { strategy } : {}),
+  }
+}
+
+function nameOf(part: string | { readonly name: string } | undefined): string | undefined {
+  return typeof part === 'object' ? part.name : part
+}
+
+/** The names that a request gives its parts, or else a configuration. */
+function partNames(request: SearchRequest, config: SearchConfig): Pick<SearchConfig, 'space' | 'strategy'> {
+  return {
+    space: nameOf(request.space) ?? config.space,
+    strategy: nameOf(request.strategy) ?? config.strategy,
+  }
 }
 
 export interface SearchResult {
   readonly run: RunFolder
-  readonly genotype: Genotype
+  readonly space: SearchSpace
+  /** Of that space. */
+  readonly architecture: unknown
 }
 
 /** Who is told what a run is before it starts. */
@@ -59,6 +100,7 @@ export interface RunObserver extends SearchObserver {
 export interface RunStart {
   readonly run: RunFolder
   readonly config: SearchConfig
+  readonly parts: SearchParts
   readonly device: string
   readonly dataset: ImageDataset
   /** Steps already done by the run that is resumed; 0 for a new one. */
@@ -73,20 +115,21 @@ export interface RunStart {
 export interface SearchPlan {
   readonly preset: string
   readonly config: SearchConfig
+  readonly parts: SearchParts
   readonly out: string
   readonly device: string
 }
 
 /**
  * Begins a new search or resumes one, and runs it to the end; whatever can be refused is refused before anything is
- * written. Throws DdsasError: 'input', 'data', 'checkpoint', 'device' or 'memory' for what cannot be used; what `search`
- * throws.
+ * written. Throws DdsasError: 'input', 'data', 'checkpoint', 'device' or 'budget' for what cannot be used; what `search`
+ * throws; 'memory' where `memory.limit`, which holds for all tensors of the process while the search runs, allows no more.
  */
 export async function runSearch(
   request: SearchRequest,
   observer: Partial<RunObserver> = {},
 ): Promise<SearchResult> {
-  checkRequest(request, commonRequest, 'runSearch')
+  checkRequest(request, searchRequest, 'runSearch')
   return request.resume === undefined
     ? beginSearch(request, observer)
     : resumeSearch(request, request.resume, observer)
@@ -94,7 +137,7 @@ export async function runSearch(
 
 /** Checks a request for a new search: preset, settings, device and run folder. Throws DdsasError 'input' or 'device'. */
 export function planSearch(request: SearchRequest): SearchPlan {
-  checkRequest(request, commonRequest, 'planSearch')
+  checkRequest(request, searchRequest, 'planSearch')
   const { preset, out, checkpoint } = request
   if (checkpoint !== undefined)
     throw new DdsasError('input', `--checkpoint ${checkpoint} is of a run: name the run with --resume`)
@@ -103,30 +146,34 @@ export function planSearch(request: SearchRequest): SearchPlan {
       'input',
       `name what to search, ${Object.keys(searchPresets).join(', ')}, or a run with --resume`,
     )
-  const config = applySettings(searchPreset(preset), requestedSettings(request))
-  checkSchedule(config)
+  const own = ownPartsOf(request)
+  const base = searchPreset(preset)
+  const named = withParts(base, partsOf(partNames(request, base), own))
+  const config = requestedConfig(searchKindWith(own), named, request)
+  const parts = partsOf(config, own)
+  checkStrategy(config, parts)
   const path = resolve(out ?? join('runs', preset))
   if (out !== undefined) RunFolder.refuseUnlessNew(path)
   const device = resolveDevice(config.device)
   checkPrecision(config.precision, device)
-  return { preset, config, out: path, device }
+  return { preset, config, parts, out: path, device }
 }
 
 async function beginSearch(request: SearchRequest, observer: Partial<RunObserver>): Promise<SearchResult> {
-  const { preset, config, out, device } = planSearch(request)
+  const { preset, config, parts, out, device } = planSearch(request)
   const { data: directory = 'data' } = request
   setThreads(config.threads)
   const dataset = readSearchImages(directory, config)
   checkCounts(dataset.count, config)
-  checkMemory(config, device, dataset.count)
-  return withSession(createSession(config, dataset, device), async (session) => {
+  checkMemory(config, parts, device, dataset.count)
+  return withSession(createSession(config, dataset, device, parts), async (session) => {
     checkSpace(out, session.supernet)
     const data = { directory, fingerprint: dataset.fingerprint }
     const record = newRecord(searchKind, preset, config, device, data)
     const run = request.out === undefined ? RunFolder.createFree(out, record) : RunFolder.create(out, record)
-    const warnings = [...differencesOf(dataset, directory), ...warningsOf(session)]
-    const about = { run, config, device, dataset, done: 0, notes: [], warnings }
-    return withLock(run, () => conduct(about, session, observer, request.signal))
+    const warnings = [...differencesOf(dataset, directory), ...warningsOf(session, parts)]
+    const about = { run, config, parts, device, dataset, done: 0, notes: [], warnings }
+    return withLock(run, () => runSession(about, session, observer, request.signal))
   })
 }
 
@@ -135,12 +182,22 @@ async function resumeSearch(
   path: string,
   observer: Partial<RunObserver>,
 ): Promise<SearchResult> {
-  const { preset, out } = request
+  const { out } = request
   if (out !== undefined)
     throw new DdsasError('input', `--out ${out} cannot be used with --resume: leave it out`)
   const run = RunFolder.open(path)
-  const record = readRecord(run, searchKind)
-  const config = resumedConfig(searchKind, record, { preset, settings: requestedSettings(request) })
+  const own = ownPartsOf(request)
+  const kind = searchKindWith(own)
+  const record = readRecord(run, kind)
+  const config = resumedConfig(kind, record, request)
+  const asked = partNames(request, config)
+  for (const key of ['space', 'strategy'] as const)
+    if (asked[key] !== config[key])
+      throw new DdsasError(
+        'input',
+        `${key} is '${config[key]}' in the run, not '${asked[key]}'; resume without it`,
+      )
+  const parts = partsOf(config, own)
   const device = resolveDevice(config.device)
   checkPrecision(config.precision, device)
   setThreads(config.threads)
@@ -148,18 +205,18 @@ async function resumeSearch(
     run,
     () => {
       const dataset = readSameImages(record, request.data)
-      checkMemory(config, device, dataset.count)
-      return withSession(createSession(config, dataset, device), async (session) => {
-        const { done, lost } = takeUp(run, request.checkpoint, {
-          total: () => session.progress.total,
+      checkMemory(config, parts, device, dataset.count)
+      return withSession(createSession(config, dataset, device, parts), async (session) => {
+        const { done, lost } = restoreCheckpoint(run, request.checkpoint, {
+          globalStep: () => session.progress.globalStep,
           restore: (files) => restoreSession(session, files),
-          files: (metricsBytes) => sessionFiles(session, metricsBytes),
+          files: (logs) => sessionFiles(session, logs),
         })
         const notes = describeChanges(record, config, device)
         const differences = differencesOf(dataset, request.data ?? record.data.directory)
-        const warnings = [...lost, ...differences, ...warningsOf(session)]
-        return conduct(
-          { run, config, device, dataset, done, notes, warnings },
+        const warnings = [...lost, ...differences, ...warningsOf(session, parts)]
+        return runSession(
+          { run, config, parts, device, dataset, done, notes, warnings },
           session,
           observer,
           request.signal,
@@ -170,31 +227,40 @@ async function resumeSearch(
   )
 }
 
-async function conduct(
+async function runSession(
   about: RunStart,
   session: Session,
   observer: Partial<RunObserver>,
   signal: StopSignal | undefined,
 ): Promise<SearchResult> {
+  const { run, config, device } = about
   observer.start?.(about)
-  return { run: about.run, genotype: await search(session, about.run, observer, signal) }
+  try {
+    const architecture = await withMemoryLimit(device, config.memory.limit, () =>
+      search(session, run, observer, signal),
+    )
+    return { run, space: session.space, architecture }
+  } catch (error) {
+    throw withMemoryRemedy(error, run)
+  }
+}
+
+/** Memory that ran out, with what can be done. */
+function withMemoryRemedy(error: unknown, run: RunFolder): unknown {
+  if (!(error instanceof DdsasError) || error.kind !== 'memory') return error
+  const command = commandLine(`search --resume ${quoted(run.path)}`)
+  return new DdsasError(
+    'memory',
+    `${error.message}; go on with more memory, or a larger memory.limit: ${command} --set memory.limit=…; or search anew with a ` +
+      'smaller ddsas.subspace, data.batch, network.channels or evaluation.batch',
+    { cause: error },
+  )
 }
 
 /** What can be foreseen to disappoint. */
-function warningsOf({ config, streams }: Session): string[] {
-  const { window, profile } = config.ddsas
-  const steps = streams.weights.batchesPerPass
-  // the first window is credited when the next one opens, within an epoch or with the next
-  const credited = profiles[profile].creditLastWindow || config.epochs > 1 || steps > window
-  return [
-    ...threadWarnings(config.threads),
-    ...(credited
-      ? []
-      : [
-          `the search ends with its first window (${steps} steps, M = ${window}), before anything is credited: its cell ` +
-            'will say nothing; search more epochs, or lower ddsas.window',
-        ]),
-  ]
+function warningsOf({ config, streams }: Session, { strategy }: SearchParts): string[] {
+  const schedule = { epochs: config.epochs, stepsPerEpoch: streams.train.batchesPerPass }
+  return [...threadWarnings(config.threads), ...(strategy.warnings?.(config, schedule) ?? [])]
 }
 
 async function withSession<T>(session: Session, body: (session: Session) => Promise<T>): Promise<T> {

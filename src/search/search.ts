@@ -4,21 +4,20 @@
  */
 
 import { emptyAverage, include, means } from '../loop/averages.ts'
-import { checkFinite, runCourse } from '../loop/fit.ts'
+import { checkFinite, fit } from '../loop/fit.ts'
 import type { StopSignal } from '../loop/request.ts'
 import type { WeightStepOptions } from '../loop/weight-step.ts'
-import { cosineRate } from '../nn/index.ts'
+import { cosineLr } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
-import { cosineDistance, type Genotype, skipConnections } from '../spaces/darts/genotype.ts'
-import type { Batch } from '../strategies/strategy.ts'
+import type { Batch, Evaluate } from '../strategies/strategy.ts'
 import { stackScalars, type Tensor, tidy } from '../torch/index.ts'
 import { evaluateSupernet } from './evaluate.ts'
 import type { EpochReport, SearchObserver, StepReport } from './report.ts'
-import { type Session, sessionFiles } from './session.ts'
+import { beginStage, type Session, sessionFiles } from './session.ts'
 import { weightStep } from './weight-step.ts'
 
 /**
- * Runs a session from where it stands to the end and returns the genotype. Writes metrics and checkpoints to `run`.
+ * Runs a session from where it stands to the end and returns the architecture. Writes metrics and checkpoints to `run`.
  * Throws DdsasError 'interrupted' after saving when the user stops it, 'nonfinite' when a loss is not finite, 'disk' when
  * something cannot be written.
  */
@@ -27,36 +26,48 @@ export async function search(
   run: RunFolder,
   observer: Partial<SearchObserver>,
   signal?: StopSignal,
-): Promise<Genotype> {
+): Promise<unknown> {
   const { config, strategy, streams } = session
-  const rate = () =>
-    cosineRate(session.progress.epoch, config.epochs, config.weights.rate, config.weights.finalRate)
-  return runCourse(
+  const lr = () =>
+    cosineLr(session.progress.epoch, config.epochs, config.weightOptimizer.lr, config.weightOptimizer.minLr)
+  const writeRecord = () => {
+    const record = strategy.takeRecord?.()
+    if (record !== undefined) run.appendWindow(record)
+  }
+  return fit(
     {
       config,
-      stepsPerEpoch: streams.weights.batchesPerPass,
+      stepsPerEpoch: streams.train.batchesPerPass,
       command: 'search',
-      place: () => session.progress,
+      progress: () => session.progress,
       beginEpoch: (epoch, write) => {
-        const change = strategy.beginEpoch(epoch)
-        if (change === undefined) return
-        const report = { epoch, total: session.progress.total, ...change }
+        const stage = strategy.nextStage?.(epoch)
+        if (stage !== undefined) beginStage(session, stage)
+        const groups = strategy.beginEpoch?.(epoch)
+        if (groups === undefined) return
+        const report = { epoch, globalStep: session.progress.globalStep, groups }
         write('space', report)
         observer.space?.(report)
       },
-      step: () => searchStep(session, rate()),
-      endEpoch: (began, pause) => {
-        const report = endEpoch(session, rate(), began, pause)
-        run.writeGenotype(report.genotype)
+      step: () => {
+        const report = searchStep(session, lr())
+        writeRecord()
         return report
       },
-      finish: () => {
-        strategy.finish()
-        const genotype = strategy.genotype()
-        run.writeGenotype(genotype)
-        return genotype
+      endEpoch: async (began, pause) => {
+        const report = await endEpoch(session, lr(), began, pause)
+        run.writeGenotype(report.architecture)
+        return report
       },
-      files: (metricsBytes) => sessionFiles(session, metricsBytes),
+      finish: async (_, pause) => {
+        if (strategy.finish === undefined) return session.progress.lastArchitecture
+        strategy.finish(session.progress)
+        writeRecord()
+        const architecture = await strategy.derive(evaluateOn(session, pause))
+        run.writeGenotype(architecture)
+        return architecture
+      },
+      files: (logs) => sessionFiles(session, logs),
     },
     run,
     observer,
@@ -65,41 +76,48 @@ export async function search(
 }
 
 /** One architecture step and one weight step; moves the session's progress by a step. */
-export function searchStep(session: Session, rate: number): StepReport {
+export function searchStep(session: Session, lr: number): StepReport {
   const { strategy, streams, progress, config } = session
   const began = performance.now()
-  strategy.beginStep(progress)
+  strategy.prepareStep(progress)
   const { architecture, weights } = tidy(() => {
-    const train = streams.weights.next()
-    const valid = streams.architecture.next()
+    const train = streams.train.next()
+    const valid = streams.valid.next()
     // one look at the device, after all of the step was asked of it
-    const [firstLoss, firstCorrect, loss, correct, gradNorm] = session.replay
-      .run(`${strategy.revision} ${rate}`, [train, valid], (batches) =>
-        bothUpdates(session, batches, { rate, clip: config.weights.clip }),
-      )
-      .floats()
+    const compute = (batches: readonly Batch[]) =>
+      bothUpdates(session, batches, { lr, gradClip: config.weightOptimizer.gradClip })
+    const values =
+      strategy.graphKey === undefined
+        ? compute([train, valid])
+        : session.replay.run(`${strategy.graphKey} ${lr}`, [train, valid], compute)
+    const [loss, correct, gradNorm, firstLoss, firstCorrect] = values.floats()
     return {
-      architecture: { loss: firstLoss, correct: firstCorrect, images: valid.labels.size },
+      architecture:
+        firstLoss === undefined
+          ? undefined
+          : { loss: firstLoss, correct: firstCorrect, images: valid.labels.size },
       weights: { loss, correct, gradNorm, images: train.labels.size },
     }
   })
-  const done = { ...progress, step: progress.step + 1, total: progress.total + 1 }
+  const done = { ...progress, step: progress.step + 1, globalStep: progress.globalStep + 1 }
   const report: StepReport = {
     epoch: done.epoch,
     step: done.step,
-    total: done.total,
+    globalStep: done.globalStep,
     train: { loss: weights.loss, accuracy: weights.correct / weights.images },
-    valid: { loss: architecture.loss, accuracy: architecture.correct / architecture.images },
+    valid: architecture
+      ? { loss: architecture.loss, accuracy: architecture.correct / architecture.images }
+      : null,
     images: weights.images,
     gradNorm: weights.gradNorm,
-    rate,
+    lr,
     seconds: (performance.now() - began) / 1000,
   }
   checkFinite(
-    `at step ${report.total} (epoch ${report.epoch + 1}, step ${report.step})`,
+    `at step ${report.globalStep} (epoch ${report.epoch + 1}, step ${report.step})`,
     {
       'training loss': report.train.loss,
-      'validation loss': report.valid.loss,
+      ...(report.valid ? { 'validation loss': report.valid.loss } : {}),
       'gradient norm': report.gradNorm,
     },
     'search',
@@ -107,47 +125,68 @@ export function searchStep(session: Session, rate: number): StepReport {
   session.progress = {
     ...done,
     train: include(progress.train, weights),
-    valid: include(progress.valid, architecture),
+    valid: architecture ? include(progress.valid, architecture) : progress.valid,
   }
   return report
 }
 
-/** Loss and correct predictions of the architecture step, the same of the weight step, its gradients' norm: float64 [5]. */
+/**
+ * Loss and correct predictions of the weight step and its gradients' norm, then loss and correct predictions of the
+ * architecture step, where the strategy has one, which comes first: float64 [5] or [3].
+ */
 export function bothUpdates(
   { supernet, strategy, optimizer }: Pick<Session, 'supernet' | 'strategy' | 'optimizer'>,
   [train, valid]: readonly Batch[],
   options: WeightStepOptions,
 ): Tensor {
   return tidy(() => {
-    const first = strategy.update(train, valid)
+    const context = { supernet, weightOptimizer: optimizer, lr: options.lr }
+    const first = strategy.archStep(context, train, valid)
     const second = weightStep(supernet, strategy, train, optimizer, options)
-    return stackScalars([first.loss, first.correct, second.loss, second.correct, second.gradNorm])
+    return stackScalars([
+      second.loss,
+      second.correct,
+      second.gradNorm,
+      ...(first ? [first.loss, first.correct] : []),
+    ])
   })
 }
 
-/**
- * Measures accuracy, compares the cell with the last epoch's, and moves the session to the next epoch. `pause` is called
- * between batches and may throw: the session then stands after the epoch's last step.
- */
-function endEpoch(session: Session, rate: number, began: number, pause: () => void): EpochReport {
-  const { supernet, strategy, data, evaluated, config, device, progress } = session
+/** Measures parts of the supernet on the validation images that accuracy is measured on. `pause` is called between batches. */
+function evaluateOn({ supernet, data, evaluated, config, device }: Session, pause: () => void): Evaluate {
   const { batch } = config.evaluation
-  const valid = evaluateSupernet(supernet, strategy, data, evaluated, { batch, device, pause })
+  return (archWeights, images) =>
+    evaluateSupernet(supernet, archWeights, data, evaluated.slice(0, images), { batch, device, pause })
+}
+
+/**
+ * Derives the architecture, measures accuracy, compares the architecture with the last epoch's, and moves the session to
+ * the next epoch. `pause` may throw: the session then stands after the epoch's last step.
+ */
+async function endEpoch(
+  session: Session,
+  lr: number,
+  began: number,
+  pause: () => void,
+): Promise<EpochReport> {
+  const { strategy, space, progress } = session
+  const evaluate = evaluateOn(session, pause)
+  const architecture = await strategy.derive(evaluate)
+  const valid = evaluate((group) => strategy.archWeights(group, 'eval'))
   checkFinite(`after epoch ${progress.epoch + 1}`, { 'validation loss': valid.loss }, 'search')
-  const genotype = strategy.genotype()
-  const { lastGenotype } = progress
+  const { lastArchitecture } = progress
   const report: EpochReport = {
     epoch: progress.epoch,
-    total: progress.total,
+    globalStep: progress.globalStep,
     train: means(progress.train),
     valid,
-    rate,
-    skipConnections: skipConnections(genotype, 'normal'),
-    cosineDistance: lastGenotype ? cosineDistance(genotype, lastGenotype) : null,
-    genotype,
+    lr,
+    indicators: space.indicators?.(architecture) ?? {},
+    distance: lastArchitecture === null ? null : space.distance(architecture, lastArchitecture),
+    architecture,
     seconds: (performance.now() - began) / 1000,
   }
-  const next = { epoch: progress.epoch + 1, step: 0, total: progress.total }
-  session.progress = { ...next, train: emptyAverage, valid: emptyAverage, lastGenotype: genotype }
+  const next = { epoch: progress.epoch + 1, step: 0, globalStep: progress.globalStep }
+  session.progress = { ...next, train: emptyAverage, valid: emptyAverage, lastArchitecture: architecture }
   return report
 }

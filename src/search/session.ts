@@ -3,12 +3,12 @@ import { z } from 'zod'
 import { BatchStream, type ImageDataset, type ImageTensors } from '../data/index.ts'
 import { toTensors } from '../data/training-images.ts'
 import { type Average, emptyAverage } from '../loop/averages.ts'
-import type { Place } from '../loop/fit.ts'
+import type { Progress } from '../loop/fit.ts'
 import { ReplayedStep } from '../loop/replay.ts'
 import {
   averageSchema,
   countSchema,
-  placeSchema,
+  progressSchema,
   type ReadFiles,
   readState,
   readTensors,
@@ -24,24 +24,21 @@ import {
   Sgd,
   stateDict,
 } from '../nn/index.ts'
-import type { Genotype } from '../spaces/darts/genotype.ts'
-import { parseGenotype } from '../spaces/darts/genotype-file.ts'
-import { supernetProgram } from '../spaces/darts/programs.ts'
-import { darts } from '../spaces/darts/space.ts'
-import { Ddsas } from '../strategies/ddsas/ddsas.ts'
+import type { LogLengths } from '../runs/folder.ts'
+import type { SearchSpace, SupernetOptions } from '../spaces/space.ts'
 import type { Strategy } from '../strategies/strategy.ts'
 import { encodeSafetensors, Generator, tidy } from '../torch/index.ts'
-import { type SearchConfig, searchConfigSchema } from './config.ts'
-import { splitInHalves } from './split.ts'
+import { type OwnParts, partsOf, type SearchConfig } from './config.ts'
+import { splitTrainVal } from './split.ts'
 
 /** Where a search stands, as plain data. */
-export interface Progress extends Place {
+export interface SearchProgress extends Progress {
   /** Over this epoch's weight steps. */
   readonly train: Average
   /** Over this epoch's architecture steps. */
   readonly valid: Average
-  /** The genotype at the end of the last epoch. */
-  readonly lastGenotype: Genotype | null
+  /** The architecture at the end of the last epoch. */
+  readonly lastArchitecture: unknown
 }
 
 /** A search between two steps. */
@@ -49,53 +46,80 @@ export interface Session {
   readonly config: SearchConfig
   readonly device: string
   readonly data: ImageTensors
-  readonly supernet: Network
+  readonly space: SearchSpace
   readonly strategy: Strategy
-  readonly optimizer: Sgd
   readonly replay: ReplayedStep
-  readonly streams: { readonly weights: BatchStream; readonly architecture: BatchStream }
+  /** Of this stage. */
+  size: SupernetOptions
+  supernet: Network
+  optimizer: Sgd
+  readonly streams: { readonly train: BatchStream; readonly valid: BatchStream }
   /** Positions of the images that accuracy is measured on. */
   readonly evaluated: readonly number[]
-  progress: Progress
+  progress: SearchProgress
 }
 
-const start: Progress = {
+const start: SearchProgress = {
   epoch: 0,
   step: 0,
-  total: 0,
+  globalStep: 0,
   train: emptyAverage,
   valid: emptyAverage,
-  lastGenotype: null,
+  lastArchitecture: null,
 }
 
-/** A search before its first step: everything drawn from the seed. */
-export function createSession(config: SearchConfig, dataset: ImageDataset, device: string): Session {
-  const { network, weights, architecture, data: how, seed } = config
-  const context: InitContext = { device, generator: new Generator(seed, 'weights') }
-  const program = supernetProgram({ space: darts, ...network, classes: dataset.classes.length })
-  const halves = splitInHalves(dataset.count, config)
-  const supernet = new Network(program, context, { precision: config.precision })
-  const strategy = new Ddsas(darts, supernet, { ...config.ddsas, optimizer: architecture }, context)
+/**
+ * A search before its first step: everything drawn from the seed.
+ * @throws {DdsasError} `input` for a space or strategy that there is not, or settings that do not fit.
+ */
+export function createSession(
+  config: SearchConfig,
+  dataset: ImageDataset,
+  device: string,
+  own: OwnParts = {},
+): Session {
+  const { data: how, seed } = config
+  const { space, strategy: definition } = partsOf(config, own)
+  const init: InitContext = { device, generator: new Generator(seed, 'weights') }
+  const size = { ...config.network, classes: dataset.classes.length }
+  const split = splitTrainVal(dataset.count, config)
+  const stage = makeStage(config, space, size, init)
+  const strategy = definition.create({ space, init, seed }, config)
   const data = toTensors(dataset, device)
   const stream = (part: readonly number[], name: string) =>
     new BatchStream(data, { part, batch: how.batch, augmentation: how }, new Generator(seed, name))
   const streams = {
-    weights: stream(halves.weights, 'weight batches'),
-    architecture: stream(halves.architecture, 'architecture batches'),
+    train: stream(split.train, 'weight batches'),
+    valid: stream(split.valid, 'architecture batches'),
   }
   const { images } = config.evaluation
-  const evaluated = halves.architecture.slice(0, images === 0 ? undefined : images)
-  const optimizer = new Sgd(namedParameters(supernet), weights)
+  const evaluated = split.valid.slice(0, images === 0 ? undefined : images)
   const replay = ReplayedStep.on(device)
-  return { config, device, data, supernet, strategy, optimizer, replay, streams, evaluated, progress: start }
+  return { config, device, data, space, strategy, replay, streams, evaluated, ...stage, progress: start }
+}
+
+/** A supernet and what trains it. */
+function makeStage(config: SearchConfig, space: SearchSpace, size: SupernetOptions, init: InitContext) {
+  const supernet = new Network(space.supernet(size), init, { precision: config.precision })
+  return { size, supernet, optimizer: new Sgd(namedParameters(supernet), config.weightOptimizer) }
+}
+
+/** Replaces the supernet by one of another size, with new weights drawn by the seed. */
+export function beginStage(session: Session, size: SupernetOptions): void {
+  const { config, device, space, supernet, optimizer } = session
+  const generator = new Generator(config.seed, `weights of epoch ${session.progress.epoch}`)
+  const stage = makeStage(config, space, size, { device, generator })
+  optimizer.dispose()
+  disposeModule(supernet)
+  Object.assign(session, stage)
 }
 
 /** Frees every tensor of a session. */
 export function disposeSession(session: Session): void {
   const { data, supernet, strategy, optimizer, replay, streams } = session
   replay.dispose()
-  streams.weights.dispose()
-  streams.architecture.dispose()
+  streams.train.dispose()
+  streams.valid.dispose()
   optimizer.dispose()
   strategy.dispose()
   disposeModule(supernet)
@@ -104,23 +128,31 @@ export function disposeSession(session: Session): void {
 }
 
 const stateSchema = z.object({
-  config: searchConfigSchema,
-  progress: placeSchema.extend({ train: averageSchema, valid: averageSchema, lastGenotype: z.unknown() }),
-  streams: z.object({ weights: streamSchema, architecture: streamSchema }),
+  config: z.record(z.string(), z.unknown()),
+  progress: progressSchema.extend({
+    train: averageSchema,
+    valid: averageSchema,
+    lastArchitecture: z.unknown(),
+  }),
+  streams: z.object({ train: streamSchema, valid: streamSchema }),
+  size: z.object({ channels: z.number(), cells: z.number(), classes: z.number() }),
   strategy: z.record(z.string(), z.unknown()),
   metricsBytes: countSchema,
+  // older runs wrote none
+  windowsBytes: countSchema.default(0),
 })
 
 /** The files of a checkpoint. Weights have PyTorch's names, so that other programs can read them. */
-export function sessionFiles(session: Session, metricsBytes: number): Record<string, string | Uint8Array> {
-  const { config, supernet, strategy, optimizer, streams, progress } = session
+export function sessionFiles(session: Session, logs: LogLengths): Record<string, string | Uint8Array> {
+  const { config, size, supernet, strategy, optimizer, streams, progress } = session
   const { tensors, data } = strategy.state()
   const state: z.infer<typeof stateSchema> = {
     config,
     progress,
-    streams: { weights: streamState(streams.weights), architecture: streamState(streams.architecture) },
+    streams: { train: streamState(streams.train), valid: streamState(streams.valid) },
+    size,
     strategy: data,
-    metricsBytes,
+    ...logs,
   }
   return {
     'weights.safetensors': encodeSafetensors(stateDict(supernet)),
@@ -130,20 +162,21 @@ export function sessionFiles(session: Session, metricsBytes: number): Record<str
   }
 }
 
-/** Puts a new session where a checkpoint's stood; returns how long the metrics were. */
-export function restoreSession(session: Session, files: ReadFiles): number {
+/** Puts a new session where a checkpoint's stood; returns how long the run's logs were. */
+export function restoreSession(session: Session, files: ReadFiles): LogLengths {
   const state = readState(files, stateSchema, session.config, 'search')
-  const { streams, progress } = state
+  const { streams, progress, size } = state
+  if (JSON.stringify(size) !== JSON.stringify(session.size)) beginStage(session, size)
   tidy(() => {
     const tensors = (name: string) => readTensors(files, name)
     loadTensors(stateDict(session.supernet), tensors('weights.safetensors'), 'weights.safetensors')
     session.optimizer.load(tensors('momentum.safetensors'))
     session.strategy.load({ tensors: tensors('strategy.safetensors'), data: state.strategy })
   })
-  session.streams.weights.load(streams.weights)
-  session.streams.architecture.load(streams.architecture)
-  const { lastGenotype } = progress
-  const genotype = lastGenotype === null ? null : parseGenotype(lastGenotype, 'state.json')
-  session.progress = { ...progress, lastGenotype: genotype }
-  return state.metricsBytes
+  session.streams.train.load(streams.train)
+  session.streams.valid.load(streams.valid)
+  const { lastArchitecture: last } = progress
+  const lastArchitecture = last === null ? null : session.space.parse(last, 'state.json')
+  session.progress = { ...progress, lastArchitecture }
+  return { metricsBytes: state.metricsBytes, windowsBytes: state.windowsBytes }
 }

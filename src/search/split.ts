@@ -5,25 +5,25 @@ import { Generator } from '../torch/index.ts'
 import { counted } from '../words.ts'
 import type { SearchConfig } from './config.ts'
 
-export interface Halves {
+export interface Split {
   /** Positions of the images that train the weights. */
-  readonly weights: readonly number[]
+  readonly train: readonly number[]
   /** Positions of the images that train alpha and zeta, and measure accuracy. */
-  readonly architecture: readonly number[]
+  readonly valid: readonly number[]
 }
 
 /**
  * Splits the training set in its first and second half, as DARTS does; with `data.images` a random subset of it. Throws
  * DdsasError 'input' when there are fewer images than asked for, or too few for two batches.
  */
-export function splitInHalves(count: number, { data, seed }: SearchConfig): Halves {
+export function splitTrainVal(count: number, { data, seed }: SearchConfig): Split {
   checkEnough(count, data)
   const used =
     data.images === 0 ? Array.from({ length: count }, (_, i) => i) : subset(count, data.images, seed)
   if (used.length < 2)
     throw new DdsasError('input', `${counted(used.length, 'image')} cannot be split in two halves`)
   const half = Math.floor(used.length / 2)
-  return { weights: used.slice(0, half), architecture: used.slice(half) }
+  return { train: used.slice(0, half), valid: used.slice(half) }
 }
 
 function subset(count: number, size: number, seed: number): number[] {

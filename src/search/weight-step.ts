@@ -14,7 +14,7 @@ export function weightStep(
   options: WeightStepOptions,
 ): WeightOutcome {
   return sgdStep(batch.labels, optimizer, options, () => {
-    const archWeights: ArchWeightsOf = (group) => strategy.archWeights(group)
+    const archWeights: ArchWeightsOf = (group) => strategy.archWeights(group, 'train')
     const { logits } = supernet.forward(batch.images, { training: true, archWeights })
     return { logits, loss: crossEntropy(logits, batch.labels) }
   })

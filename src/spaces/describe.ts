@@ -2,12 +2,12 @@
 import { DdsasError } from '../errors.ts'
 import {
   layersOf,
+  lookUp,
   type Program,
   parameterCount,
   programCosts,
   programShapes,
   type Shape,
-  valueOf,
   withoutAuxiliary,
 } from '../nn/index.ts'
 
@@ -51,16 +51,16 @@ export function describeProgram(program: Program, imageSide: number): NetworkDes
     const states = own.states.filter(({ block }) => block === name)
     return {
       type: kind,
-      output: valueOf(shapes, output),
+      output: lookUp(shapes, output),
       parameters: parameterCount(states.flatMap(layersOf)),
-      multiplyAdds: sum(states.map(({ id }) => valueOf(costs, id).multiplyAdds)),
+      multiplyAdds: sum(states.map(({ id }) => lookUp(costs, id).multiplyAdds)),
     }
   })
   return {
     parameters: parameterCount(own.states.flatMap(layersOf)),
     parametersWithAuxiliary: parameterCount(program.states.flatMap(layersOf)),
     multiplyAdds: sum([...costs.values()].map(({ multiplyAdds }) => multiplyAdds)),
-    depth: valueOf(costs, program.outputs.logits).depth,
+    depth: lookUp(costs, program.outputs.logits).depth,
     imageSide,
     cells,
   }

@@ -1,7 +1,7 @@
-/** The one interface of all search strategies: how a supernet is searched. */
-
-import type { ArchWeights } from '../nn/index.ts'
-import type { CellType, Genotype } from '../spaces/darts/genotype.ts'
+/** How a supernet is searched: the one interface of all strategies, and the row that makes one known. */
+import type { z } from 'zod'
+import type { ArchWeights, ArchWeightsOf, InitContext, Network, Sgd } from '../nn/index.ts'
+import type { SearchSpace, SupernetOptions } from '../spaces/space.ts'
 import type { Tensor } from '../torch/index.ts'
 
 /** Images float32 [n, 3, h, w], channels last, and int64 labels [n]. */
@@ -11,13 +11,13 @@ export interface Batch {
 }
 
 /** Where a search stands. */
-export interface Position {
+export interface Progress {
   /** From 0. */
   readonly epoch: number
   /** Step within the epoch, from 0. */
   readonly step: number
   /** Steps since the search began, from 0. */
-  readonly total: number
+  readonly globalStep: number
 }
 
 /** What a forward pass on a batch gave: tensors, so that nobody waits for the device before the values are needed. */
@@ -34,38 +34,108 @@ export interface StateDict {
   readonly data: Readonly<Record<string, unknown>>
 }
 
-/** How the space of one cell type changed. */
-export interface CellSpaceChange {
-  /** How many operations of all edges are available now. */
+/** How the space of one group of decisions changed. */
+export interface GroupChange {
+  /** How many candidates of all rows are available now. */
   readonly available: number
-  /** On how many edges an operation was deleted, or added, by its name; the others are left out. */
+  /** In how many rows a candidate was deleted, or added, by its name; the others are left out. */
   readonly deleted: Readonly<Record<string, number>>
   readonly added: Readonly<Record<string, number>>
 }
 
-/** How the space changed, by cell type. */
-export type SpaceReport = Readonly<Record<CellType, CellSpaceChange>>
+/** How the space changed, by group. */
+export type SpaceReport = Readonly<Record<string, GroupChange>>
 
-/** The loop in `train/search.ts` owns data, the weights' optimizer, clipping, logging and resume. */
-export interface Strategy {
+/** What an architecture step may use of the search: the supernet of this stage, and how its weights are trained. */
+export interface StepContext {
+  readonly supernet: Network
+  /** Of the weights; a strategy that moves them puts them back. */
+  readonly weightOptimizer: Sgd
+  /** Of the weights in this epoch. */
+  readonly lr: number
+}
+
+/** How a part of the supernet does on validation images, by the statistics of each batch. */
+export interface Score {
+  /** Mean cross entropy. */
+  readonly loss: number
+  /** 0 … 1. */
+  readonly accuracy: number
+}
+
+/** Measures on the validation images that accuracy is measured on, or on their first `images`. */
+export type Evaluate = (weights: ArchWeightsOf, images?: number) => Score
+
+/** The loop in `search/search.ts` owns data, the weights' optimizer, clipping, logging and resume. */
+export interface Strategy<Architecture = unknown> {
   /** Called before the first step of an epoch: spaces may shrink or grow. Says how, where one did. */
-  beginEpoch(epoch: number): SpaceReport | undefined
-  /** Called before each step: what the host does for it, such as to sample which operations run. */
-  beginStep(at: Position): void
-  /** Changes when other operations run than before: a step recorded earlier cannot be replayed then. */
-  readonly revision: number
+  beginEpoch?(epoch: number): SpaceReport | undefined
+  /** Another supernet from this epoch on, with new weights: of progressive methods. */
+  nextStage?(epoch: number): SupernetOptions | undefined
+  /** Called before each step: what the host does for it, such as to sample which candidates run. */
+  prepareStep(progress: Progress): void
   /**
-   * Update the architecture parameters with a batch of the validation half; says how that batch fared. On a GPU this is
-   * recorded and replayed: it computes on tensors alone, and looks at none of their values.
+   * Moves the architecture parameters by a batch of each half; says how the validation batch fared, or nothing where a
+   * method has no such step.
    */
-  update(train: Batch, valid: Batch): Outcome
-  /** Weights and sampled operations of a group of decisions for the next forward pass. */
-  archWeights(group: string): ArchWeights
-  /** The architecture this search would pick now. */
-  genotype(): Genotype
-  /** Called after the last step of the search. */
-  finish(): void
+  archStep(context: StepContext, train: Batch, valid: Batch): Outcome | undefined
+  /** Weights and sampled candidates of a group for a forward pass; `eval`: to measure accuracy, and never samples. */
+  archWeights(group: string, mode: 'train' | 'eval'): ArchWeights
+  /** The architecture this search would pick now, at every epoch's end; some methods rank candidates by `evaluate`. */
+  derive(evaluate: Evaluate): Architecture | Promise<Architecture>
+  /**
+   * Present where a step computes on tensors alone and looks at none of their values: on a GPU it is then recorded and
+   * replayed. Changes when other candidates run than before: a step recorded under another key is not replayed.
+   */
+  readonly graphKey?: string
+  /** Called after the last step of the search; `at`: where it then stands. */
+  finish?(at: Progress): void
+  /**
+   * What is to be kept of a window, or whatever a method decides in, that has ended: plain data, a line of `windows.jsonl`.
+   * Called after each step and after `finish`; hands a record over once. A resumed search must make the same to the byte.
+   */
+  takeRecord?(): Readonly<Record<string, unknown>> | undefined
   state(): StateDict
+  /** Throws DdsasError 'checkpoint' where the state is none of this strategy in this space. */
   load(state: StateDict): void
   dispose(): void
+}
+
+/** What a strategy is made of, besides its settings. */
+export interface StrategyContext<Architecture = unknown> {
+  readonly space: SearchSpace<Architecture>
+  /** Device and random stream of its parameters; the supernet's weights were drawn from the same stream before. */
+  readonly init: InitContext
+  /** The search's, for streams of its own. */
+  readonly seed: number
+}
+
+/** How long a search is, for checks and warnings. */
+export interface Schedule {
+  readonly epochs: number
+  readonly stepsPerEpoch: number
+}
+
+/** A strategy as the registry knows it; `Settings`: those of a configuration that are the strategy's own. */
+export interface StrategyDefinition<Settings = never> {
+  readonly name: string
+  /** Its settings at the top of a configuration, by name. */
+  readonly settings: Readonly<Record<string, z.ZodType>>
+  /** As published for a space, else the usual ones. */
+  defaults(space: SearchSpace): Settings
+  /** Throws DdsasError 'input' for settings that a space or a number of epochs does not allow. */
+  check?(settings: Settings, space: SearchSpace, epochs: number): void
+  /** What can be foreseen to disappoint. */
+  warnings?(settings: Settings, schedule: Schedule): string[]
+  /** "L = 28, M = 30" for the line a search begins with. */
+  describe?(settings: Settings): string
+  /** L, where the cost of a step depends on how many candidates are sampled; `plan` measures several. */
+  readonly subspace?: {
+    range(space: SearchSpace): readonly [smallest: number, largest: number]
+    /** From which L on every candidate runs. */
+    whole(settings: Settings, space: SearchSpace): number
+    of(settings: Settings): number
+    with(settings: Settings, size: number): Settings
+  }
+  create<Architecture>(context: StrategyContext<Architecture>, settings: Settings): Strategy<Architecture>
 }

@@ -1,24 +1,35 @@
 /** Devices, threads and memory of the engine, and interrupts that arrive while it computes. */
 
 import { DdsasError } from '../errors.ts'
-import { commandLine } from '../words.ts'
+import { commandLine, counted } from '../words.ts'
 import { describeEngine, native } from './native.ts'
 import { guard, invoke, run } from './tensor.ts'
 
-export const deviceNames = ['auto', 'cpu', 'cuda'] as const
-export type DeviceName = (typeof deviceNames)[number]
+/** What may be asked for, `cuda:1` standing for any GPU by its number. */
+export const deviceExamples = ['auto', 'cpu', 'cuda', 'cuda:1'] as const
+export const devicePattern = /^(?:auto|cpu|cuda(?::(?:0|[1-9]\d{0,2}))?)$/
+export const deviceWanted = 'auto, cpu, cuda or cuda:N is wanted'
 
-/** `cpu` or `cuda:0`. Throws DdsasError 'device' when CUDA is asked for and there is none. */
-export function resolveDevice(wanted: DeviceName): string {
+/** `cpu` or `cuda:0`, …, ready to compute. Throws DdsasError 'device' for one that there is not. */
+export function resolveDevice(wanted: string): string {
   const { cuda, libtorch } = describeEngine()
-  if (wanted === 'cuda' && cuda.length === 0)
-    throw new DdsasError(
-      'device',
-      `libtorch ${libtorch} sees no CUDA device; use --device cpu, or see: ${commandLine('doctor')}`,
-    )
-  if (wanted === 'cpu' || cuda.length === 0) return 'cpu'
-  prepareDevice(cuda[0])
-  return cuda[0]
+  const device = chooseDevice(wanted, cuda, libtorch)
+  if (device !== 'cpu') prepareDevice(device)
+  return device
+}
+
+/** The device that is meant, among the GPUs that `libtorch` sees. Throws DdsasError 'device' for one that there is not. */
+export function chooseDevice(wanted: string, cuda: readonly string[], libtorch: string): string {
+  if (!devicePattern.test(wanted)) throw new DdsasError('device', `--device ${wanted}: ${deviceWanted}`)
+  if (wanted === 'cpu' || (wanted === 'auto' && cuda.length === 0)) return 'cpu'
+  const device = wanted.includes(':') ? wanted : 'cuda:0'
+  if (cuda.includes(device)) return device
+  throw new DdsasError(
+    'device',
+    cuda.length === 0
+      ? `libtorch ${libtorch} sees no CUDA device; use --device cpu, or see: ${commandLine('doctor')}`
+      : `there is no ${device}: libtorch ${libtorch} sees ${counted(cuda.length, 'CUDA device')}, ${cuda.join(', ')}`,
+  )
 }
 
 const prepared = new Set<string>()
@@ -65,6 +76,8 @@ export interface TensorMemory {
   readonly live: number
   /** The most since `resetPeakMemory`. */
   readonly peak: number
+  /** What the process holds for tensors, whether or not they need it now, and takes again before it asks for more. */
+  readonly held: number
   /** On CUDA the most that was taken from the device, graphs and spare blocks included; else 0. */
   readonly reserved: number
   /** On CUDA what the device has left; else 0. */
@@ -77,6 +90,30 @@ export function tensorMemory(device = 'cpu'): TensorMemory {
 
 export function resetPeakMemory(device = 'cpu'): void {
   guard(() => native().resetPeakMemory(device))
+}
+
+/**
+ * Bytes that all tensors of the process may take on a device from now on; 0: no limit. What asks for a byte more throws
+ * DdsasError 'memory' and takes nothing. On CUDA the bytes are those that libtorch takes from the device, spare blocks and
+ * graphs included.
+ */
+export function setMemoryLimit(device: string, bytes: number): void {
+  guard(() => native().setMemoryLimit(device, bytes))
+}
+
+/** Runs `body` under a memory limit, which ends with it; 0: without one. */
+export async function withMemoryLimit<Result>(
+  device: string,
+  bytes: number,
+  body: () => Promise<Result>,
+): Promise<Result> {
+  if (bytes === 0) return body()
+  setMemoryLimit(device, bytes)
+  try {
+    return await body()
+  } finally {
+    setMemoryLimit(device, 0)
+  }
 }
 
 /** Waits until a device has done all that was asked of it. */

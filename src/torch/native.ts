@@ -38,15 +38,14 @@ export interface Native {
   replayGraph(graph: number): void
   freeGraph(graph: number): void
   synchronize(): void
-  memory(device: string): { live: number; peak: number; reserved: number; free: number }
+  memory(device: string): { live: number; peak: number; held: number; reserved: number; free: number }
   resetPeakMemory(device: string): void
+  setMemoryLimit(device: string, bytes: number): void
   watchInterrupts(flag: boolean): void
   interrupts(): number
 }
 
 let loaded: Native | undefined
-/** Bytes that were resident of the process once the engine was there. */
-let resident = 0
 
 /** The addon. Throws DdsasError 'setup' when it is not built or its libtorch is gone. */
 export function native(): Native {
@@ -69,7 +68,6 @@ export function native(): Native {
       },
     )
   }
-  resident = process.memoryUsage.rss()
   // some builds of libtorch start with one thread whatever the machine has
   if (process.env.OMP_NUM_THREADS === undefined) loaded.setThreads(availableParallelism())
   return loaded
@@ -87,8 +85,6 @@ export interface EngineInfo {
   readonly cuda: readonly string[]
   /** Whether the addon was built with kernels of its own for CUDA; without them ATen's operators compute there. */
   readonly cudaKernels: boolean
-  /** Bytes resident of the process once the engine was loaded: Node, libtorch, and what the program had before. */
-  readonly resident: number
 }
 
 /** What the engine is and runs on. Throws DdsasError 'setup' when the addon is not built. */
@@ -101,6 +97,5 @@ export function describeEngine(): EngineInfo {
     threads,
     cuda: Array.from({ length: cuda }, (_, index) => `cuda:${index}`),
     cudaKernels,
-    resident,
   }
 }

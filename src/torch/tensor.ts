@@ -144,12 +144,17 @@ function toNative(value: Argument): NativeValue {
   return Array.isArray(value) ? value.map(toNative) : (value as NativeValue)
 }
 
-/** Runs a native function; its error becomes a DdsasError 'torch' with the operator, shapes and libtorch's words. */
+/**
+ * Runs a native function; its error becomes a DdsasError 'torch', or 'memory' where that ran out, with the operator, shapes and
+ * libtorch's words.
+ */
 export function guard<Result>(body: () => Result): Result {
   try {
     return body()
   } catch (cause) {
-    throw new DdsasError('torch', cause instanceof Error ? cause.message : String(cause), { cause })
+    const isMemory = cause instanceof Error && 'code' in cause && cause.code === 'memory'
+    const message = cause instanceof Error ? cause.message : String(cause)
+    throw new DdsasError(isMemory ? 'memory' : 'torch', message, { cause })
   }
 }
 

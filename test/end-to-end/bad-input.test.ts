@@ -41,23 +41,31 @@ const refused: readonly (readonly [name: string, args: readonly string[], ...pat
   ['no epochs', [...good, '--epochs', '0'], /--epochs.*'0'.*whole number from 1 on/],
   [
     'an unknown setting',
-    set('weights.rat=1'),
-    /--set weights\.rat: there is no such setting; known are .*weights\.rate/,
+    set('weightOptimizer.lt=1'),
+    /--set: there is no setting 'weightOptimizer\.lt'; the nearest is 'weightOptimizer\.lr', and/,
   ],
-  ['a group of settings', set('weights=1'), /--set weights: there is no such setting/],
-  ['a property of every object', set('__proto__.x=1'), /--set __proto__\.x: there is no such setting/],
-  ['text for a number', set('weights.rate=fast'), /weights\.rate: expected number, received string/],
+  ['a group of settings', set('weightOptimizer=1'), /--set: weightOptimizer is a group of settings: lr,/],
+  ['a property of every object', set('__proto__.x=1'), /--set: there is no setting '__proto__\.x'/],
+  [
+    'text for a number',
+    set('weightOptimizer.lr=fast'),
+    /weightOptimizer\.lr: expected number, received string/,
+  ],
   ['a fraction of channels', set('network.channels=4.5'), /network\.channels: /],
   ['odd channels', set('network.channels=5'), /network\.channels: .*multiple of 2/],
   ['too few cells', set('network.cells=2'), /network\.cells: .*>=3/],
   ['a network that fits no memory', set('network.channels=100000'), /network\.channels: .*<=1024/],
   ['threads without end', [...good, '--threads', '100000'], /--threads.*'100000'.*1 to 512/],
-  ['an infinite rate', set('weights.rate=1e999'), /weights\.rate: /],
-  ['a setting without a value', set('weights.rate'), /--set weights\.rate: write it as key=value/],
+  ['an infinite rate', set('weightOptimizer.lr=1e999'), /weightOptimizer\.lr: /],
+  [
+    'a setting without a value',
+    set('weightOptimizer.lr'),
+    /--set weightOptimizer\.lr: write it as key=value/,
+  ],
   ['a value without a setting', set('=1'), /--set =1: write it as key=value/],
   ['L too small', set('ddsas.subspace=14'), /L = 14 does not fit.*15 … 112/],
   ['L too large', set('ddsas.subspace=113'), /L = 113 does not fit.*15 … 112/],
-  ['an unknown device', [...good, '--device', 'tpu'], /--device.*'tpu'.*auto, cpu, cuda/],
+  ['an unknown device', [...good, '--device', 'tpu'], /--device.*'tpu'.*auto, cpu, cuda or cuda:N/],
   [
     'more images than there are',
     set('data.images=21'),
@@ -110,7 +118,7 @@ test('CUDA where there is none', async (t) => {
 })
 
 test('an odd demo is refused before its data are fetched', () =>
-  refuseAndKeep(['search', 'demo', '--data', 'none', '--set', 'x=1'], 2, /--set x: there is no such setting/))
+  refuseAndKeep(['search', 'demo', '--data', 'none', '--set', 'x=1'], 2, /--set: there is no setting 'x'/))
 
 /** A copy of the data with one file spoiled. */
 async function refuseSpoiled(spoil: (path: string) => void, ...patterns: RegExp[]): Promise<void> {
@@ -139,12 +147,17 @@ test('data that are truncated, of another record size, empty, or with a label ou
 
 test('a loss that is not finite stops the search, says where, and keeps the checkpoint before', async () => {
   const out = join(place.path, 'diverged')
-  const wild = ['weights.rate=1e30', 'weights.clip=1e30', 'checkpoint.steps=1', 'data.batch=2']
+  const wild = [
+    'weightOptimizer.lr=1e30',
+    'weightOptimizer.gradClip=1e30',
+    'checkpoint.steps=1',
+    'data.batch=2',
+  ]
   const args = [...good, '--out', out, ...wild.flatMap((setting) => ['--set', setting])]
   const { code, stderr } = await ddsas(args, place.path)
   assert.equal(code, 1)
   const [, step, kept] =
-    /^ddsas: the (?:training loss|validation loss|gradient norm) is \S+ at step (\d+) \(epoch 1, step \d+\): search again with a smaller weights\.rate or weights\.clip; the checkpoint after step (\d+) is kept\n$/.exec(
+    /^ddsas: the (?:training loss|validation loss|gradient norm) is \S+ at step (\d+) \(epoch 1, step \d+\): search again with a smaller weightOptimizer\.lr or weightOptimizer\.gradClip; the checkpoint after step (\d+) is kept\n$/.exec(
       stderr,
     ) ?? assert.fail(stderr)
   assert.equal(Number(kept), Number(step) - 1)
@@ -154,13 +167,13 @@ test('a loss that is not finite stops the search, says where, and keeps the chec
 
 test('a loss that is not finite after the last step of an epoch is not saved either', async () => {
   const out = join(place.path, 'diverged late')
-  const wild = ['weights.rate=1e30', 'weights.clip=1e30', 'data.batch=10']
+  const wild = ['weightOptimizer.lr=1e30', 'weightOptimizer.gradClip=1e30', 'data.batch=10']
   const args = [...good, '--out', out, ...wild.flatMap((setting) => ['--set', setting])]
   await refuse(
     args,
     1,
     [
-      /validation loss is (NaN|Infinity) after epoch 1: search again with a smaller weights\.rate or weights\.clip\n$/,
+      /validation loss is (NaN|Infinity) after epoch 1: search again with a smaller weightOptimizer\.lr or weightOptimizer\.gradClip\n$/,
     ],
     place.path,
   )

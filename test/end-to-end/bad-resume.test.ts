@@ -60,7 +60,7 @@ test('another seed, preset or setting, a run folder, a checkpoint that is not th
   await refuseAndKeep(stopped, ['--epochs', '9'], /epochs is 2 in the run, not 9/, remedy)
   const presets = ['search', 'cifar100', '--resume', stopped]
   await refuse(presets, 2, [/dataset is "cifar10" in the run, not "cifar100"/, remedy])
-  await refuseAndKeep(stopped, ['--set', 'x=1'], /--set x: there is no such setting/)
+  await refuseAndKeep(stopped, ['--set', 'x=1'], /--set: there is no setting 'x'/)
   await refuseAndKeep(
     stopped,
     ['--out', 'elsewhere'],
@@ -148,9 +148,13 @@ test('a config.json that was changed, in a way that can be or cannot', async () 
     [
       '"momentum": 0.9',
       '"momentum": "0.9"',
-      /config\.json of .*: weights\.momentum: expected number, received string/,
+      /config\.json of .*: weightOptimizer\.momentum: expected number, received string/,
     ],
-    ['"clip": 5', '"clip": 5, "clap": 6', /config\.json of .*: weights\.clap: there is no such setting/],
+    [
+      '"gradClip": 5',
+      '"gradClip": 5, "gradClap": 6',
+      /config\.json of .*: weightOptimizer\.gradClap: there is no such setting/,
+    ],
     ['"kind": "search"', '"kind": "retrain"', /is not the run of a search: 'kind' of its config\.json/],
     [/[\s\S]*/, '{"seed": ', /config\.json is not valid JSON; restore it/],
     [/[\s\S]*/, '[]', /config\.json is not a JSON object/],
@@ -182,7 +186,7 @@ test('metrics that were lost or shortened are no reason to lose the run: new one
     )
     assert.deepEqual(existsSync(join(run, 'metrics.jsonl.lost')), name === 'short')
     const after = metricsOf(run)
-    assert.ok(after.every(({ total }) => typeof total === 'number' && total >= done))
+    assert.ok(after.every(({ globalStep }) => typeof globalStep === 'number' && globalStep >= done))
     assert.ok(whole.length > 0 && after.length > 0)
     // what it goes on to write is known to its next checkpoint
     await succeed(['search', '--resume', run])

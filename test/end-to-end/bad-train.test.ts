@@ -13,7 +13,10 @@ const place = workplace()
 const at = (...parts: readonly string[]) => join(place.path, ...parts)
 
 const tiny = [...set('network.channels=4', 'network.cells=3', 'data.batch=8', 'threads=1'), '--epochs', '1']
-const small = [...tiny, ...set('data.side=32', 'data.resize=36', 'loss.auxiliary=0', 'data.validation=0')]
+const small = [
+  ...tiny,
+  ...set('data.imageSize=32', 'data.resize=36', 'loss.auxiliary=0', 'data.validation=0'),
+]
 const train = (preset: string, data: string, ...more: readonly string[]) => {
   const args = ['train', 'DARTS_V1', preset, '--data', data, '--out', 'new']
   return [...args, ...(preset === 'imagenet' ? small : tiny), ...more]

@@ -30,7 +30,7 @@ const asked = at('npm was asked')
 const small = set(
   'network.channels=4',
   'network.cells=3',
-  'data.side=32',
+  'data.imageSize=32',
   'data.batch=8',
   'threads=1',
   'data.mean=[0.2,0.3,0.4]',
@@ -151,11 +151,17 @@ test('threads beyond the machine, and settings that make no sense on the images,
   const wanted = `${processors + 1} threads on ${processors} processors take longer than threads=${processors}`
   assert.equal(threads, wanted)
   const recipe = ['train', 'DARTS_V1', 'imagenet', '--data', 'photographs', '--out', 'recipe']
-  const sizes = set('network.channels=4', 'network.cells=3', 'data.side=32', 'loss.auxiliary=0', 'threads=1')
+  const sizes = set(
+    'network.channels=4',
+    'network.cells=3',
+    'data.imageSize=32',
+    'loss.auxiliary=0',
+    'threads=1',
+  )
   const warnings = await warningsOf([...recipe, ...sizes, ...set('data.validation=0.05'), '--epochs', '3'])
   assert.deepEqual(
-    warnings.map((warning) => /data\.batch|weights\.warmUp|held out/.exec(warning)?.[0]),
-    ['data.batch', 'weights.warmUp', 'held out'],
+    warnings.map((warning) => /data\.batch|weightOptimizer\.warmUp|held out/.exec(warning)?.[0]),
+    ['data.batch', 'weightOptimizer.warmUp', 'held out'],
   )
 })
 

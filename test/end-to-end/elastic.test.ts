@@ -37,26 +37,31 @@ const stateSchema = z.looseObject({
   strategy: z.looseObject({ memory: z.object({ normal: memory, reduce: memory }) }),
 })
 
-for (const profile of ['reference', 'paper'])
-  test(`${profile}: a shrink and an expansion are told, counted, and kept to`, async () => {
+for (const variant of ['authors-code', 'paper'])
+  test(`${variant}: a shrink and an expansion are told, counted, and kept to`, async () => {
     const changes = [expand(0, 0, 5), shrink(1, 20), expand(2, 6, 8)]
-    const { run, args } = searching(profile, changes, `ddsas.profile=${profile}`)
-    const lines = (await succeed(args)).split('\n').filter((line) => line.startsWith('space from'))
+    const { run, args } = searching(variant, changes, `ddsas.variant=${variant}`)
+    const printed = await succeed(args)
+    const pattern =
+      /^space from epoch (\d+) on:\n {2}normal: (\d+) [^:]*\n {2}reduce: (\d+) .*(?:\n {4}.*)*/gm
+    const told = [...printed.matchAll(pattern)]
     assert.deepEqual(
-      lines.map((line) =>
-        /^space from epoch (\d+) on: normal .*, (\d+) .* reduce .*, (\d+) /.exec(line)?.slice(1),
-      ),
+      told.map(([, ...found]) => found),
       [
         ['1', '70', '70'],
         ['2', '50', '50'],
         ['3', '78', '78'],
       ],
     )
-    assert.match(lines[0], /normal -14 sep_conv_5x5 -14 dil_conv_3x3 -14 dil_conv_5x5, 70 operations left;/)
-    assert.match(lines[2], /\+14 dil_conv_3x3 \+14 dil_conv_5x5, 78 operations left$/)
-    const told = metricsOf(run).filter(({ kind }) => kind === 'space')
+    assert.match(
+      told[0][0],
+      /normal: 70 operations left, -14 sep_conv_5x5,\s+-14 dil_conv_3x3,\s+-14 dil_conv_5x5\n/,
+    )
+    assert.match(told[2][0], /reduce: 78 operations left, \+14 dil_conv_3x3, \+14 dil_conv_5x5$/)
+    for (const [text] of told) for (const line of text.split('\n')) assert.ok(line.length <= 80, line)
+    const written = metricsOf(run).filter(({ kind }) => kind === 'space')
     assert.deepEqual(
-      told.map(({ epoch, total }) => [epoch, total]),
+      written.map(({ epoch, globalStep }) => [epoch, globalStep]),
       [
         [0, 0],
         [1, 5],
@@ -72,6 +77,28 @@ for (const profile of ['reference', 'paper'])
         assert.ok(row[darts.operations.indexOf(name as (typeof darts.operations)[number])], `${cell} ${name}`)
       }
   })
+
+test('a shrink before anything was credited is warned of, others are not', async () => {
+  const warned: readonly (readonly [Change[], string[], RegExp | undefined])[] = [
+    [
+      [shrink(0, 20)],
+      [],
+      /the shrink at epoch 0 comes before a window is credited.* step 3 .* shrink from epoch 1 on$/,
+    ],
+    [
+      [shrink(1, 20)],
+      ['ddsas.window=6'],
+      /the shrink at epoch 1 .* step 5 \(M = 6\).* epoch 2 on, or lower ddsas\.window$/,
+    ],
+    [[shrink(1, 20), expand(0, 0, 5)], [], undefined],
+  ]
+  for (const [i, [changes, settings, pattern]] of warned.entries()) {
+    const printed = await succeed(searching(`warned ${i}`, changes, ...settings).args)
+    const warnings = printed.split('\n').filter((line) => /^warning: .*shrink/.test(line))
+    assert.equal(warnings.length, pattern ? 1 : 0)
+    if (pattern) assert.match(warnings[0], pattern)
+  }
+})
 
 test('a schedule that cannot be followed is refused before anything is written', async () => {
   const refused: readonly (readonly [Change, RegExp])[] = [

@@ -109,7 +109,7 @@ test('a library call takes short options and a signal, and leaves SIGINT to its 
   await assert.rejects(
     runSearch(
       { ...request, out, epochs: 3, seed: 0, threads: 1, signal: controller.signal },
-      { step: ({ total }) => total === 2 && controller.abort() },
+      { step: ({ globalStep }) => globalStep === 2 && controller.abort() },
     ),
     { name: 'DdsasError', kind: 'interrupted', message: /after step 2, saved/ },
   )
@@ -125,7 +125,7 @@ test('an option that does not exist, or is of another type, is refused by its na
       kind: 'input',
       message,
     })
-  await refused({ epoch: 1 }, /runSearch: there is no option 'epoch'; known are preset, settings/)
+  await refused({ epoch: 1 }, /runSearch: there is no option 'epoch'; known are preset, config, settings/)
   await refused({ settings: 'epochs=1' }, /runSearch: settings: expected array/)
   await refused({ epochs: 0 }, /runSearch: epochs/)
   await refused({ signal: 3 }, /signal: expected an AbortSignal/)

@@ -59,7 +59,7 @@ test('every example runs', () => {
     /^step 1: loss \d\.\d{3}\nstep 2: [\s\S]*\nGenotype\(normal=.* in .*runs\/first\n$/,
     /^L = 35 in 8 cells\n$/,
     /^L = 20: \d+ MiB, fits\nL = 40: \d+ MiB, fits\n$/,
-    /^4 steps, checkpoints after 2 and 4\n$/,
+    /^4 steps, checkpoints after 2 and 4\nsteps 0 to 2: \d+ operations sampled\nsteps 2 to 4: \d+ .*\n$/,
     /^80 images, 3072 bytes each; the first: \w+\n$/,
     /^logits \[2,10\], normal cell \[\["/,
     /^distance 0\n$/,

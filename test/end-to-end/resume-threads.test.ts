@@ -1,5 +1,5 @@
 /**
- * Exact resume on all threads of the machine, with the profile `paper` and across a shrink; and what another number of threads
+ * Exact resume on all threads of the machine, with the variant `paper` and across a shrink; and what another number of threads
  * does to the numbers: ATen's batch norm of the stem adds up a part for each thread, so that they round otherwise from then on.
  */
 import assert from 'node:assert/strict'
@@ -19,7 +19,7 @@ const shrink = JSON.stringify([{ epoch: 1, change: { kind: 'shrink', count: 20 }
 /** 5 steps an epoch: windows of four lie across the beginning of the second, where the space shrinks, and of the third. */
 const settings = [
   ...tiny,
-  ...set('ddsas.window=4', 'ddsas.profile=paper', `ddsas.changes=${shrink}`, 'checkpoint.steps=2'),
+  ...set('ddsas.window=4', 'ddsas.variant=paper', `ddsas.changes=${shrink}`, 'checkpoint.steps=2'),
   '--epochs',
   '3',
   '--json',
@@ -65,7 +65,7 @@ test('all threads, paper: killed before, at and after a shrink, in the window ac
   assertSameRun(path, reference.path)
   const changes = metricsOf(path).filter(({ kind }) => kind === 'space')
   assert.deepEqual(
-    changes.map(({ epoch, total }) => [epoch, total]),
+    changes.map(({ epoch, globalStep }) => [epoch, globalStep]),
     [[1, 5]],
   )
 })

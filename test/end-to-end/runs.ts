@@ -42,7 +42,7 @@ export function assertSameRun(path: string, reference: string): void {
   assert.equal(own.step, other.step)
   assert.deepEqual([...own.files.keys()], [...other.files.keys()])
   for (const [name, content] of own.files) assert.ok(content === other.files.get(name), `${name} is the same`)
-  const shown = ['genotype.json', 'cells/normal.svg', 'cells/reduce.svg']
+  const shown = ['genotype.json', 'windows.jsonl', 'cells/normal.svg', 'cells/reduce.svg']
   for (const name of shown.filter((file) => existsSync(join(reference, file))))
     assert.equal(readFileSync(join(path, name), 'utf8'), readFileSync(join(reference, name), 'utf8'), name)
 }

@@ -8,7 +8,7 @@ import { RunFolder } from '../../src/runs/folder.ts'
 import { formatGenotype, parseGenotype, readGenotypeFile } from '../../src/spaces/darts/genotype-file.ts'
 import { succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
-import { filesBelow, metricsOf } from './runs.ts'
+import { assertSameRun, filesBelow, metricsOf } from './runs.ts'
 
 const place = workplace()
 const data = join(place.path, 'data')
@@ -32,9 +32,13 @@ test('the run folder is complete', () => {
     'events.out.tfevents',
     'genotype.json',
     'metrics.jsonl',
+    'windows.jsonl',
   ]
   assert.deepEqual(files, wanted)
 })
+
+const settingsOf = (path: string) =>
+  z.looseObject({ config: z.unknown() }).parse(RunFolder.open(path).config).config
 
 test('config.json tells all there is to repeat the search', () => {
   const {
@@ -56,7 +60,9 @@ test('config.json tells all there is to repeat the search', () => {
 
 test('metrics have one line for each step and epoch, and the training loss falls', () => {
   const lines = metricsOf(run)
-  const kinds = lines.map(({ kind, epoch, step, total }) => [kind, epoch, step, total].join(' ').trim())
+  const kinds = lines.map(({ kind, epoch, step, globalStep }) =>
+    [kind, epoch, step, globalStep].join(' ').trim(),
+  )
   const epochs = [0, 1, 2].flatMap((epoch) => [
     ...[1, 2, 3, 4, 5, 6, 7].map((step) => `step ${epoch} ${step} ${7 * epoch + step}`),
     `epoch ${epoch}  ${7 * epoch + 7}`,
@@ -86,6 +92,16 @@ test('without a terminal it prints plain lines', () => {
   assert.ok(printed.endsWith(`drawing:  ${join(run, 'cells/reduce.png')}\n`))
   for (const line of printed.split('\n').filter((text) => text.startsWith('epoch')))
     assert.ok(line.length < 80, line)
+})
+
+test('--config with config.json of a run searches the same again', async () => {
+  const again = join(place.path, 'again')
+  const config = join(run, 'config.json')
+  await succeed(['search', 'demo', '--config', config, '--data', data, '--out', again])
+  assertSameRun(again, run)
+  assert.deepEqual(JSON.parse(await succeed(['config', 'show', again])), settingsOf(run))
+  // and a resume takes it, as it changes nothing
+  await succeed(['search', '--resume', again, '--config', config])
 })
 
 test('ddsas show draws and prints the genotype of the run', async () => {

@@ -17,7 +17,7 @@ const corrupt = ['train/b/3.jpg', 'train/b/7.jpg', 'val/a/1.jpg'].map((file) => 
 const tiny = set(
   'network.channels=4',
   'network.cells=3',
-  'data.side=32',
+  'data.imageSize=32',
   'data.resize=36',
   'data.batch=6',
   'data.validation=0.2',

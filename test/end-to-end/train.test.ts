@@ -257,14 +257,22 @@ describe('refused with exit code 2', () => {
       /no preset 'mnist'; known are cifar10, cifar100, folder, imagenet/,
     ],
     ['two presets', ['train', 'DARTS_V1', 'cifar10', '--preset', 'imagenet'], /two presets/],
-    ['an unknown setting', args(...set('weights.rat=1')), /--set weights\.rat: there is no such setting/],
-    ['a wrong type', args(...set('weights.schedule=step')), /weights\.schedule: /],
+    [
+      'an unknown setting',
+      args(...set('weightOptimizer.lt=1')),
+      /--set: there is no setting 'weightOptimizer\.lt'/,
+    ],
+    ['a wrong type', args(...set('weightOptimizer.schedule=step')), /weightOptimizer\.schedule: /],
     [
       'nothing to train on',
       args(...set('data.validation=0.999')),
       /data\.validation = 0\.999 .* none to train on/,
     ],
-    ['images of another size', args(...set('data.side=64')), /data\.side = 64, images of cifar10 have 32 px/],
+    [
+      'images of another size',
+      args(...set('data.imageSize=64')),
+      /data\.imageSize = 64, images of cifar10 have 32 px/,
+    ],
     ['a resumed search or nothing', ['train', '--resume', data], /is not a run: it has no config\.json/],
     [
       'another seed when resuming',
@@ -290,8 +298,8 @@ test('a run whose genotype or images were changed is not resumed', async () => {
 })
 
 test('a loss that is not finite stops the training', async () => {
-  const { path, args } = begin('wild', ...set('weights.rate=1e30', 'weights.clip=1e30'))
-  await refuse(args, 1, [/is \S+ at step \d+ .*train again with a smaller weights\.rate/])
+  const { path, args } = begin('wild', ...set('weightOptimizer.lr=1e30', 'weightOptimizer.gradClip=1e30'))
+  await refuse(args, 1, [/is \S+ at step \d+ .*train again with a smaller weightOptimizer\.lr/])
   assert.ok(existsSync(join(path, 'config.json')))
 })
 
@@ -304,7 +312,7 @@ test('transfer: a cell trained on an image folder', {
   const small = set(
     'network.channels=4',
     'network.cells=3',
-    'data.side=64',
+    'data.imageSize=64',
     'data.resize=72',
     'data.batch=24',
     'data.images=60',
@@ -312,7 +320,7 @@ test('transfer: a cell trained on an image folder', {
     'evaluation.batch=40',
     'loss.auxiliary=0',
     'threads=1',
-    'weights.warmUp=1',
+    'weightOptimizer.warmUp=1',
   )
   const args = ['train', reference, 'imagenet', '--data', folder, '--out', path, ...small, '--epochs', '2']
   const printed = await succeed(args)

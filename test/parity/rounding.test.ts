@@ -40,7 +40,7 @@ setThreads(1)
 
 const steps = 200
 /** Adam's. */
-const rate = 0.003
+const lr = 0.003
 const images = 16
 const size = 8
 const values = images * 3 * size * size
@@ -70,9 +70,9 @@ class Search {
     const maker: Maker = { device: 'cpu', generator: new Generator(5, 'search'), dtype }
     this.#dtype = dtype
     this.supernet = new Supernet({ space: darts, channels: 4, cells: 3, classes: 10 }, maker)
-    const optimizer = { rate, betas: [0.5, 0.999], weightDecay: 1e-3 } as const
+    const optimizer = { lr, betas: [0.5, 0.999], weightDecay: 1e-3 } as const
     const options = {
-      profile: 'reference',
+      variant: 'authors-code',
       subspace: 28,
       window: 20,
       mixture: 'simple',
@@ -100,9 +100,9 @@ class Search {
   step(step: number): void {
     tidy(() => {
       const [train, valid] = [0, 1].map((half) => batch((2 * step + half) % 64, this.#dtype))
-      this.strategy.beginStep({ epoch: 0, step, total: step })
+      this.strategy.beginStep({ epoch: 0, step, globalStep: step })
       const architecture = this.strategy.update(train, valid)
-      const rates = { rate: 0.01, clip: 5 }
+      const rates = { lr: 0.01, gradClip: 5 }
       const weights = weightStep(this.supernet, this.strategy, train, this.#sgd, rates)
       this.losses = [architecture.loss.item(), weights.loss.item()]
     })
@@ -147,7 +147,7 @@ test('200 steps with the kernels, float32 with ATen and float64 along the same b
   )
   for (const search of [plain, precise]) search.startAt(kernels)
   const alone = new Set<string>()
-  const largest = { losses: floor, architecture: rate / 300 }
+  const largest = { losses: floor, architecture: lr / 300 }
   for (let step = 0; step < steps; step += 1) {
     const branches = recordBranches(true, () => kernels.step(step))
     withoutKernels(() => followBranches(branches, () => plain.step(step)))

@@ -1,4 +1,4 @@
-/** Sampling traces: scores, subspaces, saliency, counts, elastic spaces and genotypes against the published code's. */
+/** Sampling traces: scores, subspaces, saliency, pulls, elastic spaces and genotypes against the published code's. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from 'zod'
@@ -8,7 +8,7 @@ import {
   chooseEdges,
   closeWindow,
   emptyMemory,
-  type SpaceMemory,
+  type SamplingState,
 } from '../../src/strategies/ddsas/saliency.ts'
 import { sampleSubspace } from '../../src/strategies/ddsas/subspace.ts'
 import { ucbScores } from '../../src/strategies/ddsas/ucb.ts'
@@ -69,7 +69,7 @@ function changeOf(recorded: Trace['iterations'][number]['space_change']): SpaceC
 function replay(recorded: Trace, type: 'normal' | 'reduce'): void {
   const none = recorded.primitives.indexOf('none')
   const mixture = recorded.saliency_type === 'all' ? 'joint' : 'simple'
-  let memory: SpaceMemory = emptyMemory(14, recorded.primitives.length, 1)
+  let memory: SamplingState = emptyMemory(14, recorded.primitives.length, 1)
   recorded.iterations.forEach((wanted, iteration) => {
     const { alpha, zeta, ...expected } = wanted[type]
     const at = (what: string) => `iteration ${iteration}, ${type} ${what}`
@@ -77,13 +77,13 @@ function replay(recorded: Trace, type: 'normal' | 'reduce'): void {
     if (change)
       memory = { ...memory, available: changeSpace(memory.available, memory.saliency, change, none) }
     if (iteration > 0) memory = closeWindow(memory, rawWeights(alpha, zeta, memory.mask, mixture))
-    const scores = ucbScores(zeta, memory.counts, iteration + 1, recorded.confidence)
+    const scores = ucbScores(zeta, memory.pulls, iteration + 1, recorded.confidence)
     const rule = { size: recorded.L, none, noneCounts: false }
     memory = { ...memory, mask: sampleSubspace(scores, zeta, memory.available, rule) }
     close(scores, expected.ucb, at('ucb'))
     assert.deepEqual(asNumbers(memory.available), expected.available, at('available'))
     assert.deepEqual(asNumbers(memory.mask), expected.mask, at('mask'))
-    assert.deepEqual(memory.counts, expected.opt_steps, at('counts'))
+    assert.deepEqual(memory.pulls, expected.opt_steps, at('pulls'))
     close(memory.saliency, expected.saliency, at('saliency'))
     assert.equal(wanted.total_opt_steps, iteration + 2)
     const chosen = chooseEdges(memory.saliency, memory.available, none).flat()

@@ -90,11 +90,11 @@ class Search {
     const space: CellSpace = { ...darts, operations: recorded.primitives as OperationName[] }
     this.supernet = new Supernet({ space, channels, cells, classes }, maker)
     const options = {
-      profile: 'reference',
+      variant: 'authors-code',
       subspace: recorded.L,
       window: recorded.M,
       mixture: recorded.saliency_type === 'all' ? 'joint' : 'simple',
-      optimizer: { rate: arch.lr, betas: arch.betas, weightDecay: arch.weight_decay },
+      optimizer: { lr: arch.lr, betas: arch.betas, weightDecay: arch.weight_decay },
       changes: [],
     } as const
     this.strategy = new Ddsas(this.supernet, options, maker)
@@ -190,11 +190,11 @@ export function trajectory(
       const train = batchOf(golden, step, 'train', manner)
       const valid = batchOf(golden, step, 'valid', manner)
       const { strategy, supernet, sgd } = search
-      strategy.beginStep({ epoch: 0, step, total: step })
+      strategy.beginStep({ epoch: 0, step, globalStep: step })
       for (const cell of cellTypes) observe(`step${step}/mask.${cell}`, strategy.memory(cell).mask.flat())
       course.run(() => observe(`step${step}/valid_loss`, strategy.update(train, valid).loss.item()))
       course.run(() => {
-        const options = { rate: weights.lr, clip: weights.grad_clip }
+        const options = { lr: weights.lr, gradClip: weights.grad_clip }
         const { loss, gradNorm } = weightStep(supernet, strategy, train, sgd, options)
         observe(`step${step}/train_loss`, loss.item())
         observe(`step${step}/grad_norm`, gradNorm.item())
@@ -205,12 +205,12 @@ export function trajectory(
   course.rewind()
 }
 
-/** Saliency, counts, alpha, zeta, weights and running statistics in the end, and logits in evaluation mode. */
+/** Saliency, pulls, alpha, zeta, weights and running statistics in the end, and logits in evaluation mode. */
 function observeEnd(search: Search, images: Tensor, observe: Observer): void {
   const { strategy, supernet } = search
   for (const cell of cellTypes) {
-    const { saliency, counts } = strategy.memory(cell)
-    for (const [kind, values] of Object.entries({ saliency, opt_steps: counts }))
+    const { saliency, pulls } = strategy.memory(cell)
+    for (const [kind, values] of Object.entries({ saliency, opt_steps: pulls }))
       observe(
         `final/${kind}.${cell}`,
         Tensor.from(Float32Array.from(values.flat()), [values.length, values[0].length]),

@@ -129,17 +129,21 @@ export function parseGenotypeLine(
  */
 export function readGenotypeFile(path: string, operations?: readonly string[]): Genotype {
   checkText(path, 'readGenotypeFile', 'path')
-  const text = readText(path)
-  if (!/^\s*[[{"]/.test(text)) return parseGenotypeLine(text, path, operations)
+  return parseGenotypeText(readText(path), path, operations)
+}
+
+/** The same of a text; `source` names it in errors. */
+export function parseGenotypeText(text: string, source: string, operations?: readonly string[]): Genotype {
+  if (!/^\s*[[{"]/.test(text)) return parseGenotypeLine(text, source, operations)
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new DdsasError('input', `genotype ${path}: not valid JSON; restore it or name another`, {
+    throw new DdsasError('input', `genotype ${source}: not valid JSON; restore it or name another`, {
       cause: error,
     })
   }
-  return parseGenotype(value, path, operations)
+  return parseGenotype(value, source, operations)
 }
 
 function readText(path: string): string {

@@ -1,10 +1,11 @@
 /** The programs of the DARTS space: a stem, a stack of cells, a classifier, for supernets and for single architectures. */
 import { DdsasError } from '../../errors.ts'
 import type { Block, Program, Sequence, State, StateId, Term } from '../../nn/index.ts'
+import type { NetworkOptions, SupernetOptions } from '../space.ts'
 import type { CellType, Genotype } from './genotype.ts'
 import { factorizedReduce, type OperationOptions, reluConvBn } from './operations.ts'
-import { type CellSpace, darts, edgeIndex } from './space.ts'
-import { classifier, type NetworkKind, networkKinds } from './stem.ts'
+import { type CellSpace, edgeIndex } from './space.ts'
+import { classifier, networkKinds } from './stem.ts'
 
 /** What texts call the cells. */
 const cellNames: Readonly<Record<CellType, string>> = { normal: 'normal cell', reduce: 'reduction cell' }
@@ -32,13 +33,8 @@ interface Inside {
   concat(type: CellType): readonly number[]
 }
 
-interface StackShape {
-  readonly kind: NetworkKind
-  /** C: channels of a node in the first cells; doubled by each reduction cell. */
-  readonly channels: number
-  readonly cells: number
-  readonly classes: number
-  readonly auxiliary: boolean
+interface StackShape extends NetworkOptions {
+  /** Whether batch norms are trained: in networks, not in a supernet. */
   readonly affine: boolean
 }
 
@@ -130,17 +126,8 @@ function prepared(
   ]
 }
 
-export interface SupernetShape {
-  readonly space: CellSpace
-  /** C: channels of a node in the first cells; doubled by each reduction cell. */
-  readonly channels: number
-  /** How many cells; those at a third and at two thirds are reduction cells. */
-  readonly cells: number
-  readonly classes: number
-}
-
 /** The supernet: every candidate on every edge; all architectures of a space share its weights. */
-export function supernetProgram({ space, ...shape }: SupernetShape): Program {
+export function supernetProgram(space: CellSpace, shape: SupernetOptions): Program {
   const operations = Object.entries(space.operations)
   const edge = (place: Place, row: number, input: number) =>
     operations.map(
@@ -163,17 +150,6 @@ export function supernetProgram({ space, ...shape }: SupernetShape): Program {
       concat: () => concat,
     },
   )
-}
-
-export interface NetworkShape {
-  readonly kind: NetworkKind
-  readonly genotype: Genotype
-  /** C: channels of a node in the first cells; even. */
-  readonly channels: number
-  readonly cells: number
-  readonly classes: number
-  /** Whether it has the auxiliary head, which only training uses. */
-  readonly auxiliary: boolean
 }
 
 /** What makes the layers of an operation at its place. */
@@ -204,7 +180,7 @@ function insideOf(genotype: Genotype, layers: Layers): Inside {
  * The network a genotype stands for: two operations into each node.
  * @throws {DdsasError} `input` for an operation that there is not.
  */
-export function networkProgram({ genotype, ...shape }: NetworkShape, space: CellSpace = darts): Program {
+export function networkProgram(genotype: Genotype, shape: NetworkOptions, space: CellSpace): Program {
   const layers: Layers = (operation, place, input) => {
     if (operation !== 'none' && Object.hasOwn(space.operations, operation))
       return space.operations[operation](optionsAt(place, input))

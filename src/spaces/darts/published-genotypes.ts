@@ -1,8 +1,8 @@
 /** Published cells of the DARTS space, by the names their authors gave them. */
 import { checkText } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
+import type { NetworkOptions } from '../space.ts'
 import type { Genotype, GenotypeEdge } from './genotype.ts'
-import type { NetworkShape } from './programs.ts'
 
 /** Edges written as "operation input", all four nodes concatenated. */
 function genotype(normal: string, reduce: string): Genotype {
@@ -77,7 +77,7 @@ export const publishedGenotypes = {
 export type PublishedName = keyof typeof publishedGenotypes
 
 /** The size of a network, all but its cells. */
-export type NetworkSize = Pick<NetworkShape, 'kind' | 'channels' | 'cells' | 'classes'>
+export type NetworkSize = Pick<NetworkOptions, 'kind' | 'channels' | 'cells' | 'classes'>
 
 const cifar10: NetworkSize = { kind: 'cifar', channels: 36, cells: 20, classes: 10 }
 const imagenet: NetworkSize = { kind: 'imagenet', channels: 48, cells: 14, classes: 1000 }

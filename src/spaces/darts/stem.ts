@@ -91,14 +91,12 @@ function auxiliaryHead({ stride, lastNorm }: AuxiliaryShape) {
 interface KindOfNetwork {
   readonly stem: (channels: number) => Stem
   readonly auxiliary: (channels: number, classes: number) => Sequence
-  /** Side of the images it is meant for. */
-  readonly imageSide: number
 }
 
 /** The two networks of the DARTS papers; any image size that their reductions can halve. */
 export const networkKinds = {
-  cifar: { stem: smallStem, auxiliary: auxiliaryHead({ stride: 3, lastNorm: true }), imageSide: 32 },
-  imagenet: { stem: largeStem, auxiliary: auxiliaryHead({ stride: 2, lastNorm: false }), imageSide: 224 },
+  cifar: { stem: smallStem, auxiliary: auxiliaryHead({ stride: 3, lastNorm: true }) },
+  imagenet: { stem: largeStem, auxiliary: auxiliaryHead({ stride: 2, lastNorm: false }) },
 } as const satisfies Record<string, KindOfNetwork>
 
 export type NetworkKind = keyof typeof networkKinds

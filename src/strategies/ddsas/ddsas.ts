@@ -3,267 +3,172 @@
  * architecture parameters alpha inside each, for M steps.
  */
 import { z } from 'zod'
-import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
-import {
-  Adam,
-  type AdamOptions,
-  type ArchWeights,
-  type ArchWeightsOf,
-  checkInitContext,
-  drawn,
-  type InitContext,
-  loadTensors,
-  type Network,
-  sampledIndex,
-} from '../../nn/index.ts'
-import { type CellType, cellTypes, type Genotype } from '../../spaces/darts/genotype.ts'
-import { type CellSpace, edgeCount } from '../../spaces/darts/space.ts'
-import { maskTensor, mixingWeights } from '../../spaces/mixing-weights.ts'
+import { Adam, type ArchWeights, type ArchWeightsOf, loadTensors } from '../../nn/index.ts'
+import type { SearchSpace } from '../../spaces/space.ts'
 import {
   countCorrect,
   crossEntropy,
   detach,
   grad,
-  keep,
   setRequiresGrad,
   type Tensor,
   tidy,
 } from '../../torch/index.ts'
-import type { Batch, Outcome, Position, SpaceReport, StateDict, Strategy } from '../strategy.ts'
+import type {
+  Batch,
+  Outcome,
+  Progress,
+  SpaceReport,
+  StateDict,
+  StepContext,
+  Strategy,
+  StrategyContext,
+  StrategyDefinition,
+} from '../strategy.ts'
 import { changeSpace, describeChange, type SpaceChange } from './elastic.ts'
-import { type EdgeMask, type Mixture, rawWeights } from './mixture.ts'
-import { chooseEdges, closeWindow, emptyMemory, type SpaceMemory } from './saliency.ts'
-import { activeOperations, sampleSubspace, subspaceSizeRange } from './subspace.ts'
-import { ucbScores } from './ucb.ts'
+import { SampledGroup, samplingState, type Values, WholeGroup } from './group.ts'
+import {
+  checkSettings,
+  type DdsasSettings,
+  ddsasSettings,
+  defaultSettings,
+  sampledGroups,
+  settingsWarnings,
+  subspaceRange,
+  variants,
+  wholeSubspace,
+} from './settings.ts'
+import {
+  endedWindow,
+  openedWindow,
+  type WindowLine,
+  type WindowOpening,
+  windowOpening,
+} from './window-record.ts'
 
-/** Where the paper and the published code differ. The published results come from the code: `reference`. */
-export const profiles = {
-  reference: {
-    /** c in the upper confidence bound. */
-    confidence: 1.44,
-    /** Initial t and T. With 1, saliency is the sum over (windows + 1). */
-    prior: 1,
-    /** Whether `none` takes one of the L places. */
-    noneCounts: false,
-    /** Whether the step counter that opens windows restarts each epoch. */
-    restartEachEpoch: true,
-    /** Whether the last window of a run is credited. */
-    creditLastWindow: false,
-  },
-  paper: {
-    confidence: Math.SQRT2,
-    prior: 0,
-    noneCounts: true,
-    restartEachEpoch: false,
-    creditLastWindow: true,
-  },
-} as const
-
-export type ProfileName = keyof typeof profiles
-
-export interface DdsasOptions {
-  readonly profile: ProfileName
-  /** L: operations of a subspace, over all edges of a cell type. */
-  readonly subspace: number
-  /** M: steps in a subspace. */
-  readonly window: number
-  /** Weight of an operation: `simple` p q (Eq. 7), `joint` the whole of Eq. (9). */
-  readonly mixture: Mixture
-  readonly optimizer: AdamOptions
-  /** What happens to the space at the start of which epoch. */
-  readonly changes: readonly { readonly epoch: number; readonly change: SpaceChange }[]
-}
-
-const optionsSchema = z.object({
-  profile: z.enum(Object.keys(profiles)),
-  // its range is the space's, and is checked with it
-  subspace: z.unknown(),
-  window: z.int().positive(),
-  mixture: z.enum(['simple', 'joint']),
-  optimizer: z.object({
-    rate: z.number(),
-    betas: z.tuple([z.number(), z.number()]),
-    weightDecay: z.number(),
-  }),
-  changes: z.array(z.object({ epoch: z.number(), change: z.object({ kind: z.string() }) })),
-})
-
-const supernetSchema = z.object({ program: z.object({ states: z.array(z.unknown()) }) })
-const spaceSchema = z.object({ operations: z.record(z.string(), z.unknown()), nodes: z.int() })
-
-/** Alpha and zeta of one cell type, float32 [edges, operations], ~ 1e-3 N(0, 1) at first. */
-interface CellParameters {
-  readonly alpha: Tensor
-  readonly zeta: Tensor
-}
-
-/** What runs in a window, on the device. */
-interface Subspace {
-  readonly mask: EdgeMask
-  readonly active: readonly (readonly number[])[]
-  /** The mask, bool [edges, operations]. */
-  readonly sampled: Tensor
-  readonly index: Tensor
-}
-
-function disposeSubspace({ sampled, index }: Subspace): void {
-  sampled.dispose()
-  index.dispose()
-}
-
-const edgeNumbers = z.array(z.array(z.number()))
-const edgeMask = z.array(z.array(z.boolean()))
-const memorySchema = z.object({
-  saliency: edgeNumbers,
-  counts: edgeNumbers,
-  mask: edgeMask,
-  available: edgeMask,
-})
 const stateSchema = z.object({
-  total: z.number(),
+  totalPulls: z.number(),
   adamSteps: z.number(),
-  memory: z.object({ normal: memorySchema, reduce: memorySchema }),
+  groups: z.record(z.string(), samplingState),
+  // none before the first window
+  window: windowOpening.optional(),
 })
 
-/** Throws DdsasError 'input' with the allowed range when L does not fit the space. */
-function checkSubspace(size: number, edges: number, operations: number): void {
-  const [smallest, largest] = subspaceSizeRange(edges, operations)
-  if (!Number.isInteger(size) || size < smallest || size > largest)
-    throw new DdsasError(
-      'input',
-      `L = ${size} does not fit this space: set subspace to ${smallest} … ${largest}`,
-    )
-}
-
-export class Ddsas implements Strategy {
-  readonly #operations: readonly string[]
-  readonly #nodes: number
-  readonly #supernet: Network
-  readonly #options: DdsasOptions
-  readonly #none: number
-  readonly #parameters: Record<CellType, CellParameters>
+export class Ddsas<Architecture> implements Strategy<Architecture> {
+  readonly #space: SearchSpace<Architecture>
+  readonly #settings: DdsasSettings['ddsas']
+  readonly #variant: (typeof variants)[keyof typeof variants]
+  readonly #sampled: ReadonlyMap<string, SampledGroup>
+  readonly #whole: ReadonlyMap<string, WholeGroup>
   readonly #adam: Adam
-  #memory: Record<CellType, SpaceMemory>
-  readonly #subspaces = new Map<CellType, Subspace>()
-  /** T: how many samplings there were, plus the profile's prior. */
-  #total: number
-  #revision = 0
+  /** T: how many samplings there were, plus the variant's prior. */
+  #totalPulls: number
+  #samplings = 0
+  /** The open window's part of its record. */
+  #window: WindowOpening | undefined
+  /** The record of the window that ended last, until it is taken. */
+  #record: WindowLine | undefined
 
-  constructor(space: CellSpace, supernet: Network, options: DdsasOptions, context: InitContext) {
-    checkGiven(spaceSchema, space, 'Ddsas', 'space')
-    checkGiven(supernetSchema, supernet, 'Ddsas', 'supernet')
-    checkGiven(optionsSchema, options, 'Ddsas', 'options')
-    checkInitContext(context, 'Ddsas')
-    this.#operations = Object.keys(space.operations)
-    this.#nodes = space.nodes
-    const edges = edgeCount(space)
-    const operations = this.#operations.length
-    checkSubspace(options.subspace, edges, operations)
-    const { prior } = profiles[options.profile]
-    const small = () => drawn([edges, operations], () => 1e-3 * context.generator.normal(), context)
-    const parameters = () => ({ alpha: small(), zeta: small() })
-    this.#supernet = supernet
-    this.#options = options
-    this.#none = this.#operations.indexOf('none')
-    this.#parameters = { normal: parameters(), reduce: parameters() }
-    this.#adam = new Adam(this.parameters(), options.optimizer)
-    this.#memory = {
-      normal: emptyMemory(edges, operations, prior),
-      reduce: emptyMemory(edges, operations, prior),
-    }
-    this.#total = prior
+  /** Throws DdsasError 'input' for an L that does not fit the space. */
+  constructor({ space, init }: StrategyContext<Architecture>, settings: DdsasSettings) {
+    checkSettings(settings, space, Number.POSITIVE_INFINITY)
+    this.#space = space
+    this.#settings = settings.ddsas
+    this.#variant = variants[settings.ddsas.variant]
+    const { prior } = this.#variant
+    this.#sampled = new Map(
+      sampledGroups(space).map((group) => [group.name, new SampledGroup(group, prior, init)]),
+    )
+    const whole = space.choices.filter(({ run }) => run === 'all')
+    this.#whole = new Map(whole.map((group) => [group.name, new WholeGroup(group, init)]))
+    this.#adam = new Adam(this.parameters(), settings.archOptimizer)
+    this.#totalPulls = prior
   }
 
-  /** `alpha.normal`, `zeta.normal`, `alpha.reduce`, `zeta.reduce`, each float32 [edges, operations]. */
+  /** `alpha.<group>` and `zeta.<group>`, each float32 [rows, candidates]. */
   parameters(): Map<string, Tensor> {
     return new Map(
-      cellTypes.flatMap((cell) => {
-        const { alpha, zeta } = this.#parameters[cell]
-        return [[`alpha.${cell}`, alpha] as const, [`zeta.${cell}`, zeta] as const]
-      }),
+      [...this.#sampled.values(), ...this.#whole.values()].flatMap(({ parameters }) => parameters),
     )
   }
 
-  /** What the search remembers of a cell type: saliency, counts, mask, available operations. */
-  memory(cell: CellType): SpaceMemory {
-    return this.#memory[cell]
+  /** What is remembered of a group of decisions: saliency, pulls, mask, available operations. */
+  memory(name: string): SampledGroup['state'] {
+    return this.#group(name).state
+  }
+
+  #group(name: string): SampledGroup {
+    const group = this.#sampled.get(name)
+    if (group !== undefined) return group
+    throw new DdsasError(
+      'input',
+      `the space '${this.#space.name}' has no group of decisions '${name}' to sample`,
+    )
   }
 
   beginEpoch(epoch: number): SpaceReport | undefined {
-    const changes = this.#options.changes.filter(({ epoch: when }) => when === epoch)
+    const changes = this.#settings.changes.filter(({ epoch: when }) => when === epoch)
     if (changes.length === 0) return undefined
-    const before = this.#memory
+    const before = this.#each(({ state }) => state.available)
     for (const { change } of changes) this.changeSpace(change)
-    const report = (cell: CellType) =>
-      describeChange(before[cell].available, this.#memory[cell].available, this.#operations)
-    return { normal: report('normal'), reduce: report('reduce') }
+    return this.#each(({ choices, state }) =>
+      describeChange(before[choices.name], state.available, choices.candidates),
+    )
+  }
+
+  #each<Value>(of: (group: SampledGroup) => Value): Record<string, Value> {
+    return Object.fromEntries([...this.#sampled].map(([name, group]) => [name, of(group)]))
   }
 
   /**
-   * Deletes operations from the space, or adds some, for both cell types. A window that is open goes on as it was sampled:
-   * with the profile `paper`, whose windows do not end with an epoch, a deleted operation runs for less than M steps more.
-   * It is credited with them, which decides nothing: neither sampling nor the genotype takes what is not available.
+   * Deletes operations from the space, or adds some, for all groups. A window that is open goes on as it was sampled: with
+   * the variant `paper`, whose windows do not end with an epoch, a deleted operation runs for less than M steps more. It is
+   * credited with them, which decides nothing: neither sampling nor the architecture takes what is not available.
    */
   changeSpace(change: SpaceChange): void {
-    this.#forEachCell((memory) => ({
-      ...memory,
-      available: changeSpace(memory.available, memory.saliency, change, this.#none),
-    }))
-  }
-
-  beginStep(at: Position): void {
-    if (this.#opensWindow(at)) this.openWindow()
-  }
-
-  #opensWindow(at: Position): boolean {
-    const { restartEachEpoch } = profiles[this.#options.profile]
-    return (restartEachEpoch ? at.step : at.total) % this.#options.window === 0
-  }
-
-  /** Closes the window that ends, and samples the next subspace of each cell type. */
-  openWindow(): void {
-    this.#closeWindow()
-    const { confidence, noneCounts } = profiles[this.#options.profile]
-    const rule = { size: this.#options.subspace, none: this.#none, noneCounts }
-    this.#forEachCell((memory, cell) => {
-      const zeta = this.#parameters[cell].zeta.matrix()
-      const scores = ucbScores(zeta, memory.counts, this.#total, confidence)
-      return { ...memory, mask: sampleSubspace(scores, zeta, memory.available, rule) }
-    })
-    this.#total += 1
-    this.#revision += 1
-  }
-
-  get revision(): number {
-    return this.#revision
-  }
-
-  #closeWindow(): void {
-    this.#forEachCell((memory, cell) => {
-      if (!memory.mask.flat().includes(true)) return memory
-      const { alpha, zeta } = this.#parameters[cell]
-      return closeWindow(
-        memory,
-        rawWeights(alpha.matrix(), zeta.matrix(), memory.mask, this.#options.mixture),
-      )
-    })
-  }
-
-  #forEachCell(next: (memory: SpaceMemory, cell: CellType) => SpaceMemory): void {
-    this.#memory = {
-      normal: next(this.#memory.normal, 'normal'),
-      reduce: next(this.#memory.reduce, 'reduce'),
+    for (const group of this.#sampled.values()) {
+      const { available, saliency } = group.state
+      group.state = {
+        ...group.state,
+        available: changeSpace(available, saliency, change, group.choices.none ?? -1),
+      }
     }
   }
 
+  prepareStep(at: Progress): void {
+    const step = this.#variant.restartEachEpoch ? at.step : at.globalStep
+    if (step % this.#settings.window === 0) this.openWindow(at)
+  }
+
+  /** Closes the window that ends, and samples the next subspace of each group; `at`: where their records place that. */
+  openWindow(at: Pick<Progress, 'epoch' | 'globalStep'> = { epoch: 0, globalStep: 0 }): void {
+    const values = this.#each((group) => group.values())
+    this.#credit(values)
+    this.#endRecord(at.globalStep, { credited: true, last: false })
+    const { exploration, noneCounts } = this.#variant
+    const sampling = { size: this.#settings.subspace, noneCounts, exploration, totalPulls: this.#totalPulls }
+    for (const [name, group] of this.#sampled) group.sample(values[name], sampling)
+    this.#openRecord(at, values)
+    this.#totalPulls += 1
+    this.#samplings += 1
+  }
+
+  #credit(values: Readonly<Record<string, Values>>): void {
+    for (const [name, group] of this.#sampled) group.credit(values[name], this.#settings.mixture)
+  }
+
+  get graphKey(): string {
+    return String(this.#samplings)
+  }
+
   /** One step of Adam on alpha and zeta; the weights take part as constants. */
-  update(_train: Batch, valid: Batch): Outcome {
+  archStep({ supernet }: StepContext, _train: Batch, valid: Batch): Outcome {
     const parameters = [...this.parameters().values()]
     return tidy(() => {
       setRequiresGrad(parameters, true)
       const archWeights: ArchWeightsOf = (group) => this.archWeights(group)
-      const { logits } = this.#supernet.forward(valid.images, { training: true, archWeights })
+      const { logits } = supernet.forward(valid.images, { training: true, archWeights })
       const loss = crossEntropy(logits, valid.labels)
       const gradients = grad(loss, parameters)
       setRequiresGrad(parameters, false)
@@ -272,80 +177,106 @@ export class Ddsas implements Strategy {
     })
   }
 
-  archWeights(group: string): ArchWeights {
-    const cell = group === 'normal' ? 'normal' : 'reduce'
-    const { alpha, zeta } = this.#parameters[cell]
-    const { sampled, active, index } = this.#subspaceOf(cell)
-    return { weights: mixingWeights(alpha, zeta, sampled, this.#options.mixture), sampledOps: active, index }
+  /** Eq. (7) in the open window's subspace, also where accuracy is measured. */
+  archWeights(name: string): ArchWeights {
+    return this.#whole.get(name)?.archWeights() ?? this.#group(name).archWeights(this.#settings.mixture)
   }
 
-  /** The mask of a cell type as tensors; made once for a window. */
-  #subspaceOf(cell: CellType): Subspace {
-    const { mask } = this.#memory[cell]
-    const known = this.#subspaces.get(cell)
-    if (known?.mask === mask) return known
-    if (known) disposeSubspace(known)
-    const { device } = this.#parameters[cell].alpha
-    const active = activeOperations(mask, this.#none)
-    const index = keep(sampledIndex(active, mask[0].length, device))
-    const made = { mask, active, sampled: keep(maskTensor(mask, device)), index }
-    this.#subspaces.set(cell, made)
-    return made
+  derive(): Architecture {
+    const groups = [...this.#sampled.values(), ...this.#whole.values()]
+    const scores = new Map(groups.map(({ choices, scores }) => [choices.name, scores]))
+    return this.#space.decode(scores, new Map(Object.entries(this.#each(({ state }) => state.available))))
   }
 
-  genotype(): Genotype {
-    const concat = Array.from({ length: this.#nodes }, (_, node) => node + 2)
-    const cell = (type: CellType) =>
-      chooseEdges(this.#memory[type].saliency, this.#memory[type].available, this.#none)
-        .flat()
-        .map(({ input, operation }) => [this.#operations[operation], input] as const)
-    return { normal: cell('normal'), normal_concat: concat, reduce: cell('reduce'), reduce_concat: concat }
+  finish(at: Progress): void {
+    const credited = this.#variant.creditLastWindow
+    if (credited) this.#credit(this.#each((group) => group.values()))
+    this.#endRecord(at.globalStep, { credited, last: true })
   }
 
-  finish(): void {
-    if (profiles[this.#options.profile].creditLastWindow) this.#closeWindow()
+  #openRecord(
+    { epoch, globalStep: opened }: Pick<Progress, 'epoch' | 'globalStep'>,
+    values: Record<string, Values>,
+  ): void {
+    const facts = { epoch, opened, exploration: this.#variant.exploration, totalPulls: this.#totalPulls }
+    this.#window = openedWindow(
+      facts,
+      this.#each(({ choices, state: { pulls, mask, available } }) => ({
+        ...values[choices.name],
+        pulls,
+        mask,
+        available,
+      })),
+    )
+  }
+
+  #endRecord(closed: number, end: { readonly credited: boolean; readonly last: boolean }): void {
+    const whole = { closed, ...end, architecture: this.derive() }
+    this.#record =
+      this.#window &&
+      endedWindow(
+        this.#window,
+        whole,
+        this.#each(({ scores }) => scores),
+      )
+  }
+
+  takeRecord(): WindowLine | undefined {
+    const record = this.#record
+    this.#record = undefined
+    return record
   }
 
   state(): StateDict {
     const optimizer = [...this.#adam.state()].map(([name, tensor]) => [`adam.${name}`, tensor] as const)
-    const data = { total: this.#total, adamSteps: this.#adam.steps, memory: this.#memory }
+    const data: z.infer<typeof stateSchema> = {
+      totalPulls: this.#totalPulls,
+      adamSteps: this.#adam.steps,
+      groups: this.#each(({ state }) => samplingState.parse(state)),
+      window: this.#window,
+    }
     return { tensors: new Map([...this.parameters(), ...optimizer]), data }
   }
 
-  load(state: StateDict): void {
-    const parsed = stateSchema.safeParse(state.data)
+  load(saved: StateDict): void {
+    const parsed = stateSchema.safeParse(saved.data)
     if (!parsed.success)
       throw new DdsasError(
         'checkpoint',
         `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
       )
-    const { total, adamSteps, memory } = parsed.data
-    this.#checkMemory(memory)
-    const adam = [...state.tensors].filter(([name]) => name.startsWith('adam.'))
-    const parameters = [...state.tensors].filter(([name]) => !name.startsWith('adam.'))
+    const { totalPulls, adamSteps, groups, window } = parsed.data
+    const adam = [...saved.tensors].filter(([name]) => name.startsWith('adam.'))
+    const parameters = [...saved.tensors].filter(([name]) => !name.startsWith('adam.'))
     loadTensors(this.parameters(), new Map(parameters), 'the state of the strategy')
     this.#adam.load(new Map(adam.map(([name, tensor]) => [name.slice('adam.'.length), tensor])), adamSteps)
-    this.#memory = memory
-    this.#total = total
-    this.#revision += 1
-  }
-
-  /** Every matrix of a saved memory must be [edges, operations]. */
-  #checkMemory(saved: Record<CellType, SpaceMemory>): void {
-    const sizes = (matrix: readonly (readonly unknown[])[]) => matrix.map((row) => row.length).join()
-    for (const cell of cellTypes)
-      for (const [name, matrix] of Object.entries(saved[cell]))
-        if (sizes(matrix) !== sizes(this.#memory[cell].mask))
-          throw new DdsasError(
-            'checkpoint',
-            `${name} of the ${cell} cell is that of another space; resume with its own`,
-          )
+    for (const [name, state] of Object.entries(groups)) this.#group(name).state = state
+    this.#totalPulls = totalPulls
+    this.#window = window
+    this.#record = undefined
+    this.#samplings += 1
   }
 
   dispose(): void {
-    for (const subspace of this.#subspaces.values()) disposeSubspace(subspace)
-    this.#subspaces.clear()
-    for (const tensor of this.parameters().values()) tensor.dispose()
+    for (const group of [...this.#sampled.values(), ...this.#whole.values()]) group.dispose()
     this.#adam.dispose()
   }
+}
+
+/** DDSAS for the registry. */
+export const ddsas: StrategyDefinition<DdsasSettings> = {
+  name: 'ddsas',
+  settings: ddsasSettings,
+  defaults: defaultSettings,
+  check: checkSettings,
+  warnings: settingsWarnings,
+  describe: ({ ddsas: { subspace, window, variant } }) =>
+    `L = ${subspace}, M = ${window}, variant ${variant}`,
+  subspace: {
+    range: subspaceRange,
+    whole: wholeSubspace,
+    of: (settings) => settings.ddsas.subspace,
+    with: (settings, subspace) => ({ ...settings, ddsas: { ...settings.ddsas, subspace } }),
+  },
+  create: (context, settings) => new Ddsas(context, settings),
 }

@@ -1,6 +1,6 @@
 /** Elastic spaces (section 4.2): operations deleted from the whole space, or added to it, during a search. */
 import { DdsasError } from '../../errors.ts'
-import type { CellSpaceChange } from '../strategy.ts'
+import type { GroupChange } from '../strategy.ts'
 import type { EdgeMask, EdgeMatrix } from './mixture.ts'
 
 /** What happens to the space at the start of an epoch. */
@@ -48,7 +48,7 @@ export function describeChange(
   before: EdgeMask,
   after: EdgeMask,
   operations: readonly string[],
-): CellSpaceChange {
+): GroupChange {
   const count = (here: EdgeMask, there: EdgeMask) =>
     Object.fromEntries(
       operations
@@ -62,11 +62,29 @@ export function describeChange(
   }
 }
 
+/**
+ * The first shrink that comes before any window is credited, and the epoch from which on one knows saliencies. An epoch's
+ * changes are made before the window that ends there is credited. `stepsPerEpoch`, and `window` (M), of which `restarts` says
+ * that every epoch begins one.
+ */
+export function blindShrink(
+  changes: readonly { readonly epoch: number; readonly change: SpaceChange }[],
+  { stepsPerEpoch, window, restarts }: Record<'stepsPerEpoch' | 'window', number> & { restarts: boolean },
+): { readonly epoch: number; readonly credited: number; readonly knowing: number } | undefined {
+  const credited = restarts ? Math.min(window, stepsPerEpoch) : window
+  const epochs = changes.flatMap(({ epoch, change }) => (change.kind === 'shrink' ? [epoch] : []))
+  const epoch = Math.min(...epochs)
+  if (epochs.length === 0 || epoch * stepsPerEpoch > credited) return undefined
+  return { epoch, credited, knowing: Math.floor(credited / stepsPerEpoch) + 1 }
+}
+
 /** What a schedule must fit. */
 export interface ElasticSpace {
   readonly edges: number
   /** Names of the columns. */
   readonly operations: readonly string[]
+  /** Column of the operation that is nothing, where there is one. */
+  readonly none?: number | undefined
   readonly epochs: number
 }
 
@@ -77,7 +95,7 @@ export interface ElasticSpace {
  */
 export function checkChanges(
   changes: readonly { readonly epoch: number; readonly change: SpaceChange }[],
-  { edges, operations, epochs }: ElasticSpace,
+  { edges, operations, none = -1, epochs }: ElasticSpace,
 ): void {
   // the most that can be there: how far additions and deletions overlap is known only when they are made
   let most = edges * operations.length
@@ -96,7 +114,7 @@ export function checkChanges(
       most -= change.count
     } else {
       most = grown(most, change, { edges, operations }, refuse)
-      const others = operations.slice(change.from, change.to).some((name) => name !== 'none')
+      const others = operations.some((_, k) => k !== none && k >= change.from && k < change.to)
       alone = !others && (alone || change.from === 0)
     }
     // more columns may come in the same epoch, as in the space of none, skip_connect and sep_conv_3x3
@@ -111,7 +129,7 @@ const columnsOf = (operations: readonly string[]) => operations.map((name, k) =>
 function grown(
   most: number,
   { from, to }: { readonly from: number; readonly to: number },
-  { edges, operations }: Omit<ElasticSpace, 'epochs'>,
+  { edges, operations }: Pick<ElasticSpace, 'edges' | 'operations'>,
   refuse: (problem: string) => never,
 ): number {
   if (from >= to || to > operations.length)

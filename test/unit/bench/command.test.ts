@@ -68,7 +68,7 @@ function checkReports(reports: Readonly<Record<string, unknown>>): void {
   const step = stepSchema.parse(reports.step)
   for (const key of ['speedupNchw', 'speedupChannelsLast', 'memoryRatio', 'dataShare'] as const)
     assert.ok(step[key] > 0, key)
-  assert.deepEqual(step.shape, { channels: 4, cells: 3, batch: 2, subspace: 28 })
+  assert.deepEqual(step.shape, { space: 'darts', channels: 4, cells: 3, batch: 2, subspace: 28 })
   assert.deepEqual(
     step.timings.map(({ name, turns }) => [name, turns]),
     ['ours', 'plain, NCHW', 'plain, channels last'].map((name) => [name, 1]),
@@ -100,6 +100,8 @@ test('a name, number or option that cannot be used: one line on standard error, 
     [['step', '--turns', '1e9'], /--turns/],
     [['length', '--lengths', '28,'], /--lengths/],
     [['step', '--plain'], /unknown option '--plain'/],
+    [['length', '--space', 'dart'], /--space.*'dart'.*darts/],
+    [['decode', '--space', 'darts'], /unknown option '--space'/],
     [['step', 'more'], /too many arguments/],
     [['step', '--subspace', '3'], /L = 3 does not fit this space: set subspace to 15/],
     [['decode', '--data', 'no-such-folder', '--turns', '1'], /no-such-folder/],

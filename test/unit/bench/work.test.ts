@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  classifierWork,
   convolutionWork,
   factorizedReduceWork,
   fanOutWork,
@@ -34,7 +33,7 @@ test('a 3x3 convolution, and what halves an image', () => {
   const stem = convolutionWork({ input, outputs: 2, kernel: 3, stride: 1 }, none)
   assert.deepEqual(stem.forward, { bytes: 4 * (96 + 54 + 64), flops: 2 * 64 * 27 })
   // two convolutions of 3 x 2 weights; 2 * 4 * 4 outputs of 3 multiply-adds
-  const reduced = factorizedReduceWork(input, 4, none)
+  const reduced = factorizedReduceWork({ input, outputs: 4 }, none)
   assert.deepEqual(reduced, {
     forward: { bytes: 4 * (96 + 12 + 32), flops: 2 * 32 * 3 },
     backward: nothing,
@@ -44,7 +43,7 @@ test('a 3x3 convolution, and what halves an image', () => {
 
 test('a separable convolution of stride 2', () => {
   // 27 + 9 weights; 2 * 3 * 4 = 24 outputs, 9 multiply-adds each to get there spatially, 3 across channels
-  const options = { input, kernel: 3, stride: 2, normed: false }
+  const options = { input, outputs: 3, kernel: 3, stride: 2, normed: false }
   const { forward, backward, weights } = separableWork(options, all)
   assert.equal(weights, 36)
   assert.deepEqual(forward, { bytes: 4 * (96 + 24 + 36), flops: 2 * 24 * (9 + 3) })
@@ -53,10 +52,14 @@ test('a separable convolution of stride 2', () => {
   const toInput = separableWork(options, { x: true, weights: false }).backward
   assert.deepEqual(toInput, { bytes: 4 * (96 + 24 + 36 + 96), flops: 2 * 24 * (3 + 9) })
   assert.deepEqual(separableWork(options, none).backward, nothing)
+  // to 5 channels: 27 + 15 weights, 2 * 5 * 4 = 40 outputs
+  const wider = separableWork({ ...options, outputs: 5 }, none)
+  assert.equal(wider.weights, 42)
+  assert.deepEqual(wider.forward, { bytes: 4 * (96 + 40 + 42), flops: 2 * (24 * 9 + 40 * 3) })
 })
 
 test('a batch norm before a separable convolution asks for sums backward, and no more pass', () => {
-  const options = { input, kernel: 5, stride: 1 }
+  const options = { input, outputs: 3, kernel: 5, stride: 1 }
   const plain = separableWork({ ...options, normed: false }, all)
   const normed = separableWork({ ...options, normed: true }, all)
   assert.equal(normed.forward.bytes, plain.forward.bytes)
@@ -66,7 +69,7 @@ test('a batch norm before a separable convolution asks for sums backward, and no
 })
 
 test('a convolution that shares its input does not count it, and reads its result where the gradient was left to it', () => {
-  const options = { input, kernel: 3, stride: 2, normed: false }
+  const options = { input, outputs: 3, kernel: 3, stride: 2, normed: false }
   const alone = separableWork(options, all)
   const shared = separableWork({ ...options, shared: true }, all)
   assert.equal(alone.forward.bytes - shared.forward.bytes, 4 * 96)
@@ -80,7 +83,7 @@ test('a convolution that shares its input does not count it, and reads its resul
 })
 
 test('pooling of stride 2 with two readers: an average adds nine numbers, a maximum keeps a byte', () => {
-  const pool = { input, stride: 2, readers: 2 }
+  const pool = { input, stride: 2, readers: 2, norms: 2 }
   const average = poolWork({ kind: 'avg', ...pool }, all)
   assert.deepEqual(average.forward, { bytes: 4 * 24, flops: 9 * 24 })
   // of each reader the gradient and the result, two multiply-adds for each number, and their sum
@@ -89,6 +92,9 @@ test('pooling of stride 2 with two readers: an average adds nine numbers, a maxi
   assert.deepEqual(maximum.forward, { bytes: 4 * 24 + 24, flops: 0 })
   assert.deepEqual(maximum.backward, { bytes: 4 * 4 * 24 + 24, flops: 24 + 2 * 4 * 24 + 24 })
   assert.deepEqual(poolWork({ kind: 'max', ...pool }, none).backward, nothing)
+  // without a norm after it a gradient is as it comes
+  const bare = poolWork({ kind: 'avg', ...pool, norms: 0 }, all)
+  assert.deepEqual(bare.backward, { bytes: 4 * 2 * 24, flops: 9 * 24 + 24 })
 })
 
 test('a weighted sum reads its terms once forward, and twice backward where a norm has to know the sums', () => {
@@ -148,13 +154,6 @@ test('a 1x1 convolution reads its result where its gradient was left to it', () 
   assert.deepEqual(left.forward, alone.forward)
 })
 
-test('the classifier of 10 classes, and SGD', () => {
-  const { forward, backward, weights } = classifierWork(input, 10, all)
-  assert.equal(weights, 40)
-  // 96 read, 6 means written and read, 40 weights, 20 logits
-  assert.deepEqual(forward, { bytes: 4 * (96 + 6 + 6 + 40 + 20), flops: 96 + 2 * 60 })
-  // 6 means, 20 gradients, 40 weights -> 6 and 40; 6 -> 96
-  assert.deepEqual(backward, { bytes: 4 * (6 + 20 + 40 + 6 + 40 + 6 + 96), flops: 2 * 120 + 6 })
-  // weight and momentum read and written, a gradient read for its norm and for the update
+test('SGD reads and writes weight and momentum; a gradient is read for its norm and for the update', () => {
   assert.equal(sgdWork(100, 10).bytes, 4 * (4 * 100 + 2 * 10))
 })

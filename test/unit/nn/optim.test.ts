@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Adam, cosineRate, Sgd } from '../../../src/nn/index.ts'
+import { Adam, cosineLr, Sgd } from '../../../src/nn/index.ts'
 import { channelsLast, liveSlots, setRequiresGrad, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
@@ -83,7 +83,7 @@ for (const weightDecay of [0, 0.1])
   test(`Adam, L2 ${weightDecay}: six steps with gradients that come and go`, () => {
     tidy(() => {
       const parameters = makeParameters()
-      const adam = new Adam(parameters, { rate: 0.01, betas: [0.5, 0.999], weightDecay })
+      const adam = new Adam(parameters, { lr: 0.01, betas: [0.5, 0.999], weightDecay })
       for (const step of rates.keys()) adam.step(gradientsOf(step))
       for (const [name, weight] of parameters)
         close(weight.floats(), plainAdam(name, 0.5, 0.999, weightDecay), name)
@@ -97,7 +97,7 @@ test('gradients are not changed by a step, and a step leaves no slot but new vel
     const parameters = makeParameters()
     setRequiresGrad([...parameters.values()], true)
     const sgd = new Sgd(parameters, { momentum: 0.9, weightDecay: 0.1 })
-    const adam = new Adam(parameters, { rate: 0.01, betas: [0.5, 0.9], weightDecay: 0.1 })
+    const adam = new Adam(parameters, { lr: 0.01, betas: [0.5, 0.9], weightDecay: 0.1 })
     const gradients = gradientsOf(2)
     const before = liveSlots()
     sgd.step(gradients, 0.1).dispose()
@@ -120,7 +120,7 @@ const optimizers = {
     return { optimizer: sgd, load, step: (step: number) => sgd.step(gradientsOf(step), rates[step]) }
   },
   adam: (parameters: Map<string, Tensor>) => {
-    const adam = new Adam(parameters, { rate: 0.01, betas: [0.5, 0.999], weightDecay: 0.1 })
+    const adam = new Adam(parameters, { lr: 0.01, betas: [0.5, 0.999], weightDecay: 0.1 })
     const load = (other: typeof adam) => adam.load(other.state(), other.steps)
     return { optimizer: adam, load, step: (step: number) => adam.step(gradientsOf(step)) }
   },
@@ -225,8 +225,8 @@ test('a norm that is not finite is returned so, and nothing moves', () => {
 })
 
 test('cosine: from at epoch 0, to at the end, half-way between in the middle, falling all the way', () => {
-  assert.equal(cosineRate(0, 50, 0.025, 0.001), 0.025)
-  close([cosineRate(50, 50, 0.025, 0.001), cosineRate(25, 50, 0.025, 0.001)], [0.001, 0.013], 'rate')
+  assert.equal(cosineLr(0, 50, 0.025, 0.001), 0.025)
+  close([cosineLr(50, 50, 0.025, 0.001), cosineLr(25, 50, 0.025, 0.001)], [0.001, 0.013], 'rate')
   const rate = fc.double({ min: 1e-6, max: 1, noNaN: true })
   fc.assert(
     fc.property(
@@ -235,7 +235,7 @@ test('cosine: from at epoch 0, to at the end, half-way between in the middle, fa
       fc.double({ min: 0, max: 0.9, noNaN: true }),
       (epochs, from, part) => {
         const all = Array.from({ length: epochs + 1 }, (_, epoch) =>
-          cosineRate(epoch, epochs, from, part * from),
+          cosineLr(epoch, epochs, from, part * from),
         )
         for (const [epoch, value] of all.entries())
           if (epoch > 0) assert.ok(value < all[epoch - 1], `epoch ${epoch}: ${value}`)
@@ -250,7 +250,7 @@ test('the recursive form of torch.optim.lr_scheduler.CosineAnnealingLR gives the
   for (let epoch = 1; epoch <= 50; epoch++) {
     const [now, last] = [epoch, epoch - 1].map((e) => 1 + Math.cos((Math.PI * e) / 50))
     rate = (now / last) * (rate - 0.001) + 0.001
-    close([cosineRate(epoch, 50, 0.025, 0.001)], [rate], `epoch ${epoch}`)
+    close([cosineLr(epoch, 50, 0.025, 0.001)], [rate], `epoch ${epoch}`)
   }
 })
 

@@ -21,7 +21,7 @@ test('at any size the same part of an image is evaluated as at 224 px', () => {
   for (const image of images) {
     const usual = centreBox(image, evaluationTransform(imagenet))
     for (const side of [32, 64, 96, 128, 160, 288, 384]) {
-      const config = applyTrainSettings(imagenet, [`data.side=${side}`])
+      const config = applyTrainSettings(imagenet, [`data.imageSize=${side}`])
       const box = centreBox(image, evaluationTransform(config))
       // both lengths are whole pixels of the resized image
       const near = 1.5 / side
@@ -35,15 +35,15 @@ test('at any size the same part of an image is evaluated as at 224 px', () => {
     }
   }
   // what was evaluated once: the middle sixteenth
-  const small = applyTrainSettings(imagenet, ['data.side=64', 'data.resize=256'])
+  const small = applyTrainSettings(imagenet, ['data.imageSize=64', 'data.resize=256'])
   assert.equal(centreBox({ width: 256, height: 256 }, evaluationTransform(small)).width, 64)
 })
 
-test('resize is what was set, else follows the side', () => {
-  assert.equal(resizeOf({ side: 224, resize: 0 }), 256)
-  assert.equal(resizeOf({ side: 64, resize: 0 }), 73)
-  assert.equal(resizeOf({ side: 64, resize: 256 }), 256)
-  assert.equal(resizeOf({ side: 300, resize: 256 }), 300)
+test('resize is what was set, else follows the size of the images', () => {
+  assert.equal(resizeOf({ imageSize: 224, resize: 0 }), 256)
+  assert.equal(resizeOf({ imageSize: 64, resize: 0 }), 73)
+  assert.equal(resizeOf({ imageSize: 64, resize: 256 }), 256)
+  assert.equal(resizeOf({ imageSize: 300, resize: 256 }), 300)
 })
 
 test('a run that began with the sizes written out is resumed by the name of its preset', () => {
@@ -51,13 +51,12 @@ test('a run that began with the sizes written out is resumed by the name of its 
     ['imagenet', 256],
     ['cifar10', 32],
   ] as const) {
-    const { mean: _, std: __, ...data } = trainPresets[preset].data
-    const old = trainConfigSchema.parse({ ...trainPresets[preset], data: { ...data, resize } })
-    const record = newRecord(trainKind, preset, old, 'cpu', { directory: 'data', fingerprint: '' })
+    const own = applyTrainSettings(trainPreset(preset), [`data.resize=${resize}`])
+    const record = newRecord(trainKind, preset, own, 'cpu', { directory: 'data', fingerprint: '' })
     const asked = { preset, settings: ['threads=1'] }
-    assert.deepEqual(resumedConfig(trainKind, record, asked), { ...old, threads: 1 })
+    assert.deepEqual(resumedConfig(trainKind, record, asked), { ...own, threads: 1 })
   }
-  const small = applyTrainSettings(imagenet, ['data.side=64', 'data.resize=256'])
+  const small = applyTrainSettings(imagenet, ['data.imageSize=64', 'data.resize=256'])
   const record = newRecord(trainKind, 'imagenet', small, 'cpu', { directory: 'data', fingerprint: '' })
   assert.deepEqual(resumedConfig(trainKind, record, { settings: [] }), small)
   assertRefuses(
@@ -106,7 +105,7 @@ test('settings that make no sense on the images at hand are warned of', () => {
   const warned = trainWarnings({ ...quiet, epochs: 5 }, folderOf(235, 5, 4))
   assert.equal(warned.length, 3)
   assert.match(warned[0], /data\.batch = 1024 is more than the 235 images to train on, .*preset folder/)
-  assert.match(warned[1], /weights\.warmUp = 5 epochs, of which there are 5: it never gets to 0\.5/)
+  assert.match(warned[1], /weightOptimizer\.warmUp = 5 epochs, of which there are 5: it never gets to 0\.5/)
   assert.match(warned[2], /the 5 images held out are of 4 of 10 classes, .*raise data\.validation/)
   // as many as classes are not yet one of each
   assert.equal(trainWarnings(quiet, folderOf(2000, 10, 9)).length, 1)
@@ -116,8 +115,11 @@ test('settings that make no sense on the images at hand are warned of', () => {
 })
 
 test('the preset for small folders fits two hundred images', () => {
-  const { data, weights, epochs } = trainPreset('folder')
+  const { data, weightOptimizer, epochs } = trainPreset('folder')
   const held = Math.round(240 * data.validation)
-  assert.deepEqual(trainWarnings({ data, weights, epochs, threads: 1 }, folderOf(240 - held, held)), [])
+  assert.deepEqual(
+    trainWarnings({ data, weightOptimizer, epochs, threads: 1 }, folderOf(240 - held, held)),
+    [],
+  )
   assert.ok((240 - held) / data.batch >= 5)
 })

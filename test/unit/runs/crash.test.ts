@@ -119,12 +119,12 @@ test('killed at any call, an atomic file is old or new and metrics lose nothing'
   for (let call = 0, alive = false; !alive; call++) {
     const run = RunFolder.create(join(temporaryFolder(t), 'run'), {})
     run.appendMetrics({ step: 1 })
-    const bytes = run.metricsBytes
+    const bytes = run.logLengths
     run.appendMetrics({ step: 2 })
     const path = join(run.path, 'config.json')
     alive = !killAfter(t, call, () => {
       writeFileAtomic(path, '{"new":true}')
-      run.truncateMetrics(bytes)
+      run.truncateLogs(bytes)
       run.appendMetrics({ step: 2, again: true })
     })
     assert.ok(['{}\n', '{"new":true}'].includes(fs.readFileSync(path, 'utf8')))
@@ -146,7 +146,7 @@ test('a process killed at random moments leaves a whole checkpoint and a lock th
     const run = RunFolder.open(${JSON.stringify(run.path)})
     run.lock()
     let step = run.loadCheckpoint().step
-    run.truncateMetrics(0)
+    run.truncateLogs({ metricsBytes: 0, windowsBytes: 0 })
     console.log('ready')
     for (;;) {
       const text = 'x'.repeat(++step % 5000)

@@ -66,7 +66,7 @@ const cases: readonly (readonly [words: readonly string[], offers: readonly stri
   ],
   [
     ['search', 'demo', '--device', ''],
-    ['auto', 'cpu', 'cuda'],
+    ['auto', 'cpu', 'cuda', 'cuda:1'],
   ],
   [['search', 'demo', ''], []],
   [['search', '--out', ''], []],
@@ -89,6 +89,17 @@ const cases: readonly (readonly [words: readonly string[], offers: readonly stri
     ['cifar10', 'cifar100'],
   ],
   [['plan', ''], searches],
+  [
+    ['config', ''],
+    ['show', 'keys', 'schema'],
+  ],
+  [
+    ['config', 'show', ''],
+    ['search', 'train'],
+  ],
+  [['config', 'show', 'train', ''], [...new Set([...searches, ...trainings])]],
+  [['config', 'keys', 't'], ['train']],
+  [['search', '--config', ''], []],
   [
     ['completion', ''],
     ['bash', 'zsh', 'fish'],

@@ -79,8 +79,10 @@ test('options say what they take, and are refused in their own words', async (t)
     const help = (await ran(t, kind, '--help')).out.replaceAll(/\s+/g, ' ')
     assert.match(
       help,
-      /--device <name> where to compute; auto, the default, .*\(choices: "auto", "cpu", "cuda"\)/,
+      /--device <name> where to compute: auto, cpu, cuda, or cuda:N for GPU number N \(default: auto, /,
     )
+    assert.match(help, /--threads <n> threads for one operator, 1 to 512 \(default: one for each core\)/)
+    assert.match(help, /--config <file> JSON file of settings, /)
     const out = kind === 'search' ? 'runs/<preset>' : 'runs/train-<preset>'
     assert.ok(help.includes(`(default: ${out}; where that exists ${out}-2, -3, …)`), help)
     assert.match(help, /--json .*epochs count from 0 there/)
@@ -93,7 +95,7 @@ test('options say what they take, and are refused in their own words', async (t)
       [['--threads', '0'], /'--threads <n>' argument '0' is invalid\. 1 to 512 is wanted/],
       [
         ['--device', 'tpu'],
-        /'--device <name>' argument 'tpu' is invalid\. Allowed choices are auto, cpu, cuda/,
+        /'--device <name>' argument 'tpu' is invalid\. auto, cpu, cuda or cuda:N is wanted/,
       ],
     ]
     for (const [words, pattern] of refused) {
@@ -102,7 +104,8 @@ test('options say what they take, and are refused in their own words', async (t)
       assert.match(err, pattern)
     }
   }
-  assert.match((await ran(t, 'evaluate', '--help')).out, /choices: "auto", "cpu",\s+"cuda"/)
+  for (const kind of ['evaluate', 'plan'])
+    assert.match((await ran(t, kind, '--help')).out, /auto, cpu, cuda, or cuda:N[\s\S]*1 to 512/)
 })
 
 const errorObject = z.strictObject({ kind: z.string(), message: z.string(), exitCode: z.number() })

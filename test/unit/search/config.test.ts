@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { DdsasError } from '../../../src/errors.ts'
-import { checkPrecision, describeDifferences, flatten } from '../../../src/loop/settings.ts'
+import { checkPrecision } from '../../../src/loop/common-settings.ts'
+import { describeDifferences, flatten } from '../../../src/loop/settings.ts'
 import { applySettings, parseSearchConfig, type SearchConfig } from '../../../src/search/config.ts'
 import { searchPreset, searchPresets } from '../../../src/search/presets.ts'
 import { assertRefuses } from '../runs/temporary.ts'
@@ -30,40 +31,51 @@ test('flatten gives every dotted key, and lists stay whole', () => {
 test('values are set by key, the last wins, and nothing else changes', () => {
   const before = structuredClone<SearchConfig>(preset)
   const changed = applySettings(preset, [
-    'weights.rate=0.1',
+    'weightOptimizer.lr=0.1',
     'seed=3',
     'seed=4',
     'data.flip=false',
     'device=cpu',
-    'architecture.betas=[0.9,0.99]',
+    'archOptimizer.betas=[0.9,0.99]',
     'ddsas.changes=[{"epoch":2,"change":{"kind":"shrink","count":14}}]',
   ])
   assert.deepEqual(preset, before)
   assert.deepEqual(changed, {
     ...before,
-    weights: { ...before.weights, rate: 0.1 },
+    weightOptimizer: { ...before.weightOptimizer, lr: 0.1 },
     seed: 4,
     data: { ...before.data, flip: false },
     device: 'cpu',
-    architecture: { ...before.architecture, betas: [0.9, 0.99] },
+    archOptimizer: { ...before.archOptimizer, betas: [0.9, 0.99] },
     ddsas: { ...before.ddsas, changes: [{ epoch: 2, change: { kind: 'shrink', count: 14 } }] },
   })
 })
 
 test('what cannot be set is refused with its key', () => {
-  refuses('weights.rate', /--set weights\.rate: write it as key=value/)
+  refuses('weightOptimizer.lr', /--set weightOptimizer\.lr: write it as key=value/)
   refuses('=1', /write it as key=value/)
   refuses('', /write it as key=value/)
-  for (const key of ['rate', 'weights', 'weights.', '.rate', 'weights.rate.x', 'constructor', '__proto__.a'])
-    refuses(`${key}=1`, /there is no such setting; known are dataset, data\.images, .*, device$/)
-  refuses('weights.rate=high', /^--set: weights\.rate: expected number, received string/)
-  refuses('weights.rate=-1', /weights\.rate/)
-  refuses('weights.rate=NaN', /weights\.rate: expected number, received string/)
-  refuses('weights.momentum=1', /weights\.momentum/)
+  for (const key of ['lr', 'weightOptimizer.', '.lr', 'weightOptimizer.lt', 'constructor', '__proto__.a'])
+    refuses(
+      `${key}=1`,
+      /^--set: there is no setting '.+'; the nearest is '.+', and all are listed by: npx ddsas config keys$/,
+    )
+  refuses('weightOptimizer.lt=1', /the nearest is 'weightOptimizer\.lr'/)
+  refuses('archOptimizer.lt=1', /the nearest is 'archOptimizer\.lr'/)
+  refuses('weightOptimizer=1', /^--set: weightOptimizer is a group of settings: lr, minLr, momentum, /)
+  refuses('weightOptimizer.lr.x=1', /^--set: weightOptimizer\.lr: expected number, received object$/)
+  refuses('weights.rate=0.1', /^--set: there is no setting 'weights\.rate'; it is now 'weightOptimizer\.lr'$/)
+  refuses('architecture.betas=1', /it is now 'archOptimizer\.betas'$/)
+  refuses('ddsas.profile=paper', /it is now 'ddsas\.variant'$/)
+  refuses('weights.rat=0.1', /there is no setting 'weights\.rat'; the nearest is 'weightOptimizer\.lr'/)
+  refuses('weightOptimizer.lr=high', /^--set: weightOptimizer\.lr: expected number, received string/)
+  refuses('weightOptimizer.lr=-1', /weightOptimizer\.lr/)
+  refuses('weightOptimizer.lr=NaN', /weightOptimizer\.lr: expected number, received string/)
+  refuses('weightOptimizer.momentum=1', /weightOptimizer\.momentum/)
   refuses('data.flip=yes', /data\.flip: expected boolean, received string/)
   refuses('data.batch=1.5', /data\.batch: expected int/)
-  refuses('architecture.betas=[0.5]', /architecture\.betas/)
-  refuses('ddsas.profile=fast', /ddsas\.profile: .*"reference"\|"paper"/)
+  refuses('archOptimizer.betas=[0.5]', /archOptimizer\.betas/)
+  refuses('ddsas.variant=fast', /ddsas\.variant: .*"authors-code"\|"paper"/)
   refuses('ddsas.changes=[{"epoch":1,"change":{"kind":"shrink","from":3}}]', /ddsas\.changes\.0\.change/)
   refuses('dataset=imagenet', /dataset: .*"cifar10"\|"cifar100"/)
 })
@@ -94,7 +106,10 @@ test('a configuration from a file is refused with the first thing wrong', () => 
   refused(undefined, /^config\.json: configuration: expected object/)
   refused([], /^config\.json: configuration: expected object/)
   refused({ ...preset, colour: 'red' }, /^config\.json: colour: there is no such setting/)
-  refused({ ...preset, weights: { ...preset.weights, rat: 1 } }, /weights\.rat: there is no such setting/)
+  refused(
+    { ...preset, weightOptimizer: { ...preset.weightOptimizer, lt: 1 } },
+    /weightOptimizer\.lt: there is no such setting/,
+  )
   refused({ ...preset, epochs: undefined }, /epochs: expected number/)
 })
 
@@ -112,11 +127,6 @@ test("mean and standard deviation are three shares each, or the data set's own",
   refuses('data.mean=[0.5,0.5]', /data\.mean/)
   refuses('data.mean=[125,122,113]', /data\.mean\.0: .*<=1/)
   refuses('data.std=[0.5,0.5,0]', /data\.std\.2: .*>0/)
-})
-
-test("runs that began before there were such settings have the data set's own", () => {
-  const { mean: _, std: __, ...old } = preset.data
-  assert.deepEqual(parseSearchConfig({ ...preset, data: old }, 'config.json'), preset)
 })
 
 test('bfloat16 on a processor is for tests', (context) => {

@@ -2,8 +2,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { barLine, epochLine, formatDuration, type Standing, stepLine } from '../../../src/cli/search-text.ts'
+import {
+  barLine,
+  epochLine,
+  formatDuration,
+  type Standing,
+  spaceText,
+  stepLine,
+} from '../../../src/cli/search-text.ts'
 import { scalarsOf } from '../../../src/loop/metrics-logger.ts'
+import { darts } from '../../../src/spaces/darts/space.ts'
 
 const standing: Standing = {
   epoch: 2,
@@ -20,10 +28,10 @@ const standing: Standing = {
 const genotype = { normal: [], normal_concat: [], reduce: [], reduce_concat: [] }
 const epoch = {
   epoch: 48,
-  total: 19_159,
+  globalStep: 19_159,
   train: { loss: 1.2, accuracy: 0.456 },
   valid: { loss: 1.3, accuracy: 0.4321 },
-  rate: 0.0249,
+  lr: 0.0249,
   skipConnections: 2,
   cosineDistance: 0.3125,
   genotype,
@@ -95,8 +103,34 @@ test('the line of an epoch fits 80 columns', () => {
   assert.match(epochLine({ ...epoch, cosineDistance: null }, 50), / moved - /)
 })
 
+test('a change of the space: a line for each cell type, in 80 columns whatever changed', () => {
+  const normal = { available: 109, deleted: { none: 2, max_pool_3x3: 1 }, added: {} }
+  const reduce = { available: 1, deleted: {}, added: {} }
+  assert.equal(
+    spaceText({ epoch: 10, globalStep: 3910, normal, reduce }),
+    [
+      'space from epoch 11 on:',
+      '  normal: 109 operations left, -2 none, -1 max_pool_3x3',
+      '  reduce: 1 operation left, unchanged',
+    ].join('\n'),
+  )
+  const every = Object.fromEntries(darts.operations.map((name) => [name, 14]))
+  const all = { available: 112, deleted: every, added: every }
+  const lines = spaceText({ epoch: 999, globalStep: 1e9, normal: all, reduce: all }).split('\n')
+  for (const line of lines) assert.ok(line.length <= 80, line)
+  for (const cell of ['normal', 'reduce']) {
+    const first = lines.findIndex((line) => line.startsWith(`  ${cell}: 112 operations left, -14 none,`))
+    const own = lines
+      .slice(first, first + 5)
+      .join(' ')
+      .replaceAll(/\s+/g, ' ')
+    for (const name of darts.operations)
+      assert.ok(own.includes(`-14 ${name}`) && own.includes(`+14 ${name}`), own)
+  }
+})
+
 test('scalars: every finite number of a line but its place', () => {
-  const line = { kind: 'epoch', ...epoch, cosineDistance: null, gradNorm: Number.NaN, rate: Infinity }
+  const line = { kind: 'epoch', ...epoch, cosineDistance: null, gradNorm: Number.NaN, lr: Infinity }
   assert.deepEqual(scalarsOf(line), {
     'epoch/train loss': 1.2,
     'epoch/train accuracy': 0.456,

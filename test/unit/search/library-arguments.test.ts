@@ -28,6 +28,7 @@ const calls: Readonly<Record<string, readonly unknown[]>> = {
   searchPreset: ['demo'],
   applyTrainSettings: [ddsas.trainPreset('cifar10'), []],
   trainPreset: ['cifar10'],
+  readWindows: [nowhere],
   hasCifar: [nowhere, 'cifar10'],
   readCifar: [nowhere, 'cifar10', 'train'],
   drawCell: [genotype, 'normal'],
@@ -157,7 +158,7 @@ test('the message names the function and the key', async () => {
 test('a supernet and its strategy by hand', () => {
   const maker = { device: 'cpu', generator: new ddsas.torch.Generator(0, 'weights') }
   const supernetShape = { space: ddsas.darts, channels: 4, cells: 3, classes: 10 }
-  const { ddsas: settings, architecture: optimizer } = ddsas.searchPreset('demo')
+  const { ddsas: settings, archOptimizer: optimizer } = ddsas.searchPreset('demo')
   const options = { ...settings, optimizer }
   const supernet = new ddsas.Supernet(supernetShape, maker)
   const { Supernet, Ddsas } = ddsas
@@ -173,7 +174,7 @@ test('a supernet and its strategy by hand', () => {
   refused('Supernet', [supernetShape, { device: 'cpu' }], /^Supernet: generator: expected a Generator/)
   refused('Ddsas', [{}, options, maker], /^Ddsas: shape: expected object/)
   refused('Ddsas', [supernet, { ...options, window: 0 }, maker], /^Ddsas: window: /)
-  refused('Ddsas', [supernet, { ...options, profile: 'fast' }, maker], /^Ddsas: profile: /)
+  refused('Ddsas', [supernet, { ...options, variant: 'fast' }, maker], /^Ddsas: variant: /)
   refused('Ddsas', [supernet, options], /^Ddsas: maker: expected object/)
   new ddsas.Ddsas(supernet, options, maker).dispose()
   ddsas.nn.disposeModule(supernet)

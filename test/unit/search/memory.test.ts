@@ -1,22 +1,19 @@
-/** The memory of a search: bytes counted from shapes against bytes measured, what a limit refuses, and sizes as text. */
+/** The memory of a search: what a few small steps foretell against whole steps in other subspaces, and what is refused. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import { formatSize, parseSize } from '../../../src/budget/memory-size.ts'
 import { describeDifferences } from '../../../src/loop/settings.ts'
 import { applySettings, parseSearchConfig, type SearchConfig } from '../../../src/search/config.ts'
-import {
-  checkMemory,
-  heaviestSubspaces,
-  memoryBudget,
-  peakOf,
-  searchFootprint,
-  typicalSubspaces,
-} from '../../../src/search/memory.ts'
-import { type Measurement, measureSubspaces } from '../../../src/search/plan-measure.ts'
+import { DryRun, datasetBytes } from '../../../src/search/dry-run.ts'
+import { FootprintMeter, likelyPeak } from '../../../src/search/footprint.ts'
+import { bytesBesides, checkFits, checkMemory, memoryBudget } from '../../../src/search/memory.ts'
+import { fit } from '../../../src/search/plan.ts'
 import { searchPreset } from '../../../src/search/presets.ts'
-import { describeEngine, setThreads, withoutKernels } from '../../../src/torch/index.ts'
+import { balancedSubspaces, type Subspaces } from '../../../src/search/subspaces.ts'
+import { darts, edgeCount } from '../../../src/spaces/darts/space.ts'
+import { sampleSubspace } from '../../../src/strategies/ddsas/subspace.ts'
+import { Generator, liveSlots, setThreads, tensorMemory } from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
 setThreads(1)
@@ -32,133 +29,185 @@ const small = (...settings: readonly string[]) =>
     ...settings,
   ])
 
-const withLength = (config: SearchConfig, subspace: number): SearchConfig => ({
-  ...config,
-  ddsas: { ...config.ddsas, subspace },
-})
-
-/** Typical and heaviest subspaces of some sizes; with all operations there is one. */
-function casesOf(config: SearchConfig, device: string, lengths = [15, 28, 60, 112]) {
-  return lengths.flatMap((subspace) => {
-    const own = withLength(config, subspace)
-    const [typical, heaviest] = [typicalSubspaces(own, device, images), heaviestSubspaces(own)]
-    const different = isDeepStrictEqual(typical, heaviest) ? [typical] : [typical, heaviest]
-    return different.map((subspaces) => ({ subspace, subspaces }))
-  })
+/** What `body` makes of a dry run that leaves nothing behind. */
+function withDry<Result>(config: SearchConfig, body: (dry: DryRun) => Result): Result {
+  const before = [liveSlots(), tensorMemory().live]
+  const dry = new DryRun(config, 'cpu', 64)
+  try {
+    return body(dry)
+  } finally {
+    dry.dispose()
+    assert.deepEqual([liveSlots(), tensorMemory().live], before)
+  }
 }
 
-function assertJustAbove(estimate: number, { subspace, stepBytes, evaluationBytes }: Measurement): void {
-  const ratio = estimate / Math.max(stepBytes, evaluationBytes)
-  assert.ok(ratio >= 1 && ratio < 1.15, `L = ${subspace}: ${ratio} of what was measured`)
+/** Subspaces of L operations that are not those the prediction comes from. */
+function drawSubspaces(subspace: number, count: number): Subspaces[] {
+  const generator = new Generator(subspace, 'others')
+  const all = Array.from({ length: edgeCount(darts) }, () => darts.operations.map(() => true))
+  const draw = () => {
+    const scores = all.map((row) => row.map(() => generator.uniform()))
+    return sampleSubspace(scores, scores, all, { size: subspace, none: 0, noneCounts: false })
+  }
+  return Array.from({ length: count }, () => ({ normal: draw(), reduce: draw() }))
 }
 
-const shapes: readonly (readonly [name: string, config: SearchConfig])[] = [
-  ['three cells', small()],
-  ['eight cells', small('network.cells=8', 'data.batch=4')],
-  ['more channels', small('network.channels=12', 'network.cells=4', 'data.batch=4')],
-  ['an evaluation larger than a step', small('evaluation.batch=50', 'data.batch=2')],
+/** Networks of all spaces: a space, and sizes of it. */
+const networks: readonly (readonly [name: string, settings: readonly string[]])[] = [
+  ['DARTS, three cells of four channels', []],
+  ['DARTS, five cells of eight channels', ['network.cells=5', 'network.channels=8', 'data.batch=4']],
 ]
 
-/** With half the images, as what computes without vector kernels takes many times as long. */
-const halved = (config: SearchConfig): SearchConfig => {
-  const half = ({ batch }: { readonly batch: number }) => ({ batch: batch / 2 })
-  return {
-    ...config,
-    data: { ...config.data, ...half(config.data) },
-    evaluation: { ...config.evaluation, ...half(config.evaluation) },
+for (const [name, settings] of networks)
+  test(`peaks of five L are foretold within 5 % from three others: ${name}`, () => {
+    const config = small(...settings)
+    const { data, evaluation } = config
+    withDry(config, (dry) => {
+      const meter = new FootprintMeter(dry, config, 'cpu', images)
+      const times = { secondsPerStep: 1, secondsPerImage: 1 }
+      const measured = [15, 35, 70].map((subspace) => ({ subspace, ...meter.footprint(subspace), ...times }))
+      const predict = fit(config, measured)
+      for (const subspace of [20, 28, 50, 84, 98]) {
+        const peaks = drawSubspaces(subspace, 6).map((subspaces) => {
+          dry.enter(subspaces)
+          const peak = Math.max(dry.step(data.batch, 1).peak, dry.evaluate(evaluation.batch, 1).peak)
+          return peak + datasetBytes(images)
+        })
+        const mean = peaks.reduce((sum, peak) => sum + peak, 0) / peaks.length
+        const { tensors, memory } = predict(subspace)
+        assert.ok(
+          Math.abs(tensors / mean - 1) < 0.05,
+          `L = ${subspace}: ${tensors / mean} of what was measured`,
+        )
+        assert.ok(
+          Math.max(...peaks) <= 1.01 * memory,
+          `L = ${subspace}: ${Math.max(...peaks) / memory} of the likely`,
+        )
+        assert.ok(memory < 1.25 * mean, `L = ${subspace}: the likely is ${memory / mean} of the mean`)
+      }
+    })
+  })
+
+for (const [what, settings] of [
+  ['steps', ['data.batch=64']],
+  ['an evaluation', ['data.batch=2', 'evaluation.batch=64']],
+] as const)
+  test(`small batches foretell large ones within 1 %: ${what}`, () => {
+    const config = small(...settings)
+    const [subspaces] = drawSubspaces(28, 1)
+    withDry(config, (dry) => {
+      const foretold = new FootprintMeter(dry, config, 'cpu', 128).peak(subspaces)
+      const step = dry.step(config.data.batch, 1).peak
+      const evaluation = dry.evaluate(config.evaluation.batch, 1).peak
+      const ratio = foretold / (Math.max(step, evaluation) + datasetBytes(128))
+      assert.ok(Math.abs(ratio - 1) < 0.01, `${ratio} of what was measured`)
+      assert.equal(step < evaluation, what === 'an evaluation')
+    })
+  })
+
+test('balanced subspaces have L operations each, and of all operations about as many', () => {
+  for (const [profile, subspace] of [
+    ['reference', 28],
+    ['paper', 35],
+    ['reference', 112],
+  ] as const) {
+    const config = small(`ddsas.profile=${profile}`)
+    const drawn = balancedSubspaces(config, subspace, 4)
+    const masks = drawn.flatMap(({ normal, reduce }) => [normal, reduce])
+    const taken = darts.operations.map((_, column) => masks.flat().filter((row) => row[column]).length)
+    const operations = profile === 'paper' || subspace === 112 ? taken : taken.slice(1)
+    for (const mask of masks) {
+      const counted = mask
+        .flat()
+        .filter((sampled, index) => sampled && (profile === 'paper' || index % 8 > 0))
+      assert.equal(counted.length, Math.min(subspace, profile === 'paper' ? 112 : 98))
+    }
+    const mean = operations.reduce((sum, count) => sum + count, 0) / operations.length
+    for (const count of operations.slice(1)) assert.ok(Math.abs(count / mean - 1) < 0.35, `${taken}`)
   }
-}
+})
 
-for (const [name, config] of shapes) {
-  test(`the estimate is at most 15 % above the measured peak and never below: ${name}`, () => {
-    const cases = casesOf(config, 'cpu')
-    const estimate = peakOf(config, 'cpu', images)
-    const measured = measureSubspaces(config, 'cpu', images, cases)
-    measured.forEach((measurement, index) => {
-      assertJustAbove(estimate(cases[index].subspaces), measurement)
+test('a peak grows with L, batch and channels; no batch is larger than half of the images', () => {
+  const typical = (...settings: readonly string[]) => {
+    const config = small(...settings)
+    return withDry(config, (dry) => {
+      const meter = new FootprintMeter(dry, config, 'cpu', images)
+      const { typical: mean, spread } = meter.footprint(config.ddsas.subspace)
+      assert.equal(spread > 0, config.ddsas.subspace < 98)
+      return mean
     })
-  })
-
-  test(`so is that for the kernels of GPUs, which the CPU has in bfloat16: ${name}`, () => {
-    const half: SearchConfig = { ...halved(config), precision: 'bfloat16' }
-    const cases = casesOf(half, 'cpu', [28, 112])
-    const estimate = peakOf(half, 'cpu', images)
-    const measured = measureSubspaces(half, 'cpu', images, cases)
-    measured.forEach((measurement, index) => {
-      assertJustAbove(estimate(cases[index].subspaces), measurement)
-    })
-  })
-
-  test(`so is that for ATen's operators, which other devices compute with: ${name}`, () => {
-    const smaller = halved(config)
-    const cases = casesOf(smaller, 'cuda:0')
-    const estimate = peakOf(smaller, 'cuda:0', images, 'none')
-    const measured = withoutKernels(() => measureSubspaces(smaller, 'cpu', images, cases))
-    measured.forEach((measurement, index) => {
-      assertJustAbove(estimate(cases[index].subspaces), measurement)
-    })
-  })
-}
-
-test('the expected peak is below the likely one, that below the worst, and all grow with L, batch and channels', () => {
-  const keys = ['expected', 'likely', 'worst'] as const
-  const footprint = (...settings: readonly string[]) => searchFootprint(small(...settings), 'cpu', images)
-  let before = footprint()
-  for (const settings of [[], ['data.batch=9'], ['network.channels=6'], ['ddsas.subspace=40']]) {
-    const now = footprint(...settings)
-    assert.ok(now.expected < now.likely && now.likely <= now.worst, JSON.stringify(now))
-    if (settings.length > 0) for (const key of keys) assert.ok(now[key] > before[key], `${settings} ${key}`)
-    else before = now
   }
+  const before = typical()
+  for (const setting of ['data.batch=12', 'network.channels=6', 'ddsas.subspace=40', 'evaluation.batch=50'])
+    assert.ok(typical(setting) > before, setting)
+  assert.equal(typical('ddsas.subspace=98'), typical('ddsas.subspace=112'), 'there is nothing more to run')
   assert.equal(
-    footprint('ddsas.subspace=98').expected,
-    footprint('ddsas.subspace=112').expected,
-    'with `none` there is nothing more to run',
-  )
-  assert.deepEqual(
-    footprint('data.batch=60', 'evaluation.batch=1000'),
-    footprint('data.batch=50', 'evaluation.batch=50'),
-    'no batch is larger than half of the images',
+    typical('data.batch=60', 'evaluation.batch=1000'),
+    typical('data.batch=50', 'evaluation.batch=50'),
   )
 })
 
-test('a search that does not fit is refused with both amounts and the remedies', () => {
-  const { likely, needed } = searchFootprint(small(), 'cpu', images)
-  assert.ok(needed > likely + describeEngine().resident, 'the whole process')
-  const cuda = searchFootprint(small(), 'cuda:0', images)
-  assert.equal(cuda.needed, cuda.likely)
-  const budget = (bytes: number) => ({ bytes, where: 'free on this machine' })
-  checkMemory(small(), 'cpu', images, budget(needed))
-  checkMemory(small(), 'cuda:0', images, undefined)
+const free = (bytes: number) => () => ({ bytes, where: 'free on this machine' })
+
+test('a search that does not fit is refused with both amounts and the remedies, and leaves nothing', () => {
+  const before = [liveSlots(), tensorMemory().live]
+  const remedies =
+    /: use a smaller ddsas\.subspace, data\.batch, network\.channels or evaluation\.batch .*, or set memory\.limit to what they may take, such as --set memory\.limit="1 GiB"$/
   assertRefuses(
-    () => checkMemory(small(), 'cpu', images, budget(needed - 1)),
-    'memory',
-    /^L = 28 needs about \d+(\.\d)? MiB of memory, \d+(\.\d)? MiB are free on this machine: /,
-    /a smaller ddsas\.subspace, data\.batch, network\.channels or evaluation\.batch/,
-    /--set memory\.limit="1 GiB"$/,
+    () => checkMemory(small('memory.limit=2 MiB'), 'cpu', images),
+    'budget',
+    /^L = 28 needs about \d+(\.\d)? MiB of memory for its tensors, 2\.0 MiB are allowed by memory\.limit: /,
+    remedies,
   )
   assertRefuses(
-    () => checkMemory(small('memory.limit=1 MiB'), 'cpu', images),
-    'memory',
-    /1\.0 MiB are allowed by memory\.limit/,
+    () => checkMemory(small(), 'cpu', 100_000, free(2 ** 28)),
+    'budget',
+    /^L = 28 needs more than \d+ MiB of memory for its tensors, \d+(\.\d)? MiB are free on this machine for tensors: /,
+    remedies,
+  )
+  checkMemory(small('memory.limit=1 GiB'), 'cpu', images, free(0))
+  checkMemory(small(), 'cpu', images, () => undefined)
+  assert.deepEqual([liveSlots(), tensorMemory().live], before)
+})
+
+test('the refusal comes between what a search needs and one byte less', () => {
+  const config = small()
+  const needed = withDry(config, (dry) =>
+    likelyPeak(new FootprintMeter(dry, config, 'cpu', images).footprint(28)),
+  )
+  const limit = (bytes: number) => small(`memory.limit=${bytes}`)
+  checkMemory(limit(Math.ceil(needed)), 'cpu', images)
+  assertRefuses(() => checkMemory(limit(Math.floor(needed) - 1), 'cpu', images), 'budget', /needs about/)
+  checkFits(config, 5, { bytes: 5, where: '' })
+})
+
+test('steps that need more than is free are not taken: what is free is their limit', () => {
+  // as the process has been, so that nothing is left of what it holds
+  const config = small('network.channels=16', 'data.batch=50')
+  const room = memoryBudget(config, 'cpu', { available: free(2 ** 30) })?.bytes ?? 0
+  const bytes = 2 ** 30 - room + 10 * 2 ** 20
+  assertRefuses(
+    () => checkMemory(config, 'cpu', images, free(Math.round(bytes))),
+    'budget',
+    /^L = 28 needs (more than|about) /,
   )
 })
 
-test('a limit stands in place of what is free', () => {
-  const free = () => ({ bytes: 5, where: 'free' })
-  assert.deepEqual(memoryBudget(small(), 'cuda:0', free), free())
-  // what the process holds is part of what it needs
-  const own = memoryBudget(small(), 'cpu', free)
-  assert.ok(
-    own !== undefined && Math.abs(own.bytes - 5 - process.memoryUsage.rss()) < 2 ** 24,
-    `${own?.bytes}`,
-  )
-  assert.equal(own.where, 'free or held already')
-  assert.equal(memoryBudget(small('memory.limit=2 GB'), 'cpu', free)?.bytes, 2e9)
-  assert.equal(
-    memoryBudget(small(), 'cuda:0', () => undefined),
-    undefined,
-  )
+test('a limit stands in place of what is free; what the process will take besides tensors is not for them', () => {
+  const available = free(2 ** 30)
+  const { held } = tensorMemory()
+  const budget = (...settings: readonly string[]) => memoryBudget(small(...settings), 'cpu', { available })
+  const room = budget()?.bytes ?? 0
+  assert.ok(room < 2 ** 30 + held - 48 * 2 ** 20 && room > 0.9 * 2 ** 30 + held - 64 * 2 ** 20, `${room}`)
+  assert.equal(budget()?.where, 'free on this machine for tensors')
+  assert.deepEqual(budget('memory.limit=2 GB'), { bytes: 2e9, where: 'allowed by memory.limit' })
+  const unread = memoryBudget(small(), 'cpu', { available, unread: 50_000 })?.bytes ?? 0
+  assert.ok(Math.abs(room - unread - datasetBytes(50_000) / 1.03) < 2)
+  assert.deepEqual(memoryBudget(small(), 'cuda:0', { available })?.bytes, 2 ** 30)
+  assert.equal(memoryBudget(small(), 'cpu', { available: () => undefined }), undefined)
+  assert.equal(bytesBesides(small(), 'cuda:0', 0), 0)
+  const besides = bytesBesides(small(), 'cpu', 0)
+  assert.ok(besides > 2 ** 27 && besides < process.memoryUsage.rss() + 2 ** 26, `${besides}`)
 })
 
 test('the limit is a number of bytes or text; a run of before has none, and a resume may change it', () => {

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { emptyAverage, include, means } from '../../../src/loop/averages.ts'
 import { applySettings } from '../../../src/search/config.ts'
 import { searchPreset } from '../../../src/search/presets.ts'
-import { splitInHalves } from '../../../src/search/split.ts'
+import { splitTrainVal } from '../../../src/search/split.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
 const preset = searchPreset('cifar10')
@@ -15,12 +15,9 @@ function withImages(images: number, seed = 0) {
 }
 
 test('all images: the first half for the weights, the second for the architecture, as in DARTS', () => {
-  assert.deepEqual(splitInHalves(5, preset), { weights: [0, 1], architecture: [2, 3, 4] })
-  const { weights, architecture } = splitInHalves(50_000, preset)
-  assert.deepEqual(
-    [weights.length, weights.at(-1), architecture[0], architecture.length],
-    [25_000, 24_999, 25_000, 25_000],
-  )
+  assert.deepEqual(splitTrainVal(5, preset), { train: [0, 1], valid: [2, 3, 4] })
+  const { train, valid } = splitTrainVal(50_000, preset)
+  assert.deepEqual([train.length, train.at(-1), valid[0], valid.length], [25_000, 24_999, 25_000, 25_000])
 })
 
 test('a part of them: that many different ones, the same for the same seed', () => {
@@ -28,25 +25,25 @@ test('a part of them: that many different ones, the same for the same seed', () 
     fc.property(fc.integer({ min: 2, max: 200 }), fc.nat(), fc.nat(1000), (count, part, seed) => {
       const images = 2 + (part % (count - 1))
       const config = withImages(images, seed)
-      const { weights, architecture } = splitInHalves(count, config)
-      assert.equal(weights.length, Math.floor(images / 2))
-      const all = [...weights, ...architecture]
+      const { train, valid } = splitTrainVal(count, config)
+      assert.equal(train.length, Math.floor(images / 2))
+      const all = [...train, ...valid]
       assert.equal(new Set(all).size, images)
       assert.ok(all.every((position) => position >= 0 && position < count))
-      assert.deepEqual(splitInHalves(count, config), { weights, architecture })
+      assert.deepEqual(splitTrainVal(count, config), { train, valid })
     }),
   )
-  assert.notDeepEqual(splitInHalves(100, withImages(50, 0)), splitInHalves(100, withImages(50, 1)))
+  assert.notDeepEqual(splitTrainVal(100, withImages(50, 0)), splitTrainVal(100, withImages(50, 1)))
 })
 
 test('too many or too few are refused', () => {
   assertRefuses(
-    () => splitInHalves(10, withImages(11)),
+    () => splitTrainVal(10, withImages(11)),
     'input',
     /data\.images = 11, the training set has 10/,
   )
-  assertRefuses(() => splitInHalves(10, withImages(1)), 'input', /1 image cannot be split/)
-  assertRefuses(() => splitInHalves(1, preset), 'input', /1 image cannot be split/)
+  assertRefuses(() => splitTrainVal(10, withImages(1)), 'input', /1 image cannot be split/)
+  assertRefuses(() => splitTrainVal(1, preset), 'input', /1 image cannot be split/)
 })
 
 test('an average weighs batches by their images', () => {

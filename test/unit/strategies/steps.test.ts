@@ -14,7 +14,7 @@ import {
   tensorMemory,
   tidy,
 } from '../../../src/torch/index.ts'
-import { positionOf, type Tiny, withTiny } from './tiny.ts'
+import { progressOf, type Tiny, withTiny } from './tiny.ts'
 
 const bytesOf = (tensors: ReadonlyMap<string, Tensor>) =>
   new Map([...tensors].map(([name, tensor]) => [name, tensor.bytes()]))
@@ -48,13 +48,13 @@ function recordedBy(tiny: Tiny, step: () => void): Set<string> {
   return recorded
 }
 
-const stepOptions = { rate: 0.1, clip: 5 }
+const stepOptions = { lr: 0.1, gradClip: 5 }
 
 test('the architecture step moves alpha and zeta, records nothing for weights and leaves them as they are', () => {
   withTiny({}, (tiny) => {
     const { supernet, strategy, train, valid } = tiny
     const [weights, architecture] = [bytesOf(namedParameters(supernet)), bytesOf(strategy.parameters())]
-    strategy.beginStep(positionOf(0, 9))
+    strategy.beginStep(progressOf(0, 9))
     const recorded = recordedBy(tiny, () => strategy.update(train, valid))
     assert.deepEqual(recorded, new Set(strategy.parameters().keys()))
     assert.deepEqual(bytesOf(namedParameters(supernet)), weights)
@@ -67,7 +67,7 @@ test('the architecture step moves alpha and zeta, records nothing for weights an
 test('the weight step moves the weights that take part, and leaves alpha, zeta and all others as they are', () => {
   withTiny({}, (tiny) => {
     const { supernet, strategy, train, valid, optimizer } = tiny
-    strategy.beginStep(positionOf(0, 9))
+    strategy.beginStep(progressOf(0, 9))
     tidy(() => strategy.update(train, valid))
     const [weights, architecture] = [bytesOf(namedParameters(supernet)), bytesOf(strategy.parameters())]
     const recorded = recordedBy(tiny, () => weightStep(supernet, strategy, train, optimizer, stepOptions))
@@ -90,7 +90,7 @@ test('the weight step moves the weights that take part, and leaves alpha, zeta a
 test('the step is SGD on the clipped gradient of the loss it reports', () => {
   withTiny({}, ({ supernet, strategy, train, optimizer, valid }) => {
     tidy(() => {
-      strategy.beginStep(positionOf(0, 9))
+      strategy.beginStep(progressOf(0, 9))
       strategy.update(train, valid)
       const bias = namedParameters(supernet).get('classifier.bias')
       assert.ok(bias)
@@ -98,7 +98,7 @@ test('the step is SGD on the clipped gradient of the loss it reports', () => {
       const logits = noGrad(() => supernet.forward(train.images, (cell) => strategy.mixing(cell), true))
       const wanted = crossEntropy(logits, train.labels).item()
       const clip = 0.5
-      const outcome = weightStep(supernet, strategy, train, optimizer, { rate: 0.1, clip })
+      const outcome = weightStep(supernet, strategy, train, optimizer, { lr: 0.1, gradClip: clip })
       assert.ok(Math.abs(outcome.loss.item() - wanted) < 1e-5)
       const norm = outcome.gradNorm.item()
       assert.ok(norm > clip, `the gradient's norm is ${norm}: nothing is clipped`)
@@ -122,7 +122,7 @@ test('the step is SGD on the clipped gradient of the loss it reports', () => {
 
 test('a loss that is not finite changes no weight', () => {
   withTiny({}, ({ supernet, strategy, train, valid, optimizer }) => {
-    strategy.beginStep(positionOf(0, 9))
+    strategy.beginStep(progressOf(0, 9))
     tidy(() => strategy.update(train, valid))
     const weights = bytesOf(namedParameters(supernet))
     tidy(() => {
@@ -140,8 +140,8 @@ test('a hundred steps hold no more tensors and bytes than after the first, but f
   const outside = [liveSlots(), tensorMemory().live]
   withTiny({ window: 7 }, ({ supernet, strategy, train, valid, optimizer }) => {
     const baseline: number[] = []
-    for (let total = 0; total < 100; total++) {
-      const at = positionOf(total, 30)
+    for (let globalStep = 0; globalStep < 100; globalStep++) {
+      const at = progressOf(globalStep, 30)
       tidy(() => {
         if (at.step === 0) strategy.beginEpoch(at.epoch)
         strategy.beginStep(at)
@@ -151,14 +151,14 @@ test('a hundred steps hold no more tensors and bytes than after the first, but f
       const velocities = [...optimizer.state().values()]
       const bytes = velocities.reduce((all, velocity) => all + 4 * velocity.size, 0)
       const held = [liveSlots() - velocities.length, tensorMemory().live - bytes]
-      if (total === 0) baseline.push(...held)
-      assert.deepEqual(held, baseline, `after step ${total}`)
+      if (globalStep === 0) baseline.push(...held)
+      assert.deepEqual(held, baseline, `after step ${globalStep}`)
     }
     const sampled = cellTypes.map(
       (cell) =>
         strategy
           .memory(cell)
-          .counts.flat()
+          .pulls.flat()
           .filter((count) => count > 1).length,
     )
     assert.ok(Math.min(...sampled) > 50, 'the subspaces changed on the way')

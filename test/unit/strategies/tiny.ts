@@ -3,18 +3,18 @@ import { disposeModule, type Maker, namedParameters, Sgd } from '../../../src/nn
 import { darts } from '../../../src/spaces/darts/space.ts'
 import { Supernet } from '../../../src/spaces/darts/supernet.ts'
 import { Ddsas, type DdsasOptions } from '../../../src/strategies/ddsas/ddsas.ts'
-import type { Batch, Position } from '../../../src/strategies/strategy.ts'
+import type { Batch, Progress } from '../../../src/strategies/strategy.ts'
 import { channelsLast, Generator, keep, setThreads, Tensor, tidy } from '../../../src/torch/index.ts'
 
 // so little work is slower on several threads, far slower where others compute
 setThreads(1)
 
 export const usual: DdsasOptions = {
-  profile: 'reference',
+  variant: 'authors-code',
   subspace: 28,
   window: 3,
   mixture: 'simple',
-  optimizer: { rate: 0.05, betas: [0.5, 0.999], weightDecay: 1e-3 },
+  optimizer: { lr: 0.05, betas: [0.5, 0.999], weightDecay: 1e-3 },
   changes: [],
 }
 
@@ -38,8 +38,8 @@ export function makeBatch(seed: number): Batch {
 }
 
 /** The position of a step where every epoch has `perEpoch` of them. */
-export function positionOf(total: number, perEpoch: number): Position {
-  return { epoch: Math.floor(total / perEpoch), step: total % perEpoch, total }
+export function progressOf(globalStep: number, perEpoch: number): Progress {
+  return { epoch: Math.floor(globalStep / perEpoch), step: globalStep % perEpoch, globalStep }
 }
 
 export interface Tiny {

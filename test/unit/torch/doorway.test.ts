@@ -15,7 +15,6 @@ import {
   grad,
   liveSlots,
   mix,
-  separable,
   setRequiresGrad,
   setThreads,
   sum,
@@ -24,7 +23,7 @@ import {
   tidy,
 } from '../../../src/torch/index.ts'
 import { randomTensor } from '../spaces/numerical.ts'
-import { statistics } from './kernel-cases.ts'
+import { chain } from './chain.ts'
 
 const addon = process.env.DDSAS_ADDON ?? join(import.meta.dirname, '../../../build/Release/ddsas.node')
 
@@ -81,20 +80,6 @@ test('a second thread of JavaScript is refused while the first has the engine', 
   assert.match(String(message), /another thread of this process uses it/)
   await worker.terminate()
 })
-
-/** A separable convolution whose result a norm in `mix` reads: its gradient is left to it. */
-function chain(generator: Generator) {
-  const weights = [
-    randomTensor([8, 1, 3, 3], generator, 'float32'),
-    randomTensor([8, 8, 1, 1], generator, 'float32'),
-  ]
-  const x = channelsLast(randomTensor([2, 8, 6, 6], generator, 'float32'))
-  setRequiresGrad([x, ...weights], true)
-  const first = separable({ x }, weights[0], weights[1], { stride: 1, dilation: 1, training: true })
-  const norms = [statistics(8, generator)]
-  const node = mix([first], null, norms, { training: true })
-  return { x, weights, first: first.x, node }
-}
 
 test('a gradient that is left to a kernel is refused to who asks for it in between, and leaves nothing behind', () => {
   const run = () =>

@@ -78,7 +78,7 @@ for (const [name, [kernels, compute]] of Object.entries(cases))
 
 const optimizers = {
   sgd_: (w: Tensor) => new Sgd(new Map([['w', w]]), { momentum: 0.9, weightDecay: 0 }),
-  adam_: (w: Tensor) => new Adam(new Map([['w', w]]), { rate: 0.1, betas: [0.5, 0.9], weightDecay: 0 }),
+  adam_: (w: Tensor) => new Adam(new Map([['w', w]]), { lr: 0.1, betas: [0.5, 0.9], weightDecay: 0 }),
 }
 
 for (const [name, make] of Object.entries(optimizers))

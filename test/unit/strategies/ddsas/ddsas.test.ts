@@ -1,4 +1,4 @@
-/** DDSAS: its two profiles as `method.md` lists them, by a replay in plain numbers; states; spaces that change. */
+/** DDSAS: its two variants as `method.md` lists them, by a replay in plain numbers; states; spaces that change. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { disposeModule } from '../../../../src/nn/index.ts'
@@ -7,32 +7,32 @@ import { parseGenotype } from '../../../../src/spaces/darts/genotype-file.ts'
 import {
   type Ddsas,
   type DdsasOptions,
-  type ProfileName,
-  profiles,
+  type VariantName,
+  variants,
 } from '../../../../src/strategies/ddsas/ddsas.ts'
 import { sampleSubspace } from '../../../../src/strategies/ddsas/subspace.ts'
 import type { StateDict } from '../../../../src/strategies/strategy.ts'
 import { crossEntropy, keep, liveSlots, noGrad, Tensor, tidy } from '../../../../src/torch/index.ts'
 import { assertRefuses } from '../../runs/temporary.ts'
-import { makeStrategy, makeSupernet, positionOf, type Tiny, withTiny } from '../tiny.ts'
+import { makeStrategy, makeSupernet, progressOf, type Tiny, withTiny } from '../tiny.ts'
 
 /** What the paper and the published code do, written down once more. */
 const manners = {
-  reference: { c: 1.44, prior: 1, noneCounts: false, restarts: true, lastCounts: false },
+  'authors-code': { c: 1.44, prior: 1, noneCounts: false, restarts: true, lastCounts: false },
   paper: { c: Math.sqrt(2), prior: 0, noneCounts: true, restarts: false, lastCounts: true },
 } as const
 
 const perEpoch = 5
 
-test('the two profiles hold the constants of the paper and of the published code', () => {
-  const { reference, paper } = profiles
-  assert.deepEqual([reference.confidence, reference.prior, reference.noneCounts], [1.44, 1, false])
-  assert.deepEqual([paper.confidence, paper.prior, paper.noneCounts], [Math.sqrt(2), 0, true])
+test('the two variants hold the constants of the paper and of the published code', () => {
+  const { 'authors-code': code, paper } = variants
+  assert.deepEqual([code.exploration, code.prior, code.noneCounts], [1.44, 1, false])
+  assert.deepEqual([paper.exploration, paper.prior, paper.noneCounts], [Math.sqrt(2), 0, true])
 })
 
 function update({ strategy, train, valid }: Tiny, total: number): void {
   tidy(() => {
-    const at = positionOf(total, perEpoch)
+    const at = progressOf(total, perEpoch)
     if (at.step === 0) strategy.beginEpoch(at.epoch)
     strategy.beginStep(at)
     strategy.update(train, valid)
@@ -52,13 +52,13 @@ function weightsOf(alpha: number[], zeta: number[], mask: readonly boolean[]): n
 class Replay {
   readonly windows: { mask: readonly (readonly boolean[])[]; weights: number[][] }[] = []
   readonly cell: CellType
-  readonly manner: (typeof manners)[ProfileName]
+  readonly manner: (typeof manners)[VariantName]
   readonly size: number
   #mask: boolean[][] | undefined
 
-  constructor(cell: CellType, profile: ProfileName, size: number) {
+  constructor(cell: CellType, variant: VariantName, size: number) {
     this.cell = cell
-    this.manner = manners[profile]
+    this.manner = manners[variant]
     this.size = size
   }
 
@@ -101,23 +101,23 @@ class Replay {
   }
 
   check(strategy: Ddsas, what: string): void {
-    const { counts, saliency } = strategy.memory(this.cell)
+    const { pulls, saliency } = strategy.memory(this.cell)
     for (const [edge, row] of saliency.entries())
       for (const [k, value] of row.entries()) {
-        assert.equal(counts[edge][k], this.count(edge, k), `t of ${edge}, ${k}, ${what}`)
+        assert.equal(pulls[edge][k], this.count(edge, k), `t of ${edge}, ${k}, ${what}`)
         const wanted = this.saliency(edge, k)
         assert.ok(Math.abs(value - wanted) < 1e-6, `saliency of ${edge}, ${k}, ${what}: ${value}, ${wanted}`)
       }
   }
 }
 
-for (const profile of ['reference', 'paper'] as const)
-  test(`${profile}: windows, subspaces, counts and saliency are those of a replay in plain numbers`, () => {
-    const options = { profile, subspace: 40, window: 3 }
+for (const variant of ['authors-code', 'paper'] as const)
+  test(`${variant}: windows, subspaces, counts and saliency are those of a replay in plain numbers`, () => {
+    const options = { variant, subspace: 40, window: 3 }
     withTiny(options, (tiny) => {
       const { strategy } = tiny
-      const replays = cellTypes.map((cell) => new Replay(cell, profile, options.subspace))
-      const { restarts, lastCounts } = manners[profile]
+      const replays = cellTypes.map((cell) => new Replay(cell, variant, options.subspace))
+      const { restarts, lastCounts } = manners[variant]
       let masks: boolean[][][] = []
       for (let total = 0; total < 4 * perEpoch; total++) {
         const counter = restarts ? total % perEpoch : total
@@ -128,7 +128,7 @@ for (const profile of ['reference', 'paper'] as const)
         for (const replay of replays) replay.check(strategy, `step ${total}`)
       }
       assert.equal(replays[0].windows.length, restarts ? 7 : 6)
-      strategy.finish()
+      strategy.finish(positionOf(4 * perEpoch, perEpoch))
       for (const replay of replays) {
         if (lastCounts) replay.close(strategy)
         replay.check(strategy, 'at the end')
@@ -136,14 +136,14 @@ for (const profile of ['reference', 'paper'] as const)
     })
   })
 
-test('reference: none takes no place among L; paper: it does', () => {
-  for (const [profile, size] of [
-    ['reference', 40],
+test('authors-code: none takes no place among L; paper: it does', () => {
+  for (const [variant, size] of [
+    ['authors-code', 40],
     ['paper', 40],
-    ['reference', 112],
+    ['authors-code', 112],
     ['paper', 112],
   ] as const)
-    withTiny({ profile, subspace: size }, ({ strategy }) => {
+    withTiny({ variant, subspace: size }, ({ strategy }) => {
       for (let window = 0; window < 3; window++) {
         strategy.openWindow()
         for (const cell of cellTypes) {
@@ -159,8 +159,8 @@ test('reference: none takes no place among L; paper: it does', () => {
               row.flatMap((on, k) => (on && k > 0 ? [k] : [])),
             )
           assert.equal(
-            profile === 'paper' ? sampled + nones : sampled,
-            Math.min(size, profile === 'paper' ? 112 : 98),
+            variant === 'paper' ? sampled + nones : sampled,
+            Math.min(size, variant === 'paper' ? 112 : 98),
           )
         }
       }
@@ -168,19 +168,19 @@ test('reference: none takes no place among L; paper: it does', () => {
 })
 
 test('paper: nothing is sampled again before all was sampled, but where an edge has nothing new', () => {
-  withTiny({ profile: 'paper', subspace: 30 }, ({ strategy }) => {
+  withTiny({ variant: 'paper', subspace: 30 }, ({ strategy }) => {
     for (let window = 0; window < 6; window++) {
       strategy.openWindow()
-      const { mask, counts } = strategy.memory('normal')
-      const fresh = mask.flatMap((row, edge) => row.filter((sampled, k) => sampled && counts[edge][k] === 0))
-      const left = counts.flat().filter((count) => count === 0).length
-      const edgesWithoutNew = counts.filter((row) => row.slice(1).every((count) => count > 0)).length
+      const { mask, pulls } = strategy.memory('normal')
+      const fresh = mask.flatMap((row, edge) => row.filter((sampled, k) => sampled && pulls[edge][k] === 0))
+      const left = pulls.flat().filter((count) => count === 0).length
+      const edgesWithoutNew = pulls.filter((row) => row.slice(1).every((count) => count > 0)).length
       assert.ok(fresh.length >= Math.min(left, 30 - edgesWithoutNew), `window ${window}: ${fresh.length} new`)
     }
     assert.ok(
       strategy
         .memory('normal')
-        .counts.flat()
+        .pulls.flat()
         .every((count) => count > 0),
     )
   })
@@ -252,13 +252,13 @@ const fingerprint = (strategy: Ddsas) => ({
   genotype: strategy.genotype(),
 })
 
-for (const profile of ['reference', 'paper'] as const)
-  test(`${profile}: another strategy goes on from a saved state to the bit, in the middle of a window`, () => {
-    withTiny({ profile, window: 4 }, (tiny) => {
+for (const variant of ['authors-code', 'paper'] as const)
+  test(`${variant}: another strategy goes on from a saved state to the bit, in the middle of a window`, () => {
+    withTiny({ variant, window: 4 }, (tiny) => {
       for (let total = 0; total < 7; total++) update(tiny, total)
       const state = saved(tiny.strategy)
       for (let total = 7; total < 14; total++) update(tiny, total)
-      const other = makeStrategy(tiny.supernet, { profile, window: 4 }, 77)
+      const other = makeStrategy(tiny.supernet, { variant, window: 4 }, 77)
       other.load(state)
       free(state)
       for (let total = 7; total < 14; total++) update({ ...tiny, strategy: other }, total)
@@ -270,7 +270,7 @@ for (const profile of ['reference', 'paper'] as const)
 test('a state that is malformed or of another space is refused', () => {
   withTiny({}, ({ strategy }) => {
     const { tensors, data } = strategy.state()
-    for (const bad of [{}, { ...data, total: 'x' }, { ...data, memory: { normal: {} } }])
+    for (const bad of [{}, { ...data, totalPulls: 'x' }, { ...data, memory: { normal: {} } }])
       assertRefuses(() => strategy.load({ tensors, data: bad }), 'checkpoint', /strategy is malformed/)
     const fewer = new Map([...tensors].slice(1))
     assertRefuses(() => strategy.load({ tensors: fewer, data }), 'checkpoint', /'alpha\.normal' is missing/)
@@ -280,7 +280,7 @@ test('a state that is malformed or of another space is refused', () => {
 test('a memory of another size is refused', () => {
   withTiny({}, ({ strategy }) => {
     const { tensors, data } = strategy.state()
-    const small = { saliency: [[0]], counts: [[1]], mask: [[true]], available: [[true]] }
+    const small = { saliency: [[0]], pulls: [[1]], mask: [[true]], available: [[true]] }
     const bad = { ...data, memory: { normal: small, reduce: small } }
     assertRefuses(() => strategy.load({ tensors, data: bad }), 'checkpoint')
   })
@@ -330,7 +330,7 @@ function availableByEpoch(changes: DdsasOptions['changes'], epochs: number): num
 test('paper: a window across a shrink goes on as it was sampled, the next holds no deleted operation', () => {
   const changes = [{ epoch: 1, change: { kind: 'shrink', count: 70 } as const }]
   // windows of 2 * perEpoch - 1 steps: the second begins one step before the third epoch
-  withTiny({ profile: 'paper', window: 2 * perEpoch - 1, subspace: 60, changes }, (tiny) => {
+  withTiny({ variant: 'paper', window: 2 * perEpoch - 1, subspace: 60, changes }, (tiny) => {
     const deleted = () =>
       cellTypes.flatMap((cell) => {
         const { mask, available } = tiny.strategy.memory(cell)

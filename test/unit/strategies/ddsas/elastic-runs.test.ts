@@ -7,7 +7,7 @@ import { cellTypes } from '../../../../src/spaces/darts/genotype.ts'
 import { darts } from '../../../../src/spaces/darts/space.ts'
 import type { Ddsas } from '../../../../src/strategies/ddsas/ddsas.ts'
 import type { SpaceChange } from '../../../../src/strategies/ddsas/elastic.ts'
-import { makeStrategy, makeSupernet } from '../tiny.ts'
+import { makeStrategy, makeSupernet, positionOf } from '../tiny.ts'
 
 const none = darts.operations.indexOf('none')
 
@@ -36,12 +36,12 @@ function assertGenotypeAvailable(strategy: Ddsas): void {
   }
 }
 
-for (const profile of ['reference', 'paper'] as const)
-  test(`${profile}: windows and changes in any order`, () => {
+for (const variant of ['authors-code', 'paper'] as const)
+  test(`${variant}: windows and changes in any order`, () => {
     const supernet = makeSupernet()
     fc.assert(
       fc.property(events, fc.nat(1000), (sequence, seed) => {
-        const strategy = makeStrategy(supernet, { profile, subspace: 40 }, seed)
+        const strategy = makeStrategy(supernet, { variant, subspace: 40 }, seed)
         try {
           for (const event of sequence) {
             if (event !== 'window') strategy.changeSpace(event)
@@ -53,7 +53,7 @@ for (const profile of ['reference', 'paper'] as const)
                 for (const [k, sampled] of row.entries()) assert.ok(!sampled || available[edge][k])
             }
           }
-          strategy.finish()
+          strategy.finish(positionOf(0, 1))
           assertGenotypeAvailable(strategy)
         } finally {
           strategy.dispose()

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { disposeModule } from '../../../../src/nn/index.ts'
 import {
+  blindShrink,
   changeSpace,
   checkChanges,
   describeChange,
@@ -10,6 +12,7 @@ import {
 } from '../../../../src/strategies/ddsas/elastic.ts'
 import { chooseEdges } from '../../../../src/strategies/ddsas/saliency.ts'
 import { assertRefuses } from '../../runs/temporary.ts'
+import { makeStrategy, makeSupernet, positionOf } from '../tiny.ts'
 import { matrices, members, type SmallSpace, smallSpaces } from './spaces.ts'
 
 const saliencies = (space: SmallSpace) =>
@@ -195,4 +198,39 @@ test('a change is described by operation: on how many edges it went or came, and
     deleted: { none: 2 },
     added: { max: 1, sep: 1 },
   })
+})
+
+test('a shrink is blind exactly where a search then knows no saliency yet', () => {
+  const supernet = makeSupernet()
+  const shrink = (epoch: number) => ({ epoch, change: { kind: 'shrink', count: 1 } as const })
+  for (const profile of ['reference', 'paper'] as const)
+    for (const stepsPerEpoch of [1, 2, 3, 5])
+      for (const window of [1, 2, 3, 5, 7]) {
+        const strategy = makeStrategy(supernet, { profile, window })
+        const schedule = { stepsPerEpoch, window, restarts: profile === 'reference' }
+        const blind: boolean[] = []
+        for (let total = 0; total < 9 * stepsPerEpoch; total++) {
+          const at = positionOf(total, stepsPerEpoch)
+          if (at.step === 0)
+            blind.push(
+              strategy
+                .memory('normal')
+                .saliency.flat()
+                .every((value) => value === 0),
+            )
+          strategy.beginStep(at)
+        }
+        strategy.dispose()
+        for (const [epoch, wanted] of blind.entries()) {
+          // in any order, beside changes that delete nothing
+          const later = [shrink(epoch + 1), { epoch: 0, change: { kind: 'expand', from: 0, to: 8 } as const }]
+          const found = blindShrink([...later, shrink(epoch)], schedule)
+          assert.equal(found !== undefined, wanted, JSON.stringify({ profile, ...schedule, epoch }))
+          if (found === undefined) continue
+          assert.equal(found.epoch, epoch)
+          assert.equal(found.knowing, blind.indexOf(false))
+        }
+        assert.equal(blindShrink([], schedule), undefined)
+      }
+  disposeModule(supernet)
 })

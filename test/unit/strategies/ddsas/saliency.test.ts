@@ -17,19 +17,19 @@ test('ucb: sigmoid(zeta) + c sqrt(ln T / t), infinite for what was never sampled
   const given = smallSpaces.chain((space) =>
     fc.record({
       zeta: matrices(space, logits),
-      counts: matrices(space, fc.nat(50)),
-      total: fc.integer({ min: 1, max: 2000 }),
-      confidence: fc.constantFrom(1.44, Math.SQRT2, 0),
+      pulls: matrices(space, fc.nat(50)),
+      totalPulls: fc.integer({ min: 1, max: 2000 }),
+      exploration: fc.constantFrom(1.44, Math.SQRT2, 0),
     }),
   )
   fc.assert(
-    fc.property(given, ({ zeta, counts, total, confidence }) => {
-      const scores = ucbScores(zeta, counts, total, confidence)
+    fc.property(given, ({ zeta, pulls, totalPulls, exploration }) => {
+      const scores = ucbScores(zeta, pulls, totalPulls, exploration)
       for (const [edge, row] of scores.entries())
         for (const [k, score] of row.entries()) {
-          const t = counts[edge][k]
+          const t = pulls[edge][k]
           if (t === 0) assert.equal(score, Number.POSITIVE_INFINITY)
-          else near(score, logistic(zeta[edge][k]) + confidence * (Math.log(total) / t) ** 0.5, 'score')
+          else near(score, logistic(zeta[edge][k]) + exploration * (Math.log(totalPulls) / t) ** 0.5, 'score')
         }
     }),
   )
@@ -106,27 +106,27 @@ for (const [prior, what] of [
           const own = windows.filter(({ mask }) => mask[edge][k]).map(({ weights }) => weights[edge][k])
           const sum = own.reduce((total, weight) => total + weight, 0)
           near(memory.saliency[edge][k], own.length === 0 ? 0 : sum / (own.length + prior), 'saliency')
-          assert.equal(memory.counts[edge][k], own.length + prior)
+          assert.equal(memory.pulls[edge][k], own.length + prior)
         }
       }),
     )
   })
 
-test('closing a window changes nothing but saliency and counts, and not the memory given', () => {
+test('closing a window changes nothing but saliency and pulls, and not the memory given', () => {
   const mask = [[true, false]]
   const given = { ...emptyMemory(1, 2, 0), mask }
   const copy = structuredClone(given)
   const closed = closeWindow(given, [[0.4, 0.9]])
   assert.deepEqual(given, copy)
-  assert.deepEqual(closed, { ...given, saliency: [[0.4, 0]], counts: [[1, 0]] })
+  assert.deepEqual(closed, { ...given, saliency: [[0.4, 0]], pulls: [[1, 0]] })
 })
 
 test('a memory starts with everything available, nothing sampled, in rows of its own', () => {
   const memory = emptyMemory(3, 2, 1)
   assert.deepEqual(memory.available, Array(3).fill([true, true]))
   assert.deepEqual(memory.mask, Array(3).fill([false, false]))
-  assert.deepEqual(memory.counts, Array(3).fill([1, 1]))
-  assert.equal(new Set([...memory.counts, ...memory.saliency]).size, 6)
+  assert.deepEqual(memory.pulls, Array(3).fill([1, 1]))
+  assert.equal(new Set([...memory.pulls, ...memory.saliency]).size, 6)
 })
 
 /**

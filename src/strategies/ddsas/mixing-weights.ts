@@ -11,7 +11,7 @@ import {
   Tensor,
   tidy,
   to,
-} from '../torch/index.ts'
+} from '../../torch/index.ts'
 
 /** Which operations of each edge are sampled. */
 type Mask = readonly (readonly boolean[])[]

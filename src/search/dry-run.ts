@@ -1,0 +1,128 @@
+/** A search that nobody keeps: real steps on images of noise, in subspaces of any size, for their memory and their time. */
+import { type CifarName, cifarLayouts, imageBytes, imageSize } from '../data/cifar-layout.ts'
+import { BatchStream, type ImageDataset } from '../data/index.ts'
+import { type ArchWeightsOf, namedParameters } from '../nn/index.ts'
+import type { Batch, Strategy } from '../strategies/strategy.ts'
+import { Generator, resetPeakMemory, tensorMemory, tidy, zerosLike } from '../torch/index.ts'
+import type { SearchConfig, SearchParts } from './config.ts'
+import { evaluateSupernet } from './evaluate.ts'
+import { bothUpdates } from './search.ts'
+import { createSession, disposeSession, type Session } from './session.ts'
+
+/** What was seen of a step or of an evaluation. */
+export interface Seen {
+  /** Most bytes of tensors, with velocities of all weights and without the images of the data set. */
+  readonly peak: number
+  readonly seconds: number
+}
+
+/** Bytes of the tensors of so many images and labels. */
+export function datasetBytes(count: number): number {
+  return count * (imageBytes + 8)
+}
+
+/** Bytes of a batch as a network takes it. */
+export function batchBytes(count: number): number {
+  return count * (4 * imageBytes + 8)
+}
+
+export class DryRun {
+  readonly #session: Session
+  readonly #parts: SearchParts
+  #strategy: Strategy
+
+  /** `largest`: the most images of a batch to come. */
+  constructor(config: SearchConfig, parts: SearchParts, device: string, largest: number) {
+    const data = { ...config.data, images: 0 }
+    const noise = makeNoise(config.dataset, 2 * largest)
+    const session = createSession({ ...config, data }, noise, device, parts)
+    this.#session = session
+    this.#parts = parts
+    this.#strategy = session.strategy
+    const parameters = [...namedParameters(session.supernet)]
+    tidy(() => session.optimizer.load(new Map(parameters.map(([name, x]) => [name, zerosLike(x)]))))
+  }
+
+  /** Begins anew with a strategy that has sampled nothing; `subspace`: L, where it has one. */
+  begin(subspace?: number): void {
+    const { config, device } = this.#session
+    const { space, strategy } = this.#parts
+    const settings = subspace === undefined ? config : (strategy.subspace?.with(config, subspace) ?? config)
+    const init = { device, generator: new Generator(0, 'dry run') }
+    if (this.#strategy !== this.#session.strategy) this.#strategy.dispose()
+    this.#strategy = strategy.create({ space, init, seed: 0 }, settings)
+  }
+
+  /** Lets the strategy sample, other candidates each time. */
+  sample(): void {
+    this.#strategy.prepareStep({ epoch: 0, step: 0, globalStep: 0 })
+  }
+
+  /** Takes a step on batches of this many images: `times` times, the last of which is timed. */
+  step(batch: number, times: number): Seen {
+    const { data, config, supernet, optimizer, replay } = this.#session
+    const strategy = this.#strategy
+    const part = Array.from({ length: data.labels.size }, (_, index) => index)
+    const stream = () =>
+      new BatchStream(data, { part, batch, augmentation: config.data }, new Generator(0, 'noise'))
+    const streams = [stream(), stream()]
+    // at a rate of zero no weight moves, however often
+    const options = { lr: 0, gradClip: config.weightOptimizer.gradClip }
+    const compute = (batches: readonly Batch[]) =>
+      bothUpdates({ supernet, strategy, optimizer }, batches, options)
+    try {
+      return this.#see(times, () =>
+        tidy(() => {
+          const batches = streams.map((one) => one.next())
+          const { graphKey } = strategy
+          const values =
+            graphKey === undefined ? compute(batches) : replay.run(`dry ${graphKey}`, batches, compute)
+          values.floats()
+        }),
+      )
+    } finally {
+      for (const one of streams) one.dispose()
+    }
+  }
+
+  /** Measures accuracy on a batch of this many images. */
+  evaluate(batch: number, times: number): Seen {
+    const { supernet, data, device } = this.#session
+    const archWeights: ArchWeightsOf = (group) => this.#strategy.archWeights(group, 'eval')
+    const part = Array.from({ length: batch }, (_, index) => index)
+    return this.#see(times, () => evaluateSupernet(supernet, archWeights, data, part, { batch, device }))
+  }
+
+  #see(times: number, part: () => void): Seen {
+    const { device, data } = this.#session
+    resetPeakMemory(device)
+    for (let i = 1; i < times; i++) part()
+    const began = performance.now()
+    part()
+    const seconds = (performance.now() - began) / 1000
+    return { peak: tensorMemory(device).peak - datasetBytes(data.labels.size), seconds }
+  }
+
+  dispose(): void {
+    if (this.#strategy !== this.#session.strategy) this.#strategy.dispose()
+    disposeSession(this.#session)
+  }
+}
+
+function makeNoise(name: CifarName, count: number): ImageDataset {
+  const { classes, mean, std } = cifarLayouts[name]
+  // a hash of the position: drawing a million numbers would take longer than a step
+  const pixel = (index: number) => Math.imul(index + 1, 0x9e3779b1) >>> 24
+  return {
+    name: 'noise',
+    split: 'train',
+    images: Uint8Array.from({ length: count * imageBytes }, (_, index) => pixel(index)),
+    labels: Uint8Array.from({ length: count }, (_, index) => index % classes.length),
+    count,
+    size: imageSize,
+    classes,
+    mean,
+    std,
+    fingerprint: '',
+  }
+}

@@ -1,0 +1,12 @@
+/** The registry of spaces: the one file that knows them all. */
+import { DdsasError } from '../errors.ts'
+import { dartsSpace } from './darts/cell-space.ts'
+import type { SearchSpace } from './space.ts'
+
+export const spaces: Readonly<Record<string, SearchSpace>> = { darts: dartsSpace }
+
+/** Throws DdsasError 'input' listing the known spaces. */
+export function findSpace(name: string): SearchSpace {
+  if (Object.hasOwn(spaces, name)) return spaces[name]
+  throw new DdsasError('input', `there is no space '${name}'; known are ${Object.keys(spaces).join(', ')}`)
+}

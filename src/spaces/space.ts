@@ -1,0 +1,63 @@
+/** What can be searched: the one interface of all search spaces. */
+import type { Program } from '../nn/index.ts'
+
+/** Decisions of one kind, each a row of candidates: which operation runs on an edge, which input a block reads. */
+export interface ChoiceGroup {
+  /** `normal`; terms of a supernet's program name it. */
+  readonly name: string
+  readonly rows: number
+  /** Names of the columns. */
+  readonly candidates: readonly string[]
+  /** Column of the candidate that is nothing: it may be sampled, and is never picked. */
+  readonly none?: number
+  /** `sampled`: a strategy may run some of all candidates; `all`: every candidate runs, weighted by a softmax. */
+  readonly run: 'sampled' | 'all'
+}
+
+/** How much each candidate of each group speaks for itself [rows, candidates]. */
+export type Scores = ReadonlyMap<string, readonly (readonly number[])[]>
+
+/** Which candidates of each group may be picked. */
+export type Available = ReadonlyMap<string, readonly (readonly boolean[])[]>
+
+/** For each row of each group the columns that an architecture consists of; none where it leaves a row out. */
+export type Picks = ReadonlyMap<string, readonly (readonly number[])[]>
+
+/** Size of a supernet, in what the space calls channels and cells. */
+export interface SupernetOptions {
+  readonly channels: number
+  readonly cells: number
+  readonly classes: number
+}
+
+/** Size of a network to be trained. */
+export interface NetworkOptions extends SupernetOptions {
+  /** Stem and auxiliary head for small images, or for ImageNet's. */
+  readonly kind: 'cifar' | 'imagenet'
+  /** Whether it has the auxiliary head, which only training uses. */
+  readonly auxiliary: boolean
+}
+
+/** A space of architectures, which are plain data: what JSON can hold. */
+export interface SearchSpace<Architecture = unknown> {
+  readonly name: string
+  /** Sizes of a supernet in a real search. */
+  readonly defaults: Omit<SupernetOptions, 'classes'>
+  readonly choices: readonly ChoiceGroup[]
+  /** The program of all candidates; its terms name their choices. */
+  supernet(options: SupernetOptions): Program
+  /** Throws DdsasError 'input' for a size that cannot be. */
+  network(architecture: Architecture, options: NetworkOptions): Program
+  /** The architecture that scores mean, among the candidates that are available; all where that is not said. */
+  decode(scores: Scores, available?: Available): Architecture
+  /** The candidates that an architecture consists of. */
+  encode(architecture: Architecture): Picks
+  /** An architecture from outside, as text or data; `source` names it in errors. Throws DdsasError 'input'. */
+  parse(value: unknown, source: string): Architecture
+  /** One line that `parse` reads back. */
+  format(architecture: Architecture): string
+  /** 0: the same; 1: nothing in common. */
+  distance(a: Architecture, b: Architecture): number
+  /** Numbers worth watching from epoch to epoch, by their names: skip connections. */
+  indicators?(architecture: Architecture): Readonly<Record<string, number>>
+}

@@ -1,0 +1,173 @@
+/** One group of decisions as DDSAS holds it: alpha and zeta, the subspace that runs, and what is remembered of the sampling. */
+import { z } from 'zod'
+import { DdsasError } from '../../errors.ts'
+import { type ArchWeights, drawn, type InitContext, sampledIndex } from '../../nn/index.ts'
+import type { ChoiceGroup } from '../../spaces/space.ts'
+import { keep, softmax, type Tensor, tidy } from '../../torch/index.ts'
+import { maskTensor, mixingWeights } from './mixing-weights.ts'
+import { type EdgeMask, type EdgeMatrix, type Mixture, rawWeights } from './mixture.ts'
+import { closeWindow, emptyState, type SamplingState } from './saliency.ts'
+import { activeOperations, sampleSubspace } from './subspace.ts'
+import { ucbScores } from './ucb.ts'
+
+/** Alpha and zeta as they were read from the device. */
+export interface Values {
+  readonly alpha: EdgeMatrix
+  readonly zeta: EdgeMatrix
+}
+
+/** Eq. (4) and the rule of section 3.3 for a window. */
+export interface Sampling {
+  /** L. */
+  readonly size: number
+  readonly noneCounts: boolean
+  readonly exploration: number
+  /** T. */
+  readonly totalPulls: number
+}
+
+/** What runs in a window, on the device. */
+interface Subspace {
+  readonly mask: EdgeMask
+  readonly sampledOps: ArchWeights['sampledOps']
+  /** The mask, bool [rows, candidates]. */
+  readonly sampled: Tensor
+  readonly index: Tensor
+}
+
+const numbers = z.array(z.array(z.number()))
+const mask = z.array(z.array(z.boolean()))
+export const samplingState = z.object({ saliency: numbers, pulls: numbers, mask, available: mask })
+
+/** ~ 1e-3 N(0, 1), float32 [rows, candidates]. */
+function small({ rows, candidates }: ChoiceGroup, init: InitContext): Tensor {
+  return drawn([rows, candidates.length], () => 1e-3 * init.generator.normal(), init)
+}
+
+export class SampledGroup {
+  readonly choices: ChoiceGroup
+  readonly alpha: Tensor
+  readonly zeta: Tensor
+  readonly #none: number
+  #state: SamplingState
+  #subspace: Subspace | undefined
+
+  /** `prior`: t of every candidate at first. */
+  constructor(choices: ChoiceGroup, prior: number, init: InitContext) {
+    this.choices = choices
+    this.alpha = small(choices, init)
+    this.zeta = small(choices, init)
+    this.#none = choices.none ?? -1
+    this.#state = emptyState(choices.rows, choices.candidates.length, prior)
+  }
+
+  get parameters(): readonly (readonly [name: string, tensor: Tensor])[] {
+    return [
+      [`alpha.${this.choices.name}`, this.alpha],
+      [`zeta.${this.choices.name}`, this.zeta],
+    ]
+  }
+
+  get state(): SamplingState {
+    return this.#state
+  }
+
+  /** Throws DdsasError 'checkpoint' where the state is that of another group. */
+  set state(saved: SamplingState) {
+    const sizes = (matrix: readonly (readonly unknown[])[]) => matrix.map((row) => row.length).join()
+    for (const [name, matrix] of Object.entries(saved))
+      if (sizes(matrix) !== sizes(this.#state.mask))
+        throw new DdsasError(
+          'checkpoint',
+          `${name} of '${this.choices.name}' is that of another space; resume with its own`,
+        )
+    this.#state = saved
+  }
+
+  /** Waits for the device. */
+  values(): Values {
+    return { alpha: this.alpha.matrix(), zeta: this.zeta.matrix() }
+  }
+
+  /** Samples the next subspace. */
+  sample({ zeta }: Values, { size, noneCounts, exploration, totalPulls }: Sampling): void {
+    const { pulls, available } = this.#state
+    const scores = ucbScores(zeta, pulls, totalPulls, exploration)
+    const rule = { size, none: this.#none, noneCounts }
+    this.#state = { ...this.#state, mask: sampleSubspace(scores, zeta, available, rule) }
+  }
+
+  /** Credits the window that ends, where there is one. */
+  credit({ alpha, zeta }: Values, mixture: Mixture): void {
+    const state = this.#state
+    if (state.mask.flat().includes(true))
+      this.#state = closeWindow(state, rawWeights(alpha, zeta, state.mask, mixture))
+  }
+
+  archWeights(mixture: Mixture): ArchWeights {
+    const { sampled, sampledOps, index } = this.#sampled()
+    return { weights: mixingWeights(this.alpha, this.zeta, sampled, mixture), sampledOps, index }
+  }
+
+  /** The mask as tensors; made once for a window. */
+  #sampled(): Subspace {
+    const { mask } = this.#state
+    if (this.#subspace?.mask === mask) return this.#subspace
+    this.#disposeSubspace()
+    const { device } = this.alpha
+    const sampledOps = activeOperations(mask, this.#none)
+    const index = keep(sampledIndex(sampledOps, mask[0].length, device))
+    this.#subspace = { mask, sampledOps, sampled: keep(maskTensor(mask, device)), index }
+    return this.#subspace
+  }
+
+  /** What picks the architecture. */
+  get scores(): EdgeMatrix {
+    return this.#state.saliency
+  }
+
+  #disposeSubspace(): void {
+    this.#subspace?.sampled.dispose()
+    this.#subspace?.index.dispose()
+    this.#subspace = undefined
+  }
+
+  dispose(): void {
+    this.#disposeSubspace()
+    this.alpha.dispose()
+    this.zeta.dispose()
+  }
+}
+
+/** A group of which all candidates run: inputs and outputs of blocks, weighted by a softmax of alpha. */
+export class WholeGroup {
+  readonly choices: ChoiceGroup
+  readonly alpha: Tensor
+  readonly #index: Tensor
+  readonly #sampledOps: ArchWeights['sampledOps']
+
+  constructor(choices: ChoiceGroup, init: InitContext) {
+    const { rows, candidates } = choices
+    this.choices = choices
+    this.alpha = small(choices, init)
+    this.#sampledOps = Array.from({ length: rows }, () => candidates.map((_, column) => column))
+    this.#index = keep(sampledIndex(this.#sampledOps, candidates.length, init.device))
+  }
+
+  get parameters(): readonly (readonly [name: string, tensor: Tensor])[] {
+    return [[`alpha.${this.choices.name}`, this.alpha]]
+  }
+
+  archWeights(): ArchWeights {
+    return { weights: softmax(this.alpha, 1), sampledOps: this.#sampledOps, index: this.#index }
+  }
+
+  get scores(): EdgeMatrix {
+    return tidy(() => softmax(this.alpha, 1).matrix())
+  }
+
+  dispose(): void {
+    this.alpha.dispose()
+    this.#index.dispose()
+  }
+}

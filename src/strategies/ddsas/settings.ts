@@ -1,0 +1,163 @@
+/** The settings of DDSAS: where the paper and the published code differ, L, M, how the space changes, and Adam. */
+import { z } from 'zod'
+import { DdsasError } from '../../errors.ts'
+import type { ChoiceGroup, SearchSpace } from '../../spaces/space.ts'
+import type { Schedule } from '../strategy.ts'
+import { blindShrink, checkChanges } from './elastic.ts'
+import { subspaceSizeRange } from './subspace.ts'
+
+/** Where the paper and the published code differ. The published results come from the code: `authors-code`. */
+export const variants = {
+  'authors-code': {
+    /** c in the upper confidence bound. */
+    exploration: 1.44,
+    /** Initial t and T. With 1, saliency is the sum over (windows + 1). */
+    prior: 1,
+    /** Whether `none` takes one of the L places. */
+    noneCounts: false,
+    /** Whether the step counter that opens windows restarts each epoch. */
+    restartEachEpoch: true,
+    /** Whether the last window of a run is credited. */
+    creditLastWindow: false,
+  },
+  paper: {
+    exploration: Math.SQRT2,
+    prior: 0,
+    noneCounts: true,
+    restartEachEpoch: false,
+    creditLastWindow: true,
+  },
+} as const
+
+export type VariantName = keyof typeof variants
+
+const positive = z.number().int().positive()
+const natural = z.number().int().nonnegative()
+const part = z.number().min(0).lt(1)
+
+const spaceChange = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('shrink'), count: positive.describe('operations to delete') }),
+  z.strictObject({
+    kind: z.literal('expand'),
+    from: natural.describe('first column'),
+    to: positive.describe('column after the last'),
+  }),
+])
+
+/** By their places in a configuration. */
+export const ddsasSettings = {
+  ddsas: z
+    .strictObject({
+      variant: z
+        .enum(Object.keys(variants) as VariantName[])
+        .describe('which to follow where the paper and the published code differ'),
+      subspace: positive.meta({
+        unit: 'operations',
+        description:
+          'L: operations of a subspace, over all edges of a cell type; one more than there are edges, up to all: 15 to 112 in the space of DARTS',
+      }),
+      window: positive.meta({ unit: 'steps', description: 'M: steps in a subspace' }),
+      mixture: z
+        .enum(['simple', 'joint'])
+        .describe('weight of an operation: p q of Eq. (7), or the whole of Eq. (9)'),
+      changes: z
+        .array(z.strictObject({ epoch: natural, change: spaceChange }))
+        .describe(
+          'what happens to the space at the start of which epoch, from 0: shrink by a count, expand by columns',
+        ),
+    })
+    .describe('the search by DDSAS'),
+  archOptimizer: z
+    .strictObject({
+      lr: z.number().nonnegative().meta({ unit: '-', description: 'learning rate of alpha and zeta' }),
+      betas: z
+        .tuple([part, part])
+        .meta({ unit: '-', description: 'how much the running means of gradient and square keep at a step' }),
+      weightDecay: z
+        .number()
+        .nonnegative()
+        .meta({ unit: '-', description: 'L2 penalty, added to the gradient' }),
+    })
+    .describe('Adam on alpha and zeta'),
+}
+
+const settingsSchema = z.object(ddsasSettings)
+export type DdsasSettings = z.infer<typeof settingsSchema>
+
+/** The groups that subspaces are sampled of. */
+export function sampledGroups({ choices }: SearchSpace): ChoiceGroup[] {
+  return choices.filter(({ run }) => run === 'sampled')
+}
+
+/** The smallest and largest L that fit every group. */
+export function subspaceRange(space: SearchSpace): readonly [smallest: number, largest: number] {
+  const ranges = sampledGroups(space).map(({ rows, candidates }) =>
+    subspaceSizeRange(rows, candidates.length),
+  )
+  return [
+    Math.max(...ranges.map(([smallest]) => smallest)),
+    Math.min(...ranges.map(([, largest]) => largest)),
+  ]
+}
+
+/** From which L on everything runs: where `none` takes no place there is no more to run once all others are in. */
+export function wholeSubspace({ ddsas }: DdsasSettings, space: SearchSpace): number {
+  const { noneCounts } = variants[ddsas.variant]
+  const sizes = sampledGroups(space).map(
+    ({ rows, candidates, none }) => rows * (candidates.length - (none !== undefined && !noneCounts ? 1 : 0)),
+  )
+  return Math.min(...sizes)
+}
+
+/** L = 2 for each row, as published: 28 for 14 edges of 8 operations, 12 for 6 of 5. */
+export function defaultSettings(space: SearchSpace): DdsasSettings {
+  const rows = Math.max(...sampledGroups(space).map((group) => group.rows))
+  return {
+    ddsas: { variant: 'authors-code', subspace: 2 * rows, window: 30, mixture: 'simple', changes: [] },
+    archOptimizer: { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
+  }
+}
+
+/** Throws DdsasError 'input' for an L that does not fit the space, or a schedule of changes that cannot be. */
+export function checkSettings({ ddsas }: DdsasSettings, space: SearchSpace, epochs: number): void {
+  if (sampledGroups(space).length === 0)
+    throw new DdsasError(
+      'input',
+      `ddsas samples candidates, and the space '${space.name}' has none to sample`,
+    )
+  const [smallest, largest] = subspaceRange(space)
+  if (ddsas.subspace < smallest || ddsas.subspace > largest)
+    throw new DdsasError(
+      'input',
+      `L = ${ddsas.subspace} does not fit the space '${space.name}': set ddsas.subspace to ${smallest} … ${largest}`,
+    )
+  for (const { rows, candidates, none } of sampledGroups(space))
+    checkChanges(ddsas.changes, { edges: rows, operations: candidates, none, epochs })
+}
+
+/** What can be foreseen to disappoint. */
+export function settingsWarnings(
+  { ddsas }: DdsasSettings,
+  { epochs, stepsPerEpoch: steps }: Schedule,
+): string[] {
+  const { window, changes } = ddsas
+  const { creditLastWindow, restartEachEpoch: restarts } = variants[ddsas.variant]
+  // the first window is credited when the next one opens, within an epoch or with the next
+  const credited = creditLastWindow || epochs > 1 || steps > window
+  const blind = blindShrink(changes, { stepsPerEpoch: steps, window, restarts })
+  return [
+    ...(credited
+      ? []
+      : [
+          `the search ends with its first window (${steps} steps, M = ${window}), before anything is credited: its cell ` +
+            'will say nothing; search more epochs, or lower ddsas.window',
+        ]),
+    ...(blind === undefined
+      ? []
+      : [
+          `ddsas.changes: the shrink at epoch ${blind.epoch} comes before a window is credited, which is after step ` +
+            `${blind.credited} (M = ${window}): no operation has a saliency yet, the first by position go; shrink ` +
+            `from epoch ${blind.knowing} on${blind.epoch > 0 ? ', or lower ddsas.window' : ''}`,
+        ]),
+  ]
+}

@@ -1,0 +1,22 @@
+/** The registry of strategies: the one file that knows them all. */
+import { DdsasError } from '../errors.ts'
+import { ddsas } from './ddsas/ddsas.ts'
+import { random } from './random.ts'
+import type { StrategyDefinition } from './strategy.ts'
+
+export const strategies = { ddsas, random } as const
+
+type SettingsOf<Definition> = Definition extends StrategyDefinition<infer Settings> ? Settings : never
+
+/** The settings of all strategies, of which a configuration has those of its own. */
+export type StrategySettings = Partial<SettingsOf<typeof ddsas> & SettingsOf<typeof random>>
+
+/** A strategy whose settings nobody but itself looks at. */
+export type AnyStrategy = StrategyDefinition<object>
+
+/** Throws DdsasError 'input' listing the known strategies. */
+export function findStrategy(name: string): AnyStrategy {
+  const known: Readonly<Record<string, AnyStrategy>> = strategies
+  if (Object.hasOwn(known, name)) return known[name]
+  throw new DdsasError('input', `there is no strategy '${name}'; known are ${Object.keys(known).join(', ')}`)
+}
