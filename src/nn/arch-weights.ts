@@ -1,5 +1,5 @@
 /** What a strategy hands to a supernet for one forward pass: which candidates run and how much each weighs (Eq. 7). */
-import { cat, indexSelect, reshape, slice, Tensor, tidy, to } from '../torch/index.ts'
+import { call, cat, indexSelect, reshape, slice, Tensor, tidy, to } from '../torch/index.ts'
 import type { Choice } from './program.ts'
 
 /** The decisions of one group. */
@@ -20,6 +20,8 @@ export function sampledIndex(sampledOps: ArchWeights['sampledOps'], columns: num
   const positions = sampledOps.flatMap((row, at) => row.map((k) => BigInt(at * columns + k)))
   return tidy(() => to(Tensor.from(BigInt64Array.from(positions), [positions.length]), { device }))
 }
+
+const onesLike = (x: Tensor): Tensor => call('aten::ones_like', x)
 
 interface Group {
   /** All that run, row by row: float32 [sampled]. */
@@ -43,18 +45,26 @@ export class TermWeights {
     return this.#group(group).sampledOps[row].includes(column)
   }
 
-  /** float32 [choices]: the weights of choices that run, in their order. */
-  of(choices: readonly Choice[]): Tensor {
-    const runs: { readonly group: string; readonly start: number; end: number }[] = []
-    for (const { group, row, column } of choices) {
-      const { starts, sampledOps } = this.#group(group)
-      const at = starts[row] + sampledOps[row].indexOf(column)
+  /** float32 [choices]: the weights of choices that run, in their order, of which one at least is; 1 where there is no choice. */
+  of(choices: readonly (Choice | undefined)[]): Tensor {
+    const runs: { readonly group: string | undefined; readonly start: number; end: number }[] = []
+    for (const choice of choices) {
+      const group = choice?.group
+      const at = choice === undefined ? 0 : this.#position(choice)
       const last = runs.at(-1)
-      if (last?.group === group && last.end === at) last.end += 1
+      if (group !== undefined && last?.group === group && last.end === at) last.end += 1
       else runs.push({ group, start: at, end: at + 1 })
     }
-    const parts = runs.map(({ group, start, end }) => this.#slice(group, start, end))
-    return parts.length === 1 ? parts[0] : cat(parts, 0)
+    const parts = runs.map(({ group, start, end }) => group !== undefined && this.#slice(group, start, end))
+    const [some] = parts.filter((part) => part !== false)
+    const whole = parts.map((part) => part || onesLike(slice(some, 0, 0, 1)))
+    return whole.length === 1 ? whole[0] : cat(whole, 0)
+  }
+
+  /** Where a choice stands among all of its group that run. */
+  #position({ group, row, column }: Choice): number {
+    const { starts, sampledOps } = this.#group(group)
+    return starts[row] + sampledOps[row].indexOf(column)
   }
 
   #slice(name: string, start: number, end: number): Tensor {

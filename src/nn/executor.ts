@@ -1,5 +1,18 @@
 /** One forward pass through the states of a program. What a state hands out is freed as soon as its last reader took it. */
-import { add, type Entry, fanOut, type Images, mix, mul, slice, type Tensor, tidy } from '../torch/index.ts'
+import { DdsasError } from '../errors.ts'
+import {
+  add,
+  type Entry,
+  fanOut,
+  type Images,
+  mix,
+  mul,
+  reshape,
+  slice,
+  type Tensor,
+  tidy,
+  typeAs,
+} from '../torch/index.ts'
 import { type ArchWeightsOf, TermWeights } from './arch-weights.ts'
 import type { Compiled } from './compile.ts'
 import { type Drop, type DropPath, drawDrops } from './drop-path.ts'
@@ -63,6 +76,19 @@ export function runningTerms(
   return some.length > 0 ? some : terms.filter(({ layers }) => isZero(layers)).slice(0, 1)
 }
 
+/** Those of a pass. Throws DdsasError 'input' naming a sum of which nothing runs. */
+function checkedTerms(
+  id: StateId,
+  terms: readonly Term[],
+  weights: TermWeights | undefined,
+): readonly Term[] {
+  if (weights === undefined && terms.some(({ choice }) => choice !== undefined))
+    throw new DdsasError('input', `'${id}' is a choice: a supernet needs archWeights to run`)
+  const running = runningTerms(terms, weights)
+  if (running.length > 0) return running
+  throw new DdsasError('input', `'${id}' is a sum of nothing: sample at least one of its candidates`)
+}
+
 /** One pass: made, then run. */
 export class Run {
   readonly #prepared: Prepared
@@ -84,10 +110,11 @@ export class Run {
     this.#apart = concatenationsApart(prepared.states, outputs)
     for (const state of prepared.states) {
       if (state.kind !== 'sum') continue
-      const terms = runningTerms(state.terms, weights)
-      const choices = terms.flatMap(({ choice, layers }) => (choice && !isZero(layers) ? [choice] : []))
+      const terms = checkedTerms(state.id, state.terms, weights)
+      const choices = terms.map(({ choice, layers }) => (isZero(layers) ? undefined : choice))
       this.#terms.set(state.id, terms)
-      if (weights && choices.length > 0) this.#weights.set(state.id, weights.of(choices))
+      if (weights && choices.some((choice) => choice !== undefined))
+        this.#weights.set(state.id, weights.of(choices))
     }
     this.#drop = this.#drawDrops(images, pass)
     this.#nameReaders()
@@ -213,14 +240,18 @@ export class Run {
     })
     const weights = this.#weights.get(id) ?? null
     const kept = this.#drop?.(terms.length)
-    if (this.#prepared.plain) return plainSum(results, weights)
+    if (this.#prepared.plain) return plainSum(results, weights, kept)
     const norms = terms.map((term) => this.#prepared.compiled.get(term)?.norm)
     return mix(results, weights, norms, { training: this.#training, kept })
   }
 }
 
-/** sum of weights[k] xs[k], term by term. */
-function plainSum(terms: readonly Images[], weights: Tensor | null): Tensor {
-  const weighted = terms.map(({ x }, k) => (weights === null ? x : mul(x, slice(weights, 0, k, k + 1))))
+/** sum of weights[k] xs[k], of which drop-path kept a part in each image, term by term. */
+function plainSum(terms: readonly Images[], weights: Tensor | null, kept: Tensor | undefined): Tensor {
+  const row = (of: Tensor, k: number) => slice(of, 0, k, k + 1)
+  const weighted = terms.map(({ x }, k) => {
+    const some = kept === undefined ? x : mul(x, reshape(typeAs(row(kept, k), x), [-1, 1, 1, 1]))
+    return weights === null ? some : mul(some, row(weights, k))
+  })
   return weighted.reduce((sum, term) => add(sum, term))
 }

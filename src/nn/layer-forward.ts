@@ -2,6 +2,7 @@
 import {
   avgPool2d,
   batchNorm,
+  call,
   cat,
   conv2d,
   globalAvgPool2d,
@@ -109,13 +110,14 @@ export function layerStep({ name, layer }: NamedLayer, weights: ProgramWeights):
       const scale = sequenceStep(layer.layers, name, weights)
       return whole((x, training) => {
         const scales = joined(scale({ xs: [x] }, training))
-        return mul(x, reshape(scales, [x.shape[0], -1, 1, 1]))
+        return mul(x, reshape(scales, [x.shape[0], x.shape[1], 1, 1]))
       })
     }
     case 'opaque': {
       const own = weights.opaque.get(name)
       if (own === undefined) throw new Error(`no layer of ${name}`)
-      return whole((x, training) => own.forward(x, training))
+      // what it keeps, a weight or its input, must not be freed as a state is: another handle of the same tensor
+      return whole((x, training) => call('aten::alias', own.forward(x, training)))
     }
   }
 }

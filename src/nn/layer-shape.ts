@@ -11,6 +11,18 @@ function windowed(side: number, { kernel, stride, padding }: Conv2d | Pool2d, di
   return Math.floor((side + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1
 }
 
+/** That groups divide the channels. */
+function checkGroups({ inputs, outputs, groups }: Conv2d, input: Shape): void {
+  if (inputs % groups !== 0 || outputs % groups !== 0)
+    refuse(`conv2d of ${inputs} to ${outputs} channels cannot be divided into ${groups} groups`, input)
+}
+
+/** That a window lies on the image, not on its padding alone. */
+function checkPadding({ type, kernel, padding }: Pool2d, input: Shape): void {
+  if (2 * padding > kernel)
+    refuse(`${type} of ${kernel} x ${kernel} can be padded by half of that, not by ${padding}`, input)
+}
+
 function windows(layer: Conv2d | Pool2d, channels: number, input: Shape, dilation = 1): Shape {
   const [height, width] = [windowed(input[1], layer, dilation), windowed(input[2], layer, dilation)]
   if (height < 1 || width < 1)
@@ -20,6 +32,7 @@ function windows(layer: Conv2d | Pool2d, channels: number, input: Shape, dilatio
 
 /** Channels side by side. */
 export function concatenatedShape(shapes: readonly Shape[]): Shape {
+  if (shapes.length === 0) throw new DdsasError('input', 'nothing is concatenated: give at least one part')
   const [[, height, width]] = shapes
   if (shapes.some((shape) => shape[1] !== height || shape[2] !== width)) {
     const sizes = shapes.map((shape) => shape.slice(1).join(' x ')).join(' and ')
@@ -51,11 +64,14 @@ export function layerShape(layer: Layer, input: Shape): Shape {
       return input
     case 'conv2d':
       checkChannels(layer, layer.inputs, input)
+      checkGroups(layer, input)
       return windows(layer, layer.outputs, input, layer.dilation)
     case 'max_pool2d':
     case 'avg_pool2d':
+      checkPadding(layer, input)
       return windows(layer, channels, input)
     case 'shift':
+      if (height < 2 || width < 2) refuse('shift needs larger images', input)
       return [channels, height - 1, width - 1]
     case 'zero':
       return [channels, Math.ceil(height / layer.stride), Math.ceil(width / layer.stride)]
@@ -65,12 +81,14 @@ export function layerShape(layer: Layer, input: Shape): Shape {
       return [channels * height * width, 1, 1]
     case 'linear':
       checkChannels(layer, layer.inputs, input)
+      if (height > 1 || width > 1) refuse('linear takes vectors', input)
       return [layer.outputs, 1, 1]
     case 'concat':
       return concatenatedShape(layer.branches.map((branch) => sequenceShape(branch, input)))
     case 'gate': {
-      const [scales] = sequenceShape(layer.layers, input)
-      if (scales !== channels) refuse(`a gate of ${scales} channels does not fit`, input)
+      const scales = sequenceShape(layer.layers, input)
+      if (scales.join() !== [channels, 1, 1].join())
+        refuse(`a gate of ${scales.join(' x ')} does not fit: it needs one number for each channel`, input)
       return input
     }
     case 'opaque':

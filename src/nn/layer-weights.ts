@@ -1,7 +1,15 @@
 /** The weights of layers: names and shapes as in torch.nn, drawn with PyTorch's default distributions. */
-import type { Tensor } from '../torch/index.ts'
-import type { Layer, NamedLayer, OpaqueLayer } from './layer.ts'
-import { filled, type InitContext, namedBuffers, namedParameters, uniformByFanIn } from './module.ts'
+import { DdsasError } from '../errors.ts'
+import { Generator, type Tensor } from '../torch/index.ts'
+import type { Layer, NamedLayer, Opaque, OpaqueLayer } from './layer.ts'
+import {
+  disposeModule,
+  filled,
+  type InitContext,
+  namedBuffers,
+  namedParameters,
+  uniformByFanIn,
+} from './module.ts'
 import { namedLayers, type Program } from './program.ts'
 
 interface Weight {
@@ -65,10 +73,28 @@ export interface ProgramWeights {
   readonly opaque: Map<string, OpaqueLayer>
 }
 
-/** Draws the weights of a program, in the order of its modules; on the device `meta` there are shapes alone. */
+/** Throws DdsasError 'input' naming two layers that would have the same weights, or one whose weights have no name. */
+function checkNames(layers: readonly NamedLayer[]): void {
+  const names = layers
+    .filter(({ layer }) => layer.type === 'opaque' || weightsOf(layer).length > 0)
+    .map(({ name }) => name)
+  const twice = names.find((name, index) => names.indexOf(name) < index)
+  if (names.includes('') || twice !== undefined)
+    throw new DdsasError(
+      'input',
+      `program: ${twice ? `two layers with weights are called '${twice}'` : 'a layer with weights has no name'}: give each a name of its own`,
+    )
+}
+
+/**
+ * Draws the weights of a program, in the order of its modules; on the device `meta` there are shapes alone.
+ * @throws {DdsasError} `input` for layers whose weights would have no name of their own.
+ */
 export function makeWeights(program: Program, context: InitContext): ProgramWeights {
   const made: ProgramWeights = { parameters: new Map(), buffers: new Map(), opaque: new Map() }
-  for (const { name: prefix, layer } of namedLayers(program)) {
+  const layers = namedLayers(program)
+  checkNames(layers)
+  for (const { name: prefix, layer } of layers) {
     for (const { name, shape, init, buffer } of weightsOf(layer)) {
       const tensor =
         'fanIn' in init ? uniformByFanIn(shape, init.fanIn, context) : filled(shape, init.value, context)
@@ -85,10 +111,20 @@ function addOpaque(into: ProgramWeights, prefix: string, own: OpaqueLayer): void
   for (const [name, tensor] of namedBuffers(own)) into.buffers.set(`${prefix}.${name}`, tensor)
 }
 
-/** How many trained numbers layers have; those of a layer of one's own are counted where it is made. */
+/** How many trained numbers layers have. */
 export function parameterCount(layers: readonly NamedLayer[]): number {
   const sizes = layers.flatMap(({ layer }) =>
-    weightsOf(layer).flatMap(({ shape, buffer }) => (buffer ? [] : [shape.reduce((a, b) => a * b, 1)])),
+    layer.type === 'opaque'
+      ? ownSizes(layer)
+      : weightsOf(layer).flatMap(({ shape, buffer }) => (buffer ? [] : [shape.reduce((a, b) => a * b, 1)])),
   )
   return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+/** Of the parameters of a layer of one's own. */
+function ownSizes(layer: Opaque): number[] {
+  const made = layer.make({ device: 'meta', generator: new Generator(0) })
+  const sizes = [...namedParameters(made).values()].map(({ size }) => size)
+  disposeModule(made)
+  return sizes
 }

@@ -159,7 +159,7 @@ export function flatLayers(layers: Sequence, prefix: string): NamedLayer[] {
   })
 }
 
-/** Whether layers leave nothing: a term is zero whatever comes before. */
+/** Whether layers end with zeros: a term is zero whatever comes before. */
 export function isZero(layers: Sequence): boolean {
-  return layers.some(({ layer }) => layer.type === 'zero')
+  return layers.at(-1)?.layer.type === 'zero'
 }

@@ -1,11 +1,13 @@
 /** A program with its weights: a network, or a supernet of which the sampled part runs. */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { type Tensor, tidy } from '../torch/index.ts'
 import { type Compiled, compile } from './compile.ts'
 import { type Pass, type Prepared, Run } from './executor.ts'
 import { fuse, fuseNothing } from './fuse.ts'
 import { makeWeights } from './layer-weights.ts'
 import { checkInitContext, type InitContext, type Module } from './module.ts'
-import { inPrecision, type Precision } from './precision.ts'
+import { inPrecision, type Precision, precisions } from './precision.ts'
 import { checkProgram, lookUp, type Program, type State, statesFor, type Term } from './program.ts'
 
 export interface NetworkOptions {
@@ -14,6 +16,8 @@ export interface NetworkOptions {
   /** Every layer by ATen, by itself: the oracle of the kernels, and the yardstick of benchmarks. */
   readonly plain?: boolean
 }
+
+const optionsSchema = z.object({ precision: z.enum(precisions).optional(), plain: z.boolean().optional() })
 
 /** [n, classes] each. */
 export interface Outputs {
@@ -35,7 +39,8 @@ export class Network implements Module {
    */
   constructor(program: Program, context: InitContext, options: NetworkOptions = {}) {
     checkInitContext(context, 'Network')
-    checkProgram(program)
+    checkProgram(program, 'Network')
+    checkGiven(optionsSchema, options, 'Network', 'options')
     const weights = makeWeights(program, context)
     this.program = program
     this.parameters = Object.fromEntries(weights.parameters)

@@ -2,6 +2,8 @@
  * A network as a program: states, and for each how it is made. Plain data, built by a space and read by whatever runs, counts,
  * draws or exports networks.
  */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { flatLayers, type NamedLayer, type Sequence, type Shape } from './layer.ts'
 import { concatenatedShape, sequenceCost, sequenceShape } from './layer-shape.ts'
@@ -87,8 +89,33 @@ export function inputsOf(state: State): readonly StateId[] {
   }
 }
 
+const layersSchema = z.array(z.object({ name: z.string(), layer: z.object({ type: z.string() }) }))
+const termSchema = z.object({ input: z.string(), name: z.string(), layers: layersSchema })
+const stateSchema = z.discriminatedUnion('kind', [
+  z.object({
+    id: z.string(),
+    kind: z.literal('layers'),
+    input: z.string(),
+    name: z.string(),
+    layers: layersSchema,
+  }),
+  z.object({ id: z.string(), kind: z.literal('sum'), terms: z.array(termSchema) }),
+  z.object({ id: z.string(), kind: z.literal('concat'), inputs: z.array(z.string()) }),
+])
+const programSchema = z.object({
+  states: z.array(stateSchema),
+  outputs: z.object({ logits: z.string(), auxiliary: z.string().optional() }),
+  modules: z.array(z.string()),
+})
+
+/** Throws DdsasError 'input' where what was given to `what` is no program that can run: see `checkStates`. */
+export function checkProgram(program: Program, what: string): void {
+  checkGiven(programSchema, program, what, 'program')
+  checkStates(program)
+}
+
 /** Throws DdsasError 'input' naming a state that is read before it is made, that nobody makes, or that is made twice. */
-export function checkProgram({ states, outputs }: Program): void {
+function checkStates({ states, outputs }: Program): void {
   const all = new Set(states.map(({ id }) => id))
   const made = new Set([images])
   for (const state of states) {
@@ -96,16 +123,24 @@ export function checkProgram({ states, outputs }: Program): void {
       if (made.has(input)) continue
       const why = all.has(input)
         ? `is read by '${state.id}' before it is made: states stand in the order in which they are computed, without a cycle`
-        : `is read by '${state.id}' and made by nobody`
+        : `is read by '${state.id}' and made by nobody: add it to the states`
       throw new DdsasError('input', `program: the state '${input}' ${why}`)
     }
     if (inputsOf(state).length === 0)
-      throw new DdsasError('input', `program: the state '${state.id}' is made of nothing`)
-    if (made.has(state.id)) throw new DdsasError('input', `program: the state '${state.id}' is made twice`)
+      throw new DdsasError('input', `program: the state '${state.id}' is made of nothing: name what it reads`)
+    if (made.has(state.id))
+      throw new DdsasError(
+        'input',
+        `program: the state '${state.id}' is made twice: give each an id of its own`,
+      )
     made.add(state.id)
   }
   for (const output of Object.values(outputs))
-    if (!made.has(output)) throw new DdsasError('input', `program: the output '${output}' is made by nobody`)
+    if (!all.has(output))
+      throw new DdsasError(
+        'input',
+        `program: the output '${output}' is made by nobody: name one of the states`,
+      )
 }
 
 /** The states that some depend on, in their order. */

@@ -110,11 +110,11 @@ export function partsOf(config: Pick<SearchConfig, 'space' | 'strategy'>, own: O
 
 /** A configuration, by the strategy that it names; one's own space and strategy may be among the known ones. */
 export function searchConfigSchema(own: OwnParts = {}): z.ZodType<SearchConfig> {
-  const known: readonly AnyStrategy[] = [
-    ...Object.values(strategies),
-    ...(own.strategy ? [own.strategy] : []),
-  ]
-  const names = [...Object.keys(spaces), ...(own.space ? [own.space.name] : [])]
+  const known = Object.values({
+    ...(strategies as Readonly<Record<string, AnyStrategy>>),
+    ...(own.strategy ? { [own.strategy.name]: own.strategy } : {}),
+  })
+  const names = [...new Set([...Object.keys(spaces), ...(own.space ? [own.space.name] : [])])]
   const unknown = (what: string, list: readonly string[]) => ({
     error: `there is no such ${what}; known are ${list.join(', ')}`,
   })

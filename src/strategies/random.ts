@@ -67,7 +67,8 @@ const stateSchema = z.object({
   generator: z.array(z.number().int()),
   step: z.number(),
   current: z.unknown(),
-  best: z.unknown(),
+  // none before the first epoch has ended
+  best: z.unknown().optional(),
 })
 
 class RandomSearch<Architecture> implements Strategy<Architecture> {

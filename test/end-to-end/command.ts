@@ -6,6 +6,7 @@ import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { after } from 'node:test'
 import { z } from 'zod'
 import { exitCodes } from '../../src/errors.ts'
 
@@ -20,7 +21,7 @@ export const tiny: readonly string[] = set(
   'network.channels=4',
   'network.cells=3',
   'data.batch=8',
-  'evaluation.batch=4',
+  'evaluation.batch=8',
   'ddsas.window=3',
   'threads=1',
 )
@@ -78,7 +79,7 @@ export function ddsas(args: readonly string[], cwd?: string): Promise<Ended> {
 
 /** Runs `ddsas`, which must succeed, and returns its standard output. */
 export async function succeed(args: readonly string[], cwd?: string): Promise<string> {
-  const { code, stdout, stderr } = await ddsas(args, cwd)
+  const { code, stdout, stderr } = await once(args[0], args, cwd)
   assert.deepEqual([code, stderr], [0, ''], `ddsas ${args.join(' ')}`)
   return stdout
 }
@@ -98,23 +99,31 @@ export function messageOf({ code, stderr }: Ended, args: readonly string[]): str
   return String(error.message)
 }
 
-/**
- * Runs `ddsas`, which must end with `code` and an error whose message matches every pattern. Bad input is found
- * before anything is done: but for a file's first such command, which gets a process of its own, one process takes all.
- */
+/** Runs `ddsas`, which must end with `code` and an error whose message matches every pattern. */
 export async function refuse(
   args: readonly string[],
   code: number,
   patterns: readonly RegExp[],
   cwd?: string,
 ): Promise<void> {
-  const ended = await (code === exitCodes.input && refusals++ > 0 ? serve : ddsas)(args, cwd)
+  const ended = await (code === exitCodes.input ? once('refused', args, cwd) : ddsas(args, cwd))
   assert.equal(ended.code, code, `ddsas ${args.join(' ')}: ${ended.stderr}`)
   const message = messageOf(ended, args)
   for (const pattern of patterns) assert.match(message, pattern)
 }
 
-let refusals = 0
+const begun = new Set<string>()
+
+/**
+ * As {@link ddsas}. A file's first command of a kind gets a process of its own; one process takes all that follow: most of
+ * the time of a small command is the start of its process.
+ */
+function once(kind: string, args: readonly string[], cwd?: string): Promise<Ended> {
+  if (begun.has(kind)) return serve(args, cwd)
+  begun.add(kind)
+  return ddsas(args, cwd)
+}
+
 let server: ReturnType<typeof startServer> | undefined
 let served: Promise<unknown> = Promise.resolve()
 
@@ -124,7 +133,7 @@ function serve(args: readonly string[], cwd: string = tmpdir()): Promise<Ended> 
   const { child, answers, hold } = server
   const ended = served.then(async () => {
     hold(true)
-    child.stdin.write(`${JSON.stringify({ args, cwd })}\n`)
+    child.stdin.write(`${JSON.stringify({ args, cwd, env: plainEnvironment() })}\n`)
     const { value, done } = await answers.next()
     hold(false)
     assert.ok(!done, `ddsas ${args.join(' ')} ended the process`)
@@ -149,6 +158,15 @@ function startServer() {
   }
   return { child, hold, answers: createInterface({ input: child.stdout })[Symbol.asyncIterator]() }
 }
+
+/** Waited for, it counts among what the tests computed. */
+after(async () => {
+  if (server === undefined) return
+  const { child, hold } = server
+  hold(true)
+  child.stdin.end()
+  await new Promise((resolve) => child.once('close', resolve))
+})
 
 /** A folder for the tests of one file; `remove` it in the end. */
 export function workplace(): { readonly path: string; remove(): void } {

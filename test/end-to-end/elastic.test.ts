@@ -10,6 +10,7 @@ import { refuse, set, succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { checkpointOf, metricsOf } from './runs.ts'
 
+const operations = Object.keys(darts.operations)
 const place = workplace()
 const data = join(place.path, 'data')
 before(() => {
@@ -74,7 +75,7 @@ for (const variant of ['authors-code', 'paper'])
       for (const [i, [name, input]] of genotype[cell].entries()) {
         const node = Math.floor(i / 2)
         const row = state.strategy.memory[cell].available[(node * (node + 3)) / 2 + input]
-        assert.ok(row[darts.operations.indexOf(name as (typeof darts.operations)[number])], `${cell} ${name}`)
+        assert.ok(row[operations.indexOf(name)], `${cell} ${name}`)
       }
   })
 

@@ -15,7 +15,7 @@ import { assertSameRun } from './runs.ts'
 const place = workplace()
 const data = join(place.path, 'data')
 const program = join(import.meta.dirname, '../../bin/ddsas.mjs')
-const small = [...tiny, ...set('checkpoint.steps=0'), '--epochs', '3', '--data', data]
+const small = [...tiny, ...set('checkpoint.steps=0'), '--epochs', '2', '--data', data]
 const kinds = { search: ['search', 'cifar10'], train: ['train', 'DDSAS_cifar10'] } as const
 const settings = {
   search: small,
@@ -25,7 +25,7 @@ const settings = {
     'data.batch=16',
     'evaluation.batch=20',
     'threads=1',
-  ).concat('--epochs', '3', '--data', data),
+  ).concat('--epochs', '2', '--data', data),
 }
 
 before(async () => {

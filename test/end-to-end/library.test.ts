@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSy
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import ts from 'typescript'
+import { z } from 'zod'
 import { workplace } from './command.ts'
 import { writeImages } from './images.ts'
 
@@ -50,11 +51,24 @@ test('every part of the public API has an example, and all compile under the str
   assert.equal(ts.formatDiagnostics(found, host), '')
 })
 
+/** Runs programs one after the other in one process, and prints what each prints as one array. */
+const runner = `
+const write = process.stdout.write.bind(process.stdout)
+const printed = []
+process.stdout.write = (text) => printed.push(printed.pop() + text) > 0
+for (const program of process.argv.slice(1)) {
+  printed.push('')
+  await import(program)
+}
+write(JSON.stringify(printed))
+`
+
 test('every example runs', () => {
   const env = { ...process.env, NODE_OPTIONS: '' }
-  const output = files.map((file) =>
-    execFileSync(process.execPath, [file.replace(/ts$/, 'js')], { cwd: place.path, env, encoding: 'utf8' }),
-  )
+  const programs = files.map((file) => file.replace(/ts$/, 'js'))
+  const args = ['--input-type=module', '-e', runner, ...programs]
+  const printed = execFileSync(process.execPath, args, { cwd: place.path, env, encoding: 'utf8' })
+  const output = z.array(z.string()).parse(JSON.parse(printed))
   const wanted = [
     /^step 1: loss \d\.\d{3}\nstep 2: [\s\S]*\nGenotype\(normal=.* in .*runs\/first\n$/,
     /^L = 35 in 8 cells\n$/,

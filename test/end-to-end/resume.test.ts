@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { RunFolder } from '../../src/runs/folder.ts'
-import { type Ended, messageOf, start, succeed, tiny, workplace } from './command.ts'
+import { type Ended, messageOf, set, start, succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun, checkpointOf, metricsOf } from './runs.ts'
 
@@ -14,8 +14,11 @@ const place = workplace()
 const data = join(place.path, 'data')
 const reference = join(place.path, 'reference')
 
-/** 5 steps an epoch, 15 in all: saved in every second step, in the middle of a window or at its end. */
-const settings = [...tiny, '--set', 'checkpoint.steps=2', '--epochs', '3', '--json']
+/**
+ * 5 steps an epoch, 15 in all: saved in every second step, in the middle of a window or at its end. Accuracy is measured in
+ * many small batches, which take long enough to be interrupted.
+ */
+const settings = [...tiny, ...set('checkpoint.steps=2', 'evaluation.batch=4'), '--epochs', '3', '--json']
 
 function begin(name: string, ...more: readonly string[]): { path: string; args: string[] } {
   const path = join(place.path, name)

@@ -1,4 +1,4 @@
-/** Runs command lines of the compiled `ddsas` one after the other in one process: most of a refusal's time is the start. */
+/** Runs command lines of the compiled `ddsas` one after the other in one process, each in its folder and environment. */
 import { createInterface } from 'node:readline'
 
 const { run } = await import('../../dist/cli/main.js')
@@ -16,10 +16,12 @@ for (const name of ['stdout', 'stderr']) {
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { args, cwd } = JSON.parse(line)
+  const { args, cwd, env } = JSON.parse(line)
   printed = { stdout: '', stderr: '' }
   process.exitCode = undefined
   process.chdir(cwd)
+  for (const name of Object.keys(process.env)) if (!(name in env)) delete process.env[name]
+  Object.assign(process.env, env)
   const code = await run([process.execPath, 'ddsas', ...args])
   answer(`${JSON.stringify({ code, ...printed })}\n`)
 }

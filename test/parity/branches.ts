@@ -15,6 +15,7 @@ import {
   noGrad,
   reshape,
   slice,
+  sum,
   Tensor,
   tidy,
   to,
@@ -109,8 +110,20 @@ function convolved(
   stride: number,
   dilation: number,
 ): Tensor {
-  const padding = ((spatial.shape[2] - 1) / 2) * dilation
-  return conv2d(conv2d(x, spatial, { stride, dilation, padding, groups: spatial.shape[0] }), pointwise)
+  const side = spatial.shape[2]
+  const padding = ((side - 1) / 2) * dilation
+  if (x.dtype !== 'float64')
+    return conv2d(conv2d(x, spatial, { stride, dilation, padding, groups: spatial.shape[0] }), pointwise)
+  // in float64 ATen would take one channel of one image after the other
+  const pair = (n: number) => [n, n]
+  const [n, channels, ...size] = x.shape
+  const [rows, columns] = size.map((pixels) => Math.ceil(pixels / stride))
+  const windows = call('aten::im2col', x, pair(side), pair(dilation), pair(padding), pair(stride))
+  const products = mul(
+    reshape(windows, [n, channels, side * side, rows * columns]),
+    reshape(spatial, [channels, side * side, 1]),
+  )
+  return conv2d(reshape(sum(products, [2]), [n, channels, rows, columns]), pointwise)
 }
 
 /** `ddsas::fan_out` with its kinks taken as given: copies, results, moments that nobody found. */

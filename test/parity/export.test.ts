@@ -12,8 +12,8 @@ import { writePytorchFile } from '../../src/export/pytorch-writer.ts'
 import type { TrainedNetwork } from '../../src/export/trained.ts'
 import { shapeOfWeights } from '../../src/export/weights.ts'
 import { loadTensors, Network, stateDict } from '../../src/nn/index.ts'
-import { networkProgram } from '../../src/spaces/darts/programs.ts'
 import { publishedGenotype } from '../../src/spaces/darts/published-genotypes.ts'
+import { programOf } from '../../src/spaces/network-shape.ts'
 import { decodeSafetensors, Generator, noGrad, Tensor, tidy } from '../../src/torch/index.ts'
 import { skipWithoutShared } from '../needs.ts'
 import { runOnnx } from '../unit/export/onnx-runtime.ts'
@@ -30,7 +30,7 @@ function golden(kind: string): { trained: TrainedNetwork; images: Tensor; logits
   const told = [metadata.C, metadata.layers, metadata.classes]
   assert.deepEqual([shape.channels, shape.cells, shape.classes].map(String), told)
   const images = tensorOf(all, 'x')
-  const network = new Network(networkProgram(shape), { device: 'cpu', generator: new Generator(0) })
+  const network = new Network(programOf(shape), { device: 'cpu', generator: new Generator(0) })
   loadTensors(stateDict(network), tensors, file)
   noGrad(() => network.forward(images, { training: true }))
   const trained = { shape, tensors: stateDict(network), imageSide: images.shape[2] }
@@ -83,7 +83,7 @@ test('photographs as bytes: ONNX Runtime normalises and classifies them as our e
   const [logits] = await runOnnx(model, { type: 'uint8', data, shape })
   const channel = (index: number) => Math.floor(index / side ** 2) % 3
   const images = Float32Array.from(data, (value, i) => (value / 255 - mean[channel(i)]) / std[channel(i)])
-  const network = new Network(networkProgram(trained.shape), { device: 'cpu', generator: new Generator(0) })
+  const network = new Network(programOf(trained.shape), { device: 'cpu', generator: new Generator(0) })
   loadTensors(stateDict(network), trained.tensors, 'golden')
   const ours = noGrad(() => network.forward(Tensor.from(images, shape), { training: false }))
   assertClose(logits, ours.logits, 'logits of ONNX Runtime')

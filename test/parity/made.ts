@@ -1,8 +1,8 @@
 /** Where a small search begins and what it is fed, drawn from a seed: golden values can be made of it anywhere. */
-import { drawn, namedParameters } from '../../src/nn/index.ts'
+import { drawn, type InitContext, Network, namedParameters } from '../../src/nn/index.ts'
 import { cellTypes } from '../../src/spaces/darts/genotype.ts'
+import { supernetProgram } from '../../src/spaces/darts/programs.ts'
 import { darts } from '../../src/spaces/darts/space.ts'
-import { Supernet } from '../../src/spaces/darts/supernet.ts'
 import { Generator, Tensor } from '../../src/torch/index.ts'
 import type { Golden } from './trajectory.ts'
 
@@ -20,9 +20,10 @@ const classes = 10
 /** Golden values without any value: settings, initial tensors and batches. */
 export function beginning(seed: number, { channels, cells, steps, side }: Made): Golden {
   const generator = new Generator(seed, 'made')
-  const maker = { device: 'cpu', generator }
-  const supernet = new Supernet({ space: darts, channels, cells, classes }, maker)
-  const small = () => drawn([14, darts.operations.length], () => 1e-3 * generator.normal(), maker)
+  const context: InitContext = { device: 'cpu', generator }
+  const supernet = new Network(supernetProgram(darts, { channels, cells, classes }), context)
+  const small = () =>
+    drawn([14, Object.keys(darts.operations).length], () => 1e-3 * generator.normal(), context)
   const strategy = cellTypes.flatMap((cell) =>
     ['alpha', 'zeta'].map((kind) => [`${kind}.${cell}`, small()] as const),
   )
@@ -51,7 +52,7 @@ export function beginning(seed: number, { channels, cells, steps, side }: Made):
       M: 3,
       steps,
       classes,
-      primitives: [...darts.operations],
+      primitives: Object.keys(darts.operations),
       confidence: 1.44,
       saliency_type: 'simple',
       weights: { lr: 0.025, weight_decay: 3e-4, momentum: 0.9, grad_clip: 5 },

@@ -1,7 +1,7 @@
 /** Mixing weights (Eq. 7 to 9) and their gradients with respect to alpha and zeta against the published code's. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { mixingWeights, unnormalisedWeights } from '../../src/spaces/mixing-weights.ts'
+import { mixingWeights, unnormalisedWeights } from '../../src/strategies/ddsas/mixing-weights.ts'
 import { rawWeights } from '../../src/strategies/ddsas/mixture.ts'
 import { grad, mul, setRequiresGrad, sum, type Tensor } from '../../src/torch/index.ts'
 import { absent, assertClose, fixtureNames, readTensors, tensorOf } from './fixtures.ts'

@@ -1,17 +1,16 @@
 /** Every DARTS operation: outputs, input and weight gradients, running statistics against the published code's. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Maker, type Module, namedBuffers, namedParameters } from '../../src/nn/index.ts'
 import {
-  applyOperation,
-  factorizedReduce,
-  makeOperation,
-  type Operation,
-  type OperationName,
-  operations,
-  type Reader,
-  reluConvBn,
-} from '../../src/spaces/darts/operations.ts'
+  type InitContext,
+  type Module,
+  Network,
+  namedBuffers,
+  namedParameters,
+  type Program,
+} from '../../src/nn/index.ts'
+import { factorizedReduce, operations, reluConvBn } from '../../src/spaces/darts/operations.ts'
+import type { CellSpace } from '../../src/spaces/darts/space.ts'
 import {
   channelsLast,
   copy,
@@ -23,27 +22,24 @@ import {
   type Tensor,
   withoutKernels,
 } from '../../src/torch/index.ts'
+import { operationProgram, sequenceProgram } from '../unit/nn/programs.ts'
 import { absent, assertClose, fixtureNames, readTensors, tensorOf } from './fixtures.ts'
 
 const file = 'operations.safetensors'
 const golden = fixtureNames(/^operations\./).includes(file) ? readTensors(file) : new Map<string, Tensor>()
 const cases = new Set([...golden.keys()].map((name) => name.split('/')[0]))
-const maker: Maker = { device: 'cpu', generator: new Generator(0) }
+const context: InitContext = { device: 'cpu', generator: new Generator(0) }
+const known: CellSpace['operations'] = operations
 
-/** A reader of a cell's output as an operation, to be compared in the same way. */
-function asOperation({ read, ...rest }: Reader): Operation {
-  return { body: ({ x }) => read([x]), ...rest }
-}
-
-/** Cases are called `sep_conv_3x3.stride2.search`, `relu_conv_bn.search`, … */
-function build(name: string, inputs: number, outputs: number): Operation {
+/** Cases are called `sep_conv_3x3.stride2.search`, `relu_conv_bn.search`, …; the last kind prepares a cell's input. */
+function programOf(name: string, inputs: number, outputs: number): Program {
   const [kind, ...rest] = name.split('.')
   const affine = rest.includes('affine')
-  if (kind === 'relu_conv_bn') return asOperation(reluConvBn(inputs, outputs, affine, maker))
-  if (kind === 'factorized_reduce') return asOperation(factorizedReduce(inputs, outputs, affine, maker))
+  if (kind === 'relu_conv_bn') return sequenceProgram(reluConvBn(inputs, outputs, affine))
+  if (kind === 'factorized_reduce') return sequenceProgram(factorizedReduce(inputs, outputs, affine))
   assert.ok(kind in operations, `no operation '${kind}'`)
   const stride = rest.includes('stride2') ? 2 : 1
-  return makeOperation(kind as OperationName, { channels: inputs, stride, affine }, maker)
+  return operationProgram(known[kind]({ channels: inputs, stride, affine }))
 }
 
 function loadGolden(target: Map<string, Tensor>, prefix: string): void {
@@ -62,12 +58,12 @@ function checkNames(module: Module, name: string): void {
 function compare(name: string, layout: (x: Tensor) => Tensor): void {
   const get = (part: string) => tensorOf(golden, `${name}/${part}`)
   const x = layout(get('x'))
-  const operation = build(name, x.shape[1], get('y').shape[1])
+  const operation = new Network(programOf(name, x.shape[1], get('y').shape[1]), context)
   checkNames(operation, name)
   const parameters = namedParameters(operation)
   loadGolden(parameters, `${name}/param`)
   setRequiresGrad([x, ...parameters.values()], true)
-  const y = applyOperation(operation, x, true)
+  const y = operation.forward(x, { training: true }).logits
   assertClose(y, get('y'), `${name} y`)
   const gradients = grad(sum(mul(y, get('dy'))), [x, ...parameters.values()])
   assertClose(gradients[0], get('dx'), `${name} dx`)
@@ -76,7 +72,7 @@ function compare(name: string, layout: (x: Tensor) => Tensor): void {
   })
   for (const [key, buffer] of namedBuffers(operation))
     assertClose(buffer, get(`buffer/${key}`), `${name} ${key}`)
-  assertClose(applyOperation(operation, x, false), get('y_eval'), `${name} y_eval`)
+  assertClose(operation.forward(x, { training: false }).logits, get('y_eval'), `${name} y_eval`)
 }
 
 test('golden values of operations', { skip: absent }, () => {

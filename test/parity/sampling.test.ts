@@ -2,14 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from 'zod'
+import { chooseEdges } from '../../src/spaces/darts/decode.ts'
 import { changeSpace, type SpaceChange } from '../../src/strategies/ddsas/elastic.ts'
 import { rawWeights } from '../../src/strategies/ddsas/mixture.ts'
-import {
-  chooseEdges,
-  closeWindow,
-  emptyMemory,
-  type SamplingState,
-} from '../../src/strategies/ddsas/saliency.ts'
+import { closeWindow, emptyState, type SamplingState } from '../../src/strategies/ddsas/saliency.ts'
 import { sampleSubspace } from '../../src/strategies/ddsas/subspace.ts'
 import { ucbScores } from '../../src/strategies/ddsas/ucb.ts'
 import { absent, fixtureNames, readJson } from './fixtures.ts'
@@ -69,7 +65,7 @@ function changeOf(recorded: Trace['iterations'][number]['space_change']): SpaceC
 function replay(recorded: Trace, type: 'normal' | 'reduce'): void {
   const none = recorded.primitives.indexOf('none')
   const mixture = recorded.saliency_type === 'all' ? 'joint' : 'simple'
-  let memory: SamplingState = emptyMemory(14, recorded.primitives.length, 1)
+  let memory: SamplingState = emptyState(14, recorded.primitives.length, 1)
   recorded.iterations.forEach((wanted, iteration) => {
     const { alpha, zeta, ...expected } = wanted[type]
     const at = (what: string) => `iteration ${iteration}, ${type} ${what}`

@@ -2,19 +2,22 @@
 import { z } from 'zod'
 import {
   disposeModule,
+  type InitContext,
   loadTensors,
-  type Maker,
+  Network,
   namedParameters,
   Sgd,
   stateDict,
 } from '../../src/nn/index.ts'
 import { weightStep } from '../../src/search/weight-step.ts'
-import { cellTypes } from '../../src/spaces/darts/genotype.ts'
-import type { OperationName } from '../../src/spaces/darts/operations.ts'
+import { cellSpace } from '../../src/spaces/darts/cell-space.ts'
+import { cellTypes, type Genotype } from '../../src/spaces/darts/genotype.ts'
+import { operations } from '../../src/spaces/darts/operations.ts'
 import { type CellSpace, darts } from '../../src/spaces/darts/space.ts'
-import { Supernet } from '../../src/spaces/darts/supernet.ts'
+import type { SearchSpace } from '../../src/spaces/space.ts'
 import { Ddsas } from '../../src/strategies/ddsas/ddsas.ts'
-import type { Batch } from '../../src/strategies/strategy.ts'
+import type { DdsasSettings } from '../../src/strategies/ddsas/settings.ts'
+import type { Batch, Outcome } from '../../src/strategies/strategy.ts'
 import {
   crossEntropy,
   type Dtype,
@@ -79,25 +82,33 @@ export type Observer = (name: string, value: number | readonly boolean[] | Tenso
 
 const isStrategy = (name: string) => /^(alpha|zeta)\./.test(name)
 
+/** The operations with these names, in their order. */
+function named(names: readonly string[]): CellSpace['operations'] {
+  const all: CellSpace['operations'] = operations
+  return Object.fromEntries(names.map((name) => [name, all[name]]))
+}
+
 class Search {
-  readonly supernet: Supernet
-  readonly strategy: Ddsas
+  readonly supernet: Network
+  readonly strategy: Ddsas<Genotype>
   readonly sgd: Sgd
 
   constructor({ recorded, tensors }: Golden, { dtype, device = 'cpu' }: Manner) {
     const { C: channels, layers: cells, classes, arch, weights } = recorded
-    const maker: Maker = { device, generator: new Generator(0), dtype }
-    const space: CellSpace = { ...darts, operations: recorded.primitives as OperationName[] }
-    this.supernet = new Supernet({ space, channels, cells, classes }, maker)
-    const options = {
-      variant: 'authors-code',
-      subspace: recorded.L,
-      window: recorded.M,
-      mixture: recorded.saliency_type === 'all' ? 'joint' : 'simple',
-      optimizer: { lr: arch.lr, betas: arch.betas, weightDecay: arch.weight_decay },
-      changes: [],
-    } as const
-    this.strategy = new Ddsas(this.supernet, options, maker)
+    const context: InitContext = { device, generator: new Generator(0), dtype }
+    const space: SearchSpace<Genotype> = cellSpace({ ...darts, operations: named(recorded.primitives) })
+    this.supernet = new Network(space.supernet({ channels, cells, classes }), context)
+    const settings: DdsasSettings = {
+      ddsas: {
+        variant: 'authors-code',
+        subspace: recorded.L,
+        window: recorded.M,
+        mixture: recorded.saliency_type === 'all' ? 'joint' : 'simple',
+        changes: [],
+      },
+      archOptimizer: { lr: arch.lr, betas: arch.betas, weightDecay: arch.weight_decay },
+    }
+    this.strategy = new Ddsas({ space, init: context, seed: 0 }, settings)
     this.sgd = new Sgd(namedParameters(this.supernet), {
       momentum: weights.momentum,
       weightDecay: weights.weight_decay,
@@ -108,7 +119,12 @@ class Search {
   }
 
   forward(images: Tensor, training: boolean): Tensor {
-    return this.supernet.forward(images, (cell) => this.strategy.mixing(cell), training)
+    const archWeights = (group: string) => this.strategy.archWeights(group)
+    return this.supernet.forward(images, { training, archWeights }).logits
+  }
+
+  archStep(train: Batch, valid: Batch, lr: number): Outcome {
+    return this.strategy.archStep({ supernet: this.supernet, weightOptimizer: this.sgd, lr }, train, valid)
   }
 
   dispose(): void {
@@ -190,9 +206,11 @@ export function trajectory(
       const train = batchOf(golden, step, 'train', manner)
       const valid = batchOf(golden, step, 'valid', manner)
       const { strategy, supernet, sgd } = search
-      strategy.beginStep({ epoch: 0, step, globalStep: step })
+      strategy.prepareStep({ epoch: 0, step, globalStep: step })
       for (const cell of cellTypes) observe(`step${step}/mask.${cell}`, strategy.memory(cell).mask.flat())
-      course.run(() => observe(`step${step}/valid_loss`, strategy.update(train, valid).loss.item()))
+      course.run(() =>
+        observe(`step${step}/valid_loss`, search.archStep(train, valid, weights.lr).loss.item()),
+      )
       course.run(() => {
         const options = { lr: weights.lr, gradClip: weights.grad_clip }
         const { loss, gradNorm } = weightStep(supernet, strategy, train, sgd, options)

@@ -3,8 +3,9 @@
  * architecture parameters alpha inside each, for M steps.
  */
 import { z } from 'zod'
+import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
-import { Adam, type ArchWeights, type ArchWeightsOf, loadTensors } from '../../nn/index.ts'
+import { Adam, type ArchWeights, type ArchWeightsOf, checkInitContext, loadTensors } from '../../nn/index.ts'
 import type { SearchSpace } from '../../spaces/space.ts'
 import {
   countCorrect,
@@ -72,7 +73,9 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
 
   /** Throws DdsasError 'input' for an L that does not fit the space. */
   constructor({ space, init }: StrategyContext<Architecture>, settings: DdsasSettings) {
+    checkGiven(z.object(ddsasSettings), settings, 'ddsas', 'settings')
     checkSettings(settings, space, Number.POSITIVE_INFINITY)
+    checkInitContext(init, 'ddsas')
     this.#space = space
     this.#settings = settings.ddsas
     this.#variant = variants[settings.ddsas.variant]
@@ -246,6 +249,7 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
         `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
       )
     const { totalPulls, adamSteps, groups, window } = parsed.data
+    this.#checkGroups(Object.keys(groups))
     const adam = [...saved.tensors].filter(([name]) => name.startsWith('adam.'))
     const parameters = [...saved.tensors].filter(([name]) => !name.startsWith('adam.'))
     loadTensors(this.parameters(), new Map(parameters), 'the state of the strategy')
@@ -255,6 +259,15 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     this.#window = window
     this.#record = undefined
     this.#samplings += 1
+  }
+
+  #checkGroups(saved: readonly string[]): void {
+    const own = [...this.#sampled.keys()]
+    if (own.length === saved.length && own.every((name) => saved.includes(name))) return
+    throw new DdsasError(
+      'checkpoint',
+      `the state of the strategy is of the groups ${saved.join(', ') || 'none'} instead of ${own.join(', ')}; resume with its own space`,
+    )
   }
 
   dispose(): void {

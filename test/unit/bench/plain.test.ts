@@ -29,6 +29,7 @@ import {
 } from '../../../src/nn/index.ts'
 import { networkProgram } from '../../../src/spaces/darts/programs.ts'
 import { publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
+import { darts } from '../../../src/spaces/darts/space.ts'
 import { classifier } from '../../../src/spaces/darts/stem.ts'
 import {
   Generator,
@@ -159,7 +160,7 @@ test('layers of all kinds, sampled zeros, sums without choices, states that are 
 test('the network of a genotype', () => {
   const genotype = publishedGenotypes.DDSAS_cifar10
   const shape = { kind: 'cifar', channels: 4, cells: 3, classes: 5 } as const
-  compare(networkProgram({ ...shape, genotype, auxiliary: true }))
+  compare(networkProgram(genotype, { ...shape, auxiliary: true }, darts))
 })
 
 test('images are left as they are, and nothing else stays but the logits', () => {

@@ -34,7 +34,7 @@ const [skip, average, separable] = (['skip_connect', 'avg_pool_3x3', 'sep_conv_3
 
 /** One node: two edges, from the cell's two inputs. The second and the third cell are reductions. */
 const small = {
-  program: supernetProgram({ space: { ...darts, nodes: 1 }, channels: 2, cells: 3, classes: 10 }),
+  program: supernetProgram({ ...darts, nodes: 1 }, { channels: 2, cells: 3, classes: 10 }),
   batch: 1,
   side: 4,
 }
@@ -155,7 +155,7 @@ test('gradients come back together where a state has several readers', () => {
 })
 
 test('the work grows with the batch, and with each operation that is sampled; `none` costs nothing', () => {
-  const program = supernetProgram({ space: darts, channels: 16, cells: 8, classes: 10 })
+  const program = supernetProgram(darts, { channels: 16, cells: 8, classes: 10 })
   assert.equal(parameterCount(namedLayers(program)), 1_930_618)
   const cifar = { program, batch: 64, side: 32 }
   const none = columnOf('none')

@@ -3,7 +3,7 @@
 import type { TrainedNetwork } from '../../../src/export/trained.ts'
 import { Network, namedBuffers, stateDict } from '../../../src/nn/index.ts'
 import type { Genotype } from '../../../src/spaces/darts/genotype.ts'
-import { type NetworkShape, networkProgram } from '../../../src/spaces/darts/programs.ts'
+import { type NetworkShape, programOf } from '../../../src/spaces/network-shape.ts'
 import { copy, Generator, noGrad, Tensor } from '../../../src/torch/index.ts'
 
 /** Every operation of the space, with stride 1 and 2. */
@@ -49,7 +49,7 @@ export function trainedNetwork(
   imageSide = 32,
 ): { network: Network; trained: TrainedNetwork } {
   const generator = new Generator(1)
-  const network = new Network(networkProgram(shape), { device: 'cpu', generator })
+  const network = new Network(programOf(shape), { device: 'cpu', generator })
   randomStatistics(network, generator)
   return { network, trained: { shape, tensors: stateDict(network), imageSide, normalisation } }
 }

@@ -10,7 +10,7 @@ import { searchConfigSchema } from '../../../src/search/config.ts'
 import { searchPresets } from '../../../src/search/presets.ts'
 
 const all = [
-  { name: 'search', schema: searchConfigSchema, presets: searchPresets },
+  { name: 'search', schema: searchConfigSchema(), presets: searchPresets },
   { name: 'train', schema: trainConfigSchema, presets: trainPresets },
 ] as const
 
@@ -85,7 +85,7 @@ for (const { name, schema, presets } of all)
   })
 
 test('the JSON Schema tells what a program cannot guess', () => {
-  const search = JSON.stringify(settingsJsonSchema(searchConfigSchema, 'settings of ddsas search'))
+  const search = JSON.stringify(settingsJsonSchema(searchConfigSchema(), 'settings of ddsas search'))
   assert.match(search, /"title":"settings of ddsas search"/)
   assert.match(search, /"lr":\{[^}]*"description":"learning rate/)
   assert.match(search, /"padding":\{[^}]*"unit":"px"/)

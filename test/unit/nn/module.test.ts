@@ -2,27 +2,34 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  BatchNorm2d,
-  Conv2d,
+  batchNorm2d,
+  conv2d,
   disposeModule,
-  type Layer,
-  Linear,
+  type functional,
+  type InitContext,
+  images,
+  linear,
   loadTensors,
-  type Maker,
-  moduleList,
+  Network,
   namedBuffers,
   namedParameters,
-  Sequential,
+  relu,
+  sequential,
   stateDict,
 } from '../../../src/nn/index.ts'
-import { Generator, liveSlots, relu, Tensor, tidy } from '../../../src/torch/index.ts'
+import { Generator, liveSlots, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
+import { programOf, sequenceProgram } from './programs.ts'
 
-const make = (seed = 0): Maker => ({ device: 'cpu', generator: new Generator(seed), dtype: 'float64' })
-/** torch.nn.ReLU. */
-const reluLayer: Layer = { forward: relu }
+const make = (seed = 0): InitContext => ({ device: 'cpu', generator: new Generator(seed), dtype: 'float64' })
 const tensor = (values: readonly number[], shape: readonly number[]) =>
   Tensor.from(Float64Array.from(values), shape)
+
+/** A network of one layer: weights are called `weight`, `bias` and the like below `name`. */
+const alone = (layer: Parameters<typeof functional>[0], context = make(), name = 'own') =>
+  new Network(sequenceProgram([{ name, layer }]), context)
+
+const forward = (network: Network, x: Tensor, training = true) => network.forward(x, { training }).logits
 
 function close(actual: Iterable<number>, wanted: readonly number[], what: string): void {
   const values = [...actual]
@@ -50,29 +57,52 @@ function checkUniform(weight: Tensor, fanIn: number): void {
 
 test('first weights of convolutions: uniform in ±1/sqrt(fan-in), fan-in per group', () => {
   tidy(() => {
-    const plain = new Conv2d(20, 30, 3, {}, make()).parameters.weight
+    const plain = alone(conv2d(20, 30, 3)).parameters['own.weight']
     assert.deepEqual(plain.shape, [30, 20, 3, 3])
     checkUniform(plain, 180)
-    const depthwise = new Conv2d(300, 300, 5, { groups: 300 }, make()).parameters.weight
+    const depthwise = alone(conv2d(300, 300, 5, { groups: 300 })).parameters['own.weight']
     assert.deepEqual(depthwise.shape, [300, 1, 5, 5])
     checkUniform(depthwise, 25)
-    const grouped = new Conv2d(40, 80, 1, { groups: 2 }, make()).parameters.weight
+    const grouped = alone(conv2d(40, 80, 1, { groups: 2 })).parameters['own.weight']
     assert.deepEqual(grouped.shape, [80, 20, 1, 1])
     checkUniform(grouped, 20)
+    const { 'own.weight': weight, 'own.bias': bias } = alone(conv2d(3, 4000, 3, { bias: true })).parameters
+    assert.deepEqual([weight.shape, bias.shape], [[4000, 3, 3, 3], [4000]])
+    for (const made of [weight, bias]) checkUniform(made, 27)
   })
 })
 
 test('first weights and biases of linear layers: uniform in ±1/sqrt(inputs)', () => {
-  const { weight, bias } = new Linear(16, 2000, make()).parameters
+  const network = alone(linear(16, 2000))
+  const { 'own.weight': weight, 'own.bias': bias } = network.parameters
   assert.deepEqual([weight.shape, bias.shape], [[2000, 16], [2000]])
   checkUniform(weight, 16)
   checkUniform(bias, 16)
-  for (const made of [weight, bias]) made.dispose()
+  disposeModule(network)
+})
+
+test('batch norms start at weight 1, bias 0, mean 0 and variance 1, and without affine have no weights', () => {
+  tidy(() => {
+    const values = (network: Network) =>
+      [...stateDict(network)].map(([name, held]) => [name, ...held.floats()])
+    const statistics = [
+      ['own.running_mean', 0, 0],
+      ['own.running_var', 1, 1],
+    ]
+    assert.deepEqual(values(alone(batchNorm2d(2, false))), statistics)
+    assert.deepEqual(values(alone(batchNorm2d(2, true))), [
+      ['own.weight', 1, 1],
+      ['own.bias', 0, 0],
+      ...statistics,
+    ])
+  })
 })
 
 test('the same seed gives the same weights, another seed others, in either element type', () => {
   tidy(() => {
-    const weights = (maker: Maker) => [...new Linear(5, 3, maker).parameters.weight.floats()]
+    const weights = (context: InitContext) => [
+      ...alone(linear(5, 3), context).parameters['own.weight'].floats(),
+    ]
     const first = weights(make(1))
     assert.deepEqual(weights(make(1)), first)
     assert.deepEqual(weights({ ...make(1), dtype: 'float32' }), first)
@@ -82,8 +112,8 @@ test('the same seed gives the same weights, another seed others, in either eleme
 
 test('batch norm: normalises by the batch and moves its statistics by a tenth; eval normalises by them', () => {
   tidy(() => {
-    const norm = new BatchNorm2d(2, true, make())
-    const { running_mean, running_var } = norm.buffers
+    const norm = alone(batchNorm2d(2, true))
+    const { 'own.running_mean': running_mean, 'own.running_var': running_var } = norm.buffers
     const channels = [
       [1, 2, 4, 9],
       [0, -1, 3, 3],
@@ -94,7 +124,7 @@ test('batch norm: normalises by the batch and moves its statistics by a tenth; e
     const variance = channels.map((c, i) => c.reduce((sum, v) => sum + (v - mean[i]) ** 2, 0) / 4)
     const normal = (v: number, c: number) => (v - mean[c]) / Math.sqrt(variance[c] + 1e-5)
     const wanted = [1, 2, 0, -1, 4, 9, 3, 3].map((v, i) => normal(v, Math.floor(i / 2) % 2))
-    close(norm.forward(x, true).floats(), wanted, 'training')
+    close(forward(norm, x).floats(), wanted, 'training')
     const running = { mean: mean.map((m) => 0.1 * m), var: variance.map((v) => 0.9 + (0.1 * v * 4) / 3) }
     close(running_mean.floats(), running.mean, 'running mean')
     close(running_var.floats(), running.var, 'running variance')
@@ -102,17 +132,17 @@ test('batch norm: normalises by the batch and moves its statistics by a tenth; e
       const c = Math.floor(i / 2) % 2
       return (v - running.mean[c]) / Math.sqrt(running.var[c] + 1e-5)
     })
-    close(norm.forward(x, false).floats(), evaluated, 'evaluation')
+    close(forward(norm, x, false).floats(), evaluated, 'evaluation')
     close(running_mean.floats(), running.mean, 'running mean after evaluation')
   })
 })
 
 test('convolution and linear layers compute their sums; a sequence runs in order', () => {
   tidy(() => {
-    const conv = new Conv2d(2, 2, 3, { stride: 2, padding: 2, dilation: 2, groups: 2 }, make())
-    const w = conv.parameters.weight.floats()
+    const conv = alone(conv2d(2, 2, 3, { stride: 2, dilation: 2, groups: 2 }))
+    const w = conv.parameters['own.weight'].floats()
     const x = Array.from({ length: 18 }, (_, i) => Math.sin(i))
-    const y = conv.forward(tensor(x, [1, 2, 3, 3]))
+    const y = forward(conv, tensor(x, [1, 2, 3, 3]))
     assert.deepEqual(y.shape, [1, 2, 2, 2])
     const wanted = [0, 1].flatMap((c) =>
       [0, 2].flatMap((top) =>
@@ -129,37 +159,83 @@ test('convolution and linear layers compute their sums; a sequence runs in order
       ),
     )
     close(y.floats(), wanted, 'convolution')
-    const linear = new Linear(2, 1, make())
-    const [[a, b], c] = [[...linear.parameters.weight.floats()], linear.parameters.bias.item()]
-    close(linear.forward(tensor([3, -5], [1, 2])).floats(), [3 * a - 5 * b + c], 'linear')
-    const sequence = new Sequential([linear, reluLayer])
-    close(
-      sequence.forward(tensor([3, -5], [1, 2]), true).floats(),
-      [Math.max(0, 3 * a - 5 * b + c)],
-      'sequence',
+    const layers = [linear(2, 1), relu]
+    const [network, sequence] = [[linear(2, 1)], layers].map(
+      (each) => new Network(sequenceProgram(sequential('', each)), make()),
     )
+    const { '0.weight': weight, '0.bias': bias } = network.parameters
+    const [[a, b], c] = [[...weight.floats()], bias.item()]
+    for (const sign of [1, -1]) {
+      const given = () => tensor([3 * sign, -5 * sign], [1, 2])
+      const wanted = sign * (3 * a - 5 * b) + c
+      close(forward(network, given()).floats(), [wanted], 'linear')
+      close(forward(sequence, given()).floats(), [Math.max(0, wanted)], 'sequence')
+    }
   })
 })
 
-const tree = () => ({
-  stem: new Sequential([new Conv2d(3, 2, 1, {}, make()), new BatchNorm2d(2, true, make())]),
-  list: moduleList([
-    new Sequential([reluLayer, new BatchNorm2d(2, false, make())]),
-    new Linear(2, 1, make()),
-  ]),
+test('a convolution with a bias adds it; computed in the type of its images', () => {
+  tidy(() => {
+    const conv = alone(conv2d(1, 2, 1, { bias: true }))
+    const [[a, b], [c, d]] = ['own.weight', 'own.bias'].map((name) => [...conv.parameters[name].floats()])
+    close(
+      forward(conv, tensor([3, -5], [1, 1, 1, 2])).floats(),
+      [3 * a + c, -5 * a + c, 3 * b + d, -5 * b + d],
+      'biased',
+    )
+    const single = Tensor.from(Float32Array.of(3, -5), [1, 1, 1, 2])
+    assert.equal(forward(conv, single).dtype, 'float32')
+  })
 })
 
-test("names are PyTorch's, parameters in order of definition, then buffers; free disposes of all", () => {
+/** Three states; the modules' order is not that in which states are computed. */
+const network = () =>
+  new Network(
+    {
+      ...programOf([
+        {
+          id: 'stem',
+          kind: 'layers',
+          input: images,
+          name: 'stem',
+          layers: sequential('', [conv2d(3, 2, 1), batchNorm2d(2, true)]),
+        },
+        {
+          id: 'last',
+          kind: 'layers',
+          input: 'stem',
+          name: 'list',
+          layers: sequential('', [relu, batchNorm2d(2, false), linear(2, 1)]),
+        },
+      ]),
+      modules: ['list', 'stem'],
+    },
+    make(),
+  )
+
+test("names are PyTorch's, parameters in the order of modules, then buffers; free disposes of all", () => {
   const before = liveSlots()
-  const module = { children: tree() }
-  const parameters = ['stem.0.weight', 'stem.1.weight', 'stem.1.bias', 'list.1.weight', 'list.1.bias']
-  const buffers = ['stem.1', 'list.0.1'].flatMap((name) => [`${name}.running_mean`, `${name}.running_var`])
+  const module = network()
+  const parameters = ['list.2.weight', 'list.2.bias', 'stem.0.weight', 'stem.1.weight', 'stem.1.bias']
+  const buffers = ['list.1', 'stem.1'].flatMap((name) => [`${name}.running_mean`, `${name}.running_var`])
   assert.deepEqual([...namedParameters(module).keys()], parameters)
   assert.deepEqual([...namedBuffers(module).keys()], buffers)
   assert.deepEqual([...stateDict(module).keys()], [...parameters, ...buffers])
   assert.equal(liveSlots(), before + parameters.length + buffers.length)
   disposeModule(module)
   assert.equal(liveSlots(), before)
+})
+
+test('modules within modules: dotted names, those of children after the own', () => {
+  tidy(() => {
+    const [a, b, c] = [1, 2, 3].map((value) => tensor([value], [1]))
+    const inner = { parameters: { weight: b }, buffers: { mean: c } }
+    const module = { parameters: { weight: a }, children: { inner, list: { children: { 0: inner } } } }
+    const names = ['weight', 'inner.weight', 'list.0.weight']
+    assert.deepEqual([...namedParameters(module).keys()], names)
+    assert.deepEqual([...namedBuffers(module).keys()], ['inner.mean', 'list.0.mean'])
+    assert.deepEqual([...stateDict(module).values()], [a, b, b, c, c])
+  })
 })
 
 test('loading names the first three mismatches, counts the rest, and changes nothing then', () => {

@@ -25,6 +25,7 @@ const standing: Standing = {
   secondsLeft: 9.21 * 3600,
 }
 
+const operations = Object.keys(darts.operations)
 const genotype = { normal: [], normal_concat: [], reduce: [], reduce_concat: [] }
 const epoch = {
   epoch: 48,
@@ -32,9 +33,9 @@ const epoch = {
   train: { loss: 1.2, accuracy: 0.456 },
   valid: { loss: 1.3, accuracy: 0.4321 },
   lr: 0.0249,
-  skipConnections: 2,
-  cosineDistance: 0.3125,
-  genotype,
+  indicators: { skip_connect: 2 },
+  distance: 0.3125,
+  architecture: genotype,
   seconds: 700,
 }
 
@@ -98,25 +99,25 @@ test('the line that moves is always shorter than the terminal is wide, and its b
 
 test('the line of an epoch fits 80 columns', () => {
   const line = epochLine(epoch, 50)
-  assert.equal(line, 'epoch 49/50  train err 54.4 %  valid err 56.8 %  skips 2  moved 0.31  12 min')
+  assert.equal(line, 'epoch 49/50  train err 54.4 %  valid err 56.8 %  skip_connect 2  distance 0.31  12 min')
   assert.ok(line.length < 80)
-  assert.match(epochLine({ ...epoch, cosineDistance: null }, 50), / moved - /)
+  assert.match(epochLine({ ...epoch, distance: null }, 50), / distance - /)
 })
 
-test('a change of the space: a line for each cell type, in 80 columns whatever changed', () => {
+test('a change of the space: a line for each group of decisions, in 80 columns whatever changed', () => {
   const normal = { available: 109, deleted: { none: 2, max_pool_3x3: 1 }, added: {} }
   const reduce = { available: 1, deleted: {}, added: {} }
   assert.equal(
-    spaceText({ epoch: 10, globalStep: 3910, normal, reduce }),
+    spaceText({ epoch: 10, globalStep: 3910, groups: { normal, reduce } }),
     [
       'space from epoch 11 on:',
       '  normal: 109 operations left, -2 none, -1 max_pool_3x3',
       '  reduce: 1 operation left, unchanged',
     ].join('\n'),
   )
-  const every = Object.fromEntries(darts.operations.map((name) => [name, 14]))
+  const every = Object.fromEntries(operations.map((name) => [name, 14]))
   const all = { available: 112, deleted: every, added: every }
-  const lines = spaceText({ epoch: 999, globalStep: 1e9, normal: all, reduce: all }).split('\n')
+  const lines = spaceText({ epoch: 999, globalStep: 1e9, groups: { normal: all, reduce: all } }).split('\n')
   for (const line of lines) assert.ok(line.length <= 80, line)
   for (const cell of ['normal', 'reduce']) {
     const first = lines.findIndex((line) => line.startsWith(`  ${cell}: 112 operations left, -14 none,`))
@@ -124,19 +125,18 @@ test('a change of the space: a line for each cell type, in 80 columns whatever c
       .slice(first, first + 5)
       .join(' ')
       .replaceAll(/\s+/g, ' ')
-    for (const name of darts.operations)
-      assert.ok(own.includes(`-14 ${name}`) && own.includes(`+14 ${name}`), own)
+    for (const name of operations) assert.ok(own.includes(`-14 ${name}`) && own.includes(`+14 ${name}`), own)
   }
 })
 
 test('scalars: every finite number of a line but its place', () => {
-  const line = { kind: 'epoch', ...epoch, cosineDistance: null, gradNorm: Number.NaN, lr: Infinity }
+  const line = { kind: 'epoch', ...epoch, distance: null, gradNorm: Number.NaN, lr: Infinity }
   assert.deepEqual(scalarsOf(line), {
     'epoch/train loss': 1.2,
     'epoch/train accuracy': 0.456,
     'epoch/valid loss': 1.3,
     'epoch/valid accuracy': 0.4321,
-    'epoch/skip connections': 2,
+    'epoch/indicators skip_connect': 2,
     'epoch/seconds': 700,
   })
 })

@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ImageTensors } from '../../../src/data/index.ts'
-import { namedBuffers } from '../../../src/nn/index.ts'
+import { type Network, namedBuffers } from '../../../src/nn/index.ts'
 import { evaluateSupernet } from '../../../src/search/evaluate.ts'
-import type { Supernet } from '../../../src/spaces/darts/supernet.ts'
 import { copy, Generator, Tensor, tidy } from '../../../src/torch/index.ts'
 import { makeStrategy, makeSupernet } from '../strategies/tiny.ts'
 
@@ -13,25 +12,26 @@ const positions = [0, 1, 2, 3, 4, 5, 6, 7]
 
 function build() {
   const supernet = makeSupernet()
-  const strategy = makeStrategy(supernet)
+  const strategy = makeStrategy()
   strategy.openWindow()
   const generator = new Generator(0)
   const pixels = Uint8Array.from({ length: 8 * 3 * 8 * 8 }, () => generator.below(256))
   const labels = Tensor.from(BigInt64Array.from(positions, BigInt), [8])
   const norm = { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] }
   const data: ImageTensors = { images: Tensor.from(pixels, [8, 3, 8, 8]), labels, size: 8, ...norm }
-  return { supernet, strategy, data }
+  const archWeights = (group: string) => strategy.archWeights(group)
+  return { supernet, archWeights, data }
 }
 
-function statistics(supernet: Supernet): number[][] {
+function statistics(supernet: Network): number[][] {
   return [...namedBuffers(supernet).values()].map((tensor) => [...tensor.floats()])
 }
 
 test('running statistics neither enter the result nor are changed', () =>
   tidy(() => {
-    const { supernet, strategy, data } = build()
+    const { supernet, archWeights, data } = build()
     const before = statistics(supernet)
-    const first = evaluateSupernet(supernet, strategy, data, positions, options)
+    const first = evaluateSupernet(supernet, archWeights, data, positions, options)
     assert.deepEqual(statistics(supernet), before)
     for (const tensor of namedBuffers(supernet).values())
       copy(
@@ -41,13 +41,13 @@ test('running statistics neither enter the result nor are changed', () =>
           tensor.shape,
         ),
       )
-    assert.deepEqual(evaluateSupernet(supernet, strategy, data, positions, options), first)
+    assert.deepEqual(evaluateSupernet(supernet, archWeights, data, positions, options), first)
     assert.ok(first.loss > 0 && first.accuracy >= 0 && first.accuracy <= 1)
   }))
 
 test('an evaluation that is stopped leaves the statistics as they were', () =>
   tidy(() => {
-    const { supernet, strategy, data } = build()
+    const { supernet, archWeights, data } = build()
     const before = statistics(supernet)
     let batches = 0
     const pause = () => {
@@ -55,7 +55,7 @@ test('an evaluation that is stopped leaves the statistics as they were', () =>
       if (batches === 2) throw new Error('stopped')
     }
     assert.throws(
-      () => evaluateSupernet(supernet, strategy, data, positions, { ...options, pause }),
+      () => evaluateSupernet(supernet, archWeights, data, positions, { ...options, pause }),
       /stopped/,
     )
     assert.deepEqual(statistics(supernet), before)

@@ -156,26 +156,27 @@ test('the message names the function and the key', async () => {
 })
 
 test('a supernet and its strategy by hand', () => {
-  const maker = { device: 'cpu', generator: new ddsas.torch.Generator(0, 'weights') }
-  const supernetShape = { space: ddsas.darts, channels: 4, cells: 3, classes: 10 }
-  const { ddsas: settings, archOptimizer: optimizer } = ddsas.searchPreset('demo')
-  const options = { ...settings, optimizer }
-  const supernet = new ddsas.Supernet(supernetShape, maker)
-  const { Supernet, Ddsas } = ddsas
-  const refused = (what: 'Supernet' | 'Ddsas', args: readonly unknown[], message: RegExp) =>
-    assert.throws(() => Reflect.construct(what === 'Ddsas' ? Ddsas : Supernet, args), {
-      name: 'DdsasError',
-      kind: 'input',
-      message,
-    })
-  refused('Supernet', [], /^Supernet: shape: expected object, received undefined/)
-  refused('Supernet', [{ ...supernetShape, cells: '3' }, maker], /^Supernet: cells: expected/)
-  refused('Supernet', [supernetShape, {}], /^Supernet: device: expected string/)
-  refused('Supernet', [supernetShape, { device: 'cpu' }], /^Supernet: generator: expected a Generator/)
-  refused('Ddsas', [{}, options, maker], /^Ddsas: shape: expected object/)
-  refused('Ddsas', [supernet, { ...options, window: 0 }, maker], /^Ddsas: window: /)
-  refused('Ddsas', [supernet, { ...options, variant: 'fast' }, maker], /^Ddsas: variant: /)
-  refused('Ddsas', [supernet, options], /^Ddsas: maker: expected object/)
-  new ddsas.Ddsas(supernet, options, maker).dispose()
-  ddsas.nn.disposeModule(supernet)
+  const { Network, disposeModule } = ddsas.nn
+  const space = ddsas.findSpace('darts')
+  const definition = ddsas.findStrategy('ddsas')
+  const init = { device: 'cpu', generator: new ddsas.torch.Generator(0, 'weights') }
+  const program = space.supernet({ channels: 4, cells: 3, classes: 10 })
+  const supernet = new Network(program, init)
+  const refused = (body: () => unknown, message: RegExp) =>
+    assert.throws(body, { name: 'DdsasError', kind: 'input', message })
+  const network = (...args: readonly unknown[]) => Reflect.construct(Network, args)
+  refused(() => network(program, {}), /^Network: device: expected string/)
+  refused(() => network(program, { device: 'cpu' }), /^Network: generator: expected a Generator/)
+  refused(() => network(undefined, init), /^Network: program: expected object, received undefined/)
+  refused(() => network({ ...program, states: [{ id: 3 }] }, init), /^Network: states\.0\.kind: .*'layers'/)
+  refused(() => network(program, init, { precision: 'float16' }), /^Network: precision: .*"bfloat16"/)
+  const settings = ddsas.searchPreset('demo')
+  const strategy = (...args: readonly unknown[]) => Reflect.apply(definition.create, undefined, args)
+  const changed = (change: object) => ({ ...settings, ddsas: { ...settings.ddsas, ...change } })
+  refused(() => strategy({ space, init, seed: 0 }, {}), /^ddsas: ddsas: expected object, received undefined/)
+  refused(() => strategy({ space, init, seed: 0 }, changed({ window: 0 })), /^ddsas: ddsas\.window: /)
+  refused(() => strategy({ space, init, seed: 0 }, changed({ variant: 'fast' })), /^ddsas: ddsas\.variant: /)
+  refused(() => strategy({ space, init: {}, seed: 0 }, settings), /^ddsas: device: expected string/)
+  definition.create({ space, init, seed: 0 }, settings).dispose()
+  disposeModule(supernet)
 })

@@ -1,6 +1,6 @@
 /** Run by operations.test.ts in a process of its own: gradients of reductions of large images of few channels. */
-import { namedParameters } from '../../../src/nn/index.ts'
-import { applyReader, factorizedReduce } from '../../../src/spaces/darts/operations.ts'
+import { Network, namedParameters, stateDict } from '../../../src/nn/index.ts'
+import { factorizedReduce } from '../../../src/spaces/darts/operations.ts'
 import {
   channelsLast,
   Generator,
@@ -10,6 +10,7 @@ import {
   tidy,
   withoutKernels,
 } from '../../../src/torch/index.ts'
+import { sequenceProgram } from '../nn/programs.ts'
 import { randomTensor, weighed } from './numerical.ts'
 
 setThreads(1)
@@ -17,13 +18,14 @@ const generator = new Generator(1)
 
 function reduceOnce(channels: number, side: number): void {
   tidy(() => {
-    const reader = factorizedReduce(channels, 8, false, { device: 'cpu', generator })
+    const program = sequenceProgram(factorizedReduce(channels, 8, false))
+    const reduction = new Network(program, { device: 'cpu', generator })
     const x = channelsLast(randomTensor([4, channels, side, side], generator, 'float32'))
-    const weights = [...namedParameters(reader).values()]
+    const weights = [...namedParameters(reduction).values()]
     setRequiresGrad(weights, true)
-    const y = applyReader(reader, [x], true)
+    const { logits: y } = reduction.forward(x, { training: true })
     grad(weighed(y, y), weights)
-    for (const tensor of [...weights, ...Object.values(reader.norm.buffers)]) tensor.dispose()
+    for (const tensor of stateDict(reduction).values()) tensor.dispose()
   })
 }
 

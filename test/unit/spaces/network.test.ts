@@ -1,12 +1,20 @@
 /** Discrete networks: drop-path, the auxiliary head, memory, odd image sizes, and what cannot be built. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { disposeModule, namedParameters, stateDict } from '../../../src/nn/index.ts'
+import { DdsasError } from '../../../src/errors.ts'
+import {
+  disposeModule,
+  drawDrops,
+  Network,
+  namedParameters,
+  type Precision,
+  stateDict,
+} from '../../../src/nn/index.ts'
 import { networkLoss } from '../../../src/retrain/network-step.ts'
-import { checkImageSide, describeNetwork } from '../../../src/spaces/darts/describe.ts'
-import { checkWeights, Network, type NetworkShape } from '../../../src/spaces/darts/network.ts'
 import { publishedGenotype, publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
-import { drawDrops } from '../../../src/spaces/drop-path.ts'
+import { checkImageSide } from '../../../src/spaces/describe.ts'
+import { describeNetwork, type NetworkShape, programOf } from '../../../src/spaces/network-shape.ts'
+import { checkWeights } from '../../../src/spaces/weights-check.ts'
 import {
   channelsLast,
   Generator,
@@ -19,17 +27,17 @@ import {
 } from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
-const shape: NetworkShape = {
-  kind: 'cifar',
+const shape = {
+  kind: 'cifar' as const,
   genotype: publishedGenotypes.DARTS_V2,
   channels: 4,
   cells: 4,
   classes: 5,
   auxiliary: true,
-}
+} satisfies NetworkShape
 
-function build(of: NetworkShape = shape): Network {
-  return new Network(of, { device: 'cpu', generator: new Generator(0) })
+function build(of: NetworkShape = shape, precision?: Precision): Network {
+  return new Network(programOf(of), { device: 'cpu', generator: new Generator(0) }, { precision })
 }
 
 function images(count = 3, side = 32): Tensor {
@@ -75,7 +83,7 @@ test('in bfloat16 the logits and gradients are float32, and near', () => {
   const run = (precision: 'float32' | 'bfloat16') =>
     tidy(() => {
       // the auxiliary head's last norm is over three values here, which says nothing of rounding
-      const network = build({ ...shape, auxiliary: false, precision })
+      const network = build({ ...shape, auxiliary: false }, precision)
       const weights = [...namedParameters(network).values()]
       setRequiresGrad(weights, true)
       const output = network.forward(images(), { training: true })
@@ -103,16 +111,19 @@ test('in bfloat16 the logits and gradients are float32, and near', () => {
   labels.dispose()
 })
 
-test('the auxiliary head computes in training alone, and its weight 0 switches it off', () => {
+test('the auxiliary head computes where it is asked for, and its weight 0 switches it off', () => {
   tidy(() => {
     const network = build()
-    assert.equal(noGrad(() => network.forward(images(), { training: false })).auxiliary, undefined)
-    const output = noGrad(() => network.forward(images(), { training: true }))
+    const pass = (auxiliary: boolean, of = network) =>
+      noGrad(() => of.forward(images(), { training: true, auxiliary }))
+    assert.equal(pass(false).auxiliary, undefined)
+    const output = pass(true)
     assert.deepEqual(output.auxiliary?.shape, [3, 5])
     const labels = Tensor.from(BigInt64Array.of(0n, 1n, 4n), [3])
     const loss = (auxiliary: number) => networkLoss(output, labels, { smoothing: 0.1, auxiliary }).item()
     assert.ok(loss(0.4) > loss(0))
     const none = build({ ...shape, auxiliary: false })
+    assert.equal(pass(true, none).auxiliary, undefined)
     assert.ok(![...stateDict(none).keys()].some((name) => name.startsWith('auxiliary_head')))
   })
 })
@@ -126,6 +137,7 @@ test('a pass leaves no tensor behind, with gradients and without', () => {
       const output = network.forward(images(), {
         training: true,
         dropPath: { rate: 0.2, generator: new Generator(0) },
+        auxiliary: true,
       })
       const labels = Tensor.from(BigInt64Array.of(0n, 1n, 2n), [3])
       grad(networkLoss(output, labels, { smoothing: 0, auxiliary: 0.4 }), parameters)
@@ -143,16 +155,16 @@ test('a pass leaves no tensor behind, with gradients and without', () => {
 test('a description leaves no tensor behind, also one that is refused', () => {
   const slots = liveSlots()
   describeNetwork(shape)
-  assertRefuses(() => describeNetwork(shape, 30), 'input', /multiple of 4/)
+  assertRefuses(() => describeNetwork(shape, 30), 'input', /use 32 px/)
   assert.equal(liveSlots(), slots)
 })
 
 test('weights of another network are told before anything of it takes memory', () => {
   tidy(() => {
     const weights = stateDict(build())
-    checkWeights(shape, weights, 'f')
+    checkWeights(programOf(shape), weights, 'f')
     const slots = liveSlots()
-    const huge = { ...shape, channels: 2 ** 20 }
+    const huge = programOf({ ...shape, channels: 2 ** 20 })
     assertRefuses(() => checkWeights(huge, weights, 'f'), 'checkpoint', /^f holds other weights: 'stem/)
     assert.equal(liveSlots(), slots)
   })
@@ -165,16 +177,19 @@ test('other image sizes, as long as the reductions can halve them and the head h
       [shape, 64],
       [large, 256],
     ] as const) {
-      const { logits } = noGrad(() => build(of).forward(images(2, side), { training: true }))
+      const { logits } = noGrad(() => build(of).forward(images(2, side), { training: true, auxiliary: true }))
       assert.deepEqual(logits.shape, [2, 5])
       const { cells } = describeNetwork(of, side)
       assert.deepEqual(cells.at(-1)?.output, [64, side === 64 ? 16 : 8, side === 64 ? 16 : 8])
     }
   })
-  assertRefuses(() => describeNetwork(shape, 30), 'input', /come to 15 px .* multiple of 4/)
-  assertRefuses(() => describeNetwork(large, 100), 'input', /halve them: use a multiple/)
-  assertRefuses(() => checkImageSide(shape, 24), 'input', /come to 6 px at the auxiliary head, which needs 8/)
-  checkImageSide({ ...shape, auxiliary: false }, 24)
+  assertRefuses(() => describeNetwork(shape, 30), 'input', /^images of 30 px cannot be halved .*: use 32 px$/)
+  assertRefuses(() => describeNetwork(large, 100), 'input', /^images of 100 px .*: use 125 px$/)
+  const small = /^images of 24 px are too small for the auxiliary head \(.*\): .*\(loss\.auxiliary=0\)$/
+  assertRefuses(() => checkImageSide(programOf(shape), 24), 'input', small)
+  assertRefuses(() => checkImageSide(programOf(shape), 30), 'input', /: use 32 px$/)
+  checkImageSide(programOf(shape), 32)
+  checkImageSide(programOf({ ...shape, auxiliary: false }), 24)
 })
 
 test('what is no operation, and no name, is refused', () => {
@@ -186,4 +201,32 @@ test('what is no operation, and no name, is refused', () => {
     'input',
     /no published genotype 'toString'; known are DDSAS/,
   )
+})
+
+test('the sizes that a description takes are those that the network can compute, and it names the next', () => {
+  for (const kind of ['cifar', 'imagenet'] as const)
+    tidy(() => {
+      const of = { ...shape, kind, cells: 3, channels: 2, auxiliary: false }
+      const network = build(of)
+      const takes = (side: number, body: (side: number) => unknown): boolean => {
+        try {
+          tidy(() => body(side))
+          return true
+        } catch (error) {
+          assert.ok(error instanceof DdsasError, `${side} px: ${error}`)
+          return false
+        }
+      }
+      const described: number[] = []
+      for (let side = 1; side <= 70; side++) {
+        const run = () => noGrad(() => network.forward(images(1, side), { training: false }))
+        const fits = takes(side, (px) => describeNetwork(of, px))
+        assert.equal(takes(side, run), fits, `${kind}, ${side} px`)
+        if (fits) described.push(side)
+      }
+      assert.ok(described.length > 0 && described.length < 40, described.join())
+      const before = described[1] - 1
+      const next = new RegExp(`^images of ${before} px .*: use ${described[1]} px$`)
+      if (before !== described[0]) assertRefuses(() => describeNetwork(of, before), 'input', next)
+    })
 })

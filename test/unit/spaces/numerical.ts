@@ -121,16 +121,17 @@ function norm2(values: Float32Array | Float64Array): number {
   return Math.sqrt(squares)
 }
 
-/** Asserts that the 2-norm of the difference is at most `tolerance` of the norm: a few elements may be off. */
+/** Asserts that the 2-norm of the difference is at most `tolerance` of the norm, or of `floor`: a few elements may be off. */
 export function assertNearInNorm(
   actual: Tensor | null | undefined,
   wanted: Tensor,
   tolerance: number,
   what: string,
+  floor = 0,
 ) {
   assert.ok(actual, `${what} is missing`)
   const expected = wanted.floats()
   const error = norm2(Float64Array.from(actual.floats(), (value, i) => value - expected[i]))
-  const norm = norm2(expected)
+  const norm = Math.max(floor, norm2(expected))
   assert.ok(error <= tolerance * norm, `${what}: off by ${error} where the norm is ${norm}`)
 }

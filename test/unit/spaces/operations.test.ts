@@ -3,13 +3,17 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Maker, type Module, namedBuffers, namedParameters } from '../../../src/nn/index.ts'
 import {
-  applyOperation,
-  applyReader,
+  type InitContext,
+  type Module,
+  Network,
+  namedBuffers,
+  namedParameters,
+  type Sequence,
+} from '../../../src/nn/index.ts'
+import {
   factorizedReduce,
-  makeOperation,
-  type OperationName,
+  type Operation,
   operations,
   reluConvBn,
 } from '../../../src/spaces/darts/operations.ts'
@@ -31,12 +35,25 @@ import {
   tidy,
   to,
 } from '../../../src/torch/index.ts'
+import { operationProgram, partsOfImages, programOf } from '../nn/programs.ts'
 import { assertNear, checkGradients, randomTensor, weighed } from './numerical.ts'
 
 // threads that wait should not keep others from computing; read when the engine is loaded
 process.env.GOMP_SPINCOUNT ??= '0'
-const names = Object.keys(operations) as OperationName[]
-const makerOf = (dtype: Dtype): Maker => ({ device: 'cpu', generator: new Generator(0, 'weights'), dtype })
+const known: Readonly<Record<string, Operation>> = operations
+const names = Object.keys(operations)
+const contextOf = (dtype: Dtype): InitContext => ({
+  device: 'cpu',
+  generator: new Generator(0, 'weights'),
+  dtype,
+})
+
+/** An operation as a network of its own. */
+function makeOperation(name: string, options: Parameters<Operation>[0], dtype: Dtype): Network {
+  return new Network(operationProgram(known[name](options)), contextOf(dtype))
+}
+
+const run = (network: Network, x: Tensor, training = true) => network.forward(x, { training }).logits
 
 const layouts = { NCHW: (x: Tensor) => x, 'channels last': channelsLast }
 
@@ -48,49 +65,47 @@ for (const name of names.filter((each) => each !== 'none'))
         for (const layout of Object.values(layouts))
           tidy(() => {
             const generator = new Generator(1, `${name} ${stride} ${affine}`)
-            const operation = makeOperation(name, { channels: 4, stride, affine }, makerOf('float64'))
+            const operation = makeOperation(name, { channels: 4, stride, affine }, 'float64')
             const x = layout(randomTensor([2, 4, 6, 6], generator))
             const upstream = randomTensor([2, 4, 6 / stride, 6 / stride], generator)
-            const body = () => tidy(() => weighed(applyOperation(operation, x, true), upstream))
+            const body = () => tidy(() => weighed(run(operation, x), upstream))
             checkGradients(body, new Map([['x', x], ...namedParameters(operation)]), generator)
           })
     })
 
 const readers = { reluConvBn, factorizedReduce }
 
+/** Layers that read parts of the images' channels, side by side, which nobody concatenates. */
+function readerOf(layers: Sequence, parts: readonly number[], dtype: Dtype): Network {
+  const program = programOf([
+    ...partsOfImages('s', parts),
+    { id: 'out', kind: 'layers', input: 's', name: '', layers },
+  ])
+  return new Network(program, contextOf(dtype))
+}
+
 test('the operations that read the output of a cell: gradients agree with central differences', () => {
   setThreads(1)
   for (const [name, make] of Object.entries(readers))
     tidy(() => {
       const generator = new Generator(2)
-      const reader = make(5, 7, false, makerOf('float64'))
-      const [first, second] = [2, 3].map((channels) =>
-        channelsLast(randomTensor([2, channels, 6, 6], generator)),
-      )
+      const reader = readerOf(make(5, 7, false), [2, 3], 'float64')
+      const x = channelsLast(randomTensor([2, 5, 6, 6], generator))
       const size = name === 'reluConvBn' ? 6 : 3
       const upstream = randomTensor([2, 7, size, size], generator)
-      const body = () => tidy(() => weighed(applyReader(reader, [first, second], true), upstream))
-      const parameters = namedParameters(reader)
-      checkGradients(body, new Map([['first', first], ['second', second], ...parameters]), generator)
+      const body = () => tidy(() => weighed(run(reader, x), upstream))
+      checkGradients(body, new Map([['x', x], ...namedParameters(reader)]), generator)
     })
 })
 
 test('the operations that read the output of a cell: the same as on its nodes side by side', () => {
   for (const make of Object.values(readers))
     tidy(() => {
-      const [inParts, whole] = [
-        make(22, 12, true, makerOf('float32')),
-        make(22, 12, true, makerOf('float64')),
-      ]
-      const parts = [16, 5, 1].map((c) =>
-        channelsLast(randomTensor([3, c, 4, 6], new Generator(c), 'float32')),
-      )
-      const exactly = cat(
-        parts.map((part) => to(part, { dtype: 'float64' })),
-        1,
-      )
-      const wanted = applyReader(whole, [exactly], true)
-      assertNear(applyReader(inParts, parts, true), wanted, 1e-5, 'output')
+      const layers = make(22, 12, true)
+      const [inParts, whole] = [readerOf(layers, [16, 5, 1], 'float32'), readerOf(layers, [22], 'float64')]
+      const x = channelsLast(randomTensor([3, 22, 4, 6], new Generator(3), 'float32'))
+      const wanted = run(whole, to(x, { dtype: 'float64' }))
+      assertNear(run(inParts, x), wanted, 1e-5, 'output')
       for (const [name, tensor] of namedBuffers(whole))
         assertNear(namedBuffers(inParts).get(name), tensor, 1e-5, name, 1)
     })
@@ -99,10 +114,10 @@ test('the operations that read the output of a cell: the same as on its nodes si
 test('none is zero of the right size, whatever comes in, and so is its gradient', () => {
   for (const stride of [1, 2] as const)
     tidy(() => {
-      const operation = makeOperation('none', { channels: 3, stride, affine: false }, makerOf('float64'))
+      const operation = makeOperation('none', { channels: 3, stride, affine: false }, 'float64')
       const x = randomTensor([2, 3, 6, 6], new Generator(3))
       setRequiresGrad([x], true)
-      const y = applyOperation(operation, x, true)
+      const y = run(operation, x)
       assert.deepEqual(y.shape, [2, 3, 6 / stride, 6 / stride])
       const [gradient] = grad(weighed(y, randomTensor(y.shape, new Generator(4))), [x])
       for (const values of [y.floats(), gradient?.floats() ?? [Number.NaN]])
@@ -126,7 +141,7 @@ function convolve(x: Tensor, tensors: Map<string, Tensor>, name: string, options
 }
 
 /** The same by ATen's operators alone, out of weights and statistics by name. */
-function composed(name: OperationName, x: Tensor, stride: number, tensors: Map<string, Tensor>): Tensor {
+function composed(name: string, x: Tensor, stride: number, tensors: Map<string, Tensor>): Tensor {
   const kernel = name.endsWith('5x5') ? 5 : 3
   const block = (y: Tensor, first: number, by: number, dilation: number) => {
     const padding = ((kernel - 1) / 2) * dilation
@@ -154,21 +169,21 @@ function exact(tensors: Map<string, Tensor>): Map<string, Tensor> {
 
 /** Output, all gradients and all moved statistics of both. */
 function compare(
-  name: OperationName,
+  name: string,
   stride: 1 | 2,
   shape: readonly number[],
   tolerance: number,
   dtype: Dtype,
 ): void {
   const generator = new Generator(5, `${name} ${stride} ${shape}`)
-  const operation = makeOperation(name, { channels: shape[1], stride, affine: false }, makerOf(dtype))
+  const operation = makeOperation(name, { channels: shape[1], stride, affine: false }, dtype)
   const x = channelsLast(randomTensor(shape, generator, dtype))
   const own = new Map([['x', x], ...namedParameters(operation)])
   const statistics = namedBuffers(operation)
   const [wanted, moved] = [exact(own), exact(statistics)]
   const leaves = [...own.values(), ...wanted.values()]
   setRequiresGrad(leaves, true)
-  const y = applyOperation(operation, x, true)
+  const y = run(operation, x)
   const what = `${name}, stride ${stride}, [${shape}], ${dtype}`
   const oracle = composed(name, wanted.get('x') ?? x, stride, new Map([...wanted, ...moved]))
   assertNear(y, oracle, tolerance, `output of ${what}`)
@@ -228,9 +243,9 @@ test("weights have PyTorch's names and shapes", () => {
         `${part}.weight`,
         index % 2 === 0 ? [6, 1, kernel, kernel] : [6, 6, 1, 1],
       ])
-      assert.deepEqual(shapesOf(makeOperation(name, options, makerOf('float32'))), wanted)
+      assert.deepEqual(shapesOf(makeOperation(name, options, 'float32')), wanted)
     }
-    const halves = factorizedReduce(6, 5, true, makerOf('float32'))
+    const halves = readerOf(factorizedReduce(6, 5, true), [6], 'float32')
     const norm = ['weight', 'bias'].map((part) => [`bn.${part}`, [5]])
     const wanted = [['conv_1.weight', [2, 6, 1, 1]], ['conv_2.weight', [3, 6, 1, 1]], ...norm]
     assert.deepEqual(shapesOf(halves), wanted)

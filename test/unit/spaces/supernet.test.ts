@@ -2,12 +2,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type PlainMixing, plainForward } from '../../../bench/plain.ts'
-import { disposeModule, type Maker, namedBuffers, namedParameters, stateDict } from '../../../src/nn/index.ts'
+import {
+  disposeModule,
+  type InitContext,
+  Network,
+  namedBuffers,
+  namedParameters,
+  stateDict,
+} from '../../../src/nn/index.ts'
 import { type CellType, cellTypes } from '../../../src/spaces/darts/genotype.ts'
-import { reductionCells } from '../../../src/spaces/darts/layout.ts'
+import { reductionCells, supernetProgram } from '../../../src/spaces/darts/programs.ts'
 import { darts } from '../../../src/spaces/darts/space.ts'
-import { Supernet } from '../../../src/spaces/darts/supernet.ts'
-import { maskTensor, mixingWeights } from '../../../src/spaces/mixing-weights.ts'
+import { maskTensor, mixingWeights } from '../../../src/strategies/ddsas/mixing-weights.ts'
 import { sampleSubspace } from '../../../src/strategies/ddsas/subspace.ts'
 import {
   channelsLast,
@@ -28,7 +34,7 @@ import { assertNear, assertNearInNorm, checkGradients, randomTensor } from './nu
 setThreads(1)
 
 interface Made {
-  readonly supernet: Supernet
+  readonly supernet: Network
   readonly images: Tensor
   readonly labels: Tensor
   /** `alpha.normal`, `zeta.normal`, `alpha.reduce`, `zeta.reduce`. */
@@ -51,8 +57,8 @@ function randomMask(size: number, generator: Generator): boolean[][] {
 
 function make(channels: number, cells: number, size: number, subspace: number, dtype: Dtype): Made {
   const generator = new Generator(3, `${channels} ${cells} ${size} ${subspace}`)
-  const maker: Maker = { device: 'cpu', generator, dtype }
-  const supernet = new Supernet({ space: darts, channels, cells, classes: 5 }, maker)
+  const context: InitContext = { device: 'cpu', generator, dtype }
+  const supernet = new Network(supernetProgram(darts, { channels, cells, classes: 5 }), context)
   const architecture = new Map(
     ['alpha', 'zeta'].flatMap((kind) =>
       cellTypes.map((cell) => [`${kind}.${cell}`, randomTensor([14, 8], generator, dtype)] as const),
@@ -63,6 +69,8 @@ function make(channels: number, cells: number, size: number, subspace: number, d
   const masks = { normal: randomMask(subspace, generator), reduce: randomMask(subspace, generator) }
   return { supernet, images, labels, architecture, masks }
 }
+
+const cellNamed = (group: string) => cellTypes.find((type) => type === group) ?? assert.fail(group)
 
 const weightsOf = ({ architecture, masks }: Made, cell: CellType) =>
   mixingWeights(
@@ -76,8 +84,11 @@ const columns = (mask: boolean[][]) =>
   mask.map((row) => row.flatMap((here, k) => (here && k !== 0 ? [k] : [])))
 
 function logits(made: Made, training = true): Tensor {
-  const mixing = (cell: CellType) => ({ weights: weightsOf(made, cell), active: columns(made.masks[cell]) })
-  return tidy(() => made.supernet.forward(made.images, mixing, training))
+  const archWeights = (group: string) => {
+    const cell = cellNamed(group)
+    return { weights: weightsOf(made, cell), sampledOps: columns(made.masks[cell]) }
+  }
+  return made.supernet.forward(made.images, { training, archWeights }).logits
 }
 
 function loss(made: Made): Tensor {
@@ -109,11 +120,11 @@ function plainTwin(made: Made) {
     architecture: copy(made.architecture),
     images: to(made.images, { dtype: 'float64' }),
   }
-  const mixing = (cell: CellType): PlainMixing => ({ weights: weightsOf(twin, cell), mask: made.masks[cell] })
-  const forward = () => {
-    const shape = { space: darts, cells: made.supernet.shape.cells }
-    return plainForward(tensors, shape, twin.images, { normal: mixing('normal'), reduce: mixing('reduce') })
+  const mixing = (group: string): PlainMixing => {
+    const cell = cellNamed(group)
+    return { weights: weightsOf(twin, cell), mask: made.masks[cell] }
   }
+  const forward = () => plainForward(made.supernet.program, tensors, twin.images, mixing)
   return { tensors, twin, forward }
 }
 
@@ -205,8 +216,8 @@ test('in evaluation the statistics stay and images do not see one another', () =
 
 test('the published size: C = 16, 8 cells, 10 classes have 1,930,618 parameters', () => {
   const before = liveSlots()
-  const maker: Maker = { device: 'cpu', generator: new Generator(0) }
-  const supernet = new Supernet({ space: darts, channels: 16, cells: 8, classes: 10 }, maker)
+  const context: InitContext = { device: 'cpu', generator: new Generator(0) }
+  const supernet = new Network(supernetProgram(darts, { channels: 16, cells: 8, classes: 10 }), context)
   const sizes = [...namedParameters(supernet).values()].map((tensor) => tensor.size)
   assert.equal(
     sizes.reduce((sum, size) => sum + size, 0),

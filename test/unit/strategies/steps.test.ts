@@ -14,7 +14,7 @@ import {
   tensorMemory,
   tidy,
 } from '../../../src/torch/index.ts'
-import { progressOf, type Tiny, withTiny } from './tiny.ts'
+import { archStep, progressOf, supernetLogits, type Tiny, withTiny } from './tiny.ts'
 
 const bytesOf = (tensors: ReadonlyMap<string, Tensor>) =>
   new Map([...tensors].map(([name, tensor]) => [name, tensor.bytes()]))
@@ -39,7 +39,7 @@ function recordedBy(tiny: Tiny, step: () => void): Set<string> {
   const recorded = new Set<string>()
   const { supernet } = tiny
   const forward = supernet.forward.bind(supernet)
-  supernet.forward = (...args) => {
+  supernet.forward = (...args: Parameters<typeof forward>) => {
     for (const [name, leaf] of watched(tiny)) if (recordsGradient(leaf)) recorded.add(name)
     return forward(...args)
   }
@@ -52,10 +52,10 @@ const stepOptions = { lr: 0.1, gradClip: 5 }
 
 test('the architecture step moves alpha and zeta, records nothing for weights and leaves them as they are', () => {
   withTiny({}, (tiny) => {
-    const { supernet, strategy, train, valid } = tiny
+    const { supernet, strategy } = tiny
     const [weights, architecture] = [bytesOf(namedParameters(supernet)), bytesOf(strategy.parameters())]
-    strategy.beginStep(progressOf(0, 9))
-    const recorded = recordedBy(tiny, () => strategy.update(train, valid))
+    strategy.prepareStep(progressOf(0, 9))
+    const recorded = recordedBy(tiny, () => archStep(tiny))
     assert.deepEqual(recorded, new Set(strategy.parameters().keys()))
     assert.deepEqual(bytesOf(namedParameters(supernet)), weights)
     for (const [name, bytes] of bytesOf(strategy.parameters()))
@@ -66,9 +66,9 @@ test('the architecture step moves alpha and zeta, records nothing for weights an
 
 test('the weight step moves the weights that take part, and leaves alpha, zeta and all others as they are', () => {
   withTiny({}, (tiny) => {
-    const { supernet, strategy, train, valid, optimizer } = tiny
-    strategy.beginStep(progressOf(0, 9))
-    tidy(() => strategy.update(train, valid))
+    const { supernet, strategy, train, optimizer } = tiny
+    strategy.prepareStep(progressOf(0, 9))
+    tidy(() => archStep(tiny))
     const [weights, architecture] = [bytesOf(namedParameters(supernet)), bytesOf(strategy.parameters())]
     const recorded = recordedBy(tiny, () => weightStep(supernet, strategy, train, optimizer, stepOptions))
     const names = watched(tiny).map(([name]) => name)
@@ -88,14 +88,15 @@ test('the weight step moves the weights that take part, and leaves alpha, zeta a
 })
 
 test('the step is SGD on the clipped gradient of the loss it reports', () => {
-  withTiny({}, ({ supernet, strategy, train, optimizer, valid }) => {
+  withTiny({}, (tiny) => {
+    const { supernet, strategy, train, optimizer } = tiny
     tidy(() => {
-      strategy.beginStep(progressOf(0, 9))
-      strategy.update(train, valid)
+      strategy.prepareStep(progressOf(0, 9))
+      archStep(tiny)
       const bias = namedParameters(supernet).get('classifier.bias')
       assert.ok(bias)
       const before = bias.floats()
-      const logits = noGrad(() => supernet.forward(train.images, (cell) => strategy.mixing(cell), true))
+      const logits = noGrad(() => supernetLogits(supernet, strategy, train.images))
       const wanted = crossEntropy(logits, train.labels).item()
       const clip = 0.5
       const outcome = weightStep(supernet, strategy, train, optimizer, { lr: 0.1, gradClip: clip })
@@ -121,9 +122,10 @@ test('the step is SGD on the clipped gradient of the loss it reports', () => {
 })
 
 test('a loss that is not finite changes no weight', () => {
-  withTiny({}, ({ supernet, strategy, train, valid, optimizer }) => {
-    strategy.beginStep(progressOf(0, 9))
-    tidy(() => strategy.update(train, valid))
+  withTiny({}, (tiny) => {
+    const { supernet, strategy, train, optimizer } = tiny
+    strategy.prepareStep(progressOf(0, 9))
+    tidy(() => archStep(tiny))
     const weights = bytesOf(namedParameters(supernet))
     tidy(() => {
       const images = train.images.floats()
@@ -138,14 +140,15 @@ test('a loss that is not finite changes no weight', () => {
 
 test('a hundred steps hold no more tensors and bytes than after the first, but for velocities of new operations', () => {
   const outside = [liveSlots(), tensorMemory().live]
-  withTiny({ window: 7 }, ({ supernet, strategy, train, valid, optimizer }) => {
+  withTiny({ window: 7 }, (tiny) => {
+    const { supernet, strategy, train, optimizer } = tiny
     const baseline: number[] = []
     for (let globalStep = 0; globalStep < 100; globalStep++) {
       const at = progressOf(globalStep, 30)
       tidy(() => {
         if (at.step === 0) strategy.beginEpoch(at.epoch)
-        strategy.beginStep(at)
-        strategy.update(train, valid)
+        strategy.prepareStep(at)
+        archStep(tiny)
         weightStep(supernet, strategy, train, optimizer, stepOptions)
       })
       const velocities = [...optimizer.state().values()]

@@ -1,31 +1,32 @@
 /** A search as small as it can be: C = 4, 3 cells, images of 8 x 8 pixels, two in a batch. */
-import { disposeModule, type Maker, namedParameters, Sgd } from '../../../src/nn/index.ts'
-import { darts } from '../../../src/spaces/darts/space.ts'
-import { Supernet } from '../../../src/spaces/darts/supernet.ts'
-import { Ddsas, type DdsasOptions } from '../../../src/strategies/ddsas/ddsas.ts'
-import type { Batch, Progress } from '../../../src/strategies/strategy.ts'
+import { disposeModule, type InitContext, Network, namedParameters, Sgd } from '../../../src/nn/index.ts'
+import { dartsSpace } from '../../../src/spaces/darts/cell-space.ts'
+import type { Genotype } from '../../../src/spaces/darts/genotype.ts'
+import { Ddsas } from '../../../src/strategies/ddsas/ddsas.ts'
+import type { DdsasSettings } from '../../../src/strategies/ddsas/settings.ts'
+import type { Batch, Outcome, Progress } from '../../../src/strategies/strategy.ts'
 import { channelsLast, Generator, keep, setThreads, Tensor, tidy } from '../../../src/torch/index.ts'
 
 // so little work is slower on several threads, far slower where others compute
 setThreads(1)
 
-export const usual: DdsasOptions = {
-  variant: 'authors-code',
-  subspace: 28,
-  window: 3,
-  mixture: 'simple',
-  optimizer: { lr: 0.05, betas: [0.5, 0.999], weightDecay: 1e-3 },
-  changes: [],
+/** What differs from the usual settings. */
+export type DdsasOptions = Partial<DdsasSettings['ddsas']>
+
+const usual: DdsasSettings = {
+  ddsas: { variant: 'authors-code', subspace: 28, window: 3, mixture: 'simple', changes: [] },
+  archOptimizer: { lr: 0.05, betas: [0.5, 0.999], weightDecay: 1e-3 },
 }
 
-export function makeSupernet(): Supernet {
-  const maker: Maker = { device: 'cpu', generator: new Generator(5, 'supernet') }
-  return new Supernet({ space: darts, channels: 4, cells: 3, classes: 10 }, maker)
+export function makeSupernet(): Network {
+  const context: InitContext = { device: 'cpu', generator: new Generator(5, 'supernet') }
+  return new Network(dartsSpace.supernet({ channels: 4, cells: 3, classes: 10 }), context)
 }
 
-export function makeStrategy(supernet: Supernet, options: Partial<DdsasOptions> = {}, seed = 6): Ddsas {
-  const maker: Maker = { device: 'cpu', generator: new Generator(seed, 'strategy') }
-  return new Ddsas(supernet, { ...usual, ...options }, maker)
+export function makeStrategy(options: DdsasOptions = {}, seed = 6): Ddsas<Genotype> {
+  const init: InitContext = { device: 'cpu', generator: new Generator(seed, 'strategy') }
+  const settings = { ...usual, ddsas: { ...usual.ddsas, ...options } }
+  return new Ddsas({ space: dartsSpace, init, seed }, settings)
 }
 
 export function makeBatch(seed: number): Batch {
@@ -42,18 +43,29 @@ export function progressOf(globalStep: number, perEpoch: number): Progress {
   return { epoch: Math.floor(globalStep / perEpoch), step: globalStep % perEpoch, globalStep }
 }
 
+/** Logits in training mode, with the operations and weights that a strategy has now. */
+export function supernetLogits(supernet: Network, strategy: Ddsas<Genotype>, images: Tensor): Tensor {
+  const archWeights = (group: string) => strategy.archWeights(group)
+  return supernet.forward(images, { training: true, archWeights }).logits
+}
+
 export interface Tiny {
-  readonly supernet: Supernet
-  readonly strategy: Ddsas
+  readonly supernet: Network
+  readonly strategy: Ddsas<Genotype>
   readonly optimizer: Sgd
   readonly train: Batch
   readonly valid: Batch
 }
 
+/** The architecture step of a search. */
+export function archStep({ supernet, strategy, optimizer, train, valid }: Tiny): Outcome {
+  return strategy.archStep({ supernet, weightOptimizer: optimizer, lr: 0.1 }, train, valid)
+}
+
 /** Runs `use` with a search and frees all of it after. */
-export function withTiny(options: Partial<DdsasOptions>, use: (tiny: Tiny) => void): void {
+export function withTiny(options: DdsasOptions, use: (tiny: Tiny) => void): void {
   const supernet = makeSupernet()
-  const strategy = makeStrategy(supernet, options)
+  const strategy = makeStrategy(options)
   const optimizer = new Sgd(namedParameters(supernet), { momentum: 0.9, weightDecay: 3e-4 })
   const [train, valid] = [makeBatch(1), makeBatch(2)]
   try {

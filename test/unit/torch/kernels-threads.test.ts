@@ -33,7 +33,7 @@ import {
   tidy,
 } from '../../../src/torch/index.ts'
 import { randomTensor, weighed } from '../spaces/numerical.ts'
-import { makeBatch, type Tiny, withTiny } from '../strategies/tiny.ts'
+import { makeBatch, supernetLogits, type Tiny, withTiny } from '../strategies/tiny.ts'
 import { copies, statistics, testOtherInstructions } from './kernel-cases.ts'
 
 const channels = 24
@@ -172,10 +172,7 @@ function pass({ supernet, strategy }: Tiny) {
   const leaves = new Map([...namedParameters(supernet), ...strategy.parameters()])
   setRequiresGrad([...leaves.values()], true)
   const contiguous = call('aten::contiguous', images, memoryFormats.contiguous)
-  const loss = crossEntropy(
-    supernet.forward(contiguous, (cell) => strategy.mixing(cell), true),
-    labels,
-  )
+  const loss = crossEntropy(supernetLogits(supernet, strategy, contiguous), labels)
   const gradients = grad(loss, [...leaves.values()])
   setRequiresGrad([...leaves.values()], false)
   return new Map([['loss', loss], ...[...leaves.keys()].map((name, i) => [name, gradients[i]] as const)])

@@ -1,20 +1,24 @@
 /** DDSAS: its two variants as `method.md` lists them, by a replay in plain numbers; states; spaces that change. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { disposeModule } from '../../../../src/nn/index.ts'
-import { type CellType, cellTypes } from '../../../../src/spaces/darts/genotype.ts'
+import { type CellType, cellTypes, type Genotype } from '../../../../src/spaces/darts/genotype.ts'
 import { parseGenotype } from '../../../../src/spaces/darts/genotype-file.ts'
-import {
-  type Ddsas,
-  type DdsasOptions,
-  type VariantName,
-  variants,
-} from '../../../../src/strategies/ddsas/ddsas.ts'
+import { darts } from '../../../../src/spaces/darts/space.ts'
+import type { Ddsas } from '../../../../src/strategies/ddsas/ddsas.ts'
+import { type VariantName, variants } from '../../../../src/strategies/ddsas/settings.ts'
 import { sampleSubspace } from '../../../../src/strategies/ddsas/subspace.ts'
 import type { StateDict } from '../../../../src/strategies/strategy.ts'
 import { crossEntropy, keep, liveSlots, noGrad, Tensor, tidy } from '../../../../src/torch/index.ts'
 import { assertRefuses } from '../../runs/temporary.ts'
-import { makeStrategy, makeSupernet, progressOf, type Tiny, withTiny } from '../tiny.ts'
+import {
+  archStep,
+  type DdsasOptions,
+  makeStrategy,
+  progressOf,
+  supernetLogits,
+  type Tiny,
+  withTiny,
+} from '../tiny.ts'
 
 /** What the paper and the published code do, written down once more. */
 const manners = {
@@ -23,6 +27,7 @@ const manners = {
 } as const
 
 const perEpoch = 5
+const operations = Object.keys(darts.operations)
 
 test('the two variants hold the constants of the paper and of the published code', () => {
   const { 'authors-code': code, paper } = variants
@@ -30,16 +35,17 @@ test('the two variants hold the constants of the paper and of the published code
   assert.deepEqual([paper.exploration, paper.prior, paper.noneCounts], [Math.sqrt(2), 0, true])
 })
 
-function update({ strategy, train, valid }: Tiny, total: number): void {
+function update(tiny: Tiny, total: number): void {
+  const { strategy } = tiny
   tidy(() => {
     const at = progressOf(total, perEpoch)
     if (at.step === 0) strategy.beginEpoch(at.epoch)
-    strategy.beginStep(at)
-    strategy.update(train, valid)
+    strategy.prepareStep(at)
+    archStep(tiny)
   })
 }
 
-const matrixOf = (strategy: Ddsas, name: string) => strategy.parameters().get(name)?.matrix() ?? []
+const matrixOf = (strategy: Ddsas<Genotype>, name: string) => strategy.parameters().get(name)?.matrix() ?? []
 const logistic = (x: number) => 1 / (1 + Math.exp(-x))
 
 /** p q of one edge by its definition. */
@@ -62,14 +68,14 @@ class Replay {
     this.size = size
   }
 
-  close(strategy: Ddsas): void {
+  close(strategy: Ddsas<Genotype>): void {
     if (this.#mask === undefined) return
     const [alpha, zeta] = [matrixOf(strategy, `alpha.${this.cell}`), matrixOf(strategy, `zeta.${this.cell}`)]
     const mask = this.#mask
     this.windows.push({ mask, weights: mask.map((row, edge) => weightsOf(alpha[edge], zeta[edge], row)) })
   }
 
-  open(strategy: Ddsas): boolean[][] {
+  open(strategy: Ddsas<Genotype>): boolean[][] {
     this.close(strategy)
     const { c, prior, noneCounts } = this.manner
     const zeta = matrixOf(strategy, `zeta.${this.cell}`)
@@ -100,7 +106,7 @@ class Replay {
       : own.reduce((sum, weight) => sum + weight, 0) / (own.length + this.manner.prior)
   }
 
-  check(strategy: Ddsas, what: string): void {
+  check(strategy: Ddsas<Genotype>, what: string): void {
     const { pulls, saliency } = strategy.memory(this.cell)
     for (const [edge, row] of saliency.entries())
       for (const [k, value] of row.entries()) {
@@ -128,7 +134,7 @@ for (const variant of ['authors-code', 'paper'] as const)
         for (const replay of replays) replay.check(strategy, `step ${total}`)
       }
       assert.equal(replays[0].windows.length, restarts ? 7 : 6)
-      strategy.finish(positionOf(4 * perEpoch, perEpoch))
+      strategy.finish(progressOf(4 * perEpoch, perEpoch))
       for (const replay of replays) {
         if (lastCounts) replay.close(strategy)
         replay.check(strategy, 'at the end')
@@ -152,7 +158,7 @@ test('authors-code: none takes no place among L; paper: it does', () => {
           assert.ok(Math.min(...others) >= 1)
           const sampled = others.reduce((sum, count) => sum + count, 0)
           const nones = mask.filter(([none]) => none).length
-          const active = tidy(() => strategy.mixing(cell).active)
+          const active = tidy(() => strategy.archWeights(cell).sampledOps)
           for (const [edge, row] of mask.entries())
             assert.deepEqual(
               active[edge],
@@ -203,13 +209,14 @@ test('alpha and zeta start near zero, ~ 1e-3 N(0, 1), each drawn apart', () => {
 })
 
 test('an update reports the loss and the hits of the batch it was given, before it moves', () => {
-  withTiny({}, ({ supernet, strategy, train, valid }) => {
+  withTiny({}, (tiny) => {
+    const { supernet, strategy, valid } = tiny
     tidy(() => {
       strategy.openWindow()
-      const logits = noGrad(() => supernet.forward(valid.images, (cell) => strategy.mixing(cell), true))
+      const logits = noGrad(() => supernetLogits(supernet, strategy, valid.images))
       const wanted = crossEntropy(logits, valid.labels).item()
       const hits = logits.matrix().filter((row, i) => row.indexOf(Math.max(...row)) === [3, 8][i]).length
-      const outcome = strategy.update(train, valid)
+      const outcome = archStep(tiny)
       assert.ok(Math.abs(outcome.loss.item() - wanted) < 1e-5)
       assert.equal(outcome.correct.item(), hits)
     })
@@ -217,23 +224,23 @@ test('an update reports the loss and the hits of the batch it was given, before 
 })
 
 test('L outside of 15 … 112, or no whole number, is refused with the range and leaves nothing behind', () => {
-  const supernet = makeSupernet()
   const before = liveSlots()
-  for (const subspace of [14, 113, 0, -15, 28.5, Number.NaN, Number.POSITIVE_INFINITY])
+  for (const subspace of [14, 113])
     assertRefuses(
-      () => makeStrategy(supernet, { subspace }),
+      () => makeStrategy({ subspace }),
       'input',
       /15 … 112/,
-      new RegExp(`L = ${subspace}`),
+      new RegExp(`L = ${subspace} does not fit the space 'darts'`),
     )
+  for (const subspace of [0, -15, 28.5, Number.NaN, Number.POSITIVE_INFINITY])
+    assertRefuses(() => makeStrategy({ subspace }), 'input', /^ddsas: ddsas\.subspace: /)
   assert.equal(liveSlots(), before)
-  for (const subspace of [15, 112]) makeStrategy(supernet, { subspace }).dispose()
+  for (const subspace of [15, 112]) makeStrategy({ subspace }).dispose()
   assert.equal(liveSlots(), before)
-  disposeModule(supernet)
 })
 
 /** A state as a checkpoint holds it: kept copies of the tensors, and data that went through JSON. */
-function saved(strategy: Ddsas): StateDict {
+function saved(strategy: Ddsas<Genotype>): StateDict {
   const { tensors, data } = strategy.state()
   const copies = [...tensors].map(
     ([name, tensor]) => [name, keep(Tensor.from(tensor.bytes(), tensor.shape, tensor.dtype))] as const,
@@ -246,10 +253,10 @@ function free(state: StateDict): void {
 }
 
 /** All that decides how a search goes on. */
-const fingerprint = (strategy: Ddsas) => ({
+const fingerprint = (strategy: Ddsas<Genotype>) => ({
   parameters: [...strategy.state().tensors].map(([name, tensor]) => [name, tensor.bytes()]),
   data: structuredClone(strategy.state().data),
-  genotype: strategy.genotype(),
+  architecture: strategy.derive(),
 })
 
 for (const variant of ['authors-code', 'paper'] as const)
@@ -258,7 +265,7 @@ for (const variant of ['authors-code', 'paper'] as const)
       for (let total = 0; total < 7; total++) update(tiny, total)
       const state = saved(tiny.strategy)
       for (let total = 7; total < 14; total++) update(tiny, total)
-      const other = makeStrategy(tiny.supernet, { variant, window: 4 }, 77)
+      const other = makeStrategy({ variant, window: 4 }, 77)
       other.load(state)
       free(state)
       for (let total = 7; total < 14; total++) update({ ...tiny, strategy: other }, total)
@@ -267,13 +274,23 @@ for (const variant of ['authors-code', 'paper'] as const)
     })
   })
 
-test('a state that is malformed or of another space is refused', () => {
+test('a state that is malformed or of another space is refused, and changes nothing', () => {
   withTiny({}, ({ strategy }) => {
+    strategy.openWindow()
+    const before = fingerprint(strategy)
     const { tensors, data } = strategy.state()
-    for (const bad of [{}, { ...data, totalPulls: 'x' }, { ...data, memory: { normal: {} } }])
+    const { normal, reduce } = before.data.groups as Record<string, object>
+    for (const bad of [{}, { ...data, totalPulls: 'x' }, { ...data, groups: { normal: {} } }])
       assertRefuses(() => strategy.load({ tensors, data: bad }), 'checkpoint', /strategy is malformed/)
+    for (const groups of [{}, { normal }, { normal, other: reduce }, { normal, reduce, other: reduce }])
+      assertRefuses(
+        () => strategy.load({ tensors, data: { ...data, groups } }),
+        'checkpoint',
+        /of the groups .* instead of normal, reduce; resume with its own space/,
+      )
     const fewer = new Map([...tensors].slice(1))
     assertRefuses(() => strategy.load({ tensors: fewer, data }), 'checkpoint', /'alpha\.normal' is missing/)
+    assert.deepEqual(fingerprint(strategy), before)
   })
 })
 
@@ -281,26 +298,29 @@ test('a memory of another size is refused', () => {
   withTiny({}, ({ strategy }) => {
     const { tensors, data } = strategy.state()
     const small = { saliency: [[0]], pulls: [[1]], mask: [[true]], available: [[true]] }
-    const bad = { ...data, memory: { normal: small, reduce: small } }
-    assertRefuses(() => strategy.load({ tensors, data: bad }), 'checkpoint')
+    const bad = { ...data, groups: { normal: small, reduce: small } }
+    assertRefuses(
+      () => strategy.load({ tensors, data: bad }),
+      'checkpoint',
+      /saliency of 'normal' is that of another space/,
+    )
   })
 })
 
 test('the genotype is a valid cell from the first step on, with the most salient operations and never none', () => {
   withTiny({ window: 1 }, (tiny) => {
     for (let total = 0; total < 6; total++) {
-      const genotype = parseGenotype(tiny.strategy.genotype(), `step ${total}`)
-      assert.deepEqual(genotype, tiny.strategy.genotype())
+      const genotype = parseGenotype(tiny.strategy.derive(), `step ${total}`)
+      assert.deepEqual(genotype, tiny.strategy.derive())
       assert.deepEqual([genotype.normal_concat, genotype.normal.length], [[2, 3, 4, 5], 8])
       update(tiny, total)
     }
-    const { operations } = tiny.supernet.shape.space
     for (const cell of cellTypes) {
       const { saliency } = tiny.strategy.memory(cell)
-      for (const [i, [name, input]] of tiny.strategy.genotype()[cell].entries()) {
+      for (const [i, [name, input]] of tiny.strategy.derive()[cell].entries()) {
         const node = Math.floor(i / 2)
         const row = saliency[(node * (node + 3)) / 2 + input]
-        assert.equal(row[operations.indexOf(name as (typeof operations)[number])], Math.max(...row.slice(1)))
+        assert.equal(row[operations.indexOf(name)], Math.max(...row.slice(1)))
       }
     }
   })
@@ -322,7 +342,7 @@ function availableByEpoch(changes: DdsasOptions['changes'], epochs: number): num
           cellTypes.map((cell) => tiny.strategy.memory(cell).available.flat().filter(Boolean).length),
         )
     }
-    parseGenotype(tiny.strategy.genotype(), 'the last one')
+    parseGenotype(tiny.strategy.derive(), 'the last one')
   })
   return found
 }
@@ -342,10 +362,9 @@ test('paper: a window across a shrink goes on as it was sampled, the next holds 
       assert.equal(deleted() > 0, across, `step ${total}: ${deleted()} deleted operations run`)
       for (const cell of cellTypes) {
         const { available } = tiny.strategy.memory(cell)
-        const { operations } = tiny.supernet.shape.space
-        tiny.strategy.genotype()[cell].forEach(([name, input], i) => {
+        tiny.strategy.derive()[cell].forEach(([name, input], i) => {
           const node = Math.floor(i / 2)
-          const k = operations.map(String).indexOf(name)
+          const k = operations.indexOf(name)
           assert.ok(available[(node * (node + 3)) / 2 + input][k], `step ${total}: ${name} is not available`)
         })
       }

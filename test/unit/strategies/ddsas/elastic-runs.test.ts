@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { disposeModule } from '../../../../src/nn/index.ts'
-import { cellTypes } from '../../../../src/spaces/darts/genotype.ts'
+import { cellTypes, type Genotype } from '../../../../src/spaces/darts/genotype.ts'
 import { darts } from '../../../../src/spaces/darts/space.ts'
 import type { Ddsas } from '../../../../src/strategies/ddsas/ddsas.ts'
 import type { SpaceChange } from '../../../../src/strategies/ddsas/elastic.ts'
-import { makeStrategy, makeSupernet, positionOf } from '../tiny.ts'
+import { makeStrategy, progressOf } from '../tiny.ts'
 
-const none = darts.operations.indexOf('none')
+const operations = Object.keys(darts.operations)
+const none = operations.indexOf('none')
 
 const changes: fc.Arbitrary<SpaceChange> = fc.oneof(
   fc.integer({ min: 1, max: 98 }).map((count) => ({ kind: 'shrink' as const, count })),
@@ -23,14 +23,14 @@ const changes: fc.Arbitrary<SpaceChange> = fc.oneof(
 /** A window that opens, or a change of the space. */
 const events = fc.array(fc.option(changes, { nil: 'window' as const }), { minLength: 1, maxLength: 8 })
 
-function assertGenotypeAvailable(strategy: Ddsas): void {
+function assertGenotypeAvailable(strategy: Ddsas<Genotype>): void {
   for (const cell of cellTypes) {
     const { available } = strategy.memory(cell)
     for (const row of available) assert.ok(row.some((here, k) => here && k !== none))
-    for (const [i, [name, input]] of strategy.genotype()[cell].entries()) {
+    for (const [i, [name, input]] of strategy.derive()[cell].entries()) {
       const node = Math.floor(i / 2)
       const edge = (node * (node + 3)) / 2 + input
-      const operation = darts.operations.map(String).indexOf(name)
+      const operation = operations.indexOf(name)
       assert.ok(operation !== none && available[edge][operation], `${cell}: ${name} on edge ${edge}`)
     }
   }
@@ -38,10 +38,9 @@ function assertGenotypeAvailable(strategy: Ddsas): void {
 
 for (const variant of ['authors-code', 'paper'] as const)
   test(`${variant}: windows and changes in any order`, () => {
-    const supernet = makeSupernet()
     fc.assert(
       fc.property(events, fc.nat(1000), (sequence, seed) => {
-        const strategy = makeStrategy(supernet, { variant, subspace: 40 }, seed)
+        const strategy = makeStrategy({ variant, subspace: 40 }, seed)
         try {
           for (const event of sequence) {
             if (event !== 'window') strategy.changeSpace(event)
@@ -53,7 +52,7 @@ for (const variant of ['authors-code', 'paper'] as const)
                 for (const [k, sampled] of row.entries()) assert.ok(!sampled || available[edge][k])
             }
           }
-          strategy.finish(positionOf(0, 1))
+          strategy.finish(progressOf(0, 1))
           assertGenotypeAvailable(strategy)
         } finally {
           strategy.dispose()
@@ -61,5 +60,4 @@ for (const variant of ['authors-code', 'paper'] as const)
       }),
       { numRuns: 60 },
     )
-    disposeModule(supernet)
   })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { disposeModule } from '../../../../src/nn/index.ts'
+import { chooseEdges } from '../../../../src/spaces/darts/decode.ts'
 import {
   blindShrink,
   changeSpace,
@@ -10,9 +10,8 @@ import {
   describeChange,
   type SpaceChange,
 } from '../../../../src/strategies/ddsas/elastic.ts'
-import { chooseEdges } from '../../../../src/strategies/ddsas/saliency.ts'
 import { assertRefuses } from '../../runs/temporary.ts'
-import { makeStrategy, makeSupernet, positionOf } from '../tiny.ts'
+import { makeStrategy, progressOf } from '../tiny.ts'
 import { matrices, members, type SmallSpace, smallSpaces } from './spaces.ts'
 
 const saliencies = (space: SmallSpace) =>
@@ -201,16 +200,15 @@ test('a change is described by operation: on how many edges it went or came, and
 })
 
 test('a shrink is blind exactly where a search then knows no saliency yet', () => {
-  const supernet = makeSupernet()
   const shrink = (epoch: number) => ({ epoch, change: { kind: 'shrink', count: 1 } as const })
-  for (const profile of ['reference', 'paper'] as const)
+  for (const variant of ['authors-code', 'paper'] as const)
     for (const stepsPerEpoch of [1, 2, 3, 5])
       for (const window of [1, 2, 3, 5, 7]) {
-        const strategy = makeStrategy(supernet, { profile, window })
-        const schedule = { stepsPerEpoch, window, restarts: profile === 'reference' }
+        const strategy = makeStrategy({ variant, window })
+        const schedule = { stepsPerEpoch, window, restarts: variant === 'authors-code' }
         const blind: boolean[] = []
         for (let total = 0; total < 9 * stepsPerEpoch; total++) {
-          const at = positionOf(total, stepsPerEpoch)
+          const at = progressOf(total, stepsPerEpoch)
           if (at.step === 0)
             blind.push(
               strategy
@@ -218,19 +216,18 @@ test('a shrink is blind exactly where a search then knows no saliency yet', () =
                 .saliency.flat()
                 .every((value) => value === 0),
             )
-          strategy.beginStep(at)
+          strategy.prepareStep(at)
         }
         strategy.dispose()
         for (const [epoch, wanted] of blind.entries()) {
           // in any order, beside changes that delete nothing
           const later = [shrink(epoch + 1), { epoch: 0, change: { kind: 'expand', from: 0, to: 8 } as const }]
           const found = blindShrink([...later, shrink(epoch)], schedule)
-          assert.equal(found !== undefined, wanted, JSON.stringify({ profile, ...schedule, epoch }))
+          assert.equal(found !== undefined, wanted, JSON.stringify({ variant, ...schedule, epoch }))
           if (found === undefined) continue
           assert.equal(found.epoch, epoch)
           assert.equal(found.knowing, blind.indexOf(false))
         }
         assert.equal(blindShrink([], schedule), undefined)
       }
-  disposeModule(supernet)
 })

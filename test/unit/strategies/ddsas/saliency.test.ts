@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { chooseEdges } from '../../../../src/spaces/darts/decode.ts'
 import { type Mixture, rawWeights } from '../../../../src/strategies/ddsas/mixture.ts'
-import { chooseEdges, closeWindow, emptyMemory } from '../../../../src/strategies/ddsas/saliency.ts'
+import { closeWindow, emptyState } from '../../../../src/strategies/ddsas/saliency.ts'
 import { ucbScores } from '../../../../src/strategies/ddsas/ucb.ts'
 import { matrices, members, smallSpaces } from './spaces.ts'
 
@@ -100,7 +101,7 @@ for (const [prior, what] of [
   test(`saliency of an operation with t = ${prior} at first: ${what}`, () => {
     fc.assert(
       fc.property(histories, ({ space, windows }) => {
-        let memory = emptyMemory(space.edges, space.operations, prior)
+        let memory = emptyState(space.edges, space.operations, prior)
         for (const { mask, weights } of windows) memory = closeWindow({ ...memory, mask }, weights)
         for (const { edge, k } of members(memory.available)) {
           const own = windows.filter(({ mask }) => mask[edge][k]).map(({ weights }) => weights[edge][k])
@@ -114,7 +115,7 @@ for (const [prior, what] of [
 
 test('closing a window changes nothing but saliency and pulls, and not the memory given', () => {
   const mask = [[true, false]]
-  const given = { ...emptyMemory(1, 2, 0), mask }
+  const given = { ...emptyState(1, 2, 0), mask }
   const copy = structuredClone(given)
   const closed = closeWindow(given, [[0.4, 0.9]])
   assert.deepEqual(given, copy)
@@ -122,7 +123,7 @@ test('closing a window changes nothing but saliency and pulls, and not the memor
 })
 
 test('a memory starts with everything available, nothing sampled, in rows of its own', () => {
-  const memory = emptyMemory(3, 2, 1)
+  const memory = emptyState(3, 2, 1)
   assert.deepEqual(memory.available, Array(3).fill([true, true]))
   assert.deepEqual(memory.mask, Array(3).fill([false, false]))
   assert.deepEqual(memory.pulls, Array(3).fill([1, 1]))

@@ -10,7 +10,7 @@ import { readWindows } from '../../../../src/search/windows.ts'
 import { publishedGenotype } from '../../../../src/spaces/darts/published-genotypes.ts'
 import { darts, edgeCount } from '../../../../src/spaces/darts/space.ts'
 import { rawWeights } from '../../../../src/strategies/ddsas/mixture.ts'
-import { closeWindow, emptyMemory } from '../../../../src/strategies/ddsas/saliency.ts'
+import { closeWindow, emptyState } from '../../../../src/strategies/ddsas/saliency.ts'
 import { sampleSubspace } from '../../../../src/strategies/ddsas/subspace.ts'
 import { ucbScores } from '../../../../src/strategies/ddsas/ucb.ts'
 import {
@@ -88,7 +88,7 @@ test('property: what was written is read again, for any groups by any names', ()
 })
 
 const edges = edgeCount(darts)
-const size = { edges, operations: darts.operations.length }
+const size = { edges, operations: Object.keys(darts.operations).length }
 
 /** So many windows of a search of the DARTS space whose alpha and zeta walk at random, and from which nothing converges. */
 function* madeWindows(count: number): IterableIterator<WindowLine> {
@@ -104,7 +104,7 @@ function* madeWindows(count: number): IterableIterator<WindowLine> {
   const start = () => ({
     alpha: drawn(1e-3),
     zeta: drawn(1e-3),
-    memory: emptyMemory(size.edges, size.operations, 1),
+    memory: emptyState(size.edges, size.operations, 1),
   })
   let cells = { normal: start(), reduce: start() }
   type Cell = typeof cells.normal
@@ -115,7 +115,7 @@ function* madeWindows(count: number): IterableIterator<WindowLine> {
   for (let window = 0; window < count; window++) {
     const totalPulls = window + 1
     cells = both(({ alpha, zeta, memory }) => {
-      const scores = ucbScores(zeta, memory.counts, totalPulls, 1.44)
+      const scores = ucbScores(zeta, memory.pulls, totalPulls, 1.44)
       const rule = { size: 28, none: 0, noneCounts: false }
       return {
         alpha,
@@ -126,7 +126,7 @@ function* madeWindows(count: number): IterableIterator<WindowLine> {
     const facts = { epoch: Math.floor(window / 14), opened: 30 * window, exploration: 1.44, totalPulls }
     const opened = openedWindow(
       facts,
-      both(({ memory: { counts: pulls, mask, available }, ...values }) => ({
+      both(({ memory: { pulls, mask, available }, ...values }) => ({
         ...values,
         pulls,
         mask,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cellTypes } from '../../../../src/spaces/darts/genotype.ts'
 import { darts } from '../../../../src/spaces/darts/space.ts'
-import type { ProfileName } from '../../../../src/strategies/ddsas/ddsas.ts'
+import type { VariantName } from '../../../../src/strategies/ddsas/settings.ts'
 import {
   parseWindow,
   type SearchWindow,
@@ -11,8 +11,9 @@ import {
   type WindowLine,
 } from '../../../../src/strategies/ddsas/window-record.ts'
 import { keep, Tensor, tidy } from '../../../../src/torch/index.ts'
-import { makeStrategy, positionOf, type Tiny, withTiny } from '../tiny.ts'
+import { archStep, makeStrategy, progressOf, type Tiny, withTiny } from '../tiny.ts'
 
+const operations = Object.keys(darts.operations)
 const perEpoch = 5
 const epochs = 3
 const size = 40
@@ -22,19 +23,20 @@ type Mask = readonly (readonly boolean[])[]
 
 /** What the paper and the published code do. */
 const manners = {
-  reference: { c: 1.44, prior: 1, noneCounts: false, opens: [0, 3, 5, 8, 10, 13], lastCounts: false },
+  'authors-code': { c: 1.44, prior: 1, noneCounts: false, opens: [0, 3, 5, 8, 10, 13], lastCounts: false },
   paper: { c: Math.sqrt(2), prior: 0, noneCounts: true, opens: [0, 3, 6, 9, 12], lastCounts: true },
 } as const
 
 /** Runs steps; the records that were handed over, as they are read from a file. */
-function steps({ strategy, train, valid }: Tiny, from: number, to: number): WindowLine[] {
+function steps(tiny: Tiny, from: number, to: number): WindowLine[] {
+  const { strategy } = tiny
   const taken: WindowLine[] = []
   for (let total = from; total < to; total++)
     tidy(() => {
-      const at = positionOf(total, perEpoch)
+      const at = progressOf(total, perEpoch)
       if (at.step === 0) strategy.beginEpoch(at.epoch)
-      strategy.beginStep(at)
-      strategy.update(train, valid)
+      strategy.prepareStep(at)
+      archStep(tiny)
       const record = strategy.takeRecord()
       assert.equal(strategy.takeRecord(), undefined)
       if (record !== undefined) taken.push(record)
@@ -44,7 +46,7 @@ function steps({ strategy, train, valid }: Tiny, from: number, to: number): Wind
 
 function finish({ strategy }: Tiny): WindowLine[] {
   const end = perEpoch * epochs
-  strategy.finish(positionOf(end, perEpoch))
+  strategy.finish(progressOf(end, perEpoch))
   return [strategy.takeRecord() ?? assert.fail('nothing was handed over')]
 }
 
@@ -99,7 +101,7 @@ function pickedFrom({ saliency, available }: WindowGroup): unknown[] {
     const inputs = Array.from({ length: node + 2 }, (_, input) => {
       const values = saliency[first + input].map((s, k) => (k === 0 || !available[first + input][k] ? -1 : s))
       const most = Math.max(...values)
-      return { most, input, name: darts.operations[values.indexOf(most)] }
+      return { most, input, name: operations[values.indexOf(most)] }
     })
     const two = inputs.sort((a, b) => b.most - a.most).slice(0, 2)
     picked.push(...two.map(({ name, input }) => [name, input]))
@@ -113,10 +115,10 @@ const matricesOf = ({ strategy }: Tiny, cell: string) => {
   return { alpha, zeta }
 }
 
-for (const profile of ['reference', 'paper'] as const satisfies readonly ProfileName[])
-  test(`${profile}: from the numbers of a record follow its subspace, its saliency and its architecture`, () => {
-    const { c, prior, noneCounts, opens, lastCounts } = manners[profile]
-    withTiny({ profile, subspace: size, window: 3 }, (tiny) => {
+for (const variant of ['authors-code', 'paper'] as const satisfies readonly VariantName[])
+  test(`${variant}: from the numbers of a record follow its subspace, its saliency and its architecture`, () => {
+    const { c, prior, noneCounts, opens, lastCounts } = manners[variant]
+    withTiny({ variant, subspace: size, window: 3 }, (tiny) => {
       const windows = [...steps(tiny, 0, perEpoch * epochs), ...finish(tiny)].map(read)
       const ends = [...opens.slice(1), perEpoch * epochs]
       const places = windows.map(({ epoch, opened, closed }) => [epoch, opened, closed])
@@ -152,7 +154,7 @@ for (const profile of ['reference', 'paper'] as const satisfies readonly Profile
           assert.equal(never, pulls.flat().filter((t) => t === 0).length)
         }
       }
-      assert.deepEqual(windows.at(-1)?.architecture, JSON.parse(JSON.stringify(tiny.strategy.genotype())))
+      assert.deepEqual(windows.at(-1)?.architecture, JSON.parse(JSON.stringify(tiny.strategy.derive())))
       assert.ok(
         windows.some(({ groups }) => groups.normal.bonus.flat().includes(Number.POSITIVE_INFINITY)) ===
           (prior === 0),
@@ -162,7 +164,7 @@ for (const profile of ['reference', 'paper'] as const satisfies readonly Profile
 
 test('what a space no longer holds is told of by the first window that is sampled without it', () => {
   const changes = [{ epoch: 1, change: { kind: 'shrink', count: 60 } as const }]
-  withTiny({ profile: 'paper', subspace: size, window: 4, changes }, (tiny) => {
+  withTiny({ variant: 'paper', subspace: size, window: 4, changes }, (tiny) => {
     const windows = [...steps(tiny, 0, perEpoch * epochs), ...finish(tiny)].map(read)
     const held = windows.map(({ groups }) => groups.reduce.available.flat().filter(Boolean).length)
     // the second window was open when the space shrank
@@ -186,7 +188,7 @@ test('saved in the middle of a window, another strategy hands over the same reco
       // of a version that kept no records: what it knew of the open window is lost
       [false, { ...state, data: older }],
     ] as const) {
-      const other = { ...tiny, strategy: makeStrategy(tiny.supernet, { window: 4 }, 77) }
+      const other = { ...tiny, strategy: makeStrategy({ window: 4 }, 77) }
       other.strategy.load(saved)
       const found = [...steps(other, 7, perEpoch * epochs), ...finish(other)]
       assert.equal(JSON.stringify(found), known ? wanted : JSON.stringify(JSON.parse(wanted).slice(1)))

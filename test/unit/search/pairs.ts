@@ -1,0 +1,185 @@
+/** What every pair of a space and a strategy must do: one suite, run over the registries and over parts of one's own. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { ImageDataset } from '../../../src/data/index.ts'
+import { exportOnnx } from '../../../src/export/onnx.ts'
+import { Network, stateDict } from '../../../src/nn/index.ts'
+import { type SearchConfig, type SearchParts, withParts } from '../../../src/search/config.ts'
+import { searchPresets } from '../../../src/search/presets.ts'
+import { searchStep } from '../../../src/search/search.ts'
+import {
+  createSession,
+  disposeSession,
+  restoreSession,
+  type Session,
+  sessionFiles,
+} from '../../../src/search/session.ts'
+import type { NetworkShape } from '../../../src/spaces/network-shape.ts'
+import type { SearchSpace } from '../../../src/spaces/space.ts'
+import { drawArchitecture } from '../../../src/strategies/random.ts'
+import { channelsLast, Generator, liveSlots, noGrad, Tensor, tidy } from '../../../src/torch/index.ts'
+import { runOnnx } from '../export/onnx-runtime.ts'
+
+const side = 32
+const images = 64
+const classes = ['dark', 'bright', 'red', 'blue']
+
+/** Images that tell their classes by brightness and colour alone. */
+function dataset(): ImageDataset {
+  const generator = new Generator(0, 'pairs')
+  const plane = side * side
+  const levels = [
+    [20, 20, 20],
+    [200, 200, 200],
+    [200, 40, 40],
+    [40, 40, 200],
+  ]
+  const labels = Uint8Array.from({ length: images }, (_, index) => index % classes.length)
+  const pixels = Uint8Array.from({ length: images * 3 * plane }, (_, at) => {
+    const [image, channel] = [Math.floor(at / (3 * plane)), Math.floor(at / plane) % 3]
+    return levels[labels[image]][channel] + generator.below(40)
+  })
+  const normal = { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] } as const
+  return {
+    ...{ name: 'made', split: 'train', images: pixels, labels, count: images, size: side },
+    ...{ classes, fingerprint: '', ...normal },
+  }
+}
+
+/** The settings of a pair, as small as they can be; L and windows are short. */
+export function smallConfig(parts: SearchParts): SearchConfig {
+  const base = withParts(searchPresets.demo, parts)
+  const { ddsas, random } = base
+  return {
+    ...base,
+    network: { channels: 4, cells: 3 },
+    data: { ...base.data, images: 0, batch: 8 },
+    evaluation: { images: 16, batch: 8 },
+    epochs: 4,
+    threads: 1,
+    ...(ddsas ? { ddsas: { ...ddsas, window: 3 } } : {}),
+    ...(random ? { random: { candidates: 3, images: 8 } } : {}),
+  }
+}
+
+async function withSession(
+  parts: SearchParts,
+  use: (session: Session) => void | Promise<void>,
+): Promise<void> {
+  const session = createSession(smallConfig(parts), dataset(), 'cpu', parts)
+  try {
+    await use(session)
+  } finally {
+    disposeSession(session)
+  }
+}
+
+const noLogs = { metricsBytes: 0, windowsBytes: 0 }
+
+function filesOf(session: Session): Map<string, Buffer> {
+  return new Map(
+    Object.entries(sessionFiles(session, noLogs)).map(([name, data]) => [name, Buffer.from(data)]),
+  )
+}
+
+const lr = 0.02
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
+
+/** Declares the tests of a pair. */
+export function testPair(parts: SearchParts): void {
+  const name = `${parts.space.name} by ${parts.strategy.name}`
+
+  test(`${name}: losses are finite and fall`, () =>
+    withSession(parts, (session) => {
+      const losses = Array.from({ length: 60 }, () => searchStep(session, lr).train.loss)
+      assert.ok(losses.every(Number.isFinite))
+      assert.ok(
+        mean(losses.slice(-20)) < 0.9 * mean(losses.slice(0, 20)),
+        losses.map((x) => x.toFixed(2)).join(),
+      )
+    }))
+
+  test(`${name}: a search goes on exactly, in the middle of a window`, () =>
+    withSession(parts, async (whole) => {
+      for (let step = 0; step < 2; step++) searchStep(whole, lr)
+      for (let before = 2; before < 4; before++) {
+        const saved = filesOf(whole)
+        await withSession(parts, (resumed) => {
+          restoreSession(resumed, saved)
+          assert.deepEqual(filesOf(resumed), saved, 'what was restored is what was saved')
+          searchStep(resumed, lr)
+          searchStep(whole, lr)
+          assert.deepEqual(filesOf(resumed), filesOf(whole), 'and goes on the same')
+        })
+      }
+    }))
+
+  test(`${name}: no tensor is left behind by a step`, () =>
+    withSession(parts, (session) => {
+      const after = (steps: number) => {
+        for (let step = 0; step < steps; step++) searchStep(session, lr)
+        return liveSlots()
+      }
+      // velocities of operations that run for the first time stay
+      after(40)
+      const before = [...session.optimizer.state()].length
+      const slots = after(3) - ([...session.optimizer.state()].length - before)
+      assert.equal(after(12) - ([...session.optimizer.state()].length - before), slots)
+    }))
+
+  test(`${name}: what is derived is allowed, and evaluation neither samples nor moves anything`, () =>
+    withSession(parts, async (session) => {
+      for (let step = 0; step < 4; step++) searchStep(session, lr)
+      const { space, strategy } = session
+      const derived = await strategy.derive(() => ({ loss: 1, accuracy: 0.5 }))
+      assert.deepEqual(space.parse(JSON.parse(JSON.stringify(derived)), 'derived'), derived)
+      for (const { name: group, none } of space.choices)
+        assert.ok(!(space.encode(derived).get(group) ?? []).flat().includes(none ?? -1))
+      const before = JSON.stringify(strategy.state().data)
+      for (const { name: group } of space.choices) tidy(() => strategy.archWeights(group, 'eval'))
+      assert.equal(JSON.stringify(strategy.state().data), before)
+    }))
+}
+
+/** Declares the tests of a space alone: its architectures, and their networks. */
+export function testSpace(space: SearchSpace): void {
+  test(`${space.name}: architectures are written and read back, and picked again from what they consist of`, () => {
+    const generator = new Generator(1, space.name)
+    for (let draw = 0; draw < 40; draw++) {
+      const architecture = drawArchitecture(space, generator)
+      assert.deepEqual(space.parse(space.format(architecture), 'text'), architecture)
+      assert.deepEqual(space.parse(JSON.parse(JSON.stringify(architecture)), 'data'), architecture)
+      assert.equal(space.distance(architecture, architecture), 0)
+      const picks = space.encode(architecture)
+      const scores = new Map(
+        space.choices.map(({ name, rows, candidates }) => [
+          name,
+          Array.from({ length: rows }, (_, row) =>
+            candidates.map((_, k) => (picks.get(name)?.[row]?.includes(k) ? 1 : 0)),
+          ),
+        ]),
+      )
+      assert.ok(space.distance(space.decode(scores), architecture) < 1e-12)
+    }
+  })
+
+  test(`${space.name}: exported to ONNX, a network gives what it gives here`, async () => {
+    const generator = new Generator(2, space.name)
+    for (let draw = 0; draw < 3; draw++) {
+      const shape: NetworkShape = {
+        ...{ space, genotype: drawArchitecture(space, generator), kind: 'cifar' },
+        ...{ channels: 4, cells: 3, classes: 4, auxiliary: false },
+      }
+      const network = new Network(space.network(shape.genotype, shape), { device: 'cpu', generator })
+      const pixels = Float32Array.from({ length: 2 * 3 * side * side }, () => generator.normal())
+      const model = exportOnnx({ shape, tensors: stateDict(network), imageSide: side })
+      const [found] = await runOnnx(model, { type: 'float32', data: pixels, shape: [2, 3, side, side] })
+      tidy(() => {
+        const x = channelsLast(Tensor.from(pixels, [2, 3, side, side]))
+        const own = noGrad(() => network.forward(x, { training: false }).logits).floats()
+        for (const [i, value] of found.floats().entries())
+          assert.ok(Math.abs(value - own[i]) < 1e-4 * Math.max(1, Math.abs(own[i])), `${value} ${own[i]}`)
+      })
+    }
+  })
+}
