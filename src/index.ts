@@ -195,7 +195,7 @@ export {
  * console.log(`${parameters} parameters, ${multiplyAdds} multiply-adds, ${depth} layers deep`)
  * ```
  */
-export { blockProgram, describeNetwork, type NetworkShape, programOf } from './spaces/network-shape.ts'
+export { shownNetwork, describeNetwork, type NetworkShape, programOf } from './spaces/network-shape.ts'
 export type { NetworkDescription } from './spaces/describe.ts'
 export {
   type PublishedName,

@@ -13,7 +13,7 @@ import {
 } from '../spaces/darts/published-genotypes.ts'
 import { type NetworkKind, networkKinds } from '../spaces/darts/stem.ts'
 import type { NetworkDescription } from '../spaces/describe.ts'
-import { describeNetwork, type NetworkShape, programOf } from '../spaces/network-shape.ts'
+import { describeNetwork, type NetworkShape, shownNetwork, spaceOf } from '../spaces/network-shape.ts'
 import { counted } from '../words.ts'
 import { genotypeArgument, isFolder, readGenotype } from './genotype.ts'
 import { blocksInWords } from './genotype-text.ts'
@@ -125,5 +125,5 @@ function describeText(name: string, shape: NetworkShape, description: NetworkDes
     `${'cell'.padStart(4)}  ${'type'.padEnd(kindWidth)}  ${'output'.padStart(16)}  ${'parameters'.padStart(13)}  ${'multiply-adds'.padStart(15)}`,
     ...rows,
     '',
-  ].join('\n')}\n${blocksInWords(programOf(shape))}`
+  ].join('\n')}\n${blocksInWords(shownNetwork(spaceOf(shape), shape.genotype))}`
 }

@@ -4,11 +4,11 @@ import { hasCifar } from '../data/cifar.ts'
 import { folderSplits, hasSplit } from '../data/folder.ts'
 import { blockKinds } from '../export/block-view.ts'
 import { drawBlock } from '../export/draw.ts'
+import type { Program } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { searchPresets } from '../search/presets.ts'
 import { planSearch, type RunObserver, runSearch, type SearchRequest } from '../search/run.ts'
-import { blockProgram } from '../spaces/network-shape.ts'
-import type { SearchSpace } from '../spaces/space.ts'
+import { shownNetwork } from '../spaces/network-shape.ts'
 import { fetchWithProgress } from './data.ts'
 import {
   addPartOptions,
@@ -50,7 +50,7 @@ async function searchAction(preset: string | undefined, options: SearchOptions):
     const { run, space, architecture } = await interruptible((signal) =>
       runSearch({ ...request, signal }, observer),
     )
-    const drawings = await drawCells(run, space, architecture)
+    const drawings = await drawBlocks(run, shownNetwork(space, architecture))
     display.result({ run: run.path, architecture, text: space.format(architecture), drawings })
   } finally {
     display.stop()
@@ -69,9 +69,8 @@ async function fetchUnlessThere(request: SearchRequest): Promise<void> {
     await fetchWithProgress(config.dataset, 'data')
 }
 
-/** Draws a block of each kind that the architecture's network has. */
-async function drawCells(run: RunFolder, space: SearchSpace, architecture: unknown): Promise<string[]> {
-  const program = blockProgram(space, architecture)
+/** Draws a block of each kind that a network has. */
+async function drawBlocks(run: RunFolder, program: Program): Promise<string[]> {
   const paths: string[] = []
   for (const kind of blockKinds(program)) {
     const { svg, png } = await drawBlock(program, kind)

@@ -5,8 +5,9 @@ import { blockKinds } from '../export/block-view.ts'
 import { drawBlock } from '../export/draw.ts'
 import type { Program } from '../nn/index.ts'
 import { formatJson, writeDrawing } from '../runs/files.ts'
+import { dartsSpace } from '../spaces/darts/cell-space.ts'
 import { formatGenotype } from '../spaces/darts/genotype-file.ts'
-import { genotypeProgram } from '../spaces/darts/programs.ts'
+import { shownNetwork } from '../spaces/network-shape.ts'
 import { genotypeArgument, readGenotype } from './genotype.ts'
 import { blocksInWords } from './genotype-text.ts'
 
@@ -27,7 +28,7 @@ export function showCommand(print: (text: string) => void = (text) => process.st
 
 async function show(target: string, options: ShowOptions, print: (text: string) => void): Promise<void> {
   const genotype = readGenotype(target)
-  const program = genotypeProgram(genotype)
+  const program = shownNetwork(dartsSpace, genotype)
   const words = options.json === true ? '' : `\n${formatGenotype(genotype)}\n\n${blocksInWords(program)}`
   print(`${formatJson(genotype)}${words}`)
   if (options.out === undefined) return

@@ -43,9 +43,10 @@ export function programOf(shape: NetworkShape): Program {
   return spaceOf(shape).network(shape.genotype, shape)
 }
 
-/** A small network of an architecture: for readers that show its blocks, whatever their sizes. */
-export function blockProgram(space: SearchSpace, architecture: unknown): Program {
-  return space.network(architecture, { kind: 'cifar', channels: 4, cells: 3, classes: 2, auxiliary: false })
+/** A network of an architecture in its usual size, for readers that show what its blocks look like. */
+export function shownNetwork(space: SearchSpace, architecture: unknown): Program {
+  const size = { ...space.defaults, classes: 10 }
+  return space.network(architecture, { ...size, kind: 'cifar', auxiliary: false })
 }
 
 /**
