@@ -46,8 +46,11 @@ function supernetBytes(
   return sizes
 }
 
-/** What JavaScript and the allocators still take of a process that took its first steps: 20 to 40 MiB were seen of it. */
-const margin = 48 * 2 ** 20
+/**
+ * What a process still takes besides after its first steps, at most: JavaScript's memory grows, and cells are drawn in the end. 80
+ * to 115 MiB were seen of it.
+ */
+const margin = 144 * 2 ** 20
 
 /** What is freed is not always large enough for what comes next. */
 const fragments = 1.03

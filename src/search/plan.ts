@@ -100,17 +100,17 @@ function usualLengths({ smallest, largest }: Lengths): number[] {
   return [smallest, ...parts, largest]
 }
 
-/** Far enough apart that noise in the times matters little; in place of the second a nearer one where there is no memory. */
-function measuredLengths({ smallest, largest }: Lengths): {
-  readonly usual: number[]
-  readonly nearer: number
-} {
-  const [second, third, nearer] = [0.3125, 0.625, 0.1875].map((part) => Math.round(part * largest))
-  return {
-    usual: [smallest, Math.max(second, smallest + 1), Math.max(third, smallest + 2)],
-    nearer: Math.max(nearer, smallest + 1),
-  }
+/**
+ * Where to measure besides the smallest L: in its middle, and where all operations run, which is the same in every subspace; or
+ * nearer where there is no memory for these.
+ */
+function measuredLengths({ smallest, largest, whole }: Lengths) {
+  const part = (share: number, least: number) => Math.max(Math.round(share * largest), smallest + least)
+  return { middle: part(0.3125, 2), nearMiddle: part(0.1875, 1), whole, nearWhole: part(0.625, 3) }
 }
+
+/** Parts of measuring, at most. */
+const mostParts = 10
 
 /**
  * Measures a few steps and predicts peak memory and time for each L. Throws DdsasError 'input' or 'device' for what cannot
@@ -177,11 +177,9 @@ function measure(
 ): Measured {
   const interrupts = watchInterrupts()
   let done = 0
-  const lengths = lengthsOf(config, parts)
-  const total = 3 * (lengths ? measuredLengths(lengths).usual.length : 1)
   const begin = (subspace: number | null) => {
     if (interrupts.interrupted()) throw new DdsasError('interrupted', 'stopped before all was measured')
-    observer(subspace, done++, total)
+    observer(subspace, done++, mostParts)
   }
   const options = { images: cifarImages, largest: largestBatch(config, cifarImages), unread: cifarImages }
   try {
@@ -200,40 +198,36 @@ function measureIn(
   begin: (subspace: number | null) => void,
 ): Measured {
   const meter = new FootprintMeter(dry, config, parts, device, cifarImages)
-  const unread = cifarImages
-  // looked up anew: the process grows by what a search takes besides tensors
-  const budget = () => memoryBudget(config, parts, device, { unread })
   const batches = batchesOf(config, cifarImages)
-  const needed = (subspace: number | null) => {
-    begin(subspace)
-    return meter.footprint(subspace ?? undefined)
-  }
-  const timed = (subspace: number | null, footprint: Footprint): Measurement => ({
-    subspace,
-    ...footprint,
-    ...measureTimes(dry, batches, timedTurns(device), () => begin(subspace)),
-  })
-  const measureFitting = (subspace: number | null): Measurement => {
-    const footprint = needed(subspace)
-    checkFits(withLength(config, parts, subspace), parts, likelyPeak(footprint), budget())
-    return timed(subspace, footprint)
-  }
-  const measurements: Measurement[] = []
+  const unread = cifarImages
   const lengths = lengthsOf(config, parts)
-  if (lengths === undefined) measurements.push(measureFitting(null))
-  else {
-    const { usual, nearer } = measuredLengths(lengths)
-    for (const subspace of usual) {
-      const footprint = needed(subspace)
-      const most = budget()?.bytes ?? Number.POSITIVE_INFINITY
-      if (likelyPeak(footprint) > most) break
-      measurements.push(timed(subspace, footprint))
-    }
-    // a line needs two
-    for (const subspace of [lengths.smallest, nearer].slice(measurements.length))
-      measurements.push(measureFitting(subspace))
+  let budget: Budget | undefined
+  const fits = (needed: number) => needed <= (budget?.bytes ?? Number.POSITIVE_INFINITY)
+  const measurements: Measurement[] = []
+  /** Measures times where there is memory; returns how much is needed. */
+  const take = (subspace: number | null): number => {
+    // where a line says that there is none, not even small batches are tried
+    const expected = measurements.length > 1 ? fit(lengths?.whole, measurements)(subspace).memory : 0
+    if (!fits(expected)) return expected
+    begin(subspace)
+    const footprint = meter.footprint(subspace ?? undefined)
+    const needed = likelyPeak(footprint)
+    // only after the first steps: they make the process grow by what a search takes besides tensors
+    budget ??= memoryBudget(config, parts, device, { unread })
+    if (!fits(needed)) return needed
+    const times = measureTimes(dry, batches, timedTurns(device), () => begin(subspace))
+    measurements.push({ subspace, ...footprint, ...times })
+    return needed
   }
-  return { measurements, budget: budget(), besides: bytesBesides(config, parts, device, unread) }
+  const must = (subspace: number | null) =>
+    checkFits(withLength(config, parts, subspace), parts, take(subspace), budget)
+  must(lengths?.smallest ?? null)
+  if (lengths !== undefined) {
+    const { middle, nearMiddle, whole, nearWhole } = measuredLengths(lengths)
+    if (!fits(take(middle))) must(nearMiddle)
+    else if (!fits(take(whole))) take(nearWhole)
+  }
+  return { measurements, budget, besides: bytesBesides(config, parts, device, unread) }
 }
 
 /** Seconds of a step and of an image of an evaluation; `turns`: of which the last counts. */

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { formatSize, parseSize } from '../../../src/budget/memory-size.ts'
 import { describeDifferences } from '../../../src/loop/settings.ts'
-import { applySettings, parseSearchConfig, partsOf, type SearchConfig } from '../../../src/search/config.ts'
+import { applySettings, partsOf, type SearchConfig } from '../../../src/search/config.ts'
 import { DryRun, datasetBytes } from '../../../src/search/dry-run.ts'
 import { FootprintMeter, likelyPeak } from '../../../src/search/footprint.ts'
 import { bytesBesides, checkFits, checkMemory, memoryBudget } from '../../../src/search/memory.ts'
@@ -51,9 +51,9 @@ for (const [name, settings] of networks)
     withDry(config, (dry) => {
       const meter = new FootprintMeter(dry, config, partsOf(config), 'cpu', images)
       const times = { secondsPerStep: 1, secondsPerImage: 1 }
-      const measured = [15, 35, 70].map((subspace) => ({ subspace, ...meter.footprint(subspace), ...times }))
+      const measured = [15, 35, 98].map((subspace) => ({ subspace, ...meter.footprint(subspace), ...times }))
       const predict = fit(98, measured)
-      for (const subspace of [20, 28, 50, 84, 98]) {
+      for (const subspace of [20, 28, 50, 70, 84]) {
         dry.begin(subspace)
         const peaks = Array.from({ length: 6 }, () => {
           dry.sample()
@@ -141,9 +141,13 @@ test('a search that does not fit is refused with both amounts and the remedies, 
 
 test('the refusal comes between what a search needs and one byte less', () => {
   const config = small()
-  const needed = withDry(config, (dry) =>
-    likelyPeak(new FootprintMeter(dry, config, partsOf(config), 'cpu', images).footprint(28)),
-  )
+  const needed = withDry(config, (dry) => {
+    const meter = new FootprintMeter(dry, config, partsOf(config), 'cpu', images)
+    // what is asked for on first use is in the first peak alone: as where it is checked
+    dry.begin(28)
+    meter.peak()
+    return likelyPeak(meter.footprint(28))
+  })
   const limit = (bytes: number) => small(`memory.limit=${bytes}`)
   check(limit(Math.ceil(needed)), images)
   assertRefuses(() => check(limit(Math.floor(needed) - 1), images), 'budget', /needs about/)
@@ -169,7 +173,8 @@ test('a limit stands in place of what is free; what the process will take beside
   const budget = (...settings: readonly string[]) =>
     memoryBudget(small(...settings), parts, 'cpu', { available })
   const room = budget()?.bytes ?? 0
-  assert.ok(room < 2 ** 30 + held - 48 * 2 ** 20 && room > 0.9 * 2 ** 30 + held - 64 * 2 ** 20, `${room}`)
+  const margin = 2 ** 30 + held - room
+  assert.ok(margin > 144 * 2 ** 20 && margin < 192 * 2 ** 20, `${margin}`)
   assert.equal(budget()?.where, 'free on this machine for tensors')
   assert.deepEqual(budget('memory.limit=2 GB'), { bytes: 2e9, where: 'allowed by memory.limit' })
   const unread = memoryBudget(small(), parts, 'cpu', { available, unread: 50_000 })?.bytes ?? 0
@@ -181,13 +186,11 @@ test('a limit stands in place of what is free; what the process will take beside
   assert.ok(besides > 2 ** 27 && besides < process.memoryUsage.rss() + 2 ** 26, `${besides}`)
 })
 
-test('the limit is a number of bytes or text; a run of before has none, and a resume may change it', () => {
+test('the limit is a number of bytes or text, and a resume may change it', () => {
   const limitOf = (text: string) => small(`memory.limit=${text}`).memory.limit
   assert.deepEqual(['0', '1024', '"4 GiB"', '1.5kb'].map(limitOf), [0, 1024, 2 ** 32, 1500])
   for (const text of ['-1', '1.5', 'much', '4 GiBs', 'null'])
     assertRefuses(() => limitOf(text), 'input', /^--set: memory\.limit: write it in bytes, or with a unit/)
-  const { memory: _, ...older } = small()
-  assert.deepEqual(parseSearchConfig(older, 'config.json'), small())
   assert.deepEqual(describeDifferences(small(), small('memory.limit=1 GiB'), 'the run'), [])
 })
 
