@@ -166,7 +166,8 @@ export type {
  * console.log(`distance ${cosineDistance(genotype, same)}`)
  * ```
  */
-export { type CellDrawing, drawCell } from './export/draw.ts'
+export { blockKinds } from './export/block-view.ts'
+export { type CellDrawing, drawBlock, drawCell } from './export/draw.ts'
 export {
   type CellType,
   cellTypes,
