@@ -13,11 +13,11 @@ import {
 } from '../../../src/export/pytorch-module.ts'
 import { writePytorchFile } from '../../../src/export/pytorch-writer.ts'
 import { disposeModule, type Layer, Network, type Program, stateDict } from '../../../src/nn/index.ts'
+import { dartsSpace } from '../../../src/spaces/darts/cell-space.ts'
 import type { Genotype } from '../../../src/spaces/darts/genotype.ts'
 import { parseGenotypeLine } from '../../../src/spaces/darts/genotype-file.ts'
-import { type NetworkShape, supernetProgram } from '../../../src/spaces/darts/programs.ts'
 import { publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
-import { darts } from '../../../src/spaces/darts/space.ts'
+import type { NetworkShape } from '../../../src/spaces/network-shape.ts'
 import { Generator, noGrad, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
 import { everyOperation, randomImages, randomStatistics, smallShape, trainedNetwork } from './networks.ts'
@@ -317,7 +317,7 @@ test('weights of another network are refused', () => {
 test('what PyTorch cannot hold is refused by its name', () => {
   const refused = (program: Program, pattern: RegExp) =>
     assertRefuses(() => pytorchFiles(program, new Map(), notes), 'input', pattern)
-  const supernet = supernetProgram({ space: darts, channels: 4, cells: 3, classes: 10 })
+  const supernet = dartsSpace.supernet({ channels: 4, cells: 3, classes: 10 })
   refused(supernet, /'cells\.0\/2' belongs to a supernet, .*: derive an architecture/)
   const own: Layer = {
     type: 'opaque',
