@@ -9,15 +9,15 @@
  *
  * @example
  * ```ts
- * import { formatGenotype, runSearch } from 'ddsas'
+ * import { runSearch } from 'ddsas'
  *
  * // a few seconds: enough to see it work, too little for a good cell
  * const settings = ['epochs=2', 'data.images=64', 'data.batch=16', 'network.channels=4', 'network.cells=3']
- * const { run, genotype } = await runSearch(
+ * const { run, space, architecture } = await runSearch(
  *   { preset: 'demo', settings, data: 'data', out: 'runs/first' },
  *   { step: ({ globalStep, train }) => console.log(`step ${globalStep}: loss ${train.loss.toFixed(3)}`) },
  * )
- * console.log(`${formatGenotype(genotype)} in ${run.path}`)
+ * console.log(`${space.format(architecture)} in ${run.path}`)
  * ```
  */
 export {
@@ -39,7 +39,7 @@ export type { EpochReport, SearchObserver, StepReport } from './search/report.ts
  * import { applySettings, searchPreset } from 'ddsas'
  *
  * const config = applySettings(searchPreset('cifar10'), ['ddsas.subspace=35', 'seed=1'])
- * console.log(`L = ${config.ddsas.subspace} in ${config.network.cells} cells`)
+ * console.log(`L = ${config.ddsas?.subspace} in ${config.network.cells} cells`)
  * ```
  */
 export { applySettings, parseSearchConfig, type SearchConfig } from './search/config.ts'
@@ -195,7 +195,7 @@ export {
  * console.log(`${parameters} parameters, ${multiplyAdds} multiply-adds, ${depth} layers deep`)
  * ```
  */
-export { describeNetwork, type NetworkShape } from './spaces/network-shape.ts'
+export { shownNetwork, describeNetwork, type NetworkShape, programOf } from './spaces/network-shape.ts'
 export type { NetworkDescription } from './spaces/describe.ts'
 export {
   type PublishedName,

@@ -2,7 +2,9 @@
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
-import { checkShape, describeNetwork, type NetworkShape, programOf } from '../spaces/network-shape.ts'
+import { withoutAuxiliary as withoutHead } from '../nn/index.ts'
+import { checkFits } from '../spaces/describe.ts'
+import { checkShape, type NetworkShape, programOf } from '../spaces/network-shape.ts'
 import { checkFiniteWeights, checkTensors, checkWeights } from '../spaces/weights-check.ts'
 import type { Tensor } from '../torch/index.ts'
 
@@ -61,7 +63,7 @@ export function checkTrained(trained: TrainedNetwork): void {
   checkFiniteWeights(tensors, source)
   if (!Number.isInteger(imageSide) || imageSide < 1)
     throw new DdsasError('input', `images of ${imageSide} px cannot be; give a whole number of pixels`)
-  describeNetwork(shape, imageSide)
+  checkFits(withoutHead(programOf(shape)), imageSide)
 }
 
 function checkNormalisation({ mean, std }: Normalisation): void {

@@ -30,13 +30,28 @@ function rowsOf(node: Node, key: string): SettingDescription[] {
 }
 
 function withoutRequired({ required: _, ...node }: Node): Node {
+  if (node.oneOf) return { ...node, oneOf: node.oneOf.map((branch) => withoutRequired(nodeOf(branch))) }
   const below = groupOf(node)?.map(([name, inner]) => [name, withoutRequired(inner)])
   return below ? { ...node, properties: Object.fromEntries(below) } : node
 }
 
 /** The settings of a group; undefined for a setting. */
-function groupOf({ properties }: Node): [name: string, node: Node][] | undefined {
+function groupOf({ properties, oneOf }: Node): [name: string, node: Node][] | undefined {
+  if (oneOf) return alternatives(oneOf.map((branch) => groupOf(nodeOf(branch)) ?? []))
   return properties && Object.entries(properties).map(([name, node]) => [name, nodeOf(node)])
+}
+
+/** Settings of which some stand in every branch, and others in those of one strategy alone. */
+function alternatives(branches: readonly [name: string, node: Node][][]): [name: string, node: Node][] {
+  const found = new Map<string, Node>()
+  for (const [name, node] of branches.flat()) {
+    const before = found.get(name)
+    // what a branch is told by has another word in each
+    if (before?.const === undefined && before?.anyOf === undefined) found.set(name, before ?? node)
+    else if (node.const !== undefined)
+      found.set(name, { ...node, const: undefined, anyOf: [...(before.anyOf ?? [before]), node] })
+  }
+  return [...found]
 }
 
 /** JSON Schema's `true` is a schema without a rule. */

@@ -152,7 +152,11 @@ export function applySettings(
 export function withParts(config: SearchConfig, { space, strategy }: SearchParts): SearchConfig {
   if (config.space === space.name && config.strategy === strategy.name) return config
   const base = Object.fromEntries(Object.entries(config).filter(([key]) => Object.hasOwn(baseSettings, key)))
-  const network = config.space === space.name ? config.network : space.defaults
+  // a small preset stays small
+  const network = {
+    channels: Math.min(config.network.channels, space.defaults.channels),
+    cells: Math.min(config.network.cells, space.defaults.cells),
+  }
   const whole = { ...base, space: space.name, strategy: strategy.name, network, ...strategy.defaults(space) }
   return parseSettings(searchConfigSchema({ space, strategy }), whole, 'search')
 }

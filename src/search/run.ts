@@ -252,7 +252,7 @@ function withMemoryRemedy(error: unknown, run: RunFolder): unknown {
   return new DdsasError(
     'memory',
     `${error.message}; go on with more memory, or a larger memory.limit: ${command} --set memory.limit=…; or search anew with a ` +
-      'smaller ddsas.subspace, data.batch, network.channels or evaluation.batch',
+      'smaller data.batch, network.channels or evaluation.batch, or fewer sampled candidates',
     { cause: error },
   )
 }

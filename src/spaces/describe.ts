@@ -84,7 +84,7 @@ export function checkImageSide(program: Program, imageSide: number): void {
 }
 
 /** Throws DdsasError 'input' naming a side that fits, where this one does not. */
-function checkFits(program: Program, imageSide: number): void {
+export function checkFits(program: Program, imageSide: number): void {
   try {
     programShapes(program, imagesOf(imageSide))
   } catch (error) {

@@ -1,4 +1,5 @@
 /** The registry of spaces: the one file that knows them all. */
+import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { dartsSpace } from './darts/cell-space.ts'
 import type { SearchSpace } from './space.ts'
@@ -7,6 +8,7 @@ export const spaces: Readonly<Record<string, SearchSpace>> = { darts: dartsSpace
 
 /** Throws DdsasError 'input' listing the known spaces. */
 export function findSpace(name: string): SearchSpace {
+  checkText(name, 'findSpace', 'name')
   if (Object.hasOwn(spaces, name)) return spaces[name]
   throw new DdsasError('input', `there is no space '${name}'; known are ${Object.keys(spaces).join(', ')}`)
 }

@@ -1,6 +1,6 @@
 /** Architectures that take one candidate for each row: `{ cell: ['conv_3x3', 'skip_connect'] }`; what most spaces need of them. */
 import { z } from 'zod'
-import { firstProblem } from '../checks.ts'
+import { checkGiven, firstProblem } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import type { ChoiceGroup, SearchSpace } from './space.ts'
 
@@ -8,6 +8,10 @@ import type { ChoiceGroup, SearchSpace } from './space.ts'
 export type RowArchitecture = Readonly<Record<string, readonly string[]>>
 
 type Coding = Pick<SearchSpace<RowArchitecture>, 'decode' | 'encode' | 'parse' | 'format' | 'distance'>
+
+const choicesSchema = z
+  .array(z.object({ name: z.string(), rows: z.int().positive(), candidates: z.array(z.string()) }))
+  .nonempty()
 
 function schemaOf(choices: readonly ChoiceGroup[]) {
   const names = ({ candidates, none }: ChoiceGroup) => candidates.filter((_, column) => column !== none)
@@ -41,6 +45,7 @@ export function bestColumn(
 
 /** How architectures of one candidate for each row are decided, written, read and compared. */
 export function onePerRow(choices: readonly ChoiceGroup[]): Coding {
+  checkGiven(choicesSchema, choices, 'onePerRow', 'choices')
   const schema = schemaOf(choices)
   const rowsOf = (architecture: RowArchitecture) =>
     choices.flatMap(({ name }) => architecture[name].map((candidate, row) => `${name} ${row} ${candidate}`))

@@ -1,4 +1,5 @@
 /** The registry of strategies: the one file that knows them all. */
+import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { ddsas } from './ddsas/ddsas.ts'
 import { random } from './random.ts'
@@ -16,6 +17,7 @@ export type AnyStrategy = StrategyDefinition<object>
 
 /** Throws DdsasError 'input' listing the known strategies. */
 export function findStrategy(name: string): AnyStrategy {
+  checkText(name, 'findStrategy', 'name')
   const known: Readonly<Record<string, AnyStrategy>> = strategies
   if (Object.hasOwn(known, name)) return known[name]
   throw new DdsasError('input', `there is no strategy '${name}'; known are ${Object.keys(known).join(', ')}`)

@@ -1,5 +1,6 @@
 /** Random search with shared weights: each step trains one architecture drawn uniformly; the best by validation is picked. */
 import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { type ArchWeights, type ArchWeightsOf, sampledIndex } from '../nn/index.ts'
 import type { ChoiceGroup, Picks, SearchSpace } from '../spaces/space.ts'
@@ -24,11 +25,16 @@ const randomSettings = {
 const settingsSchema = z.object(randomSettings)
 export type RandomSettings = z.infer<typeof settingsSchema>
 
+const spaceSchema = z.object({ choices: z.array(z.unknown()), decode: z.function() })
+const generatorSchema = z.object({ uniform: z.function() }, { error: 'expected a Generator' })
+
 /** An architecture drawn with equal chances for every candidate of every row. */
 export function drawArchitecture<Architecture>(
   space: SearchSpace<Architecture>,
   generator: Generator,
 ): Architecture {
+  checkGiven(spaceSchema, space, 'drawArchitecture', 'space')
+  checkGiven(generatorSchema, generator, 'drawArchitecture', 'generator')
   const draw = ({ rows, candidates }: ChoiceGroup) =>
     Array.from({ length: rows }, () => candidates.map(() => generator.uniform()))
   return space.decode(new Map(space.choices.map((group) => [group.name, draw(group)])))

@@ -1,4 +1,6 @@
 /** DARTS's space, and others of its build: two kinds of cells, two edges into each node, any operations on them. */
+import { z } from 'zod'
+import { checkGiven } from '../../checks.ts'
 import type { ChoiceGroup, SearchSpace } from '../space.ts'
 import { chooseEdges } from './decode.ts'
 import { type CellType, cellTypes, cosineDistance, type Genotype, skipConnections } from './genotype.ts'
@@ -6,8 +8,15 @@ import { formatGenotype, parseGenotype, parseGenotypeText } from './genotype-fil
 import { networkProgram, supernetProgram } from './programs.ts'
 import { type CellSpace, darts, edgeCount, edgeIndex } from './space.ts'
 
+const spaceSchema = z.object({
+  name: z.string(),
+  operations: z.record(z.string(), z.function()),
+  nodes: z.int().positive(),
+})
+
 /** The space of cells: `cellSpace({ ...darts, name: 'mine', operations: { ...darts.operations, conv_3x3 } })`. */
 export function cellSpace(space: CellSpace): SearchSpace<Genotype> {
+  checkGiven(spaceSchema, space, 'cellSpace', 'space')
   const candidates = Object.keys(space.operations)
   const none = candidates.indexOf('none')
   const operations = candidates.filter((name) => name !== 'none')

@@ -1,4 +1,6 @@
 /** The programs of the DARTS space: a stem, a stack of cells, a classifier, for supernets and for single architectures. */
+import { z } from 'zod'
+import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
 import type { Block, Program, Sequence, State, StateId, Term } from '../../nn/index.ts'
 import type { NetworkOptions, SupernetOptions } from '../space.ts'
@@ -126,8 +128,25 @@ function prepared(
   ]
 }
 
-/** The supernet: every candidate on every edge; all architectures of a space share its weights. */
+const sizes = { channels: z.int().positive(), cells: z.int().positive(), classes: z.int().positive() }
+const supernetSchema = z.object(sizes)
+const networkSchema = z.object({
+  ...sizes,
+  kind: z.enum(Object.keys(networkKinds)),
+  auxiliary: z.boolean(),
+})
+
+/** Throws DdsasError 'input' where options are none of a network of a space. */
+function checkOptions({ name }: CellSpace, schema: z.ZodType, options: unknown): void {
+  checkGiven(schema, options, `the space '${name}'`, 'options')
+}
+
+/**
+ * The supernet: every candidate on every edge; all architectures of a space share its weights.
+ * @throws {DdsasError} `input` for sizes that cannot be.
+ */
 export function supernetProgram(space: CellSpace, shape: SupernetOptions): Program {
+  checkOptions(space, supernetSchema, shape)
   const operations = Object.entries(space.operations)
   const edge = (place: Place, row: number, input: number) =>
     operations.map(
@@ -181,6 +200,7 @@ function insideOf(genotype: Genotype, layers: Layers): Inside {
  * @throws {DdsasError} `input` for an operation that there is not.
  */
 export function networkProgram(genotype: Genotype, shape: NetworkOptions, space: CellSpace): Program {
+  checkOptions(space, networkSchema, shape)
   const layers: Layers = (operation, place, input) => {
     if (operation !== 'none' && Object.hasOwn(space.operations, operation))
       return space.operations[operation](optionsAt(place, input))

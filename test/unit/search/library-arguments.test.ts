@@ -40,6 +40,11 @@ const calls: Readonly<Record<string, readonly unknown[]>> = {
   readGenotypeFile: [nowhere],
   describeNetwork: [shape],
   publishedGenotype: ['DARTS_V2'],
+  findSpace: ['darts'],
+  findStrategy: ['ddsas'],
+  cellSpace: [ddsas.darts],
+  onePerRow: [ddsas.dartsSpace.choices],
+  drawArchitecture: [ddsas.dartsSpace, new ddsas.torch.Generator(0)],
   readTrained: [nowhere],
   evaluateWeights: [weights],
   readWeightFile: [nowhere],
@@ -160,10 +165,17 @@ test('a supernet and its strategy by hand', () => {
   const space = ddsas.findSpace('darts')
   const definition = ddsas.findStrategy('ddsas')
   const init = { device: 'cpu', generator: new ddsas.torch.Generator(0, 'weights') }
-  const program = space.supernet({ channels: 4, cells: 3, classes: 10 })
+  const size = { channels: 4, cells: 3, classes: 10 }
+  const program = space.supernet(size)
   const supernet = new Network(program, init)
   const refused = (body: () => unknown, message: RegExp) =>
     assert.throws(body, { name: 'DdsasError', kind: 'input', message })
+  const made = (...args: readonly unknown[]) => Reflect.apply(space.supernet, space, args)
+  refused(() => made(), /^the space 'darts': options: expected object, received undefined/)
+  refused(() => made({ ...size, cells: '3' }), /^the space 'darts': cells: expected number/)
+  const discrete = (...args: readonly unknown[]) => Reflect.apply(space.network, space, [genotype, ...args])
+  refused(() => discrete({ ...size, auxiliary: false }), /^the space 'darts': kind: .*"cifar"\|"imagenet"/)
+  refused(() => discrete({ ...size, kind: 'cifar' }), /^the space 'darts': auxiliary: expected boolean/)
   const network = (...args: readonly unknown[]) => Reflect.construct(Network, args)
   refused(() => network(program, {}), /^Network: device: expected string/)
   refused(() => network(program, { device: 'cpu' }), /^Network: generator: expected a Generator/)

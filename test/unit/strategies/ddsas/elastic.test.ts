@@ -123,7 +123,7 @@ const expand = (epoch: number, from: number, to: number) => ({
   change: { kind: 'expand', from, to } as SpaceChange,
 })
 /** Two nodes: 5 edges of 4 operations, of which 15 can go. */
-const five = { edges: 5, operations: names, epochs: 6 }
+const five = { edges: 5, operations: names, none: 0, epochs: 6 }
 
 test('a schedule that cannot be followed is refused, with the change, its value and what it may be', () => {
   const refuses = (changes: Parameters<typeof checkChanges>[0], ...patterns: RegExp[]) =>
