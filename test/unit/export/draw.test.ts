@@ -5,9 +5,14 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import sharp from 'sharp'
-import { cellSvg, drawCell } from '../../../src/export/draw.ts'
+import { DdsasError } from '../../../src/errors.ts'
+import { cellSvg, drawBlock, drawCell } from '../../../src/export/draw.ts'
+import { dartsSpace } from '../../../src/spaces/darts/cell-space.ts'
 import { cellTypes, type Genotype, type GenotypeEdge } from '../../../src/spaces/darts/genotype.ts'
 import { publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
+import { shownNetwork } from '../../../src/spaces/network-shape.ts'
+import { oddPrograms } from './odd-programs.ts'
+import { residualProgram, sixEdgeProgram, sixOperations } from './programs.ts'
 
 const genotype: Genotype = {
   normal: [
@@ -90,17 +95,22 @@ function bezier(control: readonly (readonly [number, number])[], t: number): [nu
 async function assertLegible(cell: Genotype, names: number): Promise<void> {
   for (const type of cellTypes) {
     const svg = await cellSvg(cell, type)
-    const labels = labelBoxes(svg)
-    const edges = edgePoints(svg)
-    assert.deepEqual([labels.length, edges.length], [names, 2 * names + cell[`${type}_concat`].length])
-    for (const { name, x, y } of labels)
-      for (const edge of edges)
-        for (const [px, py] of edge.points)
-          assert.ok(
-            !(px > x[0] && px < x[1] && py > y[0] && py < y[1]),
-            `${edge.name} runs through the label ${name} of ${JSON.stringify(cell[type])}`,
-          )
+    const counts = [labelBoxes(svg).length, edgePoints(svg).length]
+    assert.deepEqual(counts, [names, 2 * names + cell[`${type}_concat`].length])
+    assertClear(svg, JSON.stringify(cell[type]))
   }
+}
+
+/** No edge runs through a label. */
+function assertClear(svg: string, what: string): void {
+  const edges = edgePoints(svg)
+  for (const { name, x, y } of labelBoxes(svg))
+    for (const edge of edges)
+      for (const [px, py] of edge.points)
+        assert.ok(
+          !(px > x[0] && px < x[1] && py > y[0] && py < y[1]),
+          `${edge.name} runs through the label ${name} of ${what}`,
+        )
 }
 
 test('no edge runs through a label: published cells', async () => {
@@ -126,7 +136,7 @@ test('property: no edge runs through a label', async () => {
 
 test('the first drawing of a process has the names in its boxes', () => {
   const code =
-    "import { cellSvg } from './src/export/draw.ts'; import { publishedGenotypes } from './src/spaces/published-genotypes.ts'; console.log(await cellSvg(publishedGenotypes.DARTS_V2, 'normal'))"
+    "import { cellSvg } from './src/export/draw.ts'; import { publishedGenotypes } from './src/spaces/darts/published-genotypes.ts'; console.log(await cellSvg(publishedGenotypes.DARTS_V2, 'normal'))"
   const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
     cwd: join(import.meta.dirname, '../../..'),
     encoding: 'utf8',
@@ -192,4 +202,49 @@ test('names with characters that mean something to SVG or Graphviz stay text', a
   const { svg } = await drawCell(odd, 'reduce')
   assert.doesNotMatch(svg, /<b>/)
   assert.match(svg, /&lt;b&gt;&amp;/)
+})
+
+test('a cell is drawn as a block of its network is', async () => {
+  const program = shownNetwork(dartsSpace, publishedGenotypes.GDAS_V1)
+  for (const type of cellTypes)
+    assert.equal((await drawBlock(program, type)).svg, (await drawCell(publishedGenotypes.GDAS_V1, type)).svg)
+})
+
+test('a cell of six edges: its input, an edge for each operation but none, the last node as its output', async () => {
+  const { svg } = await drawBlock(sixEdgeProgram(), 'cell')
+  const operations = sixOperations.filter((name) => name !== 'none')
+  assert.deepEqual(texts(svg, 'text').sort(), ['input', '1', '2', '3', ...operations].sort())
+  const edges = ['input->1', 'input->2', 'input->3', '1->3', '2->3']
+  const arrows = edges.flatMap((name) => [
+    `${name.split('->')[0]}->${name}:w`,
+    `${name}:e->${name.split('->')[1]}`,
+  ])
+  assert.equal(edgePoints(svg).length, arrows.length)
+  for (const title of arrows) assert.ok(texts(svg, 'title').includes(title), title)
+  assertClear(svg, 'the cell of six edges')
+  assert.match(svg, /fill="palegoldenrod"[^>]*>\n<text[^>]*>3</)
+})
+
+test('two ways between the same states, a state without a label, and one that only passes on', async () => {
+  const { svg } = await drawBlock(residualProgram(), 'residual')
+  assert.deepEqual(texts(svg, 'text').sort(), ['0', 'conv_se', 'input', 'out', 'shortcut'])
+  assert.equal(edgePoints(svg).length, 5)
+  const reduction = await drawBlock(sixEdgeProgram(), 'reduction')
+  assert.ok(texts(reduction.svg, 'title').includes('conv_a->conv_b'))
+  const odd = await drawBlock(oddPrograms.towers, 'block')
+  assert.deepEqual(texts(odd.svg, 'text').sort(), ['0', 'input', 'left.0+', 'op', 'op'])
+})
+
+test('a kind of block that there is not, and those of a supernet', async () => {
+  const refused = (drawn: Promise<unknown>, pattern: RegExp) =>
+    assert.rejects(
+      drawn,
+      (error) => error instanceof DdsasError && error.kind === 'input' && pattern.test(error.message),
+    )
+  await refused(
+    drawBlock(sixEdgeProgram(), 'normal'),
+    /no blocks of the kind 'normal': it has cell, reduction/,
+  )
+  const supernet = dartsSpace.supernet({ channels: 4, cells: 3, classes: 10 })
+  await refused(drawBlock(supernet, 'normal'), /'cells\.0\/2' belongs to a supernet, .*: show the network/)
 })

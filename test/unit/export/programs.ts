@@ -190,7 +190,7 @@ function reduction(name: string, input: StateId, channels: number): State[] {
     input: `${name}/${id}`,
     name: '',
     layers: [],
-    operation: 'identity',
+    operation: '',
   }))
   return [
     of('conv_a', input, [relu, ...convNorm(channels, 2 * channels, 2)]),

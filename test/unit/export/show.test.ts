@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { blocksInWords } from '../../../src/cli/genotype-text.ts'
 import { showCommand } from '../../../src/cli/show.ts'
 import { DdsasError } from '../../../src/errors.ts'
 import { RunFolder } from '../../../src/runs/folder.ts'
@@ -10,6 +11,7 @@ import type { Genotype } from '../../../src/spaces/darts/genotype.ts'
 import { formatGenotype } from '../../../src/spaces/darts/genotype-file.ts'
 import { publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
 import { temporaryFolder } from '../runs/temporary.ts'
+import { sixEdgeProgram, sixOperations } from './programs.ts'
 
 const genotype: Genotype = {
   normal: [
@@ -93,4 +95,21 @@ test('what cannot be shown is an error of ours', async (t) => {
   run.writeGenotype({ ...genotype, normal: [] })
   await refused(run.path, /genotype\.json: normal: has 0 edges/)
   assert.deepEqual(readdirSync(run.path), ['config.json', 'genotype.json'])
+})
+
+test('blocks of any kind in words', () => {
+  assert.equal(
+    blocksInWords(sixEdgeProgram()),
+    `cell
+  node 1 = nor_conv_3x3(input)
+  node 2 = skip_connect(input)
+  node 3 = avg_pool_3x3(input) + nor_conv_1x1(node 1) + nor_conv_3x3(node 2)
+
+reduction
+  conv_b = conv_a
+  out    = conv_b + downsample
+`,
+  )
+  const nothing = sixEdgeProgram(sixOperations.map(() => 'none'))
+  assert.match(blocksInWords(nothing), /^cell\n {2}node 1 = 0\n {2}node 2 = 0\n {2}node 3 = 0\n/)
 })
