@@ -16,7 +16,7 @@ const root = resolve(import.meta.dirname, '..')
 
 /** Everything that calls a kernel with shapes of its own choosing: test files that share the kernels' cases or counts. */
 function kernelTests() {
-  const shared = /from '\.\.?\/(torch\/)?(kernel-cases|runs)\.ts'/
+  const shared = /from '\.\.?\/(torch\/)?(kernel-cases|chain|runs)\.ts'/
   const files = readdirSync(join(root, 'test/unit'), { recursive: true }).map(String)
   return files
     .filter((file) => file.endsWith('.test.ts'))

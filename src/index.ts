@@ -157,11 +157,16 @@ export type {
  * @example
  * ```ts
  * import { writeFileSync } from 'node:fs'
- * import { cosineDistance, drawCell, formatGenotype, parseGenotype, parseGenotypeLine, RunFolder } from 'ddsas'
+ * import { blockKinds, cosineDistance, dartsSpace, drawBlock, drawCell, formatGenotype } from 'ddsas'
+ * import { parseGenotype, parseGenotypeLine, RunFolder, shownNetwork } from 'ddsas'
  *
  * const genotype = parseGenotype(RunFolder.open('runs/first').readGenotype(), 'runs/first')
  * const { svg } = await drawCell(genotype, 'normal')
  * writeFileSync('normal.svg', svg)
+ * // the same for architectures of any space
+ * const network = shownNetwork(dartsSpace, genotype)
+ * for (const kind of blockKinds(network))
+ *   writeFileSync(`${kind}.png`, (await drawBlock(network, kind)).png)
  * const same = parseGenotypeLine(formatGenotype(genotype))
  * console.log(`distance ${cosineDistance(genotype, same)}`)
  * ```

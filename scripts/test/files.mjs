@@ -6,15 +6,10 @@ import { join, relative, resolve } from 'node:path'
 export const alone = [
   ['test/unit/data/folder-stream.test.ts', 'wants decoding to go on while a thread computes'],
   ['test/unit/torch/kernels-threads.test.ts', 'compares numbers of threads'],
-  ['test/unit/search/plan.test.ts', 'wants times and the memory that is free to hold still'],
 ]
 
 /** The longest of those that share the machine: begun first, so that in the end nothing waits for one of them. */
-export const long = [
-  'test/parity/rounding.test.ts',
-  'test/unit/search/memory.test.ts',
-  'test/unit/torch/kernels.test.ts',
-]
+export const long = ['test/parity/rounding.test.ts', 'test/unit/torch/kernels.test.ts']
 
 /** Every *.test.ts among the paths and below them, sorted for the same order everywhere. */
 export function collectTests(paths) {

@@ -1,6 +1,14 @@
 /** A block of a program as drawings and texts show it: what it is given, what it makes of that, and which is its output. */
 import { DdsasError } from '../errors.ts'
-import { type Block, inputsOf, isZero, type Program, type State, type StateId } from '../nn/index.ts'
+import {
+  type Block,
+  checkProgram,
+  inputsOf,
+  isZero,
+  type Program,
+  type State,
+  type StateId,
+} from '../nn/index.ts'
 
 /** A way into a state; what is only passed on has no operation. */
 export interface ShownWay {
@@ -24,8 +32,9 @@ export interface BlockView {
 }
 
 /** The kinds of blocks that a network has, in the order in which they come. */
-export function blockKinds({ blocks }: Program): string[] {
-  return [...new Set(blocks.map(({ kind }) => kind))]
+export function blockKinds(program: Program): string[] {
+  checkProgram(program, 'blockKinds')
+  return [...new Set(program.blocks.map(({ kind }) => kind))]
 }
 
 /**

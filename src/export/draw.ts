@@ -1,8 +1,8 @@
 /** Drawings of a network's blocks, such as cells, as SVG and PNG, in the style of the figures of the DARTS paper. */
 import type { Graph, Viz } from '@viz-js/viz'
 import { z } from 'zod'
-import { checkGiven } from '../checks.ts'
-import { lookUp, type Program, type StateId } from '../nn/index.ts'
+import { checkGiven, checkText } from '../checks.ts'
+import { checkProgram, lookUp, type Program, type StateId } from '../nn/index.ts'
 import { type CellType, cellTypes, type Genotype } from '../spaces/darts/genotype.ts'
 import { parseGenotype } from '../spaces/darts/genotype-file.ts'
 import { genotypeProgram } from '../spaces/darts/programs.ts'
@@ -49,6 +49,8 @@ export async function cellSvg(genotype: Genotype, cellType: CellType): Promise<s
  * @throws {DdsasError} `input` for a kind that there is not, or blocks of a supernet.
  */
 export async function drawBlock(program: Program, kind: string): Promise<CellDrawing> {
+  checkProgram(program, 'drawBlock')
+  checkText(kind, 'drawBlock', 'kind')
   return drawing(await blockSvg(program, kind))
 }
 

@@ -104,6 +104,7 @@ const stateSchema = z.discriminatedUnion('kind', [
 ])
 const programSchema = z.object({
   states: z.array(stateSchema),
+  blocks: z.array(z.object({ name: z.string(), kind: z.string(), output: z.string() })),
   outputs: z.object({ logits: z.string(), auxiliary: z.string().optional() }),
   modules: z.array(z.string()),
 })

@@ -93,9 +93,11 @@ export function memoryBudget(
   device: string,
   { unread = 0, available = availableMemory }: BudgetOptions = {},
 ): Budget | undefined {
-  const { limit } = config.memory
-  if (limit > 0) return { bytes: limit, where: 'allowed by memory.limit' }
-  return roomFor(config, parts, device, unread, available)
+  return config.memory.limit > 0 ? limitOf(config) : roomFor(config, parts, device, unread, available)
+}
+
+function limitOf({ memory }: SearchConfig): Budget {
+  return { bytes: memory.limit, where: 'allowed by memory.limit' }
 }
 
 /** What the process takes at its peak besides tensors; 0 on devices that have memory of their own. */
@@ -121,7 +123,7 @@ export function withDryRun<Result>(
   body: (dry: DryRun) => Result,
 ): Result {
   const room = roomFor(config, parts, device, unread, available)
-  const most = room && { ...room, bytes: Math.max(room.bytes, config.memory.limit) }
+  const most = room && room.bytes < config.memory.limit ? limitOf(config) : room
   const least = leastBytes(config, parts, images)
   if (most && least > most.bytes) throw refusal(config, parts, 'more than', least, most)
   const dry = new DryRun(config, parts, device, largest)

@@ -43,10 +43,16 @@ export function programOf(shape: NetworkShape): Program {
   return spaceOf(shape).network(shape.genotype, shape)
 }
 
-/** A network of an architecture in its usual size, for readers that show what its blocks look like. */
-export function shownNetwork(space: SearchSpace, architecture: unknown): Program {
-  const size = { ...space.defaults, classes: 10 }
-  return space.network(architecture, { ...size, kind: 'cifar', auxiliary: false })
+const spaceSchema = z.object({ defaults: z.looseObject({}), network: z.function(), parse: z.function() })
+
+/**
+ * A network of an architecture in its space's usual size, for readers that show what its blocks look like.
+ * @throws {DdsasError} `input` for what is no architecture of the space.
+ */
+export function shownNetwork<Architecture>(space: SearchSpace<Architecture>, architecture: unknown): Program {
+  checkGiven(spaceSchema, space, 'shownNetwork', 'space')
+  const known = space.parse(architecture, 'given to shownNetwork')
+  return space.network(known, { ...space.defaults, classes: 10, kind: 'cifar', auxiliary: false })
 }
 
 /**
