@@ -45,7 +45,7 @@ export function configCommand(print: (text: string) => void = (text) => process.
       const lists = (kind ? [kind] : kindNames).map((name) => ({ name, rows: rowsOf(name, preset) }))
       if (json)
         print(
-          `${JSON.stringify(lists.flatMap(({ name, rows }) => rows.map((row) => ({ command: name, ...row }))))}\n`,
+          `${JSON.stringify(lists.flatMap(({ name, rows }) => rows.map((row) => ({ command: name, ...row, default: row.default ?? null }))))}\n`,
         )
       else print(lists.map(({ name, rows }) => `${name}, preset ${preset}\n\n${table(rows)}`).join('\n'))
     })
@@ -114,6 +114,8 @@ function table(rows: readonly Row[]): string {
     .join('')
 }
 
+/** '-' for what a preset has not: a setting of another strategy. */
 function textOf(value: unknown): string {
+  if (value === undefined) return '-'
   return typeof value === 'string' ? value : JSON.stringify(value)
 }

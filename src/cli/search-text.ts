@@ -73,9 +73,9 @@ export function epochLine(report: EpochReport, epochs: number): string {
   return [
     `epoch ${epoch + 1}/${epochs}`,
     `train err ${percent(1 - train.accuracy)}`,
-    `valid err ${percent(1 - valid.accuracy)}`,
+    `valid ${percent(1 - valid.accuracy)}`,
     ...Object.entries(indicators).map(([name, value]) => `${name} ${value}`),
-    `distance ${distance === null ? '-' : distance.toFixed(2)}`,
+    `dist ${distance === null ? '-' : distance.toFixed(2)}`,
     formatDuration(seconds),
   ].join('  ')
 }
@@ -132,6 +132,6 @@ export function describeStart(
     ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),
     `run folder: ${run.path}`,
     'Ctrl-C saves and stops; err: top-1 error; skip_connect: how many the normal cell has;',
-    "distance: of the architecture to the last epoch's, 0 (the same) to 1",
+    "dist: distance of the architecture to the last epoch's, 0 (the same) to 1",
   ]
 }

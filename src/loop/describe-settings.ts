@@ -30,7 +30,11 @@ function rowsOf(node: Node, key: string): SettingDescription[] {
 }
 
 function withoutRequired({ required: _, ...node }: Node): Node {
-  if (node.oneOf) return { ...node, oneOf: node.oneOf.map((branch) => withoutRequired(nodeOf(branch))) }
+  if (node.oneOf) {
+    // without what tells them apart several may fit
+    const { oneOf, ...rest } = node
+    return { ...rest, anyOf: oneOf.map((branch) => withoutRequired(nodeOf(branch))) }
+  }
   const below = groupOf(node)?.map(([name, inner]) => [name, withoutRequired(inner)])
   return below ? { ...node, properties: Object.fromEntries(below) } : node
 }

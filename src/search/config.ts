@@ -116,7 +116,8 @@ export function searchConfigSchema(own: OwnParts = {}): z.ZodType<SearchConfig> 
   })
   const names = [...new Set([...Object.keys(spaces), ...(own.space ? [own.space.name] : [])])]
   const unknown = (what: string, list: readonly string[]) => ({
-    error: `there is no such ${what}; known are ${list.join(', ')}`,
+    error: ({ code }: { readonly code: string }) =>
+      code === 'invalid_type' ? undefined : `there is no such ${what}; known are ${list.join(', ')}`,
   })
   const [first, ...others] = known.map(({ name, settings }) =>
     z.strictObject({

@@ -202,6 +202,7 @@ function measureIn(
   const unread = cifarImages
   const lengths = lengthsOf(config, parts)
   let budget: Budget | undefined
+  let besides: number | undefined
   const fits = (needed: number) => needed <= (budget?.bytes ?? Number.POSITIVE_INFINITY)
   const measurements: Measurement[] = []
   /** Measures times where there is memory; returns how much is needed. */
@@ -214,6 +215,7 @@ function measureIn(
     const needed = likelyPeak(footprint)
     // only after the first steps: they make the process grow by what a search takes besides tensors
     budget ??= memoryBudget(config, parts, device, { unread })
+    besides ??= bytesBesides(config, parts, device, unread)
     if (!fits(needed)) return needed
     const times = measureTimes(dry, batches, timedTurns(device), () => begin(subspace))
     measurements.push({ subspace, ...footprint, ...times })
@@ -227,7 +229,7 @@ function measureIn(
     if (!fits(take(middle))) must(nearMiddle)
     else if (!fits(take(whole))) take(nearWhole)
   }
-  return { measurements, budget, besides: bytesBesides(config, parts, device, unread) }
+  return { measurements, budget, besides: besides ?? 0 }
 }
 
 /** Seconds of a step and of an image of an evaluation; `turns`: of which the last counts. */

@@ -28,7 +28,7 @@ import type { LogLengths } from '../runs/folder.ts'
 import type { SearchSpace, SupernetOptions } from '../spaces/space.ts'
 import type { Strategy } from '../strategies/strategy.ts'
 import { encodeSafetensors, Generator, tidy } from '../torch/index.ts'
-import { type OwnParts, partsOf, type SearchConfig } from './config.ts'
+import { type OwnParts, partsOf, type SearchConfig, type SearchParts, searchConfigSchema } from './config.ts'
 import { splitTrainVal } from './split.ts'
 
 /** Where a search stands, as plain data. */
@@ -46,6 +46,7 @@ export interface Session {
   readonly config: SearchConfig
   readonly device: string
   readonly data: ImageTensors
+  readonly parts: SearchParts
   readonly space: SearchSpace
   readonly strategy: Strategy
   readonly replay: ReplayedStep
@@ -79,7 +80,8 @@ export function createSession(
   own: OwnParts = {},
 ): Session {
   const { data: how, seed } = config
-  const { space, strategy: definition } = partsOf(config, own)
+  const parts = partsOf(config, own)
+  const { space, strategy: definition } = parts
   const init: InitContext = { device, generator: new Generator(seed, 'weights') }
   const size = { ...config.network, classes: dataset.classes.length }
   const split = splitTrainVal(dataset.count, config)
@@ -95,7 +97,19 @@ export function createSession(
   const { images } = config.evaluation
   const evaluated = split.valid.slice(0, images === 0 ? undefined : images)
   const replay = ReplayedStep.on(device)
-  return { config, device, data, space, strategy, replay, streams, evaluated, ...stage, progress: start }
+  return {
+    config,
+    device,
+    data,
+    parts,
+    space,
+    strategy,
+    replay,
+    streams,
+    evaluated,
+    ...stage,
+    progress: start,
+  }
 }
 
 /** A supernet and what trains it. */
@@ -128,7 +142,6 @@ export function disposeSession(session: Session): void {
 }
 
 const stateSchema = z.object({
-  config: z.record(z.string(), z.unknown()),
   progress: progressSchema.extend({
     train: averageSchema,
     valid: averageSchema,
@@ -146,7 +159,7 @@ const stateSchema = z.object({
 export function sessionFiles(session: Session, logs: LogLengths): Record<string, string | Uint8Array> {
   const { config, size, supernet, strategy, optimizer, streams, progress } = session
   const { tensors, data } = strategy.state()
-  const state: z.infer<typeof stateSchema> = {
+  const state: z.infer<typeof stateSchema> & { readonly config: SearchConfig } = {
     config,
     progress,
     streams: { train: streamState(streams.train), valid: streamState(streams.valid) },
@@ -164,7 +177,8 @@ export function sessionFiles(session: Session, logs: LogLengths): Record<string,
 
 /** Puts a new session where a checkpoint's stood; returns how long the run's logs were. */
 export function restoreSession(session: Session, files: ReadFiles): LogLengths {
-  const state = readState(files, stateSchema, session.config, 'search')
+  const schema = z.object({ config: searchConfigSchema(session.parts), ...stateSchema.shape })
+  const state = readState(files, schema, session.config, 'search')
   const { streams, progress, size } = state
   if (JSON.stringify(size) !== JSON.stringify(session.size)) beginStage(session, size)
   tidy(() => {

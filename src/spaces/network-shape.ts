@@ -40,6 +40,7 @@ export function checkShape(shape: NetworkShape, what: string): void {
 
 /** The program of a network. Throws DdsasError 'input' for what cannot be built. */
 export function programOf(shape: NetworkShape): Program {
+  checkShape(shape, 'programOf')
   return spaceOf(shape).network(shape.genotype, shape)
 }
 

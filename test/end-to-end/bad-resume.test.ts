@@ -132,7 +132,7 @@ test('a checkpoint that is whole but says what cannot be', async () => {
   forge(run, 'state.json', () => '{')
   await refuseAndKeep(run, [], /state\.json of the checkpoint is malformed; resume from another one/)
   forge(run, 'state.json', () => '{"config":{}}')
-  await refuseAndKeep(run, [], /state\.json of the checkpoint is malformed at config\.dataset; resume from/)
+  await refuseAndKeep(run, [], /state\.json of the checkpoint is malformed at config\.strategy; resume from/)
   const other = copy('strategy')
   forge(other, 'state.json', (text) => text.replace('"adamSteps"', '"steps"'))
   await refuseAndKeep(other, [], /the state of the strategy is malformed/)

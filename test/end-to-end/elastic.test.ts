@@ -35,7 +35,7 @@ const expand = (epoch: number, from: number, to: number) => ({ epoch, change: { 
 
 const memory = z.object({ available: z.array(z.array(z.boolean())) })
 const stateSchema = z.looseObject({
-  strategy: z.looseObject({ memory: z.object({ normal: memory, reduce: memory }) }),
+  strategy: z.looseObject({ groups: z.object({ normal: memory, reduce: memory }) }),
 })
 
 for (const variant of ['authors-code', 'paper'])
@@ -74,7 +74,7 @@ for (const variant of ['authors-code', 'paper'])
     for (const cell of ['normal', 'reduce'] as const)
       for (const [i, [name, input]] of genotype[cell].entries()) {
         const node = Math.floor(i / 2)
-        const row = state.strategy.memory[cell].available[(node * (node + 3)) / 2 + input]
+        const row = state.strategy.groups[cell].available[(node * (node + 3)) / 2 + input]
         assert.ok(row[operations.indexOf(name)], `${cell} ${name}`)
       }
   })

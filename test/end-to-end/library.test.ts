@@ -75,7 +75,7 @@ test('every example runs', () => {
     /^L = 20: \d+ MiB, fits\nL = 40: \d+ MiB, fits\n$/,
     /^4 steps, checkpoints after 2 and 4\nsteps 0 to 2: \d+ operations sampled\nsteps 2 to 4: \d+ .*\n$/,
     /^80 images, 3072 bytes each; the first: \w+\n$/,
-    /^logits \[2,10\], normal cell \[\["/,
+    /^logits \[2,10\] of 2 groups of decisions\n$/,
     /^distance 0\n$/,
     /^3600334 parameters, \d+ multiply-adds, \d+ layers deep\n$/,
     /^epoch 1: loss \d\.\d{3}\n\d+\.\d % of 16 wrong, in .*runs\/trained\n$/,

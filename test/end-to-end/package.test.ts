@@ -90,7 +90,7 @@ test('the package holds what its texts link, and nothing that needs what is not 
   for (const name of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'bench/README.md', 'LICENSE'])
     assert.ok(files.includes(name), name)
   for (const name of files) {
-    assert.match(name, /^(bin|dist|native|bench|scripts\/(setup|libtorch))|^\w+(\.md|\.json)?$/)
+    assert.match(name, /^(bin|dist|examples|native|bench|scripts\/(setup|libtorch))|^\w+(\.md|\.json)?$/)
     assert.doesNotMatch(name, /\.map$|\.test\.|(^|\/)\./)
     if (name.endsWith('.js'))
       assert.doesNotMatch(readFileSync(join(installed, name), 'utf8'), /sourceMappingURL/)

@@ -5,7 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { z } from 'zod'
-import { program, refuse, set, start, succeed, tiny, workplace } from './command.ts'
+import { ddsas, program, refuse, set, start, succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { metricsOf } from './runs.ts'
 
@@ -25,9 +25,10 @@ const planned = z.object({
 type Planned = z.infer<typeof planned>
 
 async function planOf(settings: readonly string[], lengths: string): Promise<Planned> {
-  return planned.parse(
-    JSON.parse(await succeed(['plan', 'cifar10', ...settings, '--lengths', lengths, '--json'])),
-  )
+  // a process of its own: what others left in it would count
+  const { code, stdout } = await ddsas(['plan', 'cifar10', ...settings, '--lengths', lengths, '--json'])
+  assert.equal(code, 0)
+  return planned.parse(JSON.parse(stdout))
 }
 
 let small: Planned

@@ -75,7 +75,7 @@ test('metrics have one line for each step and epoch, and the training loss falls
 
 test('genotype.json is valid and is the one of the last epoch, and the drawings are images', () => {
   const genotype = readGenotypeFile(join(run, 'genotype.json'))
-  assert.deepEqual(parseGenotype(metricsOf(run).at(-1)?.genotype, 'metrics'), genotype)
+  assert.deepEqual(parseGenotype(metricsOf(run).at(-1)?.architecture, 'metrics'), genotype)
   assert.match(readFileSync(join(run, 'cells/normal.svg'), 'utf8'), /<svg[\s\S]*c_\{k\}[\s\S]*<\/svg>/)
   assert.equal(readFileSync(join(run, 'cells/reduce.png')).subarray(1, 4).toString(), 'PNG')
 })
@@ -84,7 +84,7 @@ test('without a terminal it prints plain lines', () => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is what is tested
   assert.doesNotMatch(printed, /[\u0000-\u0009\u000b-\u001f\u007f]/)
   assert.equal(
-    printed.match(/^epoch \d\/3 {2}train err \S+ % {2}valid err \S+ % {2}skips \d {2}moved /gm)?.length,
+    printed.match(/^epoch \d\/3 {2}train err \S+ % {2}valid \S+ % {2}skip_connect \d {2}dist /gm)?.length,
     3,
   )
   assert.ok(printed.includes(`run folder: ${run}\n`))
@@ -133,6 +133,6 @@ test('--json prints JSON lines alone; without --out the run goes to the next fre
     )
     const path = join(place.path, 'runs', name)
     assert.deepEqual([records[0]?.run, records[4]?.run], [path, path])
-    assert.deepEqual(records[4]?.genotype, RunFolder.open(path).readGenotype())
+    assert.deepEqual(records[4]?.architecture, RunFolder.open(path).readGenotype())
   }
 })

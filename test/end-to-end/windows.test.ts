@@ -48,12 +48,12 @@ function copy(name: string): string {
 }
 
 for (const [profile, opens, credited] of [
-  ['reference', [0, 3, 5, 8, 10, 13], false],
+  ['authors-code', [0, 3, 5, 8, 10, 13], false],
   ['paper', [0, 3, 6, 9, 12], true],
 ] as const)
   test(`${profile}: a line for each window, the last one marked, with the cell of genotype.json`, async () => {
-    const path = profile === 'reference' ? reference : join(place.path, profile)
-    if (path !== reference) await succeed(begin(path, ...set(`ddsas.profile=${profile}`)))
+    const path = profile === 'authors-code' ? reference : join(place.path, profile)
+    if (path !== reference) await succeed(begin(path, ...set(`ddsas.variant=${profile}`)))
     const run = RunFolder.open(path)
     const windows = [...readWindows(run)]
     assert.deepEqual(

@@ -21,7 +21,7 @@ const script = `
 import torch, network
 from torch import nn
 kind, side = KIND, SIDE
-body = (network.NetworkCIFAR if kind == 'cifar' else network.NetworkImageNet)().double().train()
+body = network.Network().double().train()
 given = torch.load('given.pt', weights_only=True)
 tail = [nn.BatchNorm2d(768)] if kind == 'cifar' else []
 features = 4 * 2 * 2 * 3
@@ -30,10 +30,10 @@ body.auxiliary_head = nn.ModuleDict(dict(
         nn.ReLU(), nn.AvgPool2d(5, stride=3 if kind == 'cifar' else 2, padding=0, count_include_pad=False),
         nn.Conv2d(features, 128, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(),
         nn.Conv2d(128, 768, 2, bias=False), *tail, nn.ReLU()),
-    classifier=nn.Linear(768, network.NUM_CLASSES))).double()
+    classifier=nn.Linear(768, body.classifier.out_features))).double()
 body.load_state_dict({k: v for k, v in given.items() if k not in ('x', 'y')}, strict=True)
 seen = []
-body.cells[2 * network.LAYERS // 3].register_forward_hook(lambda module, inputs, output: seen.append(output))
+body.cells[2 * len(body.cells) // 3].register_forward_hook(lambda module, inputs, output: seen.append(output))
 logits = body(given['x'])
 auxiliary = body.auxiliary_head['classifier'](body.auxiliary_head['features'](seen[0]).flatten(1))
 loss = sum(w * nn.functional.cross_entropy(x, given['y'], label_smoothing=0.1) for w, x in ((1, logits), (0.4, auxiliary)))

@@ -103,7 +103,7 @@ test('a name, number or option that cannot be used: one line on standard error, 
     [['length', '--space', 'dart'], /--space.*'dart'.*darts/],
     [['decode', '--space', 'darts'], /unknown option '--space'/],
     [['step', 'more'], /too many arguments/],
-    [['step', '--subspace', '3'], /L = 3 does not fit this space: set subspace to 15/],
+    [['step', '--subspace', '3'], /L = 3 does not fit the space 'darts': set ddsas\.subspace to 15/],
     [['decode', '--data', 'no-such-folder', '--turns', '1'], /no-such-folder/],
   ]
   for (const [args, message] of cases) {

@@ -108,9 +108,12 @@ test('inside another layer a gradient is wanted where weights before it are trai
   const { bytes, flops } = inside
   const joined = { bytes: bytes + 4 * 2 * 96, flops }
   assert.deepEqual(layerWork(concat([layers]), input, weights).backward, joined)
-  const scaled = { bytes: bytes + 4 * 3 * 96, flops: flops + 2 * 96 }
-  assert.deepEqual(layerWork(gate(layers), input, weights).backward, scaled)
-  assert.deepEqual(layerWork(gate([functional(sigmoid)]), input, weights).backward, nothing)
+  const mean = layerWork(globalAvgPool2d, input, all).backward
+  const scales = [...layers, functional(globalAvgPool2d)]
+  const scaled = { bytes: bytes + mean.bytes + 4 * 3 * 96, flops: flops + mean.flops + 2 * 96 }
+  assert.deepEqual(layerWork(gate(scales), input, weights).backward, scaled)
+  const still = [functional(globalAvgPool2d), functional(sigmoid)]
+  assert.deepEqual(layerWork(gate(still), input, weights).backward, nothing)
 })
 
 test('of a layer of one’s own nothing is known', () => {

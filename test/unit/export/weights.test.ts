@@ -26,6 +26,7 @@ test('safetensors of ours: all weights and the description of the network', (t) 
       normalisation,
       classNames,
       auxiliary: true,
+      space: 'darts',
     })
     assert.deepEqual(contents(tensors), contents(trained.tensors))
     assert.deepEqual(shapeOfWeights(tensors, everyOperation, path), smallShape)

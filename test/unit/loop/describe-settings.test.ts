@@ -22,15 +22,16 @@ for (const { name, schema, presets } of all)
   test(`every setting of ${name} has a meaning, a range, and a unit where it is a number`, () => {
     const settings = describeSettings(schema)
     const values = flatten(presets.cifar10)
-    assert.deepEqual(
-      settings.map(({ key }) => key),
-      [...values.keys()],
-    )
+    const keys = settings.map(({ key }) => key)
+    const others = keys.filter((key) => !values.has(key))
+    assert.deepEqual([...keys].sort(), [...values.keys(), ...others].sort())
+    // of strategies that the preset has not
+    for (const key of others) assert.match(key, /^random\./)
     for (const { key, meaning, unit, range } of settings) {
       assert.match(meaning, /^\S.{3,}\S$/, `${key} has no description`)
       assert.doesNotMatch(meaning, /\n|\.$/, key)
       assert.notEqual(range, '', key)
-      const numeric = isNumeric(values.get(key)) || ['data.mean', 'data.std'].includes(key)
+      const numeric = isNumeric(values.get(key)) || ['data.mean', 'data.std', ...others].includes(key)
       assert.equal(
         unit !== '',
         numeric,

@@ -71,10 +71,10 @@ test('keys: a line for each setting, in columns that begin where their heads do'
     const [title, empty, head, ...lines] = (await config('keys', name)).trimEnd().split('\n')
     assert.deepEqual([title, empty], [`${name}, preset cifar10`, ''])
     const preset = name === 'search' ? searchPreset('cifar10') : trainPreset('cifar10')
-    assert.deepEqual(
-      lines.map((line) => line.split(' ')[0]),
-      [...flatten(preset).keys()],
-    )
+    const keys = lines.map((line) => line.split(' ')[0])
+    const own = keys.filter((key) => !key.startsWith('random.'))
+    assert.deepEqual(own.sort(), [...flatten(preset).keys()].sort())
+    for (const line of lines) if (/^random\./.test(line)) assert.match(line, /^random\.\w+ +- /)
     const starts = ['default', 'range', 'unit', 'meaning'].map((word) => head.indexOf(word))
     for (const line of lines)
       for (const start of starts) assert.equal(line.slice(start - 2, start), '  ', line)
@@ -110,9 +110,14 @@ test('keys: of both commands, and as JSON', async () => {
 })
 
 test('schema: of each command', async () => {
-  const schema = z.object({ title: z.string(), properties: z.record(z.string(), z.looseObject({})) })
-  const search = schema.parse(JSON.parse(await config('schema')))
+  const properties = z.object({ properties: z.record(z.string(), z.looseObject({})) })
+  const schema = properties.extend({ title: z.string() })
+  const search = z
+    .object({ title: z.string(), anyOf: z.array(properties) })
+    .parse(JSON.parse(await config('schema')))
   const train = schema.parse(JSON.parse(await config('schema', 'train')))
   assert.deepEqual([search.title, train.title], ['settings of ddsas search', 'settings of ddsas train'])
   assert.deepEqual(Object.keys(train.properties), Object.keys(trainPreset('cifar10')))
+  const [ddsas] = search.anyOf
+  assert.deepEqual(Object.keys(ddsas.properties).sort(), Object.keys(searchPreset('cifar10')).sort())
 })

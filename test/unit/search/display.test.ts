@@ -99,9 +99,9 @@ test('the line that moves is always shorter than the terminal is wide, and its b
 
 test('the line of an epoch fits 80 columns', () => {
   const line = epochLine(epoch, 50)
-  assert.equal(line, 'epoch 49/50  train err 54.4 %  valid err 56.8 %  skip_connect 2  distance 0.31  12 min')
+  assert.equal(line, 'epoch 49/50  train err 54.4 %  valid 56.8 %  skip_connect 2  dist 0.31  12 min')
   assert.ok(line.length < 80)
-  assert.match(epochLine({ ...epoch, distance: null }, 50), / distance - /)
+  assert.match(epochLine({ ...epoch, distance: null }, 50), / dist - /)
 })
 
 test('a change of the space: a line for each group of decisions, in 80 columns whatever changed', () => {

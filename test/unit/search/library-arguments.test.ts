@@ -42,6 +42,7 @@ const calls: Readonly<Record<string, readonly unknown[]>> = {
   parseGenotypeLine: [ddsas.formatGenotype(genotype)],
   readGenotypeFile: [nowhere],
   describeNetwork: [shape],
+  programOf: [shape],
   publishedGenotype: ['DARTS_V2'],
   findSpace: ['darts'],
   findStrategy: ['ddsas'],

@@ -6,7 +6,7 @@ import { formatSize, parseSize } from '../../../src/budget/memory-size.ts'
 import { describeDifferences } from '../../../src/loop/settings.ts'
 import { applySettings, partsOf, type SearchConfig } from '../../../src/search/config.ts'
 import { DryRun, datasetBytes } from '../../../src/search/dry-run.ts'
-import { FootprintMeter, likelyPeak } from '../../../src/search/footprint.ts'
+import { FootprintMeter, largestBatch, likelyPeak } from '../../../src/search/footprint.ts'
 import { bytesBesides, checkFits, checkMemory, memoryBudget } from '../../../src/search/memory.ts'
 import { fit } from '../../../src/search/plan.ts'
 import { searchPreset } from '../../../src/search/presets.ts'
@@ -27,9 +27,9 @@ const small = (...settings: readonly string[]) =>
   ])
 
 /** What `body` makes of a dry run that leaves nothing behind. */
-function withDry<Result>(config: SearchConfig, body: (dry: DryRun) => Result): Result {
+function withDry<Result>(config: SearchConfig, body: (dry: DryRun) => Result, largest = 64): Result {
   const before = [liveSlots(), tensorMemory().live]
-  const dry = new DryRun(config, partsOf(config), 'cpu', 64)
+  const dry = new DryRun(config, partsOf(config), 'cpu', largest)
   try {
     return body(dry)
   } finally {
@@ -141,13 +141,17 @@ test('a search that does not fit is refused with both amounts and the remedies, 
 
 test('the refusal comes between what a search needs and one byte less', () => {
   const config = small()
-  const needed = withDry(config, (dry) => {
-    const meter = new FootprintMeter(dry, config, partsOf(config), 'cpu', images)
-    // what is asked for on first use is in the first peak alone: as where it is checked
-    dry.begin(28)
-    meter.peak()
-    return likelyPeak(meter.footprint(28))
-  })
+  // as where it is checked: what is sampled follows from the images, and the first peak has what is asked for on first use
+  const needed = withDry(
+    config,
+    (dry) => {
+      const meter = new FootprintMeter(dry, config, partsOf(config), 'cpu', images)
+      dry.begin(28)
+      meter.peak()
+      return likelyPeak(meter.footprint(28))
+    },
+    largestBatch(config, images),
+  )
   const limit = (bytes: number) => small(`memory.limit=${bytes}`)
   check(limit(Math.ceil(needed)), images)
   assertRefuses(() => check(limit(Math.floor(needed) - 1), images), 'budget', /needs about/)

@@ -11,6 +11,7 @@ import {
   stateDict,
 } from '../../../src/nn/index.ts'
 import { networkLoss } from '../../../src/retrain/network-step.ts'
+import { dartsSpace } from '../../../src/spaces/darts/cell-space.ts'
 import { publishedGenotype, publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
 import { checkImageSide } from '../../../src/spaces/describe.ts'
 import { describeNetwork, type NetworkShape, programOf } from '../../../src/spaces/network-shape.ts'
@@ -164,7 +165,7 @@ test('weights of another network are told before anything of it takes memory', (
     const weights = stateDict(build())
     checkWeights(programOf(shape), weights, 'f')
     const slots = liveSlots()
-    const huge = programOf({ ...shape, channels: 2 ** 20 })
+    const huge = programOf({ ...shape, channels: 2 ** 16 })
     assertRefuses(() => checkWeights(huge, weights, 'f'), 'checkpoint', /^f holds other weights: 'stem/)
     assert.equal(liveSlots(), slots)
   })
@@ -195,7 +196,12 @@ test('other image sizes, as long as the reductions can halve them and the head h
 test('what is no operation, and no name, is refused', () => {
   const normal = [['none', 0], ...publishedGenotypes.DARTS_V2.normal.slice(1)] as const
   const odd = { ...shape, genotype: { ...shape.genotype, normal } }
-  assertRefuses(() => build(odd), 'input', /cannot be built with the operation 'none'/)
+  assertRefuses(() => build(odd), 'input', /unknown operation "none"; choose one of max_pool_3x3/)
+  assertRefuses(
+    () => dartsSpace.network(odd.genotype, odd),
+    'input',
+    /cannot be built with the operation 'none'/,
+  )
   assertRefuses(
     () => publishedGenotype('toString'),
     'input',
