@@ -5,7 +5,7 @@ import { DdsasError } from './errors.ts'
 /** "weightOptimizer.lr: expected number, received string": the first thing wrong; `whole`: what a value without keys is called. */
 export function firstProblem(error: z.ZodError, whole: string): string {
   const [issue] = error.issues
-  const key = [...issue.path, ...(issue.code === 'unrecognized_keys' ? issue.keys : [])].join('.')
+  const key = [...issue.path, ...(issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [])].join('.')
   const message = issue.code === 'unrecognized_keys' ? 'there is no such setting' : issue.message
   return `${key || whole}: ${message.replace(/^Invalid input: /, '')}`
 }
