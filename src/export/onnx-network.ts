@@ -48,9 +48,11 @@ function addLayer(graph: OnnxGraph, { name, layer }: NamedLayer, x: string, valu
       return graph.node('Mul', value, [x, graph.perChannel(`${value}.scales`, scale)])
     }
     case 'zero':
+      if (layer.stride === 1)
+        return graph.node('Mul', value, [x, graph.constant(`${value}.zero`, Float32Array.of(0), [])])
       throw new DdsasError(
         'input',
-        `${name}: an operation that gives zeros cannot be exported to ONNX: leave it out`,
+        `${name}: zeros of every ${layer.stride}nd pixel alone cannot be exported to ONNX: add another operation to the sum`,
       )
     case 'opaque':
       throw new DdsasError(
@@ -74,7 +76,8 @@ function addSum(
   terms: readonly Term[],
   values: ReadonlyMap<StateId, string>,
 ): string {
-  const some = terms.filter(({ layers }) => !isZero(layers))
+  const others = terms.filter(({ layers }) => !isZero(layers))
+  const some = others.length > 0 ? others : terms.slice(0, 1)
   const added = some.map(({ input, name, layers }) =>
     addSequence(graph, layers, name, lookUp(values, input), name),
   )

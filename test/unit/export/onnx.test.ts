@@ -4,8 +4,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { exportOnnx, onnxInputs } from '../../../src/export/onnx.ts'
-import { disposeModule, type Network } from '../../../src/nn/index.ts'
+import { disposeModule, functional, type Network, zero } from '../../../src/nn/index.ts'
+import { dartsSpace } from '../../../src/spaces/darts/cell-space.ts'
 import { publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
+import type { SearchSpace } from '../../../src/spaces/space.ts'
 import { liveSlots, noGrad, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
 import { everyOperation, randomImages, smallShape, trainedNetwork } from './networks.ts'
@@ -151,5 +153,29 @@ test('weights of another network, sizes and names that do not fit', () => {
   assertRefuses(() => exportOnnx({ ...trained, normalisation: zero }), 'input', /std 1,0,1; give three/)
   const none = { ...everyOperation, normal: [['none', 0], ...everyOperation.normal.slice(1)] }
   assertRefuses(() => exportOnnx(shape({ genotype: none })), 'input', /unknown operation "none"/)
+  disposeModule(network)
+})
+
+test('a node of zeros alone is exported as such', async () => {
+  const space: SearchSpace = {
+    ...dartsSpace,
+    network: (genotype, options) => {
+      const program = dartsSpace.network(everyOperation, options)
+      const states = program.states.map((state) =>
+        state.id === 'cells.0/3' && state.kind === 'sum'
+          ? { ...state, terms: [{ ...state.terms[0], layers: [functional(zero(1))] }] }
+          : state,
+      )
+      assert.deepEqual(genotype, everyOperation)
+      return { ...program, states }
+    },
+  }
+  const { network, trained } = trainedNetwork({ ...smallShape, space, auxiliary: false })
+  const [pixels, shape] = [randomImages(2, 32), [2, 3, 32, 32]]
+  const [found] = await runOnnx(exportOnnx(trained), { type: 'float32', data: pixels, shape })
+  tidy(() => {
+    const own = noGrad(() => network.forward(Tensor.from(pixels, shape), { training: false }).logits).floats()
+    for (const [i, value] of found.floats().entries()) assert.ok(Math.abs(value - own[i]) < 1e-4)
+  })
   disposeModule(network)
 })
