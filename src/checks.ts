@@ -20,3 +20,12 @@ export function checkGiven(schema: z.ZodType, value: unknown, what: string, name
 export function checkText(value: unknown, what: string, name: string): void {
   checkGiven(z.string(), value, what, name)
 }
+
+/** The parsed value, or undefined where `text` is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -136,7 +136,7 @@ export { cellSpace, dartsSpace } from './spaces/darts/cell-space.ts'
 export type { Operation, OperationOptions } from './spaces/darts/operations.ts'
 export { type CellSpace, darts } from './spaces/darts/space.ts'
 export { findStrategy, strategies } from './strategies/index.ts'
-export { ArchitectureWeights, drawArchitecture } from './strategies/random.ts'
+export { ArchitectureWeights, drawArchitecture } from './spaces/architecture-weights.ts'
 export type {
   Batch,
   Evaluate,

@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { parseJson } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { extractMembers } from './archive.ts'
 import { readCifar } from './cifar.ts'
@@ -11,7 +12,6 @@ import { download } from './download.ts'
 import { inTemporaryFolder, md5OfFile, placeFiles, requireFreeSpace } from './fetch-folder.ts'
 import type { FetchOptions, FetchResult } from './fetch-progress.ts'
 import { planRepair } from './fetch-repair.ts'
-import { parseJson } from './json.ts'
 
 export interface Cifar100Options extends FetchOptions {
   /** Where the archive is; https, or http on localhost. */

@@ -2,22 +2,13 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DdsasError, quoted } from '../errors.ts'
+import type { Progress } from '../nn/step.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
 import type { LogLengths, RunFolder } from '../runs/folder.ts'
 import { commandLine } from '../words.ts'
 import type { CommonConfig } from './common-settings.ts'
 import { MetricsLogger } from './metrics-logger.ts'
 import type { StopSignal } from './request.ts'
-
-/** Where a run stands between two steps. */
-export interface Progress {
-  /** From 0; `epochs` when all are done. */
-  readonly epoch: number
-  /** Steps done in this epoch. */
-  readonly step: number
-  /** Steps done since the run began. */
-  readonly globalStep: number
-}
 
 type Report = object & { readonly globalStep: number }
 

@@ -1,5 +1,5 @@
 /** A step that stays the same for a while: run once, then recorded as a CUDA graph, then replayed. */
-import type { ImageBatch as Batch } from '../data/source.ts'
+import type { Batch } from '../nn/step.ts'
 import { clone, copy, type Graph, keep, noGrad, recordGraph, type Tensor } from '../torch/index.ts'
 
 type Record = typeof recordGraph

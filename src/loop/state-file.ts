@@ -1,5 +1,6 @@
 /** What checkpoints of all runs are made of: state.json, checked, and files of tensors. */
 import { z } from 'zod'
+import { parseJson } from '../checks.ts'
 import type { ImageSource } from '../data/source.ts'
 import { DdsasError } from '../errors.ts'
 import { decodeSafetensors, type Tensor } from '../torch/index.ts'
@@ -26,14 +27,6 @@ function fileOf(files: ReadFiles, name: string): Buffer {
   const found = files.get(name)
   if (found !== undefined) return found
   throw new DdsasError('checkpoint', `the checkpoint has no ${name}; resume from another one`)
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 /**

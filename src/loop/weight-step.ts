@@ -1,19 +1,11 @@
 /** The weight step: one SGD update on a batch, with gradients clipped by their joint norm. */
-import type { Sgd } from '../nn/index.ts'
+import type { Outcome, Sgd } from '../nn/index.ts'
 import { countCorrect, detach, grad, setRequiresGrad, type Tensor, tidy } from '../torch/index.ts'
 
 export interface WeightStepOptions {
   readonly lr: number
   /** Largest joint 2-norm of the gradients. */
   readonly gradClip: number
-}
-
-/** What a forward pass on a batch gave: tensors, so that nobody waits for the device before the values are needed. */
-export interface Outcome {
-  /** Scalar. */
-  readonly loss: Tensor
-  /** How many predictions were right. */
-  readonly correct: Tensor
 }
 
 export interface WeightOutcome extends Outcome {

@@ -35,6 +35,10 @@ export interface Pass {
 /** The states that a pass computes, as they run. */
 export interface Prepared {
   readonly states: readonly State[]
+  /** Those whose values are wanted. */
+  readonly outputs: readonly StateId[]
+  /** `concatenationsApart` of them. */
+  readonly apart: ReadonlyMap<StateId, readonly StateId[]>
   readonly compiled: ReadonlyMap<State | Term, Compiled>
   /** Every layer by itself: no state is handed out by a kernel, no sum is one. */
   readonly plain: boolean
@@ -93,7 +97,6 @@ function checkedTerms(
 export class Run {
   readonly #prepared: Prepared
   readonly #training: boolean
-  readonly #apart: ReadonlyMap<StateId, readonly StateId[]>
   readonly #terms = new Map<StateId, readonly Term[]>()
   readonly #weights = new Map<StateId, Tensor>()
   readonly #readers = new Map<StateId, Reader[]>()
@@ -102,12 +105,11 @@ export class Run {
   readonly #holders = new Map<Tensor, number>()
   readonly #drop: Drop | undefined
 
-  /** `outputs`: the states whose values are wanted. What it makes belongs to the scope around. */
-  constructor(prepared: Prepared, outputs: readonly StateId[], images: Tensor, pass: Pass) {
+  /** What it makes belongs to the scope around. */
+  constructor(prepared: Prepared, images: Tensor, pass: Pass) {
     const weights = pass.archWeights && new TermWeights(pass.archWeights)
     this.#prepared = prepared
     this.#training = pass.training
-    this.#apart = concatenationsApart(prepared.states, outputs)
     for (const state of prepared.states) {
       if (state.kind !== 'sum') continue
       const terms = checkedTerms(state.id, state.terms, weights)
@@ -132,17 +134,19 @@ export class Run {
     const { states, compiled } = this.#prepared
     const later: [StateId, Reader][] = []
     const name = (id: StateId, key: string, entry?: Entry) => {
-      this.#readers.set(id, [...(this.#readers.get(id) ?? []), { key, entry }])
+      const known = this.#readers.get(id)
+      if (known) known.push({ key, entry })
+      else this.#readers.set(id, [{ key, entry }])
     }
     for (const state of states) {
       if (state.kind === 'layers') {
-        const parts = this.#apart.get(state.input)
+        const parts = this.#prepared.apart.get(state.input)
         if (parts) for (const [part, id] of parts.entries()) name(id, `${state.id} ${part}`)
         else later.push([state.input, { key: `${state.id} 0`, entry: compiled.get(state)?.entry }])
       } else if (state.kind === 'sum') {
         for (const [index, term] of lookUp(this.#terms, state.id).entries())
           later.push([term.input, { key: `${state.id} ${index}`, entry: compiled.get(term)?.entry }])
-      } else if (!this.#apart.has(state.id)) {
+      } else if (!this.#prepared.apart.has(state.id)) {
         for (const [index, id] of state.inputs.entries())
           later.push([id, { key: `${state.id} ${index}`, entry: undefined }])
       }
@@ -151,12 +155,13 @@ export class Run {
   }
 
   /** The value of each state that is wanted: [n, c, h, w], or [n, classes]. */
-  values(images: Tensor, outputs: readonly StateId[]): Map<StateId, Tensor> {
+  values(images: Tensor): Map<StateId, Tensor> {
+    const { outputs } = this.#prepared
     const found = new Map<StateId, Tensor>()
     this.#hold(images)
     this.#handOut(imagesId, images)
     for (const state of this.#prepared.states) {
-      if (this.#apart.has(state.id)) continue
+      if (this.#prepared.apart.has(state.id)) continue
       const taken: Images[] = []
       const take = (key: string) => {
         const handle = lookUp(this.#handles, key)
@@ -212,7 +217,7 @@ export class Run {
     }
     switch (state.kind) {
       case 'layers': {
-        const parts = this.#apart.get(state.input)
+        const parts = this.#prepared.apart.get(state.input)
         const input = parts
           ? { xs: parts.map((_, part) => take(`${state.id} ${part}`).x) }
           : read(`${state.id} 0`)

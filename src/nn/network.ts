@@ -3,12 +3,20 @@ import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { type Tensor, tidy } from '../torch/index.ts'
 import { type Compiled, compile } from './compile.ts'
-import { type Pass, type Prepared, Run } from './executor.ts'
+import { concatenationsApart, type Pass, type Prepared, Run } from './executor.ts'
 import { fuse, fuseNothing } from './fuse.ts'
 import { makeWeights } from './layer-weights.ts'
 import { checkInitContext, type InitContext, type Module } from './module.ts'
 import { inPrecision, type Precision, precisions } from './precision.ts'
-import { checkProgram, lookUp, type Program, type State, statesFor, type Term } from './program.ts'
+import {
+  checkProgram,
+  lookUp,
+  type Program,
+  type State,
+  type StateId,
+  statesFor,
+  type Term,
+} from './program.ts'
 
 export interface NetworkOptions {
   /** Element type of images between the layers; weights and statistics are float32 in any case. */
@@ -31,6 +39,8 @@ export class Network implements Module {
   readonly parameters: Readonly<Record<string, Tensor>>
   readonly buffers: Readonly<Record<string, Tensor>>
   readonly #compiled = new Map<State | Term, Compiled>()
+  /** By how many outputs are wanted: the logits alone, or those of the auxiliary head too. */
+  readonly #prepared = new Map<number, Prepared>()
   readonly #options: NetworkOptions
 
   /**
@@ -56,14 +66,23 @@ export class Network implements Module {
     const second = pass.auxiliary ? auxiliary : undefined
     return tidy(() => {
       const x = inPrecision(images, this.#options.precision)
-      const outputs = second === undefined ? [logits] : [logits, second]
-      const states = statesFor(this.program, outputs)
-      const prepared: Prepared = { states, compiled: this.#compiled, plain: this.#options.plain === true }
-      const values = new Run(prepared, outputs, x, pass).values(x, outputs)
+      const prepared = this.#prepare(second === undefined ? [logits] : [logits, second])
+      const values = new Run(prepared, x, pass).values(x)
       return {
         logits: lookUp(values, logits),
         ...(second === undefined ? {} : { auxiliary: lookUp(values, second) }),
       }
     })
+  }
+
+  /** What is the same in every pass. */
+  #prepare(outputs: readonly StateId[]): Prepared {
+    const known = this.#prepared.get(outputs.length)
+    if (known) return known
+    const states = statesFor(this.program, outputs)
+    const apart = concatenationsApart(states, outputs)
+    const made = { states, outputs, apart, compiled: this.#compiled, plain: this.#options.plain === true }
+    this.#prepared.set(outputs.length, made)
+    return made
   }
 }

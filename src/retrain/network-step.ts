@@ -1,8 +1,7 @@
 /** The training step of a network: cross entropy with label smoothing, plus that of the auxiliary head; one SGD update. */
 
-import type { ImageBatch as Batch } from '../data/source.ts'
 import { sgdStep, type WeightOutcome, type WeightStepOptions } from '../loop/weight-step.ts'
-import type { DropPath, Network, Outputs, Sgd } from '../nn/index.ts'
+import type { Batch, DropPath, Network, Outputs, Sgd } from '../nn/index.ts'
 import { add, crossEntropy, mul, type Tensor, tidy } from '../torch/index.ts'
 
 export interface NetworkLoss {

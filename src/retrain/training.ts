@@ -2,7 +2,6 @@
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { type Average, emptyAverage } from '../loop/averages.ts'
-import type { Progress } from '../loop/fit.ts'
 import {
   averageSchema,
   countSchema,
@@ -14,6 +13,7 @@ import {
   streamState,
 } from '../loop/state-file.ts'
 import { disposeModule, loadTensors, Network, namedParameters, Sgd, stateDict } from '../nn/index.ts'
+import type { Progress } from '../nn/step.ts'
 import { checkImageSide } from '../spaces/describe.ts'
 import { findSpace } from '../spaces/index.ts'
 import { type NetworkShape, programOf, spaceOf } from '../spaces/network-shape.ts'

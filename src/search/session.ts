@@ -3,7 +3,6 @@ import { z } from 'zod'
 import { BatchStream, type ImageDataset, type ImageTensors } from '../data/index.ts'
 import { toTensors } from '../data/training-images.ts'
 import { type Average, emptyAverage } from '../loop/averages.ts'
-import type { Progress } from '../loop/fit.ts'
 import { ReplayedStep } from '../loop/replay.ts'
 import {
   averageSchema,
@@ -24,6 +23,7 @@ import {
   Sgd,
   stateDict,
 } from '../nn/index.ts'
+import type { Progress } from '../nn/step.ts'
 import type { LogLengths } from '../runs/folder.ts'
 import type { SearchSpace, SupernetOptions } from '../spaces/space.ts'
 import type { Strategy } from '../strategies/strategy.ts'

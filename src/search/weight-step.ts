@@ -1,7 +1,6 @@
 /** The weight step: one SGD update of the supernet's weights on a batch of the training half; alpha and zeta constant. */
-import type { ImageBatch } from '../data/source.ts'
 import { sgdStep, type WeightOutcome, type WeightStepOptions } from '../loop/weight-step.ts'
-import type { ArchWeightsOf, Network, Sgd } from '../nn/index.ts'
+import type { ArchWeightsOf, Batch, Network, Sgd } from '../nn/index.ts'
 import type { Strategy } from '../strategies/strategy.ts'
 import { crossEntropy } from '../torch/index.ts'
 
@@ -9,7 +8,7 @@ import { crossEntropy } from '../torch/index.ts'
 export function weightStep(
   supernet: Network,
   strategy: Pick<Strategy, 'archWeights'>,
-  batch: ImageBatch,
+  batch: Batch,
   optimizer: Sgd,
   options: WeightStepOptions,
 ): WeightOutcome {

@@ -1,6 +1,6 @@
 /** Architectures that take one candidate for each row: `{ cell: ['conv_3x3', 'skip_connect'] }`; what most spaces need of them. */
 import { z } from 'zod'
-import { checkGiven, firstProblem } from '../checks.ts'
+import { checkGiven, firstProblem, parseJson } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import type { ChoiceGroup, SearchSpace } from './space.ts'
 
@@ -20,14 +20,6 @@ function schemaOf(choices: readonly ChoiceGroup[]) {
       choices.map((group) => [group.name, z.array(z.enum(names(group))).length(group.rows)]),
     ),
   )
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
 }
 
 /** The best candidate of a row that may be picked; the first of equals. */

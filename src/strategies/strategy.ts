@@ -1,32 +1,19 @@
 /** How a supernet is searched: the one interface of all strategies, and the row that makes one known. */
 import type { z } from 'zod'
-import type { ArchWeights, ArchWeightsOf, InitContext, Network, Sgd } from '../nn/index.ts'
+import type {
+  ArchWeights,
+  ArchWeightsOf,
+  Batch,
+  InitContext,
+  Network,
+  Outcome,
+  Progress,
+  Sgd,
+} from '../nn/index.ts'
 import type { SearchSpace, SupernetOptions } from '../spaces/space.ts'
 import type { Tensor } from '../torch/index.ts'
 
-/** Images float32 [n, 3, h, w], channels last, and int64 labels [n]. */
-export interface Batch {
-  readonly images: Tensor
-  readonly labels: Tensor
-}
-
-/** Where a search stands. */
-export interface Progress {
-  /** From 0. */
-  readonly epoch: number
-  /** Step within the epoch, from 0. */
-  readonly step: number
-  /** Steps since the search began, from 0. */
-  readonly globalStep: number
-}
-
-/** What a forward pass on a batch gave: tensors, so that nobody waits for the device before the values are needed. */
-export interface Outcome {
-  /** Scalar. */
-  readonly loss: Tensor
-  /** How many predictions were right. */
-  readonly correct: Tensor
-}
+export type { Batch, Outcome, Progress }
 
 /** The state of a strategy as a checkpoint holds it: tensors by name, and plain data. */
 export interface StateDict {

@@ -1,4 +1,5 @@
 /** The cell that scores mean: for each node the two edges with the best operations. */
+import { bestColumn } from '../one-per-row.ts'
 
 type Matrix = readonly (readonly number[])[]
 type Mask = readonly (readonly boolean[])[]
@@ -8,14 +9,6 @@ export interface ChosenEdge {
   readonly input: number
   /** Column of the operation. */
   readonly operation: number
-}
-
-/** Column of the most salient available operation of an edge other than `none`; the first of equals. */
-function best(row: readonly number[], available: readonly boolean[], none: number): number {
-  return row.reduce(
-    (found, value, k) => (available[k] && k !== none && (found < 0 || value > row[found]) ? k : found),
-    -1,
-  )
 }
 
 /**
@@ -29,7 +22,7 @@ export function chooseEdges(saliency: Matrix, available: Mask, none: number): Ch
   for (let first = 0; first < saliency.length; first += nodes.length + 1) {
     const incoming = saliency.slice(first, first + nodes.length + 2)
     const edges = incoming.map((row, input) => {
-      const operation = best(row, available[first + input], none)
+      const operation = bestColumn(row, available[first + input], none)
       return { input, operation, value: row[operation] }
     })
     const strongest = edges.sort((a, b) => b.value - a.value).slice(0, 2)

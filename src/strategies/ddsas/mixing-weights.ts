@@ -12,15 +12,10 @@ import {
   tidy,
   to,
 } from '../../torch/index.ts'
-
-/** Which operations of each edge are sampled. */
-type Mask = readonly (readonly boolean[])[]
-
-/** `simple`: p_k q_k, the weight of Eq. (7). `joint`: Eq. (9), the probability of the whole sampled edge times q_k. */
-export type Mixture = 'simple' | 'joint'
+import type { EdgeMask, Mixture } from './mixture.ts'
 
 /** bool [edges, operations] on a device. */
-export function maskTensor(mask: Mask, device: string): Tensor {
+export function maskTensor(mask: EdgeMask, device: string): Tensor {
   const flat = Uint8Array.from(mask.flat(), Number)
   return tidy(() => to(Tensor.from(flat, [mask.length, mask[0].length], 'bool'), { device }))
 }

@@ -14,9 +14,9 @@ import {
   type Session,
   sessionFiles,
 } from '../../../src/search/session.ts'
+import { drawArchitecture } from '../../../src/spaces/architecture-weights.ts'
 import type { NetworkShape } from '../../../src/spaces/network-shape.ts'
 import type { SearchSpace } from '../../../src/spaces/space.ts'
-import { drawArchitecture } from '../../../src/strategies/random.ts'
 import { channelsLast, Generator, liveSlots, noGrad, Tensor, tidy } from '../../../src/torch/index.ts'
 import { runOnnx } from '../export/onnx-runtime.ts'
 
