@@ -131,7 +131,7 @@ export function describeStart(
     ...warnings.map((warning) => `warning: ${warning}`),
     ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),
     `run folder: ${run.path}`,
-    'Ctrl-C saves and stops; err: top-1 error; skip_connect: how many the normal cell has;',
+    'Ctrl-C saves and stops; err: top-1 error;',
     "dist: distance of the architecture to the last epoch's, 0 (the same) to 1",
   ]
 }
