@@ -2,10 +2,37 @@
 import { statfsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DdsasError } from '../errors.ts'
-import { type Module, stateDict } from '../nn/index.ts'
+import { type Module, type Precision, stateDict } from '../nn/index.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
-import { emptyLogs, type LogLengths, type RunFolder } from '../runs/folder.ts'
+import { emptyLogs, type LogLengths, RunFolder } from '../runs/folder.ts'
+import { resolveDevice } from '../torch/index.ts'
+import { type CommonConfig, checkPrecision } from './common-settings.ts'
+import type { CommonRequest } from './request.ts'
 import type { ReadFiles } from './state-file.ts'
+
+/** Throws DdsasError 'input' where a new run is asked for with the checkpoint of another. */
+export function refuseCheckpoint({ checkpoint }: CommonRequest): void {
+  if (checkpoint === undefined) return
+  throw new DdsasError('input', `--checkpoint ${checkpoint} is of a run: name the run with --resume`)
+}
+
+/** Throws DdsasError 'input' where a run is to go on in another folder. */
+export function refuseOut({ out }: CommonRequest): void {
+  if (out === undefined) return
+  throw new DdsasError('input', `--out ${out} cannot be used with --resume: leave it out`)
+}
+
+/** Where a run computes. Throws DdsasError 'device' where that is not there, or slow beyond use in its precision. */
+export function deviceOf({ device, precision }: CommonConfig & { readonly precision: Precision }): string {
+  const found = resolveDevice(device)
+  checkPrecision(precision, found)
+  return found
+}
+
+/** The folder of a new run: the one that was named, else the first of `usual`, `usual-2`, … that is free. */
+export function createRun({ out }: CommonRequest, usual: string, record: object): RunFolder {
+  return out === undefined ? RunFolder.createFree(usual, record) : RunFolder.create(usual, record)
+}
 
 /** Runs `body` while no other process can write to the run. */
 export async function withLock<T>(run: RunFolder, body: () => Promise<T>, takeOver = false): Promise<T> {

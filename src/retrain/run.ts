@@ -2,7 +2,6 @@
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
-import { checkPrecision } from '../loop/common-settings.ts'
 import {
   describeChanges,
   newRecord,
@@ -13,11 +12,19 @@ import {
   resumedConfig,
 } from '../loop/record.ts'
 import { type CommonRequest, checkRequest, commonRequest, type StopSignal } from '../loop/request.ts'
-import { checkSpace, restoreCheckpoint, withLock } from '../loop/resume.ts'
+import {
+  checkSpace,
+  createRun,
+  deviceOf,
+  refuseCheckpoint,
+  refuseOut,
+  restoreCheckpoint,
+  withLock,
+} from '../loop/resume.ts'
 import { emptyLogs, RunFolder } from '../runs/folder.ts'
 import { findSpace } from '../spaces/index.ts'
 import type { SearchSpace } from '../spaces/space.ts'
-import { resolveDevice, setThreads } from '../torch/index.ts'
+import { setThreads } from '../torch/index.ts'
 import { type TrainConfig, trainConfigSchema } from './config.ts'
 import { type OnSkippedFile, resizeOf, type SkippedFile } from './images.ts'
 import { trainPreset } from './presets.ts'
@@ -101,9 +108,8 @@ export async function runTrain(request: TrainRequest, observer: TrainRunObserver
 }
 
 async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Promise<TrainResult> {
-  const { preset = 'cifar10', data: directory = 'data', checkpoint } = request
-  if (checkpoint !== undefined)
-    throw new DdsasError('input', `--checkpoint ${checkpoint} is of a run: name the run with --resume`)
+  const { preset = 'cifar10', data: directory = 'data' } = request
+  refuseCheckpoint(request)
   if (request.genotype === undefined)
     throw new DdsasError(
       'input',
@@ -114,8 +120,7 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
   const genotype = space.parse(request.genotype, 'given to runTrain')
   const out = resolve(request.out ?? join('runs', `train-${preset}`))
   if (request.out !== undefined) RunFolder.refuseUnlessNew(out)
-  const device = resolveDevice(config.device)
-  checkPrecision(config.precision, device)
+  const device = deviceOf(config)
   setThreads(config.threads)
   const onSkip = skipsOf(observer)
   return withTraining(
@@ -125,8 +130,7 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
       const { fingerprint, classes } = training.images
       const data = { directory, fingerprint, classes }
       const record = newRecord(trainKind, preset, config, device, data)
-      const run =
-        request.out === undefined ? RunFolder.createFree(out, record) : RunFolder.create(out, record)
+      const run = createRun(request, out, record)
       return withLock(run, () => {
         run.writeGenotype(genotype)
         const warnings = trainWarnings(config, training.images)
@@ -145,16 +149,14 @@ async function resumeTrain(
   path: string,
   observer: TrainRunObserver,
 ): Promise<TrainResult> {
-  const { out, data } = request
-  if (out !== undefined)
-    throw new DdsasError('input', `--out ${out} cannot be used with --resume: leave it out`)
+  const { data } = request
+  refuseOut(request)
   const run = RunFolder.open(path)
   const record = readRecord(run, trainKind)
   const config = resumedConfig(trainKind, record, request)
   const space = spaceFor(request, config)
   const genotype = genotypeOf(run, space, request.genotype)
-  const device = resolveDevice(config.device)
-  checkPrecision(config.precision, device)
+  const device = deviceOf(config)
   setThreads(config.threads)
   const directory = data ?? record.data.directory
   const onSkip = skipsOf(observer)

@@ -4,7 +4,6 @@ import { z } from 'zod'
 import type { ImageDataset } from '../data/index.ts'
 import { differencesOf, readCifarImages } from '../data/training-images.ts'
 import { DdsasError, quoted } from '../errors.ts'
-import { checkPrecision } from '../loop/common-settings.ts'
 import {
   describeChanges,
   newRecord,
@@ -21,11 +20,19 @@ import {
   type StopSignal,
   threadWarnings,
 } from '../loop/request.ts'
-import { checkSpace, restoreCheckpoint, withLock } from '../loop/resume.ts'
+import {
+  checkSpace,
+  createRun,
+  deviceOf,
+  refuseCheckpoint,
+  refuseOut,
+  restoreCheckpoint,
+  withLock,
+} from '../loop/resume.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { SearchSpace } from '../spaces/space.ts'
 import type { AnyStrategy } from '../strategies/index.ts'
-import { resolveDevice, setThreads, withMemoryLimit } from '../torch/index.ts'
+import { setThreads, withMemoryLimit } from '../torch/index.ts'
 import { commandLine } from '../words.ts'
 import {
   checkStrategy,
@@ -138,9 +145,8 @@ export async function runSearch(
 /** Checks a request for a new search: preset, settings, device and run folder. Throws DdsasError 'input' or 'device'. */
 export function planSearch(request: SearchRequest): SearchPlan {
   checkRequest(request, searchRequest, 'planSearch')
-  const { preset, out, checkpoint } = request
-  if (checkpoint !== undefined)
-    throw new DdsasError('input', `--checkpoint ${checkpoint} is of a run: name the run with --resume`)
+  const { preset, out } = request
+  refuseCheckpoint(request)
   if (preset === undefined)
     throw new DdsasError(
       'input',
@@ -154,8 +160,7 @@ export function planSearch(request: SearchRequest): SearchPlan {
   checkStrategy(config, parts)
   const path = resolve(out ?? join('runs', preset))
   if (out !== undefined) RunFolder.refuseUnlessNew(path)
-  const device = resolveDevice(config.device)
-  checkPrecision(config.precision, device)
+  const device = deviceOf(config)
   return { preset, config, parts, out: path, device }
 }
 
@@ -170,7 +175,7 @@ async function beginSearch(request: SearchRequest, observer: Partial<RunObserver
     checkSpace(out, session.supernet)
     const data = { directory, fingerprint: dataset.fingerprint }
     const record = newRecord(searchKind, preset, config, device, data)
-    const run = request.out === undefined ? RunFolder.createFree(out, record) : RunFolder.create(out, record)
+    const run = createRun(request, out, record)
     const warnings = [...differencesOf(dataset, directory), ...warningsOf(session, parts)]
     const about = { run, config, parts, device, dataset, done: 0, notes: [], warnings }
     return withLock(run, () => runSession(about, session, observer, request.signal))
@@ -182,9 +187,7 @@ async function resumeSearch(
   path: string,
   observer: Partial<RunObserver>,
 ): Promise<SearchResult> {
-  const { out } = request
-  if (out !== undefined)
-    throw new DdsasError('input', `--out ${out} cannot be used with --resume: leave it out`)
+  refuseOut(request)
   const run = RunFolder.open(path)
   const own = ownPartsOf(request)
   const kind = searchKindWith(own)
@@ -198,8 +201,7 @@ async function resumeSearch(
         `${key} is '${config[key]}' in the run, not '${asked[key]}'; resume without it`,
       )
   const parts = partsOf(config, own)
-  const device = resolveDevice(config.device)
-  checkPrecision(config.precision, device)
+  const device = deviceOf(config)
   setThreads(config.threads)
   return withLock(
     run,
