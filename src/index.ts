@@ -111,7 +111,7 @@ export { type FetchProgress, type FetchResult, fetchDataset } from './data/fetch
  * const [space, ddsas] = [findSpace('darts'), findStrategy('ddsas')]
  * const init = { device: 'cpu', generator: new torch.Generator(0, 'weights') }
  * const supernet = new nn.Network(space.supernet({ channels: 4, cells: 3, classes: 10 }), init)
- * const strategy = ddsas.create({ space, init, seed: 0 }, ddsas.defaults(space))
+ * const strategy = ddsas.create({ space, init, seed: 0, epochs: 1 }, ddsas.defaults(space))
  * strategy.prepareStep({ epoch: 0, step: 0, globalStep: 0 })
  * torch.tidy(() => {
  *   const images = torch.Tensor.from(new Float32Array(2 * 3 * 32 * 32), [2, 3, 32, 32])

@@ -104,29 +104,31 @@ at::Tensor joint_norm(const std::vector<at::Tensor>& gradients, const at::Tensor
 }
 
 /// The same with ATen's operators, for other devices and types.
-void compose_sgd(const Moving& moving, const at::Tensor& norm, double rate, double momentum, double decay, double clip) {
+void compose_sgd(const Moving& moving, const at::Tensor& norm, double rate, double momentum, double decay, double clip,
+                 bool nesterov) {
   if (norm.device().is_cpu() && !std::isfinite(norm.item<double>())) return;
   const auto scale = (clip / (norm + 1e-6)).clamp_max(1);
   for (size_t k = 0; k < moving.weights.size(); ++k) {
     const auto &weight = moving.weights[k], &velocity = moving.first[k];
-    velocity.mul_(momentum).add_(weight, decay);
-    if (moving.gradients[k].defined()) velocity.add_(moving.gradients[k] * scale);
-    weight.add_(velocity, -rate);
+    auto gradient = weight * decay;
+    if (moving.gradients[k].defined()) gradient.add_(moving.gradients[k] * scale);
+    velocity.mul_(momentum).add_(gradient);
+    weight.add_(nesterov ? gradient + velocity * momentum : velocity, -rate);
   }
 }
 
 at::Tensor sgd(at::TensorList weights, const OptionalTensors& given, at::TensorList velocities, double rate,
-               double momentum, double decay, double clip) {
+               double momentum, double decay, double clip, bool nesterov) {
   const Moving moving(weights, given, velocities, {});
   TORCH_CHECK(!weights.empty(), "there is no weight to move");
   const auto norm = joint_norm(moving.present(), weights[0].options().memory_format(c10::nullopt));
   if (!moving.fits()) {
     count_run(Kernel::sgd_, Path::aten);
-    compose_sgd(moving, norm, rate, momentum, decay, clip);
+    compose_sgd(moving, norm, rate, momentum, decay, clip, nesterov);
     return norm;
   }
   const auto narrow = [](double x) { return static_cast<float>(x); };
-  const grid::Sgd how{norm.data_ptr<float>(), narrow(clip), narrow(rate), narrow(momentum), narrow(decay)};
+  const grid::Sgd how{norm.data_ptr<float>(), narrow(clip), narrow(rate), narrow(momentum), narrow(decay), nesterov};
   count_run(Kernel::sgd_, grid::path_of(weights[0]));
   const auto on = grid::launcher_of(weights[0]);
   moving.in_chunks([&](const grid::Tensors& chunk) { on.table.sgd(chunk, how, on.stream); });
@@ -169,7 +171,7 @@ void adam(at::TensorList weights, const OptionalTensors& given, at::TensorList m
 TORCH_LIBRARY_FRAGMENT(ddsas, library) {
   library.def(
       "sgd_(Tensor[] weights, Tensor?[] gradients, Tensor[] velocities, float rate, float momentum, float decay, "
-      "float clip) -> Tensor",
+      "float clip, bool nesterov=False) -> Tensor",
       sgd);
   library.def(
       "adam_(Tensor[] weights, Tensor?[] gradients, Tensor[] means, Tensor[] squares, Tensor steps, float rate, "

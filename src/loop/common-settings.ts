@@ -83,6 +83,8 @@ export const channels = positive
 /** SGD on weights, besides its learning rate. */
 export const sgdSettings = {
   momentum: part.meta({ unit: '-', description: 'how much of its velocity a weight keeps' }),
+  // older runs do not say
+  nesterov: z.boolean().default(false).describe('whether a weight moves by the gradient once more (Nesterov)'),
   weightDecay: nonNegative.meta({ unit: '-', description: 'L2 penalty, added to the gradient' }),
   gradClip: z
     .number()

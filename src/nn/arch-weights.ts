@@ -1,5 +1,5 @@
 /** What a strategy hands to a supernet for one forward pass: which candidates run and how much each weighs (Eq. 7). */
-import { call, cat, indexSelect, reshape, slice, Tensor, tidy, to } from '../torch/index.ts'
+import { call, cat, indexSelect, reshape, slice, sum, Tensor, tidy, to } from '../torch/index.ts'
 import type { Choice } from './program.ts'
 
 /** The decisions of one group. */
@@ -10,6 +10,8 @@ export interface ArchWeights {
   readonly sampledOps: readonly (readonly number[])[]
   /** `sampledIndex` of them, where one keeps it from pass to pass: a recorded step cannot bring it to the device. */
   readonly index?: Tensor
+  /** float32 [rows]: what is added to every element of the sum that a row's candidates go into; nothing where absent. */
+  readonly added?: Tensor
 }
 
 /** The groups by name. */
@@ -29,6 +31,7 @@ interface Group {
   /** Where a row's begin in it. */
   readonly starts: readonly number[]
   readonly sampledOps: ArchWeights['sampledOps']
+  readonly added: Tensor | undefined
 }
 
 /** The weights of sums' terms in one forward pass; what several sums share is taken out of the matrices once. */
@@ -61,6 +64,18 @@ export class TermWeights {
     return whole.length === 1 ? whole[0] : cat(whole, 0)
   }
 
+  /** What rows add to the sum of these choices, [1]; undefined where they add nothing. */
+  added(choices: readonly (Choice | undefined)[]): Tensor | undefined {
+    const rows = new Map(
+      choices.flatMap((choice) => (choice ? [[`${choice.group} ${choice.row}`, choice] as const] : [])),
+    )
+    const parts = [...rows.values()].flatMap(({ group, row }) => {
+      const { added } = this.#group(group)
+      return added === undefined ? [] : [slice(added, 0, row, row + 1)]
+    })
+    return parts.length === 0 ? undefined : sum(cat(parts, 0), [0], true)
+  }
+
   /** Where a choice stands among all of its group that run. */
   #position({ group, row, column }: Choice): number {
     const { starts, sampledOps } = this.#group(group)
@@ -77,7 +92,7 @@ export class TermWeights {
   #group(name: string): Group {
     const known = this.#groups.get(name)
     if (known) return known
-    const { weights, sampledOps, index } = this.#of(name)
+    const { weights, sampledOps, index, added } = this.#of(name)
     const flat = tidy(() =>
       indexSelect(
         reshape(weights, [-1]),
@@ -90,7 +105,7 @@ export class TermWeights {
       next += length
       return next - length
     })
-    const made = { flat, starts, sampledOps }
+    const made = { flat, starts, sampledOps, added }
     this.#groups.set(name, made)
     return made
   }

@@ -99,6 +99,7 @@ export class Run {
   readonly #training: boolean
   readonly #terms = new Map<StateId, readonly Term[]>()
   readonly #weights = new Map<StateId, Tensor>()
+  readonly #added = new Map<StateId, Tensor>()
   readonly #readers = new Map<StateId, Reader[]>()
   readonly #handles = new Map<string, Images>()
   /** How many readers, and callers, still hold a tensor. */
@@ -117,6 +118,8 @@ export class Run {
       this.#terms.set(state.id, terms)
       if (weights && choices.some((choice) => choice !== undefined))
         this.#weights.set(state.id, weights.of(choices))
+      const added = weights?.added(state.terms.map(({ choice }) => choice))
+      if (added) this.#added.set(state.id, added)
     }
     this.#drop = this.#drawDrops(images, pass)
     this.#nameReaders()
@@ -245,9 +248,12 @@ export class Run {
     })
     const weights = this.#weights.get(id) ?? null
     const kept = this.#drop?.(terms.length)
-    if (this.#prepared.plain) return plainSum(results, weights, kept)
-    const norms = terms.map((term) => this.#prepared.compiled.get(term)?.norm)
-    return mix(results, weights, norms, { training: this.#training, kept })
+    const norms = () => terms.map((term) => this.#prepared.compiled.get(term)?.norm)
+    const sum = this.#prepared.plain
+      ? plainSum(results, weights, kept)
+      : mix(results, weights, norms(), { training: this.#training, kept })
+    const added = this.#added.get(id)
+    return added ? add(sum, typeAs(added, sum)) : sum
   }
 }
 

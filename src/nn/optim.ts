@@ -27,6 +27,8 @@ export interface SgdOptions {
   readonly momentum: number
   /** L2 penalty, added to the gradient. */
   readonly weightDecay: number
+  /** Moves by the gradient and the new velocity; unless given, by the velocity. */
+  readonly nesterov?: boolean
 }
 
 /**
@@ -36,26 +38,27 @@ export interface SgdOptions {
 export class Sgd {
   /** What is moved, by name. */
   readonly parameters: ReadonlyMap<string, Tensor>
-  readonly #options: SgdOptions
+  readonly options: SgdOptions
   readonly #momentum = new Map<string, Tensor>()
 
   constructor(parameters: ReadonlyMap<string, Tensor>, options: SgdOptions) {
     this.parameters = parameters
-    this.#options = options
+    this.options = options
   }
 
   /**
-   * v <- momentum v + gradient + L2 w; w <- w - rate v. As torch.nn.utils.clip_grad_norm_ does, the gradients are scaled so
+   * v <- momentum v + g with g = gradient + L2 w; w <- w - rate v, after Nesterov w - rate (g + momentum v). As torch.nn.utils.clip_grad_norm_ does, the gradients are scaled so
    * that their joint 2-norm is at most `clip`. Returns the norm before, a scalar; where it is not finite nothing moves.
    */
   step(gradients: Gradients, rate: number, clip = Number.POSITIVE_INFINITY): Tensor {
-    const { momentum, weightDecay } = this.#options
+    const { momentum, weightDecay, nesterov = false } = this.options
     return noGrad(() =>
       tidy(() => {
         const moving = this.#moving(gradients)
         if (moving.weights.length === 0) return Tensor.from(Float32Array.of(0), [])
         const { weights, velocities } = moving
-        return call('ddsas::sgd_', weights, moving.gradients, velocities, rate, momentum, weightDecay, clip)
+        const rest = [rate, momentum, weightDecay, clip, nesterov] as const
+        return call('ddsas::sgd_', weights, moving.gradients, velocities, ...rest)
       }),
     )
   }

@@ -50,7 +50,7 @@ export class DryRun {
     const settings = subspace === undefined ? config : (strategy.subspace?.with(config, subspace) ?? config)
     const init = { device, generator: new Generator(0, 'dry run') }
     if (this.#strategy !== this.#session.strategy) this.#strategy.dispose()
-    this.#strategy = strategy.create({ space, init, seed: 0 }, settings)
+    this.#strategy = strategy.create({ space, init, seed: 0, epochs: config.epochs }, settings)
   }
 
   /** Lets the strategy sample, other candidates each time. */

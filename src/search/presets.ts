@@ -13,7 +13,7 @@ const cifar10 = {
   space: dartsSpace.name,
   strategy: ddsas.name,
   ddsas: { variant: 'authors-code', subspace: 28, window: 30, mixture: 'simple', changes: [] },
-  weightOptimizer: { lr: 0.025, minLr: 0.001, momentum: 0.9, weightDecay: 3e-4, gradClip: 5 },
+  weightOptimizer: { lr: 0.025, minLr: 0.001, momentum: 0.9, nesterov: false, weightDecay: 3e-4, gradClip: 5 },
   archOptimizer: { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
   precision: 'float32',
   evaluation: { images: 0, batch: 250 },

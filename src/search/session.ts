@@ -86,7 +86,7 @@ export function createSession(
   const size = { ...config.network, classes: dataset.classes.length }
   const split = splitTrainVal(dataset.count, config)
   const stage = makeStage(config, space, size, init)
-  const strategy = definition.create({ space, init, seed }, config)
+  const strategy = definition.create({ space, init, seed, epochs: config.epochs }, config)
   const data = toTensors(dataset, device)
   const stream = (part: readonly number[], name: string) =>
     new BatchStream(data, { part, batch: how.batch, augmentation: how }, new Generator(seed, name))

@@ -2,9 +2,13 @@
 import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { dartsSpace } from './darts/cell-space.ts'
+import { nasbench201Space } from './nasbench201/space.ts'
 import type { SearchSpace } from './space.ts'
 
-export const spaces: Readonly<Record<string, SearchSpace>> = { darts: dartsSpace }
+export const spaces: Readonly<Record<string, SearchSpace>> = {
+  darts: dartsSpace,
+  nasbench201: nasbench201Space,
+}
 
 /** Throws DdsasError 'input' listing the known spaces. */
 export function findSpace(name: string): SearchSpace {

@@ -8,7 +8,7 @@ export interface ChoiceGroup {
   readonly rows: number
   /** Names of the columns. */
   readonly candidates: readonly string[]
-  /** Column of the candidate that is nothing: it may be sampled, and is never picked. */
+  /** Column of the candidate that is nothing and costs nothing; `decode` says whether it can be picked. */
   readonly none?: number
   /** `sampled`: a strategy may run some of all candidates; `all`: every candidate runs, weighted by a softmax. */
   readonly run: 'sampled' | 'all'

@@ -1,16 +1,20 @@
 /** The registry of strategies: the one file that knows them all. */
 import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
+import { darts } from './darts.ts'
 import { ddsas } from './ddsas/ddsas.ts'
+import { gdas } from './gdas.ts'
 import { random } from './random.ts'
 import type { StrategyDefinition } from './strategy.ts'
 
-export const strategies = { ddsas, random } as const
+export const strategies = { ddsas, darts, gdas, random } as const
 
 type SettingsOf<Definition> = Definition extends StrategyDefinition<infer Settings> ? Settings : never
 
 /** The settings of all strategies, of which a configuration has those of its own. */
-export type StrategySettings = Partial<SettingsOf<typeof ddsas> & SettingsOf<typeof random>>
+export type StrategySettings = Partial<
+  SettingsOf<typeof ddsas> & SettingsOf<typeof darts> & SettingsOf<typeof gdas> & SettingsOf<typeof random>
+>
 
 /** A strategy whose settings nobody but itself looks at. */
 export type AnyStrategy = StrategyDefinition<object>

@@ -95,6 +95,8 @@ export interface StrategyContext<Architecture = unknown> {
   readonly init: InitContext
   /** The search's, for streams of its own. */
   readonly seed: number
+  /** How many the search has, for schedules. */
+  readonly epochs: number
 }
 
 /** How long a search is, for checks and warnings. */

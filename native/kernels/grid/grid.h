@@ -95,6 +95,7 @@ struct Tensors {
 struct Sgd {
   const float* norm;
   float clip, rate, momentum, decay;
+  bool nesterov;
 };
 
 /// steps: how many were taken with this one, on the device.

@@ -8,7 +8,7 @@
 
 namespace ddsas::grid {
 
-/// v <- momentum v + clipped gradient + decay w; w <- w - rate v.
+/// v <- momentum v + g with g = clipped gradient + decay w; w <- w - rate v, or, after Nesterov, w - rate (g + momentum v).
 struct SgdBody {
   Tensors to;
   Sgd how;
@@ -18,10 +18,14 @@ struct SgdBody {
     if (!(norm - norm == 0)) return;  // infinite, or not a number
     const float scale = how.clip / (norm + 1e-6f);
     float *weight = to.weight[tensor] + i, *velocity = to.first[tensor] + i;
-    float moved = how.momentum * *velocity + how.decay * *weight;
-    if (to.gradient[tensor] != nullptr) moved += (scale < 1 ? scale : 1.0f) * to.gradient[tensor][i];
+    const auto pushed = [&](float by) {
+      float sum = how.momentum * by + how.decay * *weight;
+      if (to.gradient[tensor] != nullptr) sum += (scale < 1 ? scale : 1.0f) * to.gradient[tensor][i];
+      return sum;
+    };
+    const float moved = pushed(*velocity);
     *velocity = moved;
-    *weight -= how.rate * moved;
+    *weight -= how.rate * (how.nesterov ? pushed(moved) : moved);
   }
 };
 

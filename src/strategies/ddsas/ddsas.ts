@@ -7,15 +7,9 @@ import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
 import { Adam, type ArchWeights, type ArchWeightsOf, checkInitContext, loadTensors } from '../../nn/index.ts'
 import type { SearchSpace } from '../../spaces/space.ts'
-import {
-  countCorrect,
-  crossEntropy,
-  detach,
-  grad,
-  setRequiresGrad,
-  type Tensor,
-  tidy,
-} from '../../torch/index.ts'
+import { type Tensor, tidy } from '../../torch/index.ts'
+import { AlphaGroup } from '../alphas.ts'
+import { lossGradients } from '../arch-optimizer.ts'
 import type {
   Batch,
   Outcome,
@@ -28,7 +22,7 @@ import type {
   StrategyDefinition,
 } from '../strategy.ts'
 import { changeSpace, describeChange, type SpaceChange } from './elastic.ts'
-import { SampledGroup, samplingState, type Values, WholeGroup } from './group.ts'
+import { SampledGroup, samplingState, type Values } from './group.ts'
 import {
   checkSettings,
   type DdsasSettings,
@@ -61,7 +55,8 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   readonly #settings: DdsasSettings['ddsas']
   readonly #variant: (typeof variants)[keyof typeof variants]
   readonly #sampled: ReadonlyMap<string, SampledGroup>
-  readonly #whole: ReadonlyMap<string, WholeGroup>
+  /** Groups of which all candidates run: inputs and outputs of blocks. */
+  readonly #whole: ReadonlyMap<string, AlphaGroup>
   readonly #adam: Adam
   /** T: how many samplings there were, plus the variant's prior. */
   #totalPulls: number
@@ -84,7 +79,7 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
       sampledGroups(space).map((group) => [group.name, new SampledGroup(group, prior, init)]),
     )
     const whole = space.choices.filter(({ run }) => run === 'all')
-    this.#whole = new Map(whole.map((group) => [group.name, new WholeGroup(group, init)]))
+    this.#whole = new Map(whole.map((group) => [group.name, new AlphaGroup(group, init)]))
     this.#adam = new Adam(this.parameters(), settings.archOptimizer)
     this.#totalPulls = prior
   }
@@ -168,15 +163,11 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   /** One step of Adam on alpha and zeta; the weights take part as constants. */
   archStep({ supernet }: StepContext, _train: Batch, valid: Batch): Outcome {
     const parameters = [...this.parameters().values()]
+    const archWeights: ArchWeightsOf = (group) => this.archWeights(group)
     return tidy(() => {
-      setRequiresGrad(parameters, true)
-      const archWeights: ArchWeightsOf = (group) => this.archWeights(group)
-      const { logits } = supernet.forward(valid.images, { training: true, archWeights })
-      const loss = crossEntropy(logits, valid.labels)
-      const gradients = grad(loss, parameters)
-      setRequiresGrad(parameters, false)
+      const { gradients, outcome } = lossGradients(supernet, parameters, archWeights, valid)
       this.#adam.step(gradients)
-      return { loss: detach(loss), correct: countCorrect(logits, valid.labels) }
+      return outcome
     })
   }
 
@@ -188,7 +179,11 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   derive(): Architecture {
     const groups = [...this.#sampled.values(), ...this.#whole.values()]
     const scores = new Map(groups.map(({ choices, scores }) => [choices.name, scores]))
-    return this.#space.decode(scores, new Map(Object.entries(this.#each(({ state }) => state.available))))
+    // what is nothing may be sampled, and is never picked
+    const available = this.#each(({ choices, state }) =>
+      state.available.map((row) => row.map((is, column) => is && column !== choices.none)),
+    )
+    return this.#space.decode(scores, new Map(Object.entries(available)))
   }
 
   finish(at: Progress): void {

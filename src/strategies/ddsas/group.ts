@@ -1,9 +1,10 @@
 /** One group of decisions as DDSAS holds it: alpha and zeta, the subspace that runs, and what is remembered of the sampling. */
 import { z } from 'zod'
 import { DdsasError } from '../../errors.ts'
-import { type ArchWeights, drawn, type InitContext, sampledIndex } from '../../nn/index.ts'
+import { type ArchWeights, type InitContext, sampledIndex } from '../../nn/index.ts'
 import type { ChoiceGroup } from '../../spaces/space.ts'
-import { keep, softmax, type Tensor, tidy } from '../../torch/index.ts'
+import { keep, type Tensor } from '../../torch/index.ts'
+import { smallNormal } from '../alphas.ts'
 import { maskTensor, mixingWeights } from './mixing-weights.ts'
 import { type EdgeMask, type EdgeMatrix, type Mixture, rawWeights } from './mixture.ts'
 import { closeWindow, emptyState, type SamplingState } from './saliency.ts'
@@ -39,11 +40,6 @@ const numbers = z.array(z.array(z.number()))
 const mask = z.array(z.array(z.boolean()))
 export const samplingState = z.object({ saliency: numbers, pulls: numbers, mask, available: mask })
 
-/** ~ 1e-3 N(0, 1), float32 [rows, candidates]. */
-function small({ rows, candidates }: ChoiceGroup, init: InitContext): Tensor {
-  return drawn([rows, candidates.length], () => 1e-3 * init.generator.normal(), init)
-}
-
 export class SampledGroup {
   readonly choices: ChoiceGroup
   readonly alpha: Tensor
@@ -55,8 +51,8 @@ export class SampledGroup {
   /** `prior`: t of every candidate at first. */
   constructor(choices: ChoiceGroup, prior: number, init: InitContext) {
     this.choices = choices
-    this.alpha = small(choices, init)
-    this.zeta = small(choices, init)
+    this.alpha = smallNormal(choices, init)
+    this.zeta = smallNormal(choices, init)
     this.#none = choices.none ?? -1
     this.#state = emptyState(choices.rows, choices.candidates.length, prior)
   }
@@ -136,38 +132,5 @@ export class SampledGroup {
     this.#disposeSubspace()
     this.alpha.dispose()
     this.zeta.dispose()
-  }
-}
-
-/** A group of which all candidates run: inputs and outputs of blocks, weighted by a softmax of alpha. */
-export class WholeGroup {
-  readonly choices: ChoiceGroup
-  readonly alpha: Tensor
-  readonly #index: Tensor
-  readonly #sampledOps: ArchWeights['sampledOps']
-
-  constructor(choices: ChoiceGroup, init: InitContext) {
-    const { rows, candidates } = choices
-    this.choices = choices
-    this.alpha = small(choices, init)
-    this.#sampledOps = Array.from({ length: rows }, () => candidates.map((_, column) => column))
-    this.#index = keep(sampledIndex(this.#sampledOps, candidates.length, init.device))
-  }
-
-  get parameters(): readonly (readonly [name: string, tensor: Tensor])[] {
-    return [[`alpha.${this.choices.name}`, this.alpha]]
-  }
-
-  archWeights(): ArchWeights {
-    return { weights: softmax(this.alpha, 1), sampledOps: this.#sampledOps, index: this.#index }
-  }
-
-  get scores(): EdgeMatrix {
-    return tidy(() => softmax(this.alpha, 1).matrix())
-  }
-
-  dispose(): void {
-    this.alpha.dispose()
-    this.#index.dispose()
   }
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { DdsasError } from '../../errors.ts'
 import type { ChoiceGroup, SearchSpace } from '../../spaces/space.ts'
+import { archOptimizerSettings } from '../arch-optimizer.ts'
 import type { Schedule } from '../strategy.ts'
 import { blindShrink, checkChanges } from './elastic.ts'
 import { subspaceSizeRange } from './subspace.ts'
@@ -33,7 +34,6 @@ export type VariantName = keyof typeof variants
 
 const positive = z.number().int().positive()
 const natural = z.number().int().nonnegative()
-const part = z.number().min(0).lt(1)
 
 const spaceChange = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('shrink'), count: positive.describe('operations to delete') }),
@@ -67,18 +67,7 @@ export const ddsasSettings = {
         ),
     })
     .describe('the search by DDSAS'),
-  archOptimizer: z
-    .strictObject({
-      lr: z.number().nonnegative().meta({ unit: '-', description: 'learning rate of alpha and zeta' }),
-      betas: z
-        .tuple([part, part])
-        .meta({ unit: '-', description: 'how much the running means of gradient and square keep at a step' }),
-      weightDecay: z
-        .number()
-        .nonnegative()
-        .meta({ unit: '-', description: 'L2 penalty, added to the gradient' }),
-    })
-    .describe('Adam on alpha and zeta'),
+  ...archOptimizerSettings,
 }
 
 const settingsSchema = z.object(ddsasSettings)

@@ -1,0 +1,134 @@
+/**
+ * The programs of NAS-Bench-201: a stem, three stages of cells with a residual block before the second and the third, a
+ * classifier; for the supernet and for single architectures. Weights have the names of AutoDL-Projects.
+ */
+import { z } from 'zod'
+import { checkGiven } from '../../checks.ts'
+import { DdsasError } from '../../errors.ts'
+import {
+  type Block,
+  batchNorm2d,
+  conv2d,
+  flatten,
+  functional,
+  globalAvgPool2d,
+  images,
+  linear,
+  type Program,
+  relu,
+  type State,
+  type StateId,
+  sequential,
+  type Term,
+} from '../../nn/index.ts'
+import type { NetworkOptions, SupernetOptions } from '../space.ts'
+import { edges, nodes, operationNames } from './architecture.ts'
+import { type OperationName, operations, residualWays } from './operations.ts'
+
+const stages = 3
+
+/** The terms on the edge of a row: `name`, what their weights' names begin with; all that a node reads is made already. */
+type EdgeTerms = (row: number, channels: number, name: string, input: StateId) => readonly Term[]
+
+function stack({ channels, cells, classes }: SupernetOptions, termsOf: EdgeTerms): Program {
+  const stem = sequential('', [conv2d(3, channels, 3), batchNorm2d(channels, true)])
+  const states: State[] = [{ id: 'stem', kind: 'layers', input: images, name: 'stem', layers: stem }]
+  const blocks: Block[] = []
+  let last: StateId = 'stem'
+  let width = channels
+  const add = (made: readonly State[], block: Omit<Block, 'output'>) => {
+    states.push(...made)
+    last = made[made.length - 1].id
+    blocks.push({ ...block, output: last })
+  }
+  const nextName = () => `cells.${blocks.length}`
+  for (let stage = 0; stage < stages; stage++) {
+    if (stage > 0) {
+      add(residual(nextName(), last, width), { name: nextName(), kind: 'residual', label: 'residual block' })
+      width *= 2
+    }
+    for (let index = 0; index < cells / stages; index++)
+      add(cell(nextName(), last, width, termsOf), { name: nextName(), kind: 'cell' })
+  }
+  const act = sequential('lastact', [batchNorm2d(width, true), relu])
+  const head = [functional(globalAvgPool2d), functional(flatten), { name: 'classifier', layer: linear(width, classes) }]
+  states.push({ id: 'logits', kind: 'layers', input: last, name: '', layers: [...act, ...head] })
+  return { states, blocks, outputs: { logits: 'logits' }, modules: ['stem', 'cells', 'lastact', 'classifier'] }
+}
+
+/** A cell: node 0 is what it is given, the last node its output. */
+function cell(block: string, input: StateId, channels: number, termsOf: EdgeTerms): State[] {
+  const id = (node: number) => `${block}/${node}`
+  const first: State = { id: id(0), block, label: '0', kind: 'layers', input, name: '', layers: [] }
+  const sums = Array.from({ length: nodes - 1 }, (_, index): State => {
+    const node = index + 1
+    const terms = edges.flatMap(({ from, to }, row) => (to === node ? termsOf(row, channels, block, id(from)) : []))
+    return { id: id(node), block, label: String(node), kind: 'sum', terms }
+  })
+  return [first, ...sums]
+}
+
+/** Twice the channels of half the size. Its ways are states, and so terms without layers, which drop-path never leaves out. */
+function residual(block: string, input: StateId, channels: number): State[] {
+  const { main, beside } = residualWays(channels, 2 * channels)
+  const ways = [
+    { id: `${block}/main`, layers: main, operation: 'basic_block' },
+    { id: `${block}/beside`, layers: beside, operation: 'downsample' },
+  ]
+  const terms = ways.map(({ id }): Term => ({ input: id, name: '', layers: [], operation: 'skip_connect' }))
+  return [
+    ...ways.map(
+      ({ id, layers, operation }): State => ({ id, block, kind: 'layers', input, name: block, layers, operation }),
+    ),
+    { id: block, block, kind: 'sum', terms },
+  ]
+}
+
+const sizes = { channels: z.int().positive(), cells: z.int().positive(), classes: z.int().positive() }
+const supernetSchema = z.object(sizes)
+const networkSchema = z.object({ ...sizes, kind: z.enum(['cifar', 'imagenet']), auxiliary: z.boolean() })
+
+function checkOptions(schema: z.ZodType, options: SupernetOptions): void {
+  checkGiven(schema, options, "the space 'nasbench201'", 'options')
+  if (options.cells % stages !== 0)
+    throw new DdsasError(
+      'input',
+      `${options.cells} cells cannot be divided among the ${stages} stages of 'nasbench201': use a multiple of ${stages}, 15 in the benchmark`,
+    )
+}
+
+/**
+ * The supernet: every operation on every edge.
+ * @throws {DdsasError} `input` for sizes that cannot be.
+ */
+export function supernetProgram(group: string, size: SupernetOptions): Program {
+  checkOptions(supernetSchema, size)
+  return stack(size, (row, channels, block, input) => {
+    const { from, to } = edges[row]
+    return operationNames.map((operation, column) => ({
+      input,
+      name: `${block}.edges.${to}<-${from}.${column}`,
+      layers: operations[operation]({ channels, affine: false }),
+      operation,
+      choice: { group, row, column },
+    }))
+  })
+}
+
+/**
+ * The benchmark's network of an architecture; it has no auxiliary head.
+ * @throws {DdsasError} `input` for sizes that cannot be, and for the beginning of networks for ImageNet.
+ */
+export function networkProgram(architecture: readonly OperationName[], options: NetworkOptions): Program {
+  checkOptions(networkSchema, options)
+  if (options.kind !== 'cifar')
+    throw new DdsasError(
+      'input',
+      `networks of 'nasbench201' begin at the size of the images, not as '${options.kind}': use the kind cifar (network.kind=cifar)`,
+    )
+  return stack(options, (row, channels, block, input) => {
+    const operation = architecture[row]
+    const layers = operations[operation]({ channels, affine: true })
+    return [{ input, name: `${block}.layers.${row}`, layers, operation }]
+  })
+}

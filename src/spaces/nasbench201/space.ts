@@ -1,0 +1,43 @@
+/** NAS-Bench-201 as a space: one kind of cell, an operation of five on each of its six edges, `none` among them. */
+import { z } from 'zod'
+import { onePerRow } from '../one-per-row.ts'
+import type { ChoiceGroup, SearchSpace } from '../space.ts'
+import { edges, formatArchitecture, operationNames, parseArchitecture } from './architecture.ts'
+import type { OperationName } from './operations.ts'
+import { networkProgram, supernetProgram } from './programs.ts'
+
+/** The operation of each edge, edges into a node together: 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2. */
+export interface Nasbench201Cell {
+  readonly cell: readonly OperationName[]
+}
+
+const cell: ChoiceGroup = {
+  name: 'cell',
+  rows: edges.length,
+  candidates: operationNames,
+  none: operationNames.indexOf('none'),
+  run: 'sampled',
+}
+
+/** `none` can be picked here: an edge may be left out. */
+const { none: _, ...anyCandidate } = cell
+const coding = onePerRow([anyCandidate])
+const schema = z.object({ cell: z.array(z.enum(operationNames)) })
+
+/** The search space of NAS-Bench-201: 15,625 architectures. `cells`: all searched ones, a third of them in each stage. */
+export const nasbench201Space: SearchSpace<Nasbench201Cell> = {
+  name: 'nasbench201',
+  defaults: { channels: 16, cells: 15 },
+  choices: [cell],
+  supernet: (options) => supernetProgram(cell.name, options),
+  network: ({ cell }, options) => networkProgram(cell, options),
+  decode: (scores, available) => schema.parse(coding.decode(scores, available)),
+  encode: ({ cell }) => coding.encode({ cell }),
+  distance: (a, b) => coding.distance({ cell: a.cell }, { cell: b.cell }),
+  parse: (value, source) =>
+    typeof value === 'string' && !/^\s*\{/.test(value)
+      ? { cell: parseArchitecture(value, source) }
+      : schema.parse(coding.parse(value, source)),
+  format: ({ cell }) => formatArchitecture(cell),
+  indicators: ({ cell }) => ({ skip_connect: cell.filter((operation) => operation === 'skip_connect').length }),
+}

@@ -1,0 +1,106 @@
+/** Architecture parameters alpha of all decisions, and Adam on them: the state of DARTS and of methods that sample by alpha. */
+import { z } from 'zod'
+import { DdsasError } from '../errors.ts'
+import { Adam, type ArchWeights, drawn, type InitContext, loadTensors, sampledIndex } from '../nn/index.ts'
+import type { Gradients } from '../nn/optim.ts'
+import type { ChoiceGroup, Scores } from '../spaces/space.ts'
+import { keep, softmax, type Tensor, tidy } from '../torch/index.ts'
+import type { ArchOptimizerSettings } from './arch-optimizer.ts'
+import type { StateDict } from './strategy.ts'
+
+/** ~ 1e-3 N(0, 1), float32 [rows, candidates]. */
+export function smallNormal({ rows, candidates }: ChoiceGroup, init: InitContext): Tensor {
+  return drawn([rows, candidates.length], () => 1e-3 * init.generator.normal(), init)
+}
+
+/** One group of decisions of which every candidate can run, weighted by a softmax of alpha. */
+export class AlphaGroup {
+  readonly choices: ChoiceGroup
+  readonly alpha: Tensor
+  readonly #index: Tensor
+  readonly #sampledOps: ArchWeights['sampledOps']
+
+  constructor(choices: ChoiceGroup, init: InitContext) {
+    const { rows, candidates } = choices
+    this.choices = choices
+    this.alpha = smallNormal(choices, init)
+    this.#sampledOps = Array.from({ length: rows }, () => candidates.map((_, column) => column))
+    this.#index = keep(sampledIndex(this.#sampledOps, candidates.length, init.device))
+  }
+
+  get parameters(): readonly (readonly [name: string, tensor: Tensor])[] {
+    return [[`alpha.${this.choices.name}`, this.alpha]]
+  }
+
+  /** All candidates at once. */
+  archWeights(): ArchWeights {
+    return { weights: softmax(this.alpha, 1), sampledOps: this.#sampledOps, index: this.#index }
+  }
+
+  /** The softmax of alpha; waits for the device. */
+  get scores(): number[][] {
+    return tidy(() => softmax(this.alpha, 1).matrix())
+  }
+
+  dispose(): void {
+    this.alpha.dispose()
+    this.#index.dispose()
+  }
+}
+
+const stateSchema = z.object({ adamSteps: z.number() })
+
+export class Alphas {
+  readonly groups: ReadonlyMap<string, AlphaGroup>
+  /** `alpha.<group>`, each float32 [rows, candidates]. */
+  readonly parameters: ReadonlyMap<string, Tensor>
+  readonly #adam: Adam
+
+  constructor(choices: readonly ChoiceGroup[], init: InitContext, { archOptimizer }: ArchOptimizerSettings) {
+    this.groups = new Map(choices.map((group) => [group.name, new AlphaGroup(group, init)]))
+    this.parameters = new Map([...this.groups.values()].flatMap(({ parameters }) => parameters))
+    this.#adam = new Adam(this.parameters, archOptimizer)
+  }
+
+  /** Throws DdsasError 'input' where the space has no such group. */
+  group(name: string): AlphaGroup {
+    const group = this.groups.get(name)
+    if (group !== undefined) return group
+    throw new DdsasError('input', `the space has no group of decisions '${name}'`)
+  }
+
+  /** One step of Adam, by gradients in the order of the parameters. */
+  step(gradients: Gradients): void {
+    this.#adam.step(gradients)
+  }
+
+  scores(): Scores {
+    return new Map([...this.groups].map(([name, { scores }]) => [name, scores]))
+  }
+
+  state(): StateDict {
+    const optimizer = [...this.#adam.state()].map(([name, tensor]) => [`adam.${name}`, tensor] as const)
+    return { tensors: new Map([...this.parameters, ...optimizer]), data: { adamSteps: this.#adam.steps } }
+  }
+
+  /** Throws DdsasError 'checkpoint' where the state is none of these parameters. */
+  load({ tensors, data }: StateDict): void {
+    const parsed = stateSchema.safeParse(data)
+    if (!parsed.success)
+      throw new DdsasError(
+        'checkpoint',
+        `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
+      )
+    const [adam, own] = [true, false].map((wanted) =>
+      [...tensors].filter(([name]) => name.startsWith('adam.') === wanted),
+    )
+    loadTensors(this.parameters, new Map(own), 'the state of the strategy')
+    const moments = adam.map(([name, tensor]) => [name.slice('adam.'.length), tensor] as const)
+    this.#adam.load(new Map(moments), parsed.data.adamSteps)
+  }
+
+  dispose(): void {
+    for (const group of this.groups.values()) group.dispose()
+    this.#adam.dispose()
+  }
+}

@@ -1,0 +1,174 @@
+/**
+ * GDAS: one candidate runs on each edge, drawn by Gumbel noise added to alpha and weighted straight-through, at a temperature that
+ * falls in a line from epoch to epoch (Eq. 3 to 6 of its paper).
+ */
+import { z } from 'zod'
+import { DdsasError } from '../errors.ts'
+import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
+import type { ChoiceGroup } from '../spaces/space.ts'
+import { add, call, Generator, mul, softmax, sum, Tensor, tidy, to } from '../torch/index.ts'
+import { Alphas } from './alphas.ts'
+import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './arch-optimizer.ts'
+import type {
+  Batch,
+  Outcome,
+  Progress,
+  StateDict,
+  StepContext,
+  Strategy,
+  StrategyContext,
+  StrategyDefinition,
+} from './strategy.ts'
+
+const temperature = z.number().positive()
+
+const gdasSettings = {
+  gdas: z
+    .strictObject({
+      tau: temperature.meta({ unit: '-', description: 'temperature of the softmax in the first epoch' }),
+      minTau: temperature.meta({ unit: '-', description: 'temperature in the last epoch' }),
+    })
+    .describe('the search by GDAS'),
+  ...archOptimizerSettings,
+}
+
+const settingsSchema = z.object(gdasSettings)
+export type GdasSettings = z.infer<typeof settingsSchema>
+
+type Matrix = readonly (readonly number[])[]
+
+/** Temperature of an epoch, from 0: linear, both ends included. */
+export function gdasTemperature({ tau, minTau }: GdasSettings['gdas'], epoch: number, epochs: number): number {
+  return epochs < 2 ? tau : tau + ((minTau - tau) * epoch) / (epochs - 1)
+}
+
+/** Standard Gumbel noise, -ln E with E exponential; drawn again where it is not finite. */
+export function gumbelNoise({ rows, candidates }: Pick<ChoiceGroup, 'rows' | 'candidates'>, generator: Generator): Matrix {
+  const draw = (): number => {
+    const noise = -Math.log(-Math.log(1 - generator.uniform()))
+    return Number.isFinite(noise) ? noise : draw()
+  }
+  return Array.from({ length: rows }, () => candidates.map(draw))
+}
+
+/** The candidate of each row that alpha and noise draw; the softmax has its largest element there at any temperature. */
+export function drawnCandidates(alpha: Matrix, noise: Matrix): number[] {
+  return alpha.map((row, index) => {
+    const values = row.map((value, k) => value + noise[index][k])
+    return values.indexOf(Math.max(...values))
+  })
+}
+
+const matrixTensor = (matrix: Matrix, device: string): Tensor =>
+  tidy(() => to(Tensor.from(Float32Array.from(matrix.flat()), [matrix.length, matrix[0].length]), { device }))
+
+/**
+ * Straight-through weights of one draw: 1 for the candidate that runs and 0 for the others, with the gradient of the softmax of
+ * (ln softmax(alpha) + noise) / tau. As published, the others enter the sum as numbers: zero, but alpha has a gradient through them.
+ */
+export function straightThrough(alpha: Tensor, noise: Matrix, tau: number): ArchWeights & { readonly added: Tensor } {
+  const { device } = alpha
+  const picked = drawnCandidates(alpha.matrix(), noise)
+  const oneHot = matrixTensor(noise.map((row, index) => row.map((_, k) => (k === picked[index] ? 1 : 0))), device)
+  const logits = add(call('aten::log_softmax.int', alpha, 1), matrixTensor(noise, device))
+  const soft = softmax(mul(logits, 1 / tau), 1)
+  const weights = add(call('aten::sub.Tensor', oneHot, call('aten::detach', soft)), soft)
+  const others = mul(weights, call('aten::rsub.Scalar', oneHot, 1))
+  return { weights, sampledOps: picked.map((column) => [column]), added: sum(others, [1]) }
+}
+
+/** Noise of every group for the architecture step, and for the weight step. */
+type Noise = Readonly<Record<'arch' | 'weights', ReadonlyMap<string, Matrix>>>
+
+const stateSchema = z.object({ generator: z.array(z.number().int()) })
+
+class Gdas<Architecture> implements Strategy<Architecture> {
+  readonly #context: StrategyContext<Architecture>
+  readonly #settings: GdasSettings['gdas']
+  readonly #alphas: Alphas
+  readonly #generator: Generator
+  #noise: Noise
+  #tau: number
+
+  constructor(context: StrategyContext<Architecture>, settings: GdasSettings) {
+    this.#context = context
+    this.#settings = settings.gdas
+    this.#alphas = new Alphas(context.space.choices, context.init, settings)
+    this.#generator = new Generator(context.seed, 'gumbel noise')
+    this.#noise = this.#draw()
+    this.#tau = settings.gdas.tau
+  }
+
+  #draw(): Noise {
+    const draw = () =>
+      new Map(
+        this.#context.space.choices.map((group) => [group.name, gumbelNoise(group, this.#generator)]),
+      )
+    return { arch: draw(), weights: draw() }
+  }
+
+  prepareStep({ epoch }: Progress): void {
+    this.#tau = gdasTemperature(this.#settings, epoch, this.#context.epochs)
+    this.#noise = this.#draw()
+  }
+
+  archStep({ supernet }: StepContext, _train: Batch, valid: Batch): Outcome {
+    return tidy(() => {
+      const parameters = [...this.#alphas.parameters.values()]
+      const archWeights: ArchWeightsOf = (group) => this.#drawn(group, 'arch')
+      const { gradients, outcome } = lossGradients(supernet, parameters, archWeights, valid)
+      this.#alphas.step(gradients)
+      return outcome
+    })
+  }
+
+  #drawn(name: string, step: keyof Noise): ArchWeights {
+    const { alpha } = this.#alphas.group(name)
+    return straightThrough(alpha, this.#noise[step].get(name) ?? [], this.#tau)
+  }
+
+  /** To measure accuracy: the architecture that would be picked now. */
+  archWeights(name: string, mode: 'train' | 'eval'): ArchWeights {
+    if (mode === 'eval') {
+      const picked = this.#context.space.encode(this.derive()).get(name) ?? []
+      const { alpha } = this.#alphas.group(name)
+      return { weights: call('aten::ones_like', alpha), sampledOps: picked }
+    }
+    // alpha is constant in a weight step: what the others add to the sum is zero
+    const { added: _, ...drawn } = this.#drawn(name, 'weights')
+    return drawn
+  }
+
+  derive(): Architecture {
+    return this.#context.space.decode(this.#alphas.scores())
+  }
+
+  state(): StateDict {
+    const { tensors, data } = this.#alphas.state()
+    return { tensors, data: { ...data, generator: [...this.#generator.state()] } }
+  }
+
+  load(state: StateDict): void {
+    const parsed = stateSchema.safeParse(state.data)
+    if (!parsed.success)
+      throw new DdsasError(
+        'checkpoint',
+        `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
+      )
+    this.#alphas.load(state)
+    this.#generator.load(parsed.data.generator)
+  }
+
+  dispose(): void {
+    this.#alphas.dispose()
+  }
+}
+
+/** GDAS for the registry. */
+export const gdas: StrategyDefinition<GdasSettings> = {
+  name: 'gdas',
+  settings: gdasSettings,
+  defaults: () => ({ gdas: { tau: 10, minTau: 0.1 }, ...usualArchOptimizer }),
+  describe: ({ gdas: { tau, minTau } }) => `temperature ${tau} to ${minTau}`,
+  create: (context, settings) => new Gdas(context, settings),
+}
