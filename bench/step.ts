@@ -77,7 +77,7 @@ export function makeSupernet({
   const supernet = new Network(space.supernet({ channels, cells, classes }), init, { precision })
   const settings = { ddsas: { ...ddsas, subspace, changes: [] }, archOptimizer }
   const groups = space.choices.map((group) => group.name)
-  return { supernet, groups, strategy: new Ddsas({ space, init, seed: 0 }, settings) }
+  return { supernet, groups, strategy: new Ddsas({ space, init, seed: 0, epochs: 50 }, settings) }
 }
 
 /**

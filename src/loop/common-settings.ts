@@ -84,7 +84,10 @@ export const channels = positive
 export const sgdSettings = {
   momentum: part.meta({ unit: '-', description: 'how much of its velocity a weight keeps' }),
   // older runs do not say
-  nesterov: z.boolean().default(false).describe('whether a weight moves by the gradient once more (Nesterov)'),
+  nesterov: z
+    .boolean()
+    .default(false)
+    .describe('whether a weight moves by the gradient once more (Nesterov)'),
   weightDecay: nonNegative.meta({ unit: '-', description: 'L2 penalty, added to the gradient' }),
   gradClip: z
     .number()

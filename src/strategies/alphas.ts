@@ -53,7 +53,7 @@ const stateSchema = z.object({ adamSteps: z.number() })
 export class Alphas {
   readonly groups: ReadonlyMap<string, AlphaGroup>
   /** `alpha.<group>`, each float32 [rows, candidates]. */
-  readonly parameters: ReadonlyMap<string, Tensor>
+  readonly parameters: Map<string, Tensor>
   readonly #adam: Adam
 
   constructor(choices: readonly ChoiceGroup[], init: InitContext, { archOptimizer }: ArchOptimizerSettings) {

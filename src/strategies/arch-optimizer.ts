@@ -9,7 +9,10 @@ const part = z.number().min(0).lt(1)
 export const archOptimizerSettings = {
   archOptimizer: z
     .strictObject({
-      lr: z.number().nonnegative().meta({ unit: '-', description: 'learning rate of the architecture parameters' }),
+      lr: z
+        .number()
+        .nonnegative()
+        .meta({ unit: '-', description: 'learning rate of the architecture parameters' }),
       betas: z
         .tuple([part, part])
         .meta({ unit: '-', description: 'how much the running means of gradient and square keep at a step' }),

@@ -92,7 +92,11 @@ function move(weights: Tensor[], by: Tensor[], factor: number): void {
 }
 
 /** What SGD would move the weights by at a learning rate of one: momentum velocity + gradient + L2 w. */
-function sgdDirection({ options, state }: { options: Sgd['options']; state: ReadonlyMap<string, Tensor> }, named: readonly (readonly [string, Tensor])[], gradients: readonly Tensor[]): Tensor[] {
+function sgdDirection(
+  { options, state }: { options: Sgd['options']; state: ReadonlyMap<string, Tensor> },
+  named: readonly (readonly [string, Tensor])[],
+  gradients: readonly Tensor[],
+): Tensor[] {
   return noGrad(() =>
     named.map(([name, weight], index) => {
       const velocity = state.get(name)
@@ -107,7 +111,7 @@ function sgdDirection({ options, state }: { options: Sgd['options']; state: Read
  * mixed second derivative with d valid / dw', as a finite difference of d train / d alpha. The exact product differs from it by
  * more than its own size on networks with ReLU and max pooling; published results are by this one. The weights are put back to the bit.
  */
-function unrolledGradients(
+export function unrolledGradients(
   { supernet, weightOptimizer, lr }: StepContext,
   alphas: readonly Tensor[],
   archWeights: ArchWeightsOf,
@@ -117,7 +121,10 @@ function unrolledGradients(
   const of = (parameters: readonly Tensor[], batch: Batch) =>
     lossGradients(supernet, parameters, archWeights, batch)
   const all = [...weightOptimizer.parameters]
-  const first = of(all.map(([, weight]) => weight), train).gradients
+  const first = of(
+    all.map(([, weight]) => weight),
+    train,
+  ).gradients
   // weights that the loss does not depend on stay where they are
   const moving = all.flatMap(([name, weight], index) => {
     const gradient = first[index]
@@ -130,13 +137,25 @@ function unrolledGradients(
   }
   const optimizer = { options: weightOptimizer.options, state: weightOptimizer.state() }
   try {
-    const direction = sgdDirection(optimizer, moving.map(({ name, weight }) => [name, weight]), moving.map(({ gradient }) => gradient))
+    const direction = sgdDirection(
+      optimizer,
+      moving.map(({ name, weight }) => [name, weight]),
+      moving.map(({ gradient }) => gradient),
+    )
     move(weights, direction, -lr)
     const { gradients, outcome } = of([...alphas, ...weights], valid)
     putBack()
-    const known = gradients.map((gradient, index) => gradient ?? call('aten::zeros_like', [...alphas, ...weights][index]))
+    const known = gradients.map(
+      (gradient, index) => gradient ?? call('aten::zeros_like', [...alphas, ...weights][index]),
+    )
     const [direct, steepest] = [known.slice(0, alphas.length), known.slice(alphas.length)]
-    const norm = noGrad(() => call('aten::stack', steepest.map((x) => call('aten::norm.Scalar', x, 2)), 0))
+    const norm = noGrad(() =>
+      call(
+        'aten::stack',
+        steepest.map((x) => call('aten::norm.Scalar', x, 2)),
+        0,
+      ),
+    )
     const radius = finiteDifference / noGrad(() => call('aten::norm.Scalar', norm, 2)).item()
     const moved = (factor: number) => {
       move(weights, steepest, factor)
@@ -147,7 +166,9 @@ function unrolledGradients(
     const [ahead, behind] = [moved(radius), moved(-radius)]
     return {
       outcome,
-      gradients: noGrad(() => direct.map((own, index) => mixedTerm(own, ahead[index], behind[index], lr / (2 * radius)))),
+      gradients: noGrad(() =>
+        direct.map((own, index) => mixedTerm(own, ahead[index], behind[index], lr / (2 * radius))),
+      ),
     }
   } finally {
     putBack()

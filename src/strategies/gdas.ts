@@ -38,12 +38,19 @@ export type GdasSettings = z.infer<typeof settingsSchema>
 type Matrix = readonly (readonly number[])[]
 
 /** Temperature of an epoch, from 0: linear, both ends included. */
-export function gdasTemperature({ tau, minTau }: GdasSettings['gdas'], epoch: number, epochs: number): number {
+export function gdasTemperature(
+  { tau, minTau }: GdasSettings['gdas'],
+  epoch: number,
+  epochs: number,
+): number {
   return epochs < 2 ? tau : tau + ((minTau - tau) * epoch) / (epochs - 1)
 }
 
 /** Standard Gumbel noise, -ln E with E exponential; drawn again where it is not finite. */
-export function gumbelNoise({ rows, candidates }: Pick<ChoiceGroup, 'rows' | 'candidates'>, generator: Generator): Matrix {
+export function gumbelNoise(
+  { rows, candidates }: Pick<ChoiceGroup, 'rows' | 'candidates'>,
+  generator: Generator,
+): Matrix {
   const draw = (): number => {
     const noise = -Math.log(-Math.log(1 - generator.uniform()))
     return Number.isFinite(noise) ? noise : draw()
@@ -66,10 +73,17 @@ const matrixTensor = (matrix: Matrix, device: string): Tensor =>
  * Straight-through weights of one draw: 1 for the candidate that runs and 0 for the others, with the gradient of the softmax of
  * (ln softmax(alpha) + noise) / tau. As published, the others enter the sum as numbers: zero, but alpha has a gradient through them.
  */
-export function straightThrough(alpha: Tensor, noise: Matrix, tau: number): ArchWeights & { readonly added: Tensor } {
+export function straightThrough(
+  alpha: Tensor,
+  noise: Matrix,
+  tau: number,
+): ArchWeights & { readonly added: Tensor } {
   const { device } = alpha
   const picked = drawnCandidates(alpha.matrix(), noise)
-  const oneHot = matrixTensor(noise.map((row, index) => row.map((_, k) => (k === picked[index] ? 1 : 0))), device)
+  const oneHot = matrixTensor(
+    noise.map((row, index) => row.map((_, k) => (k === picked[index] ? 1 : 0))),
+    device,
+  )
   const logits = add(call('aten::log_softmax.int', alpha, 1), matrixTensor(noise, device))
   const soft = softmax(mul(logits, 1 / tau), 1)
   const weights = add(call('aten::sub.Tensor', oneHot, call('aten::detach', soft)), soft)
@@ -101,9 +115,7 @@ class Gdas<Architecture> implements Strategy<Architecture> {
 
   #draw(): Noise {
     const draw = () =>
-      new Map(
-        this.#context.space.choices.map((group) => [group.name, gumbelNoise(group, this.#generator)]),
-      )
+      new Map(this.#context.space.choices.map((group) => [group.name, gumbelNoise(group, this.#generator)]))
     return { arch: draw(), weights: draw() }
   }
 

@@ -74,7 +74,7 @@ class Search {
       ddsas: { variant: 'authors-code', subspace: 28, window: 20, mixture: 'simple', changes: [] },
       archOptimizer: { lr, betas: [0.5, 0.999], weightDecay: 1e-3 },
     }
-    this.strategy = new Ddsas({ space: dartsSpace, init: context, seed: 0 }, settings)
+    this.strategy = new Ddsas({ space: dartsSpace, init: context, seed: 0, epochs: 50 }, settings)
     this.#sgd = new Sgd(namedParameters(this.supernet), { momentum: 0.9, weightDecay: 3e-4 })
   }
 

@@ -108,7 +108,7 @@ class Search {
       },
       archOptimizer: { lr: arch.lr, betas: arch.betas, weightDecay: arch.weight_decay },
     }
-    this.strategy = new Ddsas({ space, init: context, seed: 0 }, settings)
+    this.strategy = new Ddsas({ space, init: context, seed: 0, epochs: 50 }, settings)
     this.sgd = new Sgd(namedParameters(this.supernet), {
       momentum: weights.momentum,
       weightDecay: weights.weight_decay,

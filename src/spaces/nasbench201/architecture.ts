@@ -27,8 +27,7 @@ function refuse(text: string, source: string, what: string): DdsasError {
 /** The operation of each edge. Throws DdsasError 'input' saying what is wrong with the text. */
 export function parseArchitecture(text: string, source: string): OperationName[] {
   const parts = text.trim().split('+')
-  if (parts.length !== nodes - 1)
-    throw refuse(text, source, `${parts.length} of ${nodes - 1} nodes`)
+  if (parts.length !== nodes - 1) throw refuse(text, source, `${parts.length} of ${nodes - 1} nodes`)
   return parts.flatMap((part, index) => {
     const inner = /^\|(.*)\|$/.exec(part)?.[1]
     if (inner === undefined) throw refuse(text, source, `node ${index + 1} does not stand between bars`)

@@ -45,7 +45,10 @@ export const operations = {
 export type OperationName = keyof typeof operations
 
 /** The two ways through a residual block that halves the image: convolutions, and a mean of 2x2 pixels beside them. */
-export function residualWays(inputs: number, outputs: number): { readonly main: Sequence; readonly beside: Sequence } {
+export function residualWays(
+  inputs: number,
+  outputs: number,
+): { readonly main: Sequence; readonly beside: Sequence } {
   return {
     main: [
       ...sequential('conv_a.op', reluConvBn(inputs, outputs, 3, 2, true)),

@@ -51,9 +51,18 @@ function stack({ channels, cells, classes }: SupernetOptions, termsOf: EdgeTerms
       add(cell(nextName(), last, width, termsOf), { name: nextName(), kind: 'cell' })
   }
   const act = sequential('lastact', [batchNorm2d(width, true), relu])
-  const head = [functional(globalAvgPool2d), functional(flatten), { name: 'classifier', layer: linear(width, classes) }]
+  const head = [
+    functional(globalAvgPool2d),
+    functional(flatten),
+    { name: 'classifier', layer: linear(width, classes) },
+  ]
   states.push({ id: 'logits', kind: 'layers', input: last, name: '', layers: [...act, ...head] })
-  return { states, blocks, outputs: { logits: 'logits' }, modules: ['stem', 'cells', 'lastact', 'classifier'] }
+  return {
+    states,
+    blocks,
+    outputs: { logits: 'logits' },
+    modules: ['stem', 'cells', 'lastact', 'classifier'],
+  }
 }
 
 /** A cell: node 0 is what it is given, the last node its output. */
@@ -62,7 +71,9 @@ function cell(block: string, input: StateId, channels: number, termsOf: EdgeTerm
   const first: State = { id: id(0), block, label: '0', kind: 'layers', input, name: '', layers: [] }
   const sums = Array.from({ length: nodes - 1 }, (_, index): State => {
     const node = index + 1
-    const terms = edges.flatMap(({ from, to }, row) => (to === node ? termsOf(row, channels, block, id(from)) : []))
+    const terms = edges.flatMap(({ from, to }, row) =>
+      to === node ? termsOf(row, channels, block, id(from)) : [],
+    )
     return { id: id(node), block, label: String(node), kind: 'sum', terms }
   })
   return [first, ...sums]
@@ -78,7 +89,15 @@ function residual(block: string, input: StateId, channels: number): State[] {
   const terms = ways.map(({ id }): Term => ({ input: id, name: '', layers: [], operation: 'skip_connect' }))
   return [
     ...ways.map(
-      ({ id, layers, operation }): State => ({ id, block, kind: 'layers', input, name: block, layers, operation }),
+      ({ id, layers, operation }): State => ({
+        id,
+        block,
+        kind: 'layers',
+        input,
+        name: block,
+        layers,
+        operation,
+      }),
     ),
     { id: block, block, kind: 'sum', terms },
   ]

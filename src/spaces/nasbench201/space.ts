@@ -39,5 +39,7 @@ export const nasbench201Space: SearchSpace<Nasbench201Cell> = {
       ? { cell: parseArchitecture(value, source) }
       : schema.parse(coding.parse(value, source)),
   format: ({ cell }) => formatArchitecture(cell),
-  indicators: ({ cell }) => ({ skip_connect: cell.filter((operation) => operation === 'skip_connect').length }),
+  indicators: ({ cell }) => ({
+    skip_connect: cell.filter((operation) => operation === 'skip_connect').length,
+  }),
 }

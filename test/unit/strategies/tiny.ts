@@ -26,7 +26,7 @@ export function makeSupernet(): Network {
 export function makeStrategy(options: DdsasOptions = {}, seed = 6): Ddsas<Genotype> {
   const init: InitContext = { device: 'cpu', generator: new Generator(seed, 'strategy') }
   const settings = { ...usual, ddsas: { ...usual.ddsas, ...options } }
-  return new Ddsas({ space: dartsSpace, init, seed }, settings)
+  return new Ddsas({ space: dartsSpace, init, seed, epochs: 50 }, settings)
 }
 
 export function makeBatch(seed: number): Batch {
