@@ -158,7 +158,9 @@ export function withParts(config: SearchConfig, { space, strategy }: SearchParts
     channels: Math.min(config.network.channels, space.defaults.channels),
     cells: Math.min(config.network.cells, space.defaults.cells),
   }
-  const whole = { ...base, space: space.name, strategy: strategy.name, network, ...strategy.defaults(space) }
+  const weightOptimizer = { ...config.weightOptimizer, ...strategy.weightRecipe?.(space) }
+  const names = { space: space.name, strategy: strategy.name }
+  const whole = { ...base, ...names, network, weightOptimizer, ...strategy.defaults(space) }
   return parseSettings(searchConfigSchema({ space, strategy }), whole, 'search')
 }
 

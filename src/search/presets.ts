@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { findPreset } from '../loop/settings.ts'
 import { dartsSpace } from '../spaces/darts/cell-space.ts'
+import { nasbench201Space } from '../spaces/nasbench201/space.ts'
 import { ddsas } from '../strategies/ddsas/ddsas.ts'
 import type { SearchConfig } from './config.ts'
 
@@ -35,6 +36,13 @@ const cifar10 = {
 export const searchPresets = {
   cifar10,
   cifar100: { ...cifar10, dataset: 'cifar100' },
+  /** Section 4.4 of the paper: L = 12, all else as on CIFAR-10. */
+  nasbench201: {
+    ...cifar10,
+    space: nasbench201Space.name,
+    network: nasbench201Space.defaults,
+    ddsas: { ...cifar10.ddsas, subspace: 12 },
+  },
   /** Shows a whole search in a few minutes on two cores; its cell is not meant to be used. */
   demo: {
     ...cifar10,

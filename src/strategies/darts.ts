@@ -6,7 +6,12 @@ import { z } from 'zod'
 import type { ArchWeights, ArchWeightsOf, Sgd } from '../nn/index.ts'
 import { call, clone, copy, noGrad, run, type Tensor, tidy } from '../torch/index.ts'
 import { Alphas } from './alphas.ts'
-import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './arch-optimizer.ts'
+import {
+  archOptimizerSettings,
+  lossGradients,
+  nasbench201Weights,
+  usualArchOptimizer,
+} from './arch-optimizer.ts'
 import type {
   Batch,
   Outcome,
@@ -186,6 +191,7 @@ export const darts: StrategyDefinition<DartsSettings> = {
   name: 'darts',
   settings: dartsSettings,
   defaults: () => ({ darts: { order: 'first' }, ...usualArchOptimizer }),
+  weightRecipe: nasbench201Weights,
   describe: ({ darts: { order } }) => `${order} order`,
   create: (context, settings) => new Darts(context, settings),
 }

@@ -8,7 +8,12 @@ import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
 import type { ChoiceGroup } from '../spaces/space.ts'
 import { add, call, Generator, mul, softmax, sum, Tensor, tidy, to } from '../torch/index.ts'
 import { Alphas } from './alphas.ts'
-import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './arch-optimizer.ts'
+import {
+  archOptimizerSettings,
+  lossGradients,
+  nasbench201Weights,
+  usualArchOptimizer,
+} from './arch-optimizer.ts'
 import type {
   Batch,
   Outcome,
@@ -181,6 +186,7 @@ export const gdas: StrategyDefinition<GdasSettings> = {
   name: 'gdas',
   settings: gdasSettings,
   defaults: () => ({ gdas: { tau: 10, minTau: 0.1 }, ...usualArchOptimizer }),
+  weightRecipe: nasbench201Weights,
   describe: ({ gdas: { tau, minTau } }) => `temperature ${tau} to ${minTau}`,
   create: (context, settings) => new Gdas(context, settings),
 }

@@ -4,6 +4,7 @@ import { DdsasError } from '../errors.ts'
 import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
 import { ArchitectureWeights, drawArchitecture } from '../spaces/architecture-weights.ts'
 import { Generator } from '../torch/index.ts'
+import { nasbench201Weights } from './arch-optimizer.ts'
 import type { Evaluate, StateDict, Strategy, StrategyContext, StrategyDefinition } from './strategy.ts'
 
 const randomSettings = {
@@ -132,6 +133,7 @@ export const random: StrategyDefinition<RandomSettings> = {
   name: 'random',
   settings: randomSettings,
   defaults: () => ({ random: { candidates: 20, images: 1000 } }),
+  weightRecipe: nasbench201Weights,
   describe: ({ random: { candidates } }) => `best of ${candidates} random architectures an epoch`,
   create: (context, settings) => new RandomSearch(context, settings),
 }

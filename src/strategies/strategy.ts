@@ -105,6 +105,12 @@ export interface Schedule {
   readonly stepsPerEpoch: number
 }
 
+/** How the supernet's weights were trained where a method was published for a space, as far as that differs from the usual. */
+export interface WeightRecipe {
+  readonly nesterov?: boolean
+  readonly weightDecay?: number
+}
+
 /** A strategy as the registry knows it; `Settings`: those of a configuration that are the strategy's own. */
 export interface StrategyDefinition<Settings = never> {
   readonly name: string
@@ -112,6 +118,8 @@ export interface StrategyDefinition<Settings = never> {
   readonly settings: Readonly<Record<string, z.ZodType>>
   /** As published for a space, else the usual ones. */
   defaults(space: SearchSpace): Settings
+  /** SGD on the weights as published with it for a space, where that is not the usual one. */
+  weightRecipe?(space: SearchSpace): WeightRecipe
   /** Throws DdsasError 'input' for settings that a space or a number of epochs does not allow. */
   check?(settings: Settings, space: SearchSpace, epochs: number): void
   /** What can be foreseen to disappoint. */
