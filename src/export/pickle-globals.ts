@@ -1,36 +1,13 @@
 /** The only names a pickle may use: what PyTorch writes for tensors and plain data. None of them runs code of a file. */
+import type { Refuse } from '../formats/byte-reader.ts'
+import { Callable, type PickleValue as Pickled } from '../formats/pickle.ts'
 import type { Dtype } from '../torch/index.ts'
-import type { Refuse } from './byte-reader.ts'
 import { maxDimensions, Storage, StoredTensor, storageTypes } from './stored-tensor.ts'
 
-/** What a pickle is made of here; tuples, lists and sets are arrays, dictionaries are maps. */
-export type PickleValue =
-  | null
-  | boolean
-  | number
-  | bigint
-  | string
-  | Storage
-  | StoredTensor
-  | Callable
-  | StorageType
-  | PickleValue[]
-  | Map<PickleKey, PickleValue>
-
-export type PickleKey = null | boolean | number | bigint | string
+/** What a pickle of PyTorch is made of. */
+export type PickleValue = Pickled<Storage | StoredTensor | StorageType>
 
 type Build = (args: readonly PickleValue[], refuse: Refuse) => PickleValue
-
-/** An allowed name that a pickle calls. */
-export class Callable {
-  readonly name: string
-  readonly build: Build
-
-  constructor(name: string, build: Build) {
-    this.name = name
-    this.build = build
-  }
-}
 
 /** A storage class of PyTorch: the element type of the storages that name it. */
 export class StorageType {
@@ -92,18 +69,6 @@ export function lookUp(module: string, name: string, refuse: Refuse): PickleValu
 function arrayOf(value: PickleValue | undefined, name: string, refuse: Refuse): PickleValue[] {
   if (Array.isArray(value)) return value
   throw refuse(`it holds a ${name} of something other than a list`)
-}
-
-/** Adds a key and a value to a dictionary. */
-export function setItem(
-  target: Map<PickleKey, PickleValue>,
-  key: PickleValue,
-  value: PickleValue,
-  refuse: Refuse,
-): void {
-  if (typeof key === 'object' && key !== null)
-    throw refuse('it holds a dictionary whose keys are neither text nor numbers')
-  target.set(key, value)
 }
 
 /** The sizes or strides of a tensor; whether they are whole and fit is checked by StoredTensor. */

@@ -1,12 +1,13 @@
 /** Reads what torch.save wrote, with an allow-list in place of Python: tensors and plain data, and never code. */
 import { DdsasError } from '../errors.ts'
+import type { Refuse } from '../formats/byte-reader.ts'
+import type { PickleKey } from '../formats/pickle.ts'
+import { allowance } from '../formats/zip-reader.ts'
 import { type Tensor, tidy } from '../torch/index.ts'
-import type { Refuse } from './byte-reader.ts'
-import type { PickleKey, PickleValue } from './pickle-globals.ts'
+import type { PickleValue } from './pickle-globals.ts'
 import { isLegacyFile, readLegacyFile } from './pytorch-legacy.ts'
 import { readZipFile } from './pytorch-zip.ts'
 import { StoredTensor } from './stored-tensor.ts'
-import { allowance } from './zip-reader.ts'
 
 /** Plain data of a checkpoint; tensors outside the state dict are not read until asked for. */
 export type PlainData =

@@ -1,8 +1,9 @@
 /** The format of torch.save up to PyTorch 1.5: five pickles one after the other, then the storages' bytes. */
+
+import { ByteReader, type Refuse } from '../formats/byte-reader.ts'
+import { readPickle } from '../formats/pickle.ts'
 import { elementBytes } from '../torch/index.ts'
-import { ByteReader, type Refuse } from './byte-reader.ts'
-import { readPickle } from './pickle.ts'
-import type { PickleValue } from './pickle-globals.ts'
+import { lookUp, type PickleValue } from './pickle-globals.ts'
 import { isCount, type StorageId, storageId } from './pytorch-zip.ts'
 import { Storage } from './stored-tensor.ts'
 
@@ -22,18 +23,15 @@ export function isLegacyFile(data: Uint8Array): boolean {
 
 /** The object saved in a legacy file. Throws what `refuse` makes of what is damaged or not allowed. */
 export function readLegacyFile(data: Uint8Array, refuse: Refuse): PickleValue {
-  let position = 0
-  const next = (persistentLoad?: (id: PickleValue) => PickleValue) => {
-    const { value, end } = readPickle(data, position, { refuse, persistentLoad })
-    position = end
-    return value
-  }
+  const reader = new ByteReader(data, 0, refuse)
+  const next = (persistentLoad?: (id: PickleValue) => PickleValue) =>
+    readPickle(reader, { refuse, lookUp, persistentLoad })
   if (next() !== magicNumber) throw refuse('its magic number is another')
   if (next() !== formatVersion) throw refuse(`its format is not version ${formatVersion}`)
   checkSystem(next(), refuse)
   const storages = new StorageTable(refuse)
   const saved = next((id) => storages.refer(storageId(id, refuse)))
-  storages.fill(next(), new ByteReader(data, position, refuse))
+  storages.fill(next(), reader)
   return saved
 }
 

@@ -1,10 +1,11 @@
 /** The zip format of torch.save since PyTorch 1.6: a pickle `data.pkl`, and each storage as an entry `data/KEY`. */
+
+import { ByteReader, type Refuse } from '../formats/byte-reader.ts'
+import { readPickle } from '../formats/pickle.ts'
+import { ZipArchive } from '../formats/zip-reader.ts'
 import { type Dtype, elementBytes } from '../torch/index.ts'
-import type { Refuse } from './byte-reader.ts'
-import { readPickle } from './pickle.ts'
-import { type PickleValue, StorageType } from './pickle-globals.ts'
+import { lookUp, type PickleValue, StorageType } from './pickle-globals.ts'
 import { Storage } from './stored-tensor.ts'
-import { ZipArchive } from './zip-reader.ts'
 
 /** What a pickle says of a storage: ('storage', type, key, location, elements, ...). */
 export interface StorageId {
@@ -49,7 +50,7 @@ export function readZipFile(data: Uint8Array, refuse: Refuse): PickleValue {
       throw refuse(`its storage ${key.slice(0, 40)} is missing or has another size`)
     })
   }
-  return readPickle(pickle, 0, { refuse, persistentLoad }).value
+  return readPickle(new ByteReader(pickle, 0, refuse), { refuse, lookUp, persistentLoad })
 }
 
 /** All entries stand in one folder, named after the file they were first saved to. */

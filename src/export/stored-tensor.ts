@@ -1,4 +1,6 @@
 /** A tensor as PyTorch saves it: a window of a storage by offset, sizes and strides; made into a tensor when asked for. */
+
+import type { Refuse } from '../formats/byte-reader.ts'
 import {
   areTruthValues,
   call,
@@ -9,7 +11,6 @@ import {
   Tensor,
   tidy,
 } from '../torch/index.ts'
-import type { Refuse } from './byte-reader.ts'
 
 /** What a file can hold that becomes a tensor, by the name of PyTorch's storage class. */
 export const storageTypes: Readonly<Record<string, Dtype>> = {

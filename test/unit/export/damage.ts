@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { DdsasError } from '../../../src/errors.ts'
 import { readPytorchFile } from '../../../src/export/pytorch-file.ts'
-import { allowance } from '../../../src/export/zip-reader.ts'
+import { allowance } from '../../../src/formats/zip-reader.ts'
 import { liveSlots, resetPeakMemory, tensorMemory, tidy } from '../../../src/torch/index.ts'
 
 const maxMilliseconds = 5_000

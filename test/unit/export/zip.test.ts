@@ -4,8 +4,8 @@ import { test } from 'node:test'
 import { deflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
 import { DdsasError } from '../../../src/errors.ts'
-import { allowance, ZipArchive } from '../../../src/export/zip-reader.ts'
 import { writeZip } from '../../../src/export/zip-writer.ts'
+import { allowance, ZipArchive } from '../../../src/formats/zip-reader.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
 const refuse = (what: string) => new DdsasError('data', what)
