@@ -3,7 +3,9 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { z } from 'zod'
 import { trainPresets } from '../src/retrain/presets.ts'
 import { searchPresets } from '../src/search/presets.ts'
-import { benchSpaces, spaceNames } from './spaces.ts'
+import type { SearchSpace } from '../src/spaces/space.ts'
+import { defaultSettings } from '../src/strategies/ddsas/settings.ts'
+import { benchSpaces, type SpaceName, spaceNames } from './spaces.ts'
 import type { StepShape } from './step.ts'
 
 /** A benchmark reads those it names; the others are not offered. All are of the CPU; bench/gpu measures GPUs. */
@@ -35,8 +37,19 @@ function counts(text: string): number[] {
 }
 
 const [firstSpace] = spaceNames
-const { network, data, ddsas, threads } = searchPresets.cifar10
+const { data, threads } = searchPresets.cifar10
 const { cifar10: recipe } = trainPresets
+
+/** Sizes of the search that was published for a space. */
+function usualShape(name: SpaceName): Pick<StepShape, 'channels' | 'cells' | 'subspace'> {
+  const space: SearchSpace = benchSpaces[name].space
+  return { ...space.defaults, subspace: defaultSettings(space).ddsas.subspace }
+}
+
+/** "default: 8 of darts; 15 of nasbench201". */
+function usual(of: (shape: ReturnType<typeof usualShape>) => number): string {
+  return `default: ${spaceNames.map((name) => `${of(usualShape(name))} of ${name}`).join('; ')}`
+}
 
 const options: Readonly<Record<SettingName, Option>> = {
   turns: new Option(
@@ -45,10 +58,16 @@ const options: Readonly<Record<SettingName, Option>> = {
   ).argParser(count),
   threads: new Option('--threads <n>', 'threads for one operator').argParser(count).default(threads),
   space: new Option('--space <name>', 'space of the supernet').choices(spaceNames).default(firstSpace),
-  channels: new Option('--channels <n>', 'C of the supernet').argParser(count).default(network.channels),
-  cells: new Option('--cells <n>', 'cells of the supernet').argParser(count).default(network.cells),
+  channels: new Option(
+    '--channels <n>',
+    `C of the supernet (${usual(({ channels }) => channels)})`,
+  ).argParser(count),
+  cells: new Option('--cells <n>', `cells of the supernet (${usual(({ cells }) => cells)})`).argParser(count),
   batch: new Option('--batch <n>', 'images of a batch').argParser(count).default(data.batch),
-  subspace: new Option('--subspace <L>', 'operations of a subspace').argParser(count).default(ddsas.subspace),
+  subspace: new Option(
+    '--subspace <L>',
+    `operations of a subspace (${usual(({ subspace }) => subspace)})`,
+  ).argParser(count),
   lengths: new Option(
     '--lengths <L,...>',
     `subspaces to compare (default: ${Object.entries(benchSpaces)
@@ -75,7 +94,8 @@ export function addSettings(command: Command, names: Iterable<SettingName>): Com
 /** All settings, those not given at their defaults. */
 export function completeSettings(given: Partial<Settings>): Settings {
   const defaults = Object.entries(options).map(([name, option]) => [name, option.defaultValue])
-  return { ...Object.fromEntries(defaults), ...given }
+  const { space = firstSpace } = given
+  return { ...Object.fromEntries(defaults), ...usualShape(space), ...given }
 }
 
 /** The shape of a search step alone. */

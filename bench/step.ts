@@ -5,6 +5,7 @@ import { Adam, type InitContext, Network, namedParameters, Sgd, stateDict } from
 import type { Precision } from '../src/nn/precision.ts'
 import { searchPresets } from '../src/search/presets.ts'
 import { bothUpdates } from '../src/search/search.ts'
+import type { SearchSpace } from '../src/spaces/space.ts'
 import { Ddsas } from '../src/strategies/ddsas/ddsas.ts'
 import type { Batch } from '../src/strategies/strategy.ts'
 import {
@@ -72,7 +73,7 @@ export function makeSupernet({
   precision,
 }: StepShape) {
   const init: InitContext = { device, generator: new Generator(0) }
-  const { space } = benchSpaces[name]
+  const space: SearchSpace = benchSpaces[name].space
   const { classes } = imageKind
   const supernet = new Network(space.supernet({ channels, cells, classes }), init, { precision })
   const settings = { ddsas: { ...ddsas, subspace, changes: [] }, archOptimizer }

@@ -8,6 +8,15 @@ interface Row {
   readonly may: readonly string[]
 }
 
+/** What every strategy may use. */
+const strategyParts = [
+  'src/strategies/strategy.ts',
+  'src/strategies/shared/',
+  'src/spaces/',
+  'src/nn/',
+  'src/torch/',
+]
+
 /** The first row that fits a file holds, so a row for some files of a folder stands before the folder's. */
 const table: readonly Row[] = [
   { files: 'src/errors.ts', may: [] },
@@ -27,12 +36,9 @@ const table: readonly Row[] = [
   },
   {
     files: 'src/strategies/ddsas/',
-    may: ['src/strategies/strategy.ts', 'src/strategies/ddsas/', 'src/spaces/', 'src/nn/', 'src/torch/'],
+    may: ['src/strategies/ddsas/', ...strategyParts],
   },
-  {
-    files: 'src/strategies/',
-    may: ['src/strategies/strategy.ts', 'src/spaces/', 'src/nn/', 'src/torch/'],
-  },
+  { files: 'src/strategies/', may: strategyParts },
   { files: 'src/loop/', may: ['src/loop/', 'src/runs/', 'src/data/', 'src/nn/', 'src/torch/'] },
   {
     files: 'src/search/',

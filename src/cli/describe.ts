@@ -5,21 +5,24 @@ import { DdsasError } from '../errors.ts'
 import { isRunOf, readRecord } from '../loop/record.ts'
 import { trainKind } from '../retrain/run.ts'
 import { RunFolder } from '../runs/folder.ts'
-import {
-  isPublished,
-  type NetworkSize,
-  publishedSize,
-  usualSizes,
-} from '../spaces/darts/published-genotypes.ts'
+import { isPublished, publishedSize, usualSizes } from '../spaces/darts/published-genotypes.ts'
 import { type NetworkKind, networkKinds } from '../spaces/darts/stem.ts'
 import type { NetworkDescription } from '../spaces/describe.ts'
-import { describeNetwork, type NetworkShape, shownNetwork, spaceOf } from '../spaces/network-shape.ts'
+import {
+  describeNetwork,
+  type NetworkShape,
+  shownNetwork,
+  spaceOf,
+  usualNetwork,
+} from '../spaces/network-shape.ts'
+import type { NetworkSize, SearchSpace } from '../spaces/space.ts'
 import { counted } from '../words.ts'
-import { genotypeArgument, isFolder, readGenotype } from './genotype.ts'
+import { genotypeArgument, isFolder, readArchitecture, spaceOption } from './genotype.ts'
 import { blocksInWords } from './genotype-text.ts'
 import { wholeNumber } from './options.ts'
 
 interface DescribeOptions {
+  readonly space?: string
   readonly network?: NetworkKind
   readonly channels?: number
   readonly cells?: number
@@ -38,22 +41,28 @@ export function describeCommand(
       "edges, parameters, multiply-adds, depth and cells of a genotype's network: a training's own, or as published",
     )
     .addArgument(genotypeArgument('<genotype>'))
+    .addOption(spaceOption())
     .addOption(
       new Option(
         '--network <kind>',
         'stem and auxiliary head (default: what a name was published for, cifar)',
       ).choices(kinds),
     )
-    .option('--channels <C>', 'channels of a node in the first cells (default: 36, imagenet 48)', wholeNumber)
-    .option('--cells <N>', 'how many cells (default: 20, imagenet 14)', wholeNumber)
+    .option(
+      '--channels <C>',
+      "channels of a node in the first cells (default: the space's, 36 for darts, imagenet 48)",
+      wholeNumber,
+    )
+    .option('--cells <N>', "how many cells (default: the space's, 20 for darts, imagenet 14)", wholeNumber)
     .option('--classes <K>', 'how many classes (default: 10, imagenet 1000)', wholeNumber)
     .option('--image-side <px>', 'height and width of the images (default: 32, imagenet 224)', wholeNumber)
     .option('--json', 'print the result as JSON')
     .action((text: string, options: DescribeOptions) => {
-      const genotype = readGenotype(text)
-      const own = options.network === undefined ? knownSize(text) : { size: usualSizes[options.network] }
+      const { space, architecture: genotype } = readArchitecture(text, options.space)
+      const { network } = options
+      const own = network === undefined ? knownSize(text, space) : { size: usualNetwork(space, network) }
       const size = { ...own.size, ...sizesOf(options) }
-      const shape = { ...size, genotype, auxiliary: true }
+      const shape = { ...size, space, genotype, auxiliary: true }
       const description = describeNetwork(shape, options.imageSide ?? own.imageSide)
       print(
         options.json
@@ -64,9 +73,12 @@ export function describeCommand(
 }
 
 /** The size that a name was published for, or that a training has settled; the usual one for anything else. */
-function knownSize(target: string): { readonly size: NetworkSize; readonly imageSide?: number } {
+function knownSize(
+  target: string,
+  space: SearchSpace,
+): { readonly size: NetworkSize; readonly imageSide?: number } {
   if (isPublished(target)) return { size: publishedSize(target) }
-  return trainedSize(target) ?? { size: usualSizes.cifar }
+  return trainedSize(target) ?? { size: usualNetwork(space, 'cifar') }
 }
 
 /** What the run of a training has settled; undefined for anything else that has a genotype. */
@@ -118,7 +130,7 @@ function describeText(name: string, shape: NetworkShape, description: NetworkDes
   )
   return `${[
     `${name}: ${kind} network, C = ${channels}, ${counted(cells, 'cell')}, ${counted(classes, 'class', 'classes')}, ${imageSide} px`,
-    `parameters:    ${grouped(parameters)} (${grouped(parametersWithAuxiliary)} with the auxiliary head)`,
+    `parameters:    ${grouped(parameters)}${parametersWithAuxiliary > parameters ? ` (${grouped(parametersWithAuxiliary)} with the auxiliary head)` : ''}`,
     `multiply-adds: ${grouped(multiplyAdds)} for an image: convolutions and linear layers, as DARTS counts`,
     `depth:         ${depth} convolutions and linear layers on the longest way`,
     '',

@@ -1,7 +1,6 @@
 /** `ddsas evaluate`: the test error of a training run, or of a file of weights. */
 import { join, resolve } from 'node:path'
 import { Command, Option } from 'commander'
-import { DdsasError } from '../errors.ts'
 import { readWeightFile, shapeOfWeights, type WeightFile, type WeightNotes } from '../export/weights.ts'
 import { type TrainConfig, trainConfigSchema } from '../retrain/config.ts'
 import { scoreOf } from '../retrain/evaluate-network.ts'
@@ -10,14 +9,15 @@ import { trainPresets } from '../retrain/presets.ts'
 import { readTrained, type TrainedEpoch, trainedEpochs } from '../retrain/trained-weights.ts'
 import { makeFolder, removeEmpty } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
+import { spaceOf } from '../spaces/network-shape.ts'
 import { resolveDevice, setThreads } from '../torch/device.ts'
 import { tidy } from '../torch/index.ts'
 import { counted } from '../words.ts'
 import { writeEvaluation } from './evaluation-files.ts'
-import { genotypeOption, isRun, readGenotype } from './genotype.ts'
+import { genotypeOption, isRun } from './genotype.ts'
 import { countTo, deviceOption, threadsOption } from './options.ts'
 import { skippedPart, warnOfSkipped } from './skipped.ts'
-import { checkpointOption, refuseCheckpoint, withStep } from './trained-options.ts'
+import { architectureOf, checkpointOption, refuseCheckpoint, withStep } from './trained-options.ts'
 
 interface EvaluateOptions {
   readonly genotype?: string
@@ -91,7 +91,7 @@ function fromRun(folder: string, { weights, checkpoint }: EvaluateOptions): Foun
   const run = RunFolder.open(folder)
   const { shape, ...trained } = readTrained(run, weights, checkpoint)
   const out = join(run.path, 'evaluation', withStep(weights, checkpoint))
-  return { ...trained, genotype: shape.genotype, out }
+  return { ...trained, space: spaceOf(shape).name, genotype: shape.genotype, out }
 }
 
 async function evaluate(
@@ -99,10 +99,8 @@ async function evaluate(
   { tensors, source, config: own, data, ...found }: Found,
   options: EvaluateOptions,
 ): Promise<WeightsEvaluation> {
-  const genotype = options.genotype === undefined ? found.genotype : readGenotype(options.genotype)
-  if (genotype === undefined)
-    throw new DdsasError('input', `${target} does not tell its genotype; give --genotype NAME, RUN or FILE`)
-  const shape = tidy(() => shapeOfWeights(tensors, genotype, target))
+  const { space, architecture } = architectureOf(target, found, options.genotype)
+  const shape = tidy(() => shapeOfWeights(tensors, architecture, target, space))
   const base = own ?? (shape.kind === 'imagenet' ? trainPresets.imagenet : trainPresets.cifar10)
   const guessed =
     own?.dataset ?? (shape.classes === 100 && shape.kind === 'cifar' ? 'cifar100' : base.dataset)

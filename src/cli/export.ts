@@ -17,10 +17,10 @@ import {
 import { readTrained, type TrainedEpoch, trainedEpochs } from '../retrain/trained-weights.ts'
 import { makeFolder, writeFileAtomic } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
-import { usualImageSides } from '../spaces/network-shape.ts'
+import { spaceOf, usualImageSides } from '../spaces/network-shape.ts'
 import { tidy } from '../torch/index.ts'
-import { genotypeOption, isRun, readGenotype } from './genotype.ts'
-import { checkpointOption, refuseCheckpoint, withStep } from './trained-options.ts'
+import { genotypeOption, isRun } from './genotype.ts'
+import { architectureOf, checkpointOption, refuseCheckpoint, withStep } from './trained-options.ts'
 
 /** What `--to` takes, and how the files are called. */
 const extensions = { onnx: '.onnx', pytorch: '.py', safetensors: '.safetensors' } as const
@@ -110,7 +110,7 @@ function findInRun(folder: string, { weights, checkpoint }: ExportOptions): Foun
   const run = RunFolder.open(folder)
   const { shape, ...trained } = readTrained(run, weights, checkpoint)
   const out = join(run.path, 'export', withStep('network', checkpoint))
-  return { ...trained, genotype: shape.genotype, out }
+  return { ...trained, space: spaceOf(shape).name, genotype: shape.genotype, out }
 }
 
 function findInFile(path: string, { checkpoint }: ExportOptions): Found {
@@ -120,10 +120,8 @@ function findInFile(path: string, { checkpoint }: ExportOptions): Found {
 
 /** Everything about the network: from the command line, else from the weights, else as the published network is. */
 function describe(target: string, found: Found, options: ExportOptions): TrainedNetwork {
-  const genotype = options.genotype === undefined ? found.genotype : readGenotype(options.genotype)
-  if (genotype === undefined)
-    throw new DdsasError('input', `${target} does not tell its genotype; give --genotype NAME, RUN or FILE`)
-  const shape = shapeOfWeights(found.tensors, genotype, target)
+  const { space, architecture } = architectureOf(target, found, options.genotype)
+  const shape = shapeOfWeights(found.tensors, architecture, target, space)
   const { imageSide, normalisation, classNames } = {
     ...found,
     ...(options.dataset === undefined ? {} : datasets[options.dataset]),

@@ -1,19 +1,22 @@
-/** A genotype as users name it: a published name, the folder of a run, or a file. */
+/** A genotype, or an architecture of another space, as users name it: a published name, the folder of a run, a file, the text. */
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Argument, Option } from 'commander'
+import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { reportRead } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
-import type { Genotype } from '../spaces/darts/genotype.ts'
-import { parseGenotype, readGenotypeFile } from '../spaces/darts/genotype-file.ts'
+import { dartsSpace } from '../spaces/darts/cell-space.ts'
+import { readGenotypeText } from '../spaces/darts/genotype-file.ts'
 import { isPublished, publishedGenotype, publishedGenotypes } from '../spaces/darts/published-genotypes.ts'
+import { findSpace, spaces } from '../spaces/index.ts'
+import type { SearchSpace } from '../spaces/space.ts'
 import { suggesting } from './suggestions.ts'
 
 const publishedNames = Object.keys(publishedGenotypes)
 
 /** What the argument of a command may be, for its help. */
-const genotypeHelp = `a published name (${publishedNames.join(', ')}), a run, or a file`
+const genotypeHelp = `a published name (${publishedNames.join(', ')}), a run, a file, or its text`
 
 /** The genotype that a command takes. */
 export function genotypeArgument(name: string): Argument {
@@ -38,22 +41,52 @@ export function isRun(path: string): boolean {
   throw new DdsasError('input', `${path} does not exist; name the folder of a run or a file of weights`)
 }
 
-/** The genotype a run has derived so far, checked. */
-export function readRunGenotype(run: RunFolder): Genotype | undefined {
-  const value = run.readGenotype()
-  return value === undefined ? undefined : parseGenotype(value, join(run.path, 'genotype.json'))
+/** An architecture, and what it is one of. */
+export interface NamedArchitecture {
+  readonly space: SearchSpace
+  readonly architecture: unknown
+}
+
+/** `--space`, of commands that take an architecture. */
+export function spaceOption(): Option {
+  const help = 'what the architecture is of (default: what the run says, else the first that can read it)'
+  return new Option('--space <name>', help).choices(Object.keys(spaces))
 }
 
 /**
- * Reads a genotype by its published name, of a run, or from a file (JSON or a Genotype(...) line).
- * @throws {DdsasError} `input` where there is none, or it is not a genotype of DARTS's space.
+ * Reads an architecture: a published name, what a run has derived so far, a file, or the text itself; of the space of that
+ * name, else of the one that the run says, else of the first that can read it.
+ * @throws {DdsasError} `input` where there is none, or it is of no space.
  */
-export function readGenotype(text: string): Genotype {
-  if (isPublished(text)) return publishedGenotype(text)
+export function readArchitecture(text: string, named?: string): NamedArchitecture {
+  if (isPublished(text)) return { space: dartsSpace, architecture: publishedGenotype(text) }
   const folder = isFolder(text)
-  if (folder === undefined) throw new DdsasError('input', `'${text}' is no genotype: give ${genotypeHelp}`)
-  if (!folder) return readGenotypeFile(text)
-  const found = readRunGenotype(RunFolder.open(text))
-  if (found !== undefined) return found
-  throw new DdsasError('input', `${text} has no genotype.json yet; wait until its search has derived one`)
+  if (folder === true) return readRunArchitecture(RunFolder.open(text), named)
+  if (folder === false) return parseArchitecture(readGenotypeText(text), text, named)
+  if (/[|(]/.test(text)) return parseArchitecture(text, 'given', named)
+  throw new DdsasError('input', `'${text}' is no genotype: give ${genotypeHelp}`)
+}
+
+function readRunArchitecture(run: RunFolder, named: string | undefined): NamedArchitecture {
+  const config = z.object({ config: z.object({ space: z.string() }) }).safeParse(run.config)
+  const space = findSpace(named ?? config.data?.config.space ?? dartsSpace.name)
+  const value = run.readGenotype()
+  if (value !== undefined) return { space, architecture: space.parse(value, join(run.path, 'genotype.json')) }
+  throw new DdsasError('input', `${run.path} has no genotype.json yet; wait until its search has derived one`)
+}
+
+function parseArchitecture(text: string, source: string, named: string | undefined): NamedArchitecture {
+  const candidates = named === undefined ? Object.values(spaces) : [findSpace(named)]
+  let first: DdsasError | undefined
+  for (const space of candidates) {
+    try {
+      return { space, architecture: space.parse(text, source) }
+    } catch (error) {
+      if (!(error instanceof DdsasError)) throw error
+      first ??= error
+    }
+  }
+  const others = candidates.slice(1).map(({ name }) => name)
+  const hint = others.length > 0 ? `; if it is of ${others.join(' or ')}, say so with --space` : ''
+  throw new DdsasError('input', `${first?.message ?? `${source} is of no space`}${hint}`, { cause: first })
 }

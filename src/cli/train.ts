@@ -3,7 +3,7 @@ import { Command, Option } from 'commander'
 import { DdsasError } from '../errors.ts'
 import { trainPresets } from '../retrain/presets.ts'
 import { runTrain, type TrainRequest, type TrainRunObserver, type TrainStart } from '../retrain/run.ts'
-import { genotypeArgument, readGenotype } from './genotype.ts'
+import { genotypeArgument, readArchitecture, spaceOption } from './genotype.ts'
 import { addRunOptions, interruptible, type RunOptions, requestOf } from './options.ts'
 import { runDisplay } from './run-display.ts'
 import { suggestedArgument, suggesting } from './suggestions.ts'
@@ -18,23 +18,22 @@ export function trainCommand(): Command {
     .addArgument(genotypeArgument('[genotype]'))
     .addArgument(suggestedArgument('[preset]', presetHelp, presets))
     .addOption(suggesting(new Option('--preset <name>', 'the same'), presets))
+    .addOption(spaceOption())
   return addRunOptions(command, 'runs/train-<preset>').action(trainAction)
 }
 
 async function trainAction(
   genotype: string | undefined,
   named: string | undefined,
-  options: RunOptions,
+  options: RunOptions & { readonly space?: string },
 ): Promise<void> {
   if (named !== undefined && options.preset !== undefined && named !== options.preset)
     throw new DdsasError('input', `two presets, ${named} and ${options.preset}: name one`)
   const preset = named ?? options.preset
   const { resume, json = false } = options
-  const request: TrainRequest = {
-    ...requestOf(options),
-    preset,
-    genotype: genotype === undefined ? undefined : readGenotype(genotype),
-  }
+  const given = genotype === undefined ? undefined : readArchitecture(genotype, options.space)
+  const parts = given && { genotype: given.architecture, space: given.space.name }
+  const request: TrainRequest = { ...requestOf(options), preset, ...parts }
   const display = runDisplay(json, {
     start: (about: TrainStart) => describeTraining(about, resume !== undefined),
     epoch: trainEpochLine,

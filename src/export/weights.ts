@@ -3,7 +3,6 @@ import { readFileSync, statSync } from 'node:fs'
 import { z } from 'zod'
 import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
-import type { NetworkKind } from '../spaces/darts/stem.ts'
 import { findSpace, spaces } from '../spaces/index.ts'
 import { type NetworkShape, spaceOf } from '../spaces/network-shape.ts'
 import { checkTensors } from '../spaces/weights-check.ts'
@@ -110,40 +109,24 @@ export function exportSafetensors(trained: TrainedNetwork): Uint8Array {
   return encodeSafetensors(tensors, { format: 'pt', [notesKey]: JSON.stringify(notes) })
 }
 
-/** Where each kind of network has the convolution that tells its channels, and how many times C those are. */
-const stems: readonly { kind: NetworkKind; weight: string; times: number }[] = [
-  { kind: 'cifar', weight: 'stem.0.weight', times: 3 },
-  { kind: 'imagenet', weight: 'stem1.1.weight', times: 1 },
-]
-
-/** How many cells have weights, from the first without a gap: one name must not stand for thousands of cells. */
-function countCells(names: readonly string[]): number {
-  const numbers = new Set(names.flatMap((name) => /^cells\.(\d{1,4})\./.exec(name)?.slice(1) ?? []))
-  let cells = 0
-  while (numbers.has(String(cells))) cells++
-  return cells
-}
-
 /**
- * The shape of the network that weights are of: all but its genotype can be told from their names and sizes.
- * @throws {DdsasError} `input` where they are of no discrete network of cells.
+ * The shape of the network that weights are of: all but its architecture can be told from their names and sizes.
+ * `space`: where the architecture is from, `darts` unless given.
+ * @throws {DdsasError} `input` where they are of no network of the space.
  */
 export function shapeOfWeights(
   tensors: ReadonlyMap<string, Tensor>,
   genotype: unknown,
   source: string,
+  space?: NetworkShape['space'],
 ): NetworkShape {
   checkTensors(tensors, 'shapeOfWeights')
-  const names = [...tensors.keys()]
-  const stem = stems.find(({ weight }) => tensors.has(weight))
-  const channels = stem && (tensors.get(stem.weight)?.shape[0] ?? 0) / stem.times
-  const classes = tensors.get('classifier.weight')?.shape[0]
-  const cells = countCells(names)
-  if (!stem || !channels || !Number.isInteger(channels) || !classes || cells === 0)
-    throw new DdsasError(
-      'input',
-      `${source} holds no weights of a CIFAR or ImageNet network of cells; its first are ${names.slice(0, 3).join(', ') || 'none'}`,
-    )
-  const auxiliary = names.some((name) => name.startsWith('auxiliary_head.'))
-  return { kind: stem.kind, genotype, channels, cells, classes, auxiliary }
+  const own = spaceOf({ space })
+  const options = own.networkOf?.(new Map([...tensors].map(([name, { shape }]) => [name, shape])))
+  if (options !== undefined) return { ...options, genotype, ...(space === undefined ? {} : { space }) }
+  const first = [...tensors.keys()].slice(0, 3).join(', ') || 'none'
+  throw new DdsasError(
+    'input',
+    `${source} holds no weights of a network of '${own.name}'; its first are ${first}`,
+  )
 }

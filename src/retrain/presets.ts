@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { findPreset } from '../loop/settings.ts'
 import { dartsSpace } from '../spaces/darts/cell-space.ts'
+import { nasbench201Space } from '../spaces/nasbench201/space.ts'
 import type { TrainConfig } from './config.ts'
 
 const checkpoint = { seconds: 300, steps: 0 }
@@ -73,6 +74,30 @@ const folder: TrainConfig = {
 export const trainPresets = {
   cifar10,
   cifar100: { ...cifar10, dataset: 'cifar100' },
+  /** The recipe by which the architectures of NAS-Bench-201 were trained: 200 epochs, nothing but crops and flips. */
+  nasbench201: {
+    ...cifar10,
+    space: nasbench201Space.name,
+    data: {
+      ...cifar10.data,
+      batch: 256,
+      augmentation: { ...cifar10.data.augmentation, cutout: 0 },
+    },
+    network: { kind: 'cifar', ...nasbench201Space.defaults },
+    // no gradient is as large: nothing is clipped
+    weightOptimizer: {
+      lr: 0.1,
+      schedule: 'cosine',
+      warmUp: 0,
+      momentum: 0.9,
+      nesterov: true,
+      weightDecay: 5e-4,
+      gradClip: 1e9,
+    },
+    loss: { smoothing: 0, auxiliary: 0 },
+    dropPath: 0,
+    epochs: 200,
+  },
   folder,
   /** The recipe of PC-DARTS, which DDSAS uses; for ImageNet and image folders of its size. */
   imagenet: {

@@ -23,6 +23,7 @@ import {
 } from '../loop/resume.ts'
 import { emptyLogs, RunFolder } from '../runs/folder.ts'
 import { findSpace } from '../spaces/index.ts'
+import { spaceOf, usualNetwork } from '../spaces/network-shape.ts'
 import type { SearchSpace } from '../spaces/space.ts'
 import { setThreads } from '../torch/index.ts'
 import { type TrainConfig, trainConfigSchema } from './config.ts'
@@ -54,9 +55,13 @@ function spaceFor({ space }: TrainRequest, config: TrainConfig): SearchSpace {
   return findSpace(config.space)
 }
 
-/** Settings for the space that a request names. */
+/** Settings for the space that a request names: where that is another, with the size of its networks. */
 function inSpace({ space }: TrainRequest, config: TrainConfig): TrainConfig {
-  return space === undefined ? config : { ...config, space: typeof space === 'string' ? space : space.name }
+  if (space === undefined) return config
+  const found = spaceOf({ space })
+  if (found.name === config.space) return config
+  const { kind, channels, cells } = usualNetwork(found, config.network.kind)
+  return { ...config, space: found.name, network: { kind, channels, cells } }
 }
 
 export interface TrainStart {

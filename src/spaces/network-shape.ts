@@ -4,7 +4,7 @@ import { checkGiven } from '../checks.ts'
 import type { Program } from '../nn/index.ts'
 import { describeProgram, type NetworkDescription } from './describe.ts'
 import { findSpace } from './index.ts'
-import type { NetworkOptions, SearchSpace } from './space.ts'
+import type { NetworkOptions, NetworkSize, SearchSpace } from './space.ts'
 
 export interface NetworkShape extends NetworkOptions {
   /** Where the architecture is from: `darts` unless given; the space itself where it is one's own. */
@@ -42,6 +42,11 @@ export function checkShape(shape: NetworkShape, what: string): void {
 export function programOf(shape: NetworkShape): Program {
   checkShape(shape, 'programOf')
   return spaceOf(shape).network(shape.genotype, shape)
+}
+
+/** The size of networks of a space that are trained for a kind of images. */
+export function usualNetwork(space: SearchSpace, kind: NetworkOptions['kind']): NetworkSize {
+  return space.usualNetwork?.(kind) ?? { kind, ...space.defaults, classes: 10 }
 }
 
 const spaceSchema = z.object({ defaults: z.looseObject({}), network: z.function(), parse: z.function() })

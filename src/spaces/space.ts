@@ -38,6 +38,9 @@ export interface NetworkOptions extends SupernetOptions {
   readonly auxiliary: boolean
 }
 
+/** Size of a network but for the auxiliary head. */
+export type NetworkSize = Omit<NetworkOptions, 'auxiliary'>
+
 /** A space of architectures, which are plain data: what JSON can hold. */
 export interface SearchSpace<Architecture = unknown> {
   readonly name: string
@@ -58,6 +61,10 @@ export interface SearchSpace<Architecture = unknown> {
   format(architecture: Architecture): string
   /** 0: the same; 1: nothing in common. */
   distance(a: Architecture, b: Architecture): number
+  /** Size of the networks that are trained for a kind of images; as a supernet's, for ten classes, unless given. */
+  usualNetwork?(kind: NetworkOptions['kind']): NetworkSize
+  /** The network that weights are of, by their names and shapes; undefined where they are of none. */
+  networkOf?(weights: ReadonlyMap<string, readonly number[]>): NetworkOptions | undefined
   /** Numbers worth watching from epoch to epoch, by their names: skip connections. */
   indicators?(architecture: Architecture): Readonly<Record<string, number>>
 }

@@ -5,13 +5,9 @@
 import { z } from 'zod'
 import type { ArchWeights, ArchWeightsOf, Sgd } from '../nn/index.ts'
 import { call, clone, copy, noGrad, run, type Tensor, tidy } from '../torch/index.ts'
-import { Alphas } from './alphas.ts'
-import {
-  archOptimizerSettings,
-  lossGradients,
-  nasbench201Weights,
-  usualArchOptimizer,
-} from './arch-optimizer.ts'
+import { Alphas } from './shared/alphas.ts'
+import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
+import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type {
   Batch,
   Outcome,

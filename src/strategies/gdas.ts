@@ -7,13 +7,9 @@ import { DdsasError } from '../errors.ts'
 import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
 import type { ChoiceGroup } from '../spaces/space.ts'
 import { add, call, Generator, mul, softmax, sum, Tensor, tidy, to } from '../torch/index.ts'
-import { Alphas } from './alphas.ts'
-import {
-  archOptimizerSettings,
-  lossGradients,
-  nasbench201Weights,
-  usualArchOptimizer,
-} from './arch-optimizer.ts'
+import { Alphas } from './shared/alphas.ts'
+import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
+import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type {
   Batch,
   Outcome,

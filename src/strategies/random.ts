@@ -4,7 +4,7 @@ import { DdsasError } from '../errors.ts'
 import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
 import { ArchitectureWeights, drawArchitecture } from '../spaces/architecture-weights.ts'
 import { Generator } from '../torch/index.ts'
-import { nasbench201Weights } from './arch-optimizer.ts'
+import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type { Evaluate, StateDict, Strategy, StrategyContext, StrategyDefinition } from './strategy.ts'
 
 const randomSettings = {

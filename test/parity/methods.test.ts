@@ -5,9 +5,9 @@ import { z } from 'zod'
 import { type ArchWeightsOf, type InitContext, Network, namedParameters, Sgd } from '../../src/nn/index.ts'
 import { dartsSpace } from '../../src/spaces/darts/cell-space.ts'
 import { nasbench201Space } from '../../src/spaces/nasbench201/space.ts'
-import { lossGradients } from '../../src/strategies/arch-optimizer.ts'
 import { darts, unrolledGradients } from '../../src/strategies/darts.ts'
 import { drawnCandidates, gdasTemperature, straightThrough } from '../../src/strategies/gdas.ts'
+import { lossGradients } from '../../src/strategies/shared/arch-optimizer.ts'
 import {
   channelsLast,
   copy,

@@ -5,7 +5,9 @@ import type { ChoiceGroup, SearchSpace } from '../space.ts'
 import { chooseEdges } from './decode.ts'
 import { type CellType, cellTypes, cosineDistance, type Genotype, skipConnections } from './genotype.ts'
 import { formatGenotype, parseGenotype, parseGenotypeText } from './genotype-file.ts'
+import { networkOfWeights } from './network-of-weights.ts'
 import { networkProgram, supernetProgram } from './programs.ts'
+import { usualSizes } from './published-genotypes.ts'
 import { type CellSpace, darts, edgeCount, edgeIndex } from './space.ts'
 
 const spaceSchema = z.object({
@@ -58,6 +60,8 @@ export function cellSpace(space: CellSpace): SearchSpace<Genotype> {
         ? parseGenotypeText(value, source, operations)
         : parseGenotype(value, source, operations),
     format: formatGenotype,
+    usualNetwork: (kind) => usualSizes[kind],
+    networkOf: networkOfWeights,
     distance: cosineDistance,
     indicators: (genotype) => ({ skip_connect: skipConnections(genotype, 'normal') }),
   }

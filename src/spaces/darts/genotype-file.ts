@@ -129,7 +129,7 @@ export function parseGenotypeLine(
  */
 export function readGenotypeFile(path: string, operations?: readonly string[]): Genotype {
   checkText(path, 'readGenotypeFile', 'path')
-  return parseGenotypeText(readText(path), path, operations)
+  return parseGenotypeText(readGenotypeText(path), path, operations)
 }
 
 /** The same of a text; `source` names it in errors. */
@@ -146,7 +146,8 @@ export function parseGenotypeText(text: string, source: string, operations?: rea
   return parseGenotype(value, source, operations)
 }
 
-function readText(path: string): string {
+/** The text of a file that holds an architecture of any space. Throws DdsasError 'input' where it is none. */
+export function readGenotypeText(path: string): string {
   try {
     const status = statSync(path)
     if (status.isFile() && status.size <= maxFileBytes) return decodeText(readFileSync(path), path)

@@ -1,7 +1,7 @@
 /** Published cells of the DARTS space, by the names their authors gave them. */
 import { checkText } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
-import type { NetworkOptions } from '../space.ts'
+import type { NetworkSize } from '../space.ts'
 import type { Genotype, GenotypeEdge } from './genotype.ts'
 
 /** Edges written as "operation input", all four nodes concatenated. */
@@ -75,9 +75,6 @@ export const publishedGenotypes = {
 } as const satisfies Record<string, Genotype>
 
 export type PublishedName = keyof typeof publishedGenotypes
-
-/** The size of a network, all but its cells. */
-export type NetworkSize = Pick<NetworkOptions, 'kind' | 'channels' | 'cells' | 'classes'>
 
 const cifar10: NetworkSize = { kind: 'cifar', channels: 36, cells: 20, classes: 10 }
 const imagenet: NetworkSize = { kind: 'imagenet', channels: 48, cells: 14, classes: 1000 }

@@ -151,3 +151,18 @@ export function networkProgram(architecture: readonly OperationName[], options: 
     return [{ input, name: `${block}.layers.${row}`, layers, operation }]
   })
 }
+
+/** Undefined where they are of none of the benchmark's networks. Cells may have no weights, residual blocks have some. */
+export function networkOfWeights(
+  weights: ReadonlyMap<string, readonly number[]>,
+): NetworkOptions | undefined {
+  const channels = weights.get('stem.0.weight')?.[0]
+  const classes = weights.get('classifier.weight')?.[0]
+  const residuals = [...weights.keys()].flatMap((name) => {
+    const found = /^cells\.(\d{1,4})\.conv_a\.op\.1\.weight$/.exec(name)
+    return found ? [Number(found[1])] : []
+  })
+  const cells = stages * Math.min(...residuals)
+  if (!channels || !classes || residuals.length !== stages - 1 || cells === 0) return undefined
+  return { kind: 'cifar', channels, cells, classes, auxiliary: false }
+}

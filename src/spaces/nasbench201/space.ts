@@ -4,7 +4,7 @@ import { onePerRow } from '../one-per-row.ts'
 import type { ChoiceGroup, SearchSpace } from '../space.ts'
 import { edges, formatArchitecture, operationNames, parseArchitecture } from './architecture.ts'
 import type { OperationName } from './operations.ts'
-import { networkProgram, supernetProgram } from './programs.ts'
+import { networkOfWeights, networkProgram, supernetProgram } from './programs.ts'
 
 /** The operation of each edge, edges into a node together: 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2. */
 export interface Nasbench201Cell {
@@ -39,6 +39,7 @@ export const nasbench201Space: SearchSpace<Nasbench201Cell> = {
       ? { cell: parseArchitecture(value, source) }
       : schema.parse(coding.parse(value, source)),
   format: ({ cell }) => formatArchitecture(cell),
+  networkOf: networkOfWeights,
   indicators: ({ cell }) => ({
     skip_connect: cell.filter((operation) => operation === 'skip_connect').length,
   }),

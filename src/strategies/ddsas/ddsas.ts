@@ -8,8 +8,8 @@ import { DdsasError } from '../../errors.ts'
 import { Adam, type ArchWeights, type ArchWeightsOf, checkInitContext, loadTensors } from '../../nn/index.ts'
 import type { SearchSpace } from '../../spaces/space.ts'
 import { type Tensor, tidy } from '../../torch/index.ts'
-import { AlphaGroup } from '../alphas.ts'
-import { lossGradients } from '../arch-optimizer.ts'
+import { AlphaGroup } from '../shared/alphas.ts'
+import { lossGradients } from '../shared/arch-optimizer.ts'
 import type {
   Batch,
   Outcome,

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { DdsasError } from '../../errors.ts'
 import type { ChoiceGroup, SearchSpace } from '../../spaces/space.ts'
-import { archOptimizerSettings } from '../arch-optimizer.ts'
+import { archOptimizerSettings } from '../shared/arch-optimizer.ts'
 import type { Schedule } from '../strategy.ts'
 import { blindShrink, checkChanges } from './elastic.ts'
 import { subspaceSizeRange } from './subspace.ts'

@@ -1,9 +1,7 @@
 /** Adam on architecture parameters, and their gradients by a batch: what all gradient methods have in common. */
 import { z } from 'zod'
-import type { ArchWeightsOf, Batch, Network, Outcome } from '../nn/index.ts'
-import type { SearchSpace } from '../spaces/space.ts'
-import { countCorrect, crossEntropy, detach, grad, setRequiresGrad, type Tensor } from '../torch/index.ts'
-import type { WeightRecipe } from './strategy.ts'
+import type { ArchWeightsOf, Batch, Network, Outcome } from '../../nn/index.ts'
+import { countCorrect, crossEntropy, detach, grad, setRequiresGrad, type Tensor } from '../../torch/index.ts'
 
 const part = z.number().min(0).lt(1)
 
@@ -32,11 +30,6 @@ export type ArchOptimizerSettings = z.infer<typeof schema>
 /** As DARTS has it, and most methods after it. */
 export const usualArchOptimizer: ArchOptimizerSettings = {
   archOptimizer: { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
-}
-
-/** SGD on the weights as NAS-Bench-201's authors ran all methods there; elsewhere as usual. */
-export function nasbench201Weights({ name }: SearchSpace): WeightRecipe {
-  return name === 'nasbench201' ? { nesterov: true, weightDecay: 5e-4 } : {}
 }
 
 /** d loss / d parameters of a supernet in training mode on a batch; everything else takes part as a constant. */

@@ -1,12 +1,12 @@
 /** Architecture parameters alpha of all decisions, and Adam on them: the state of DARTS and of methods that sample by alpha. */
 import { z } from 'zod'
-import { DdsasError } from '../errors.ts'
-import { Adam, type ArchWeights, drawn, type InitContext, loadTensors, sampledIndex } from '../nn/index.ts'
-import type { Gradients } from '../nn/optim.ts'
-import type { ChoiceGroup, Scores } from '../spaces/space.ts'
-import { keep, softmax, type Tensor, tidy } from '../torch/index.ts'
+import { DdsasError } from '../../errors.ts'
+import { Adam, type ArchWeights, drawn, type InitContext, loadTensors, sampledIndex } from '../../nn/index.ts'
+import type { Gradients } from '../../nn/optim.ts'
+import type { ChoiceGroup, Scores } from '../../spaces/space.ts'
+import { keep, softmax, type Tensor, tidy } from '../../torch/index.ts'
+import type { StateDict } from '../strategy.ts'
 import type { ArchOptimizerSettings } from './arch-optimizer.ts'
-import type { StateDict } from './strategy.ts'
 
 /** ~ 1e-3 N(0, 1), float32 [rows, candidates]. */
 export function smallNormal({ rows, candidates }: ChoiceGroup, init: InitContext): Tensor {
