@@ -72,6 +72,11 @@ export class ByteReader {
     return this.#data.subarray(start, start + count)
   }
 
+  /** Passes over `count` bytes. */
+  skip(count: number): void {
+    this.#advance(count)
+  }
+
   uint8(): number {
     return this.#data[this.#advance(1)]
   }

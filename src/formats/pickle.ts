@@ -47,7 +47,7 @@ export interface PickleOptions<Own> {
 }
 
 /** The longest name of a module, class or function; and the longest integer in bytes. */
-const maxNameBytes = 500
+export const maxNameBytes = 500
 const maxIntegerBytes = 64
 const maxProtocol = 5
 
@@ -315,7 +315,8 @@ export function readPickle<Own>(reader: ByteReader, options: PickleOptions<Own>)
   return value
 }
 
-function unknownOpcode(code: number, reader: ByteReader, refuse: Refuse): Error {
+/** The error for an opcode that was just read. */
+export function unknownOpcode(code: number, reader: ByteReader, refuse: Refuse): Error {
   const where = `the opcode 0x${code.toString(16)} at byte ${reader.position - 1}`
   return refuse(`its pickle has ${where}, which is not allowed`)
 }

@@ -1,4 +1,4 @@
-/** Reads zip archives held in memory: stored and deflated entries, zip64; sizes, positions and checksums are checked. */
+/** Reads zip archives, held in memory or by their end alone: stored and deflated entries, zip64; sizes, positions and checksums are checked. */
 import { crc32, inflateRawSync } from 'node:zlib'
 import { ByteReader, type Refuse } from './byte-reader.ts'
 
@@ -25,7 +25,8 @@ export function allowance(bytes: number): number {
   return maxGrowth.factor * bytes + maxGrowth.bytes
 }
 
-interface Entry {
+/** What the directory says of an entry; `offset`: where its local header begins in the archive. */
+export interface ZipEntry {
   readonly name: string
   readonly flags: number
   readonly method: number
@@ -39,16 +40,14 @@ interface Entry {
 export class ZipArchive {
   readonly #data: Uint8Array
   readonly #refuse: Refuse
-  readonly #entries: ReadonlyMap<string, Entry>
+  readonly #entries: ReadonlyMap<string, ZipEntry>
   readonly #read = new Map<string, Uint8Array>()
 
   /** Checks the directory; throws what `refuse` makes of anything wrong with it. */
   constructor(data: Uint8Array, refuse: Refuse) {
     this.#data = data
     this.#refuse = refuse
-    const directory = findDirectory(data, refuse)
-    this.#entries = readDirectory(data, directory, refuse)
-    checkGrowth([...this.#entries.values()], data.length, refuse)
+    this.#entries = zipEntries(data, 0, refuse)
   }
 
   get names(): string[] {
@@ -69,6 +68,16 @@ export class ZipArchive {
   }
 }
 
+/**
+ * The entries of an archive by name, from its last bytes alone; `before`: how many bytes of it lie before those.
+ * Throws what `refuse` makes of anything wrong with the directory, and of one that begins before.
+ */
+export function zipEntries(tail: Uint8Array, before: number, refuse: Refuse): Map<string, ZipEntry> {
+  const entries = readDirectory(tail, findDirectory(tail, before, refuse), refuse)
+  checkGrowth([...entries.values()], before + tail.length, refuse)
+  return entries
+}
+
 interface Directory {
   readonly count: number
   readonly bytes: number
@@ -76,20 +85,21 @@ interface Directory {
 }
 
 /** The end record stands last, before a comment whose length it gives. */
-function findDirectory(data: Uint8Array, refuse: Refuse): Directory {
+function findDirectory(data: Uint8Array, before: number, refuse: Refuse): Directory {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
   const last = data.length - endBytes
   for (let at = last; at >= Math.max(0, last - maxComment); at--) {
     if (view.getUint32(at, true) !== signatures.end) continue
     if (at + endBytes + view.getUint16(at + 20, true) !== data.length) continue
-    const directory = readEnd(data, at, refuse)
-    if (directory.offset + directory.bytes > at) throw refuse('its zip directory lies beyond its end')
-    return directory
+    const { count, bytes, offset } = readEnd(data, at, before, refuse)
+    if (offset - before + bytes > at) throw refuse('its zip directory lies beyond its end')
+    if (offset < before) throw refuse('its zip directory is too long')
+    return { count, bytes, offset: offset - before }
   }
   throw refuse('it is a zip archive without its end; it is truncated')
 }
 
-function readEnd(data: Uint8Array, at: number, refuse: Refuse): Directory {
+function readEnd(data: Uint8Array, at: number, before: number, refuse: Refuse): Directory {
   const reader = new ByteReader(data, at + 4, refuse)
   const disks = [reader.uint16(), reader.uint16()]
   const counts = [reader.uint16(), reader.uint16()]
@@ -98,27 +108,29 @@ function readEnd(data: Uint8Array, at: number, refuse: Refuse): Directory {
     throw refuse('it is one part of a zip archive in several')
   const full =
     directory.count === in64.short || directory.bytes === in64.long || directory.offset === in64.long
-  return full ? readEnd64(data, at, refuse) : directory
+  return full ? readEnd64(data, at, before, refuse) : directory
 }
 
 /** The locator of the zip64 record stands right before the end record. */
-function readEnd64(data: Uint8Array, end: number, refuse: Refuse): Directory {
+function readEnd64(data: Uint8Array, end: number, before: number, refuse: Refuse): Directory {
   const locator = new ByteReader(data, Math.max(0, end - 20), refuse)
   if (locator.uint32() !== signatures.locator64) throw refuse('its zip64 record is missing')
   locator.uint32()
-  const reader = new ByteReader(data, Math.min(locator.size64(), data.length), refuse)
+  const start = locator.size64() - before
+  if (start < 0) throw refuse('its zip64 record is missing')
+  const reader = new ByteReader(data, Math.min(start, data.length), refuse)
   if (reader.uint32() !== signatures.end64) throw refuse('its zip64 record is missing')
   reader.take(28)
   return { count: reader.size64(), bytes: reader.size64(), offset: reader.size64() }
 }
 
-function readDirectory(data: Uint8Array, directory: Directory, refuse: Refuse): Map<string, Entry> {
+function readDirectory(data: Uint8Array, directory: Directory, refuse: Refuse): Map<string, ZipEntry> {
   const reader = new ByteReader(
     data.subarray(0, directory.offset + directory.bytes),
     directory.offset,
     refuse,
   )
-  const entries = new Map<string, Entry>()
+  const entries = new Map<string, ZipEntry>()
   for (let index = 0; index < directory.count; index++) {
     const entry = readCentral(reader, refuse)
     if (entries.has(entry.name)) throw refuse(`it holds the entry '${entry.name}' twice`)
@@ -129,7 +141,7 @@ function readDirectory(data: Uint8Array, directory: Directory, refuse: Refuse): 
   return entries
 }
 
-function readCentral(reader: ByteReader, refuse: Refuse): Entry {
+function readCentral(reader: ByteReader, refuse: Refuse): ZipEntry {
   if (reader.uint32() !== signatures.central) throw refuse('its zip directory is damaged')
   reader.uint32()
   const [flags, method] = [reader.uint16(), reader.uint16()]
@@ -149,7 +161,7 @@ function readCentral(reader: ByteReader, refuse: Refuse): Entry {
   return { name, flags, method, checksum, ...sizes }
 }
 
-type Sizes = Pick<Entry, 'size' | 'packed' | 'offset'>
+type Sizes = Pick<ZipEntry, 'size' | 'packed' | 'offset'>
 
 /** Sizes that do not fit in 32 bits stand in the extra field of kind 1, in this order, the full ones only. */
 function with64(sizes: Sizes, extra: Uint8Array, refuse: Refuse): Sizes {
@@ -169,7 +181,7 @@ function with64(sizes: Sizes, extra: Uint8Array, refuse: Refuse): Sizes {
 }
 
 /** Refuses entries that lie on one another and archives that unpack to much more than they are. */
-function checkGrowth(entries: readonly Entry[], bytes: number, refuse: Refuse): void {
+function checkGrowth(entries: readonly ZipEntry[], bytes: number, refuse: Refuse): void {
   let end = 0
   let total = 0
   for (const entry of [...entries].sort((a, b) => a.offset - b.offset)) {
@@ -181,22 +193,27 @@ function checkGrowth(entries: readonly Entry[], bytes: number, refuse: Refuse): 
     throw refuse(`it unpacks to ${total} bytes from ${bytes}; save it again without compression`)
 }
 
-/** The bytes of an entry in the archive; its local header must agree with the directory. */
-function packedBytes(data: Uint8Array, entry: Entry, refuse: Refuse): Uint8Array {
-  const differs = () => refuse(`its entry '${entry.name}' differs from the zip directory`)
+/** The bytes of an entry in the archive. */
+function packedBytes(data: Uint8Array, entry: ZipEntry, refuse: Refuse): Uint8Array {
   const reader = new ByteReader(data, Math.min(entry.offset, data.length), refuse)
-  if (reader.uint32() !== signatures.local) throw differs()
-  reader.uint16()
-  const [flags, method] = [reader.uint16(), reader.uint16()]
-  reader.take(16)
-  const [nameBytes, extraBytes] = [reader.uint16(), reader.uint16()]
-  if (flags !== entry.flags || method !== entry.method || reader.text(nameBytes) !== entry.name)
-    throw differs()
-  reader.take(extraBytes)
+  skipLocalHeader(reader, entry, refuse)
   return reader.take(entry.packed)
 }
 
-function unpack(entry: Entry, packed: Uint8Array, refuse: Refuse): Uint8Array {
+/** Moves from where an entry begins to its content. Throws where the local header does not agree with the directory. */
+export function skipLocalHeader(reader: ByteReader, entry: ZipEntry, refuse: Refuse): void {
+  const differs = () => refuse(`its entry '${entry.name}' differs from the zip directory`)
+  if (reader.uint32() !== signatures.local) throw differs()
+  reader.skip(2)
+  const [flags, method] = [reader.uint16(), reader.uint16()]
+  reader.skip(16)
+  const [nameBytes, extraBytes] = [reader.uint16(), reader.uint16()]
+  if (flags !== entry.flags || method !== entry.method || reader.text(nameBytes) !== entry.name)
+    throw differs()
+  reader.skip(extraBytes)
+}
+
+function unpack(entry: ZipEntry, packed: Uint8Array, refuse: Refuse): Uint8Array {
   if (entry.method === methods.stored) return packed
   try {
     // one byte more than promised is enough to see that the promise is broken

@@ -1,0 +1,26 @@
+/** Tables of benchmarks: made of what was published, opened, and asked. */
+export { type ImportOptions, type ImportProgress, importNasbench201 } from './import.ts'
+export { type Accuracies, accuraciesOf, type Judgement, judgeOf } from './judge.ts'
+export {
+  type ArchitectureFacts,
+  accuracyColumn,
+  costColumn,
+  type Dataset,
+  datasets,
+  factsOf,
+  findRow,
+  nasbench201,
+  type Split,
+  splits,
+  type Training,
+  trainings,
+} from './nasbench201.ts'
+export {
+  type RandomSearchFind,
+  type RandomSearchOptions,
+  type RandomSearchResult,
+  randomSearch,
+  type Spread,
+} from './random-search.ts'
+export { BenchmarkTable, type Column, type Rank, type TableContent, type TableSource } from './table.ts'
+export { openTable, writeTable } from './table-file.ts'

@@ -1,0 +1,52 @@
+/** What a table says of an architecture that a search picked. */
+import { nasbench201Space } from '../spaces/nasbench201/space.ts'
+import { accuracyColumn, type Dataset, datasets, type Split, splits } from './nasbench201.ts'
+import type { BenchmarkTable } from './table.ts'
+
+/** Accuracies in percent after training of 200 epochs; those that were not recorded are left out. */
+export type Accuracies = Readonly<Partial<Record<Dataset, Readonly<Partial<Record<Split, number>>>>>>
+
+/** Plain data, for a report. */
+export interface Judgement {
+  readonly accuracies: Accuracies
+  /** Which accuracy the rank is by: `cifar10.test.200`. */
+  readonly by: string
+  /** 1: none is better; equal ones share a rank. */
+  readonly rank: number
+  /** Of how many architectures. */
+  readonly of: number
+  /** Which part of the others is worse, in percent; equal ones count half. */
+  readonly percentile: number
+}
+
+/** The accuracies of a row after training of 200 epochs. */
+export function accuraciesOf(table: BenchmarkTable, row: number): Accuracies {
+  return Object.fromEntries(
+    datasets.map((dataset) => [
+      dataset,
+      Object.fromEntries(
+        splits.flatMap((split) => {
+          const value = table.value(row, accuracyColumn(dataset, split))
+          return value === undefined ? [] : [[split, value]]
+        }),
+      ),
+    ]),
+  )
+}
+
+/**
+ * What says of an architecture of the space `nasbench201`, as data or as text, how the benchmark judges it: by its test
+ * accuracy on CIFAR-10. It gives undefined where the table lacks the architecture or that accuracy.
+ * @throws {DdsasError} `input`, by what is returned, for what is no architecture.
+ */
+export function judgeOf(table: BenchmarkTable): (architecture: unknown) => Judgement | undefined {
+  const by = accuracyColumn('cifar10', 'test')
+  return (architecture) => {
+    const key = nasbench201Space.format(nasbench201Space.parse(architecture, 'given'))
+    const row = table.rowOf(key)
+    const found = row === undefined || !table.has(by) ? undefined : table.rank(row, by)
+    if (row === undefined || found === undefined) return undefined
+    const { rank, of, percentile } = found
+    return { accuracies: accuraciesOf(table, row), by, rank, of, percentile }
+  }
+}
