@@ -11,7 +11,7 @@ import { scanPickle } from '../formats/pickle-scan.ts'
 import { skipLocalHeader, type ZipEntry, zipEntries } from '../formats/zip-reader.ts'
 import { reportRead } from '../runs/files.ts'
 import { collectResults } from './arch-results.ts'
-import type { OnProgress } from './import.ts'
+import type { OnProgress } from './import-progress.ts'
 import { resultOptions } from './results-pickle.ts'
 import { TableBuilder } from './table-builder.ts'
 

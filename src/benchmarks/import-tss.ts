@@ -2,14 +2,14 @@
 import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { list, type ReadEntry } from 'tar'
+import { Parser, type ReadEntry } from 'tar'
 import { DdsasError } from '../errors.ts'
 import { ByteReader, type Refuse } from '../formats/byte-reader.ts'
 import { unpackBzip2 } from '../formats/bzip2.ts'
 import { readPickle } from '../formats/pickle.ts'
 import { errnoCode, reportRead } from '../runs/files.ts'
 import { collectResults } from './arch-results.ts'
-import type { OnProgress } from './import.ts'
+import type { OnProgress } from './import-progress.ts'
 import { resultOptions } from './results-pickle.ts'
 import { TableBuilder } from './table-builder.ts'
 
@@ -82,7 +82,7 @@ export async function importTssArchive(
           }
         })
   }
-  const parser: ReturnType<typeof list> = list({ strict: true, onReadEntry })
+  const parser: Parser = new Parser({ strict: true, onReadEntry })
   await pipeline(file, parser).catch((error: unknown) => {
     if (error instanceof DdsasError || (errnoCode(error) !== undefined && !isTarError(error))) throw error
     throw refuse(`it is not a sound archive (${error instanceof Error ? error.message : error})`)

@@ -6,22 +6,12 @@ import { DdsasError } from '../errors.ts'
 import type { Refuse } from '../formats/byte-reader.ts'
 import { reportRead } from '../runs/files.ts'
 import { importCsv } from './import-csv.ts'
+import type { OnProgress } from './import-progress.ts'
 import { importPth } from './import-pth.ts'
 import { importTssArchive, importTssFolder } from './import-tss.ts'
 import { nasbench201 } from './nasbench201.ts'
 import type { TableContent } from './table.ts'
 import type { TableBuilder } from './table-builder.ts'
-
-export interface ImportProgress {
-  /** Bytes read. */
-  readonly done: number
-  /** Bytes to read; some files are read twice. */
-  readonly total: number
-  /** Of how many architectures there are results so far. */
-  readonly architectures: number
-}
-
-export type OnProgress = (progress: ImportProgress) => void
 
 export interface ImportOptions {
   readonly onProgress?: OnProgress

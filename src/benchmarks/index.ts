@@ -1,5 +1,6 @@
 /** Tables of benchmarks: made of what was published, opened, and asked. */
-export { type ImportOptions, type ImportProgress, importNasbench201 } from './import.ts'
+export { type ImportOptions, importNasbench201 } from './import.ts'
+export type { ImportProgress } from './import-progress.ts'
 export { type Accuracies, accuraciesOf, type Judgement, judgeOf } from './judge.ts'
 export {
   type ArchitectureFacts,
@@ -16,6 +17,8 @@ export {
   trainings,
 } from './nasbench201.ts'
 export {
+  maxSamples,
+  maxSeeds,
   type RandomSearchFind,
   type RandomSearchOptions,
   type RandomSearchResult,

@@ -1,8 +1,7 @@
 /** Random search on a table: what is drawn costs a look-up instead of a training. */
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
-import { drawArchitecture } from '../spaces/architecture-weights.ts'
-import { nasbench201Space } from '../spaces/nasbench201/space.ts'
+import { DdsasError } from '../errors.ts'
 import { Generator } from '../torch/random.ts'
 import { type Accuracies, accuraciesOf } from './judge.ts'
 import { accuracyColumn, type Dataset, datasets } from './nasbench201.ts'
@@ -37,24 +36,32 @@ export interface RandomSearchResult {
   readonly test: Readonly<Partial<Record<Dataset, Spread>>>
 }
 
+/** Bounds of what is asked: more samples than a benchmark has architectures, more seeds than any figure needs. */
+export const maxSamples = 1_000_000
+export const maxSeeds = 10_000
+
 const schema = z.object({
-  samples: z.int().positive(),
-  seeds: z.int().positive(),
+  samples: z.int().positive().max(maxSamples),
+  seeds: z.int().positive().max(maxSeeds),
   dataset: z.enum(datasets),
 })
 
 /**
- * Draws architectures with equal chances for each, as often as asked, and picks the one with the best validation accuracy. What
- * the table lacks is drawn again; one architecture may be drawn twice.
+ * Draws architectures with equal chances for each that the table has, one maybe twice, and picks the one with the best
+ * validation accuracy.
  * @throws {DdsasError} `input` for options that cannot be, and where the table has no such accuracies.
  */
 export function randomSearch(table: BenchmarkTable, options: RandomSearchOptions): RandomSearchResult {
   checkGiven(schema, options, 'randomSearch', 'options')
   const column = accuracyColumn(options.dataset, 'valid')
-  // with none to draw, drawing would not end
-  table.column(column)
+  const rows = table.best(column, table.rows)
+  if (rows.length === 0)
+    throw new DdsasError('input', `the table has no value of ${column}; import a source that has`)
   const finds = Array.from({ length: options.seeds }, (_, seed): RandomSearchFind => {
-    const row = bestOfDrawn(table, column, options.samples, new Generator(seed, 'random search'))
+    const generator = new Generator(seed, 'random search')
+    const drawn = Array.from({ length: options.samples }, () => generator.below(rows.length))
+    // the rows are in the order of the accuracy
+    const row = rows[drawn.reduce((least, place) => Math.min(least, place))]
     return {
       seed,
       index: table.indexes[row],
@@ -67,18 +74,6 @@ export function randomSearch(table: BenchmarkTable, options: RandomSearchOptions
     return values.length === finds.length ? [[dataset, spreadOf(values)] as const] : []
   })
   return { finds, test: Object.fromEntries(test) }
-}
-
-function bestOfDrawn(table: BenchmarkTable, column: string, samples: number, generator: Generator): number {
-  let best: { row: number; value: number } | undefined
-  for (let drawn = 0; drawn < samples || best === undefined; ) {
-    const row = table.rowOf(nasbench201Space.format(drawArchitecture(nasbench201Space, generator)))
-    const value = row === undefined ? undefined : table.value(row, column)
-    if (row === undefined || value === undefined) continue
-    drawn++
-    if (best === undefined || value > best.value) best = { row, value }
-  }
-  return best.row
 }
 
 function spreadOf(values: readonly number[]): Spread {

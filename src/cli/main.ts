@@ -14,6 +14,7 @@ import { evaluateCommand } from './evaluate.ts'
 import { addExamples } from './examples.ts'
 import { exportCommand } from './export.ts'
 import { helpCommand } from './help.ts'
+import { nasbenchCommand } from './nasbench.ts'
 import { planCommand } from './plan.ts'
 import { searchCommand } from './search.ts'
 import { setupCommand } from './setup.ts'
@@ -35,6 +36,7 @@ export function createProgram(): Command {
     exportCommand(),
     configCommand(),
     dataCommand(),
+    nasbenchCommand(),
     doctorCommand(),
     setupCommand(),
     completionCommand(() => program),
