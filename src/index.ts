@@ -26,10 +26,10 @@ export {
   type RunStart,
   runSearch,
   type SearchPlan,
-  type SearchRequest,
   type SearchResult,
 } from './search/run.ts'
-export type { EpochReport, SearchObserver, StepReport } from './search/report.ts'
+export type { Benchmark, SearchRequest } from './search/request.ts'
+export type { EpochReport, Judgement, SearchObserver, StepReport } from './search/report.ts'
 
 /**
  * The settings of a search: the presets, and `key=value` changes that are checked.

@@ -9,7 +9,7 @@ import { trainPresets } from '../retrain/presets.ts'
 import { trainKind } from '../retrain/run.ts'
 import { RunFolder } from '../runs/folder.ts'
 import { searchPresets } from '../search/presets.ts'
-import { searchKind } from '../search/run.ts'
+import { searchKind } from '../search/request.ts'
 import { configOption, settingOption } from './options.ts'
 import { suggestedArgument, suggesting } from './suggestions.ts'
 

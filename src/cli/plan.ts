@@ -1,11 +1,11 @@
 /** `ddsas plan`: what a search will need in memory and time for each L, and which L fit. */
 import { Command, InvalidArgumentError } from 'commander'
 import { formatSize } from '../budget/memory-size.ts'
-import { requestedSettings } from '../loop/request.ts'
 import { type MeasureObserver, type Plan, type PlannedLength, planLengths } from '../search/plan.ts'
 import { searchPresets } from '../search/presets.ts'
 import {
   addPartOptions,
+  configOption,
   count,
   deviceOption,
   type PartOptions,
@@ -16,6 +16,7 @@ import { formatDuration } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'
 
 interface PlanOptions extends PartOptions {
+  readonly config?: string
   readonly set: readonly string[]
   readonly lengths?: readonly number[]
   readonly epochs?: number
@@ -34,6 +35,7 @@ export function planCommand(): Command {
     )
   addPartOptions(command)
   return command
+    .addOption(configOption())
     .addOption(settingOption())
     .option('--lengths <L,L,…>', 'values of L (default: a few over the whole range)', lengthList)
     .option('--epochs <n>', 'how many epochs', count)
@@ -49,15 +51,9 @@ function lengthList(text: string): number[] {
 }
 
 function planAction(preset: string, options: PlanOptions): void {
-  const { set: settings, epochs, device, threads, space, strategy, lengths, json = false } = options
+  const { set: settings, lengths, json = false, ...asked } = options
   const progress = json ? silent : progressOf(process.stdout)
-  const request = {
-    preset,
-    space,
-    strategy,
-    settings: requestedSettings({ settings, epochs, device, threads }),
-    ...(lengths ? { lengths } : {}),
-  }
+  const request = { preset, settings, ...asked, ...(lengths ? { lengths } : {}) }
   try {
     const plan = planLengths(request, progress.show)
     progress.clear()

@@ -1,6 +1,6 @@
 /** What a search says of itself in lines of text that fit 80 columns. */
 
-import type { EpochReport, SpaceChangeReport } from '../search/report.ts'
+import type { EpochReport, Judgement, SpaceChangeReport } from '../search/report.ts'
 import type { RunStart } from '../search/run.ts'
 import { counted } from '../words.ts'
 
@@ -69,8 +69,8 @@ export function barLine(at: Standing, columns: number): string {
 
 /** What an epoch gave; `describeStart` says what the columns mean. The learning rate is in metrics.jsonl: 80 columns have no room for it. */
 export function epochLine(report: EpochReport, epochs: number): string {
-  const { epoch, train, valid, indicators, distance, seconds } = report
-  return [
+  const { epoch, train, valid, indicators, distance, seconds, recorded } = report
+  const line = [
     `epoch ${epoch + 1}/${epochs}`,
     `train err ${percent(1 - train.accuracy)}`,
     `valid ${percent(1 - valid.accuracy)}`,
@@ -78,6 +78,16 @@ export function epochLine(report: EpochReport, epochs: number): string {
     `dist ${distance === null ? '-' : distance.toFixed(2)}`,
     formatDuration(seconds),
   ].join('  ')
+  return recorded ? `${line}\n${recordedText(recorded)}` : line
+}
+
+/** "  recorded: cifar10 93.21 %, cifar100 70.10 %, …, rank 120 of 15625 by cifar10.test.200, better than 99.2 %", in 80 columns. */
+export function recordedText({ accuracies, by, rank, of, percentile }: Judgement): string {
+  const parts = Object.entries(accuracies).flatMap(([dataset, { test }]) =>
+    test === undefined ? [] : [`${dataset} ${test.toFixed(2)} %`],
+  )
+  const place = `rank ${rank} of ${of} by ${by}`
+  return wrapped('  recorded:', [...parts, place, `better than ${percentile.toFixed(1)} %`]).join('\n')
 }
 
 /** How the space changed, a line for each group of decisions: "  normal: 109 operations left, -2 none, -1 max_pool_3x3", or more. */

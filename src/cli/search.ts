@@ -1,5 +1,6 @@
 /** `ddsas search`: searches a cell on CIFAR images, or goes on with a search. */
 import { Command } from 'commander'
+import { type BenchmarkTable, judgeOf, openTable } from '../benchmarks/index.ts'
 import { hasCifar } from '../data/cifar.ts'
 import { folderSplits, hasSplit } from '../data/folder.ts'
 import { blockKinds } from '../export/block-view.ts'
@@ -7,7 +8,8 @@ import { drawBlock } from '../export/draw.ts'
 import type { Program } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { searchPresets } from '../search/presets.ts'
-import { planSearch, type RunObserver, runSearch, type SearchRequest } from '../search/run.ts'
+import type { Benchmark, SearchRequest } from '../search/request.ts'
+import { planSearch, type RunObserver, runSearch } from '../search/run.ts'
 import { shownNetwork } from '../spaces/network-shape.ts'
 import { fetchWithProgress } from './data.ts'
 import {
@@ -29,15 +31,17 @@ export function searchCommand(): Command {
     .description('search a cell: its genotype, drawings and metrics go to a run folder')
     .addArgument(suggestedArgument('[preset]', `what to search: ${presets.join(', ')}`, presets))
   addPartOptions(command)
+  command.option('--table <file>', "a benchmark's table: what it has of each epoch's architecture is told")
   return addRunOptions(command, 'runs/<preset>').action(searchAction)
 }
 
-type SearchOptions = RunOptions & PartOptions
+type SearchOptions = RunOptions & PartOptions & { readonly table?: string }
 
 async function searchAction(preset: string | undefined, options: SearchOptions): Promise<void> {
   const { resume, json = false } = options
-  const { space: from, strategy } = options
-  const request: SearchRequest = { ...requestOf(options), preset, space: from, strategy }
+  const { space: from, strategy, table } = options
+  const benchmark = table === undefined ? undefined : benchmarkOf(openTable(table))
+  const request: SearchRequest = { ...requestOf(options), preset, space: from, strategy, benchmark }
   if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
   const display = searchDisplay(json, resume !== undefined)
   const observer: Partial<RunObserver> = {
@@ -55,6 +59,10 @@ async function searchAction(preset: string | undefined, options: SearchOptions):
   } finally {
     display.stop()
   }
+}
+
+function benchmarkOf(table: BenchmarkTable): Benchmark {
+  return { space: table.space, recorded: judgeOf(table) }
 }
 
 /**

@@ -59,17 +59,21 @@ export interface RunKind<Config extends CommonConfig> {
   effective?(config: Config): Config
 }
 
+/** The images of a run. */
+export interface RunData {
+  readonly directory: string
+  readonly fingerprint: string
+  /** Names in the order of the logits. */
+  readonly classes?: readonly string[]
+}
+
 /** What a new run writes to its config.json. */
 export function newRecord<Config extends CommonConfig>(
   { kind }: RunKind<Config>,
   preset: string,
   config: Config,
   device: string,
-  data: {
-    readonly directory: string
-    readonly fingerprint: string
-    readonly classes?: readonly string[]
-  },
+  data: RunData,
 ): RunRecord<Config> {
   return {
     format: runFormat,

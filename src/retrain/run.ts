@@ -3,29 +3,20 @@ import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import {
-  describeChanges,
-  newRecord,
-  type RunKind,
-  type RunRecord,
-  readRecord,
-  requestedConfig,
-  resumedConfig,
-} from '../loop/record.ts'
-import { type CommonRequest, checkRequest, commonRequest, type StopSignal } from '../loop/request.ts'
-import {
-  checkSpace,
-  createRun,
+  beginRun,
   deviceOf,
+  type LifeCycle,
+  openRun,
   refuseCheckpoint,
-  refuseOut,
-  restoreCheckpoint,
-  withLock,
-} from '../loop/resume.ts'
+  resumeRun,
+  type Started,
+} from '../loop/life-cycle.ts'
+import { type RunKind, requestedConfig } from '../loop/record.ts'
+import { type CommonRequest, checkRequest, commonRequest } from '../loop/request.ts'
 import { emptyLogs, RunFolder } from '../runs/folder.ts'
 import { findSpace } from '../spaces/index.ts'
 import { spaceOf, usualNetwork } from '../spaces/network-shape.ts'
 import type { SearchSpace } from '../spaces/space.ts'
-import { setThreads } from '../torch/index.ts'
 import { type TrainConfig, trainConfigSchema } from './config.ts'
 import { type OnSkippedFile, resizeOf, type SkippedFile } from './images.ts'
 import { trainPreset } from './presets.ts'
@@ -64,17 +55,8 @@ function inSpace({ space }: TrainRequest, config: TrainConfig): TrainConfig {
   return { ...config, space: found.name, network: { kind, channels, cells } }
 }
 
-export interface TrainStart {
-  readonly run: RunFolder
-  readonly config: TrainConfig
-  readonly device: string
+export interface TrainStart extends Omit<Started<TrainConfig, never>, 'session'> {
   readonly training: Training
-  /** Steps already done by the run that is resumed; 0 for a new one. */
-  readonly done: number
-  /** What may make a resumed run differ from an uninterrupted one, such as another libtorch. */
-  readonly notes: readonly string[]
-  /** What the user may want to change, or know. */
-  readonly warnings: readonly string[]
 }
 
 /** Who is told what a run is before it starts, and of its progress. */
@@ -112,8 +94,35 @@ export async function runTrain(request: TrainRequest, observer: TrainRunObserver
     : resumeTrain(request, request.resume, observer)
 }
 
+function lifeOf(
+  genotype: unknown,
+  request: TrainRequest,
+  observer: TrainRunObserver,
+): LifeCycle<TrainConfig, Training, TrainResult> {
+  const onSkip: OnSkippedFile = (file, count) => observer.skip?.(file, count)
+  return {
+    kind: trainKind,
+    open: (config, device, directory) =>
+      createTraining(config, genotype, directory, device, { onSkip, space: spaceFor(request, config) }),
+    dispose: disposeTraining,
+    module: ({ network }) => network,
+    data: ({ images: { fingerprint, classes } }) => ({ fingerprint, classes }),
+    resumable: (training) => ({
+      globalStep: () => training.progress.globalStep,
+      restore: (files) => ({ ...emptyLogs, metricsBytes: restoreTraining(training, files) }),
+      files: ({ metricsBytes }) => trainingFiles(training, metricsBytes),
+    }),
+    warnings: ({ config, images }) => trainWarnings(config, images),
+    begin: (_, run) => run.writeGenotype(genotype),
+    run: async ({ session: training, ...about }) => {
+      observer.start?.({ ...about, training })
+      return { run: about.run, report: await train(training, about.run, observer, request.signal) }
+    },
+  }
+}
+
 async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Promise<TrainResult> {
-  const { preset = 'cifar10', data: directory = 'data' } = request
+  const { preset = 'cifar10' } = request
   refuseCheckpoint(request)
   if (request.genotype === undefined)
     throw new DdsasError(
@@ -121,32 +130,11 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
       'name the genotype to train: a name, a run or a file; or a run with --resume',
     )
   const config = requestedConfig(trainKind, inSpace(request, trainPreset(preset)), request)
-  const space = spaceFor(request, config)
-  const genotype = space.parse(request.genotype, 'given to runTrain')
+  const genotype = spaceFor(request, config).parse(request.genotype, 'given to runTrain')
   const out = resolve(request.out ?? join('runs', `train-${preset}`))
   if (request.out !== undefined) RunFolder.refuseUnlessNew(out)
-  const device = deviceOf(config)
-  setThreads(config.threads)
-  const onSkip = skipsOf(observer)
-  return withTraining(
-    createTraining(config, genotype, directory, device, { onSkip, space }),
-    async (training) => {
-      checkSpace(out, training.network)
-      const { fingerprint, classes } = training.images
-      const data = { directory, fingerprint, classes }
-      const record = newRecord(trainKind, preset, config, device, data)
-      const run = createRun(request, out, record)
-      return withLock(run, () => {
-        run.writeGenotype(genotype)
-        const warnings = trainWarnings(config, training.images)
-        return runSession(
-          { run, config, device, training, done: 0, notes: [], warnings },
-          observer,
-          request.signal,
-        )
-      })
-    },
-  )
+  const plan = { preset, config, out, device: deviceOf(config) }
+  return beginRun(lifeOf(genotype, request, observer), request, plan)
 }
 
 async function resumeTrain(
@@ -154,51 +142,9 @@ async function resumeTrain(
   path: string,
   observer: TrainRunObserver,
 ): Promise<TrainResult> {
-  const { data } = request
-  refuseOut(request)
-  const run = RunFolder.open(path)
-  const record = readRecord(run, trainKind)
-  const config = resumedConfig(trainKind, record, request)
-  const space = spaceFor(request, config)
-  const genotype = genotypeOf(run, space, request.genotype)
-  const device = deviceOf(config)
-  setThreads(config.threads)
-  const directory = data ?? record.data.directory
-  const onSkip = skipsOf(observer)
-  const body = () =>
-    withTraining(createTraining(config, genotype, directory, device, { onSkip, space }), (training) => {
-      checkSameImages(training, record, directory)
-      const { done, lost } = restoreCheckpoint(run, request.checkpoint, {
-        globalStep: () => training.progress.globalStep,
-        restore: (files) => ({ ...emptyLogs, metricsBytes: restoreTraining(training, files) }),
-        files: ({ metricsBytes }) => trainingFiles(training, metricsBytes),
-      })
-      const notes = describeChanges(record, config, device)
-      const warnings = [...lost, ...trainWarnings(config, training.images)]
-      return runSession({ run, config, device, training, done, notes, warnings }, observer, request.signal)
-    })
-  return withLock(run, body, request.takeOver)
-}
-
-function skipsOf(observer: TrainRunObserver): OnSkippedFile {
-  return (file, count) => observer.skip?.(file, count)
-}
-
-async function runSession(
-  about: TrainStart,
-  observer: TrainRunObserver,
-  signal: StopSignal | undefined,
-): Promise<TrainResult> {
-  observer.start?.(about)
-  return { run: about.run, report: await train(about.training, about.run, observer, signal) }
-}
-
-async function withTraining<T>(training: Training, body: (training: Training) => Promise<T>): Promise<T> {
-  try {
-    return await body(training)
-  } finally {
-    disposeTraining(training)
-  }
+  const opened = openRun(trainKind, request, path)
+  const genotype = genotypeOf(opened.run, spaceFor(request, opened.config), request.genotype)
+  return resumeRun(lifeOf(genotype, request, observer), request, opened)
 }
 
 /** The architecture of a run. Throws DdsasError 'input' where another one is asked for. */
@@ -208,14 +154,5 @@ export function genotypeOf(run: RunFolder, space: SearchSpace, asked?: unknown):
   throw new DdsasError(
     'input',
     'the run trains another genotype than the one given; resume without it, or begin a new run with another --out',
-  )
-}
-
-/** Throws DdsasError 'input' where the training images are not those the run began with. */
-function checkSameImages({ images }: Training, { data }: RunRecord<TrainConfig>, directory: string): void {
-  if (images.fingerprint === data.fingerprint) return
-  throw new DdsasError(
-    'input',
-    `the images in ${directory} are not those of the run, read from ${data.directory}: name those with --data`,
   )
 }

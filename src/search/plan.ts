@@ -2,38 +2,34 @@
 import { z } from 'zod'
 import { leastSquares } from '../budget/least-squares.ts'
 import { DdsasError } from '../errors.ts'
-import { checkRequest, commonRequest } from '../loop/request.ts'
+import { checkRequest } from '../loop/request.ts'
 import { resolveDevice, setThreads, watchInterrupts } from '../torch/index.ts'
-import {
-  applySettings,
-  checkStrategy,
-  partsOf,
-  type SearchConfig,
-  type SearchParts,
-  withParts,
-} from './config.ts'
+import type { SearchConfig, SearchParts } from './config.ts'
 import type { DryRun } from './dry-run.ts'
 import { batchesOf, type Footprint, FootprintMeter, largestBatch, likelyPeak } from './footprint.ts'
 import { type Budget, bytesBesides, checkFits, memoryBudget, withDryRun } from './memory.ts'
-import { searchPreset } from './presets.ts'
+import { requestedSearch, type SearchRequest, searchRequest } from './request.ts'
 import { checkCounts } from './split.ts'
 
-export interface PlanRequest {
-  readonly preset: string
-  /** What is searched, and how; as the preset says unless given. */
-  readonly space?: string | undefined
-  readonly strategy?: string | undefined
-  /** `key=value` assignments on top of the preset. */
-  readonly settings?: readonly string[]
+const asASearch = [
+  'preset',
+  'config',
+  'settings',
+  'epochs',
+  'device',
+  'threads',
+  'space',
+  'strategy',
+] as const
+
+/** A search as `runSearch` takes it. */
+export interface PlanRequest extends Pick<SearchRequest, (typeof asASearch)[number]> {
   /** Values of L; a few over the whole range unless given. */
   readonly lengths?: readonly number[]
 }
 
 const planRequest = {
-  preset: z.string(),
-  space: z.string().optional(),
-  strategy: z.string().optional(),
-  settings: commonRequest.settings,
+  ...Object.fromEntries(asASearch.map((key) => [key, searchRequest[key]])),
   lengths: z.array(z.int()).readonly().optional(),
 }
 
@@ -118,11 +114,7 @@ const mostParts = 10
  */
 export function planLengths(request: PlanRequest, observer?: MeasureObserver): Plan {
   checkRequest(request, planRequest, 'planLengths')
-  const preset = searchPreset(request.preset)
-  const { space = preset.space, strategy = preset.strategy } = request
-  const parts = partsOf({ space, strategy })
-  const config = applySettings(withParts(preset, parts), request.settings ?? [])
-  checkStrategy(config, parts)
+  const { config, parts } = requestedSearch(request)
   const lengths = askedLengths(request, config, parts)
   const device = resolveDevice(config.device)
   checkCounts(cifarImages, config)

@@ -22,6 +22,20 @@ export interface StepReport {
   readonly seconds: number
 }
 
+/** What a benchmark has recorded of an architecture. */
+export interface Judgement {
+  /** Percent, by data set and split: `accuracies.cifar10.test`. */
+  readonly accuracies: Readonly<Record<string, Readonly<Partial<Record<'validation' | 'test', number>>>>>
+  /** Which accuracy the rank is by. */
+  readonly by: string
+  /** 1: none is better. */
+  readonly rank: number
+  /** Of how many architectures. */
+  readonly of: number
+  /** Which part of the others is worse, in percent. */
+  readonly percentile: number
+}
+
 /** What an epoch gave. */
 export interface EpochReport {
   /** From 0. */
@@ -39,6 +53,8 @@ export interface EpochReport {
   readonly distance: number | null
   /** The architecture that the search would pick now. */
   readonly architecture: unknown
+  /** What is recorded of it, where the search was given a table of that. */
+  readonly recorded?: Judgement
   /** Since the epoch began, or the run was resumed within it. */
   readonly seconds: number
 }

@@ -1,96 +1,38 @@
 /** A search as one run folder: begins a new one or resumes one, and sees that both are what was asked for. */
 import { join, resolve } from 'node:path'
-import { z } from 'zod'
 import type { ImageDataset } from '../data/index.ts'
 import { differencesOf, readCifarImages } from '../data/training-images.ts'
 import { DdsasError, quoted } from '../errors.ts'
 import {
-  describeChanges,
-  newRecord,
-  type RunKind,
-  type RunRecord,
-  readRecord,
-  requestedConfig,
-  resumedConfig,
-} from '../loop/record.ts'
-import {
-  type CommonRequest,
-  checkRequest,
-  commonRequest,
-  type StopSignal,
-  threadWarnings,
-} from '../loop/request.ts'
-import {
-  checkSpace,
-  createRun,
+  beginRun,
   deviceOf,
+  type LifeCycle,
+  openRun,
+  type PlannedRun,
   refuseCheckpoint,
-  refuseOut,
-  restoreCheckpoint,
-  withLock,
-} from '../loop/resume.ts'
+  resumeRun,
+  type Started,
+} from '../loop/life-cycle.ts'
+import { checkRequest, threadWarnings } from '../loop/request.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { SearchSpace } from '../spaces/space.ts'
-import type { AnyStrategy } from '../strategies/index.ts'
-import { setThreads, withMemoryLimit } from '../torch/index.ts'
+import { withMemoryLimit } from '../torch/index.ts'
 import { commandLine } from '../words.ts'
-import {
-  checkStrategy,
-  type OwnParts,
-  partsOf,
-  type SearchConfig,
-  type SearchParts,
-  searchConfigSchema,
-  withParts,
-} from './config.ts'
+import { partsOf, type SearchConfig, type SearchParts } from './config.ts'
 import { checkMemory } from './memory.ts'
-import { searchPreset, searchPresets } from './presets.ts'
 import type { SearchObserver } from './report.ts'
+import {
+  checkBenchmark,
+  ownPartsOf,
+  partNames,
+  requestedSearch,
+  type SearchRequest,
+  searchKindWith,
+  searchRequest,
+} from './request.ts'
 import { search } from './search.ts'
 import { createSession, disposeSession, restoreSession, type Session, sessionFiles } from './session.ts'
 import { checkCounts } from './split.ts'
-
-/** What a user asks for: a preset with changes, or a run to go on with. */
-export interface SearchRequest extends CommonRequest {
-  /** Required for a new search. */
-  readonly preset?: string | undefined
-  /** What is searched: a name, or a space of one's own; as the preset says unless given. */
-  readonly space?: string | SearchSpace | undefined
-  /** How: a name, or a strategy of one's own; as the preset says unless given. A run with its own parts needs them again. */
-  readonly strategy?: string | AnyStrategy | undefined
-}
-
-const ownPart = z.union([z.string(), z.looseObject({ name: z.string() })], {
-  error: 'expected a name, or an object with a name',
-})
-const searchRequest = { ...commonRequest, space: ownPart.optional(), strategy: ownPart.optional() }
-
-/** Searches with what is known, and with parts of one's own. */
-function searchKindWith(own: OwnParts): RunKind<SearchConfig> {
-  return { kind: 'search', name: 'search', schema: searchConfigSchema(own), preset: searchPreset }
-}
-
-export const searchKind = searchKindWith({})
-
-/** The parts of a request that are one's own. */
-function ownPartsOf({ space, strategy }: SearchRequest): OwnParts {
-  return {
-    ...(typeof space === 'object' ? { space } : {}),
-    ...(typeof strategy === 'object' ? { strategy } : {}),
-  }
-}
-
-function nameOf(part: string | { readonly name: string } | undefined): string | undefined {
-  return typeof part === 'object' ? part.name : part
-}
-
-/** The names that a request gives its parts, or else a configuration. */
-function partNames(request: SearchRequest, config: SearchConfig): Pick<SearchConfig, 'space' | 'strategy'> {
-  return {
-    space: nameOf(request.space) ?? config.space,
-    strategy: nameOf(request.strategy) ?? config.strategy,
-  }
-}
 
 export interface SearchResult {
   readonly run: RunFolder
@@ -104,27 +46,14 @@ export interface RunObserver extends SearchObserver {
   start(about: RunStart): void
 }
 
-export interface RunStart {
-  readonly run: RunFolder
-  readonly config: SearchConfig
+export interface RunStart extends Omit<Started<SearchConfig, never>, 'session'> {
   readonly parts: SearchParts
-  readonly device: string
   readonly dataset: ImageDataset
-  /** Steps already done by the run that is resumed; 0 for a new one. */
-  readonly done: number
-  /** What may make a resumed run differ from an uninterrupted one, such as another libtorch. */
-  readonly notes: readonly string[]
-  /** What the user may want to change, or know. */
-  readonly warnings: readonly string[]
 }
 
 /** A new search as it was asked for, checked as far as that needs no data. */
-export interface SearchPlan {
-  readonly preset: string
-  readonly config: SearchConfig
+export interface SearchPlan extends PlannedRun<SearchConfig> {
   readonly parts: SearchParts
-  readonly out: string
-  readonly device: string
 }
 
 /**
@@ -145,41 +74,56 @@ export async function runSearch(
 /** Checks a request for a new search: preset, settings, device and run folder. Throws DdsasError 'input' or 'device'. */
 export function planSearch(request: SearchRequest): SearchPlan {
   checkRequest(request, searchRequest, 'planSearch')
-  const { preset, out } = request
+  const { out } = request
   refuseCheckpoint(request)
-  if (preset === undefined)
-    throw new DdsasError(
-      'input',
-      `name what to search, ${Object.keys(searchPresets).join(', ')}, or a run with --resume`,
-    )
-  const own = ownPartsOf(request)
-  const base = searchPreset(preset)
-  const named = withParts(base, partsOf(partNames(request, base), own))
-  const config = requestedConfig(searchKindWith(own), named, request)
-  const parts = partsOf(config, own)
-  checkStrategy(config, parts)
+  const { preset, ...asked } = requestedSearch(request)
   const path = resolve(out ?? join('runs', preset))
   if (out !== undefined) RunFolder.refuseUnlessNew(path)
-  const device = deviceOf(config)
-  return { preset, config, parts, out: path, device }
+  return { preset, ...asked, out: path, device: deviceOf(asked.config) }
+}
+
+/** What a search holds, and what it is made of. */
+interface OpenSearch {
+  readonly session: Session
+  readonly dataset: ImageDataset
+}
+
+function lifeOf(
+  request: SearchRequest,
+  observer: Partial<RunObserver>,
+): LifeCycle<SearchConfig, OpenSearch, SearchResult> {
+  const own = ownPartsOf(request)
+  return {
+    kind: searchKindWith(own),
+    open: (config, device, directory) => {
+      checkBenchmark(request, config)
+      const parts = partsOf(config, own)
+      const dataset = readSearchImages(directory, config)
+      checkCounts(dataset.count, config)
+      checkMemory(config, parts, device, dataset.count)
+      return { session: createSession(config, dataset, device, parts), dataset }
+    },
+    dispose: ({ session }) => disposeSession(session),
+    module: ({ session }) => session.supernet,
+    data: ({ dataset: { fingerprint } }) => ({ fingerprint }),
+    resumable: ({ session }) => ({
+      globalStep: () => session.progress.globalStep,
+      restore: (files) => restoreSession(session, files),
+      files: (logs) => sessionFiles(session, logs),
+    }),
+    warnings: ({ session, dataset }, directory) => [
+      ...differencesOf(dataset, directory),
+      ...warningsOf(session),
+    ],
+    run: ({ session: { session, dataset }, ...about }) => {
+      observer.start?.({ ...about, parts: session.parts, dataset })
+      return runSession(about, session, request, observer)
+    },
+  }
 }
 
 async function beginSearch(request: SearchRequest, observer: Partial<RunObserver>): Promise<SearchResult> {
-  const { preset, config, parts, out, device } = planSearch(request)
-  const { data: directory = 'data' } = request
-  setThreads(config.threads)
-  const dataset = readSearchImages(directory, config)
-  checkCounts(dataset.count, config)
-  checkMemory(config, parts, device, dataset.count)
-  return withSession(createSession(config, dataset, device, parts), async (session) => {
-    checkSpace(out, session.supernet)
-    const data = { directory, fingerprint: dataset.fingerprint }
-    const record = newRecord(searchKind, preset, config, device, data)
-    const run = createRun(request, out, record)
-    const warnings = [...differencesOf(dataset, directory), ...warningsOf(session, parts)]
-    const about = { run, config, parts, device, dataset, done: 0, notes: [], warnings }
-    return withLock(run, () => runSession(about, session, observer, request.signal))
-  })
+  return beginRun(lifeOf(request, observer), request, planSearch(request))
 }
 
 async function resumeSearch(
@@ -187,12 +131,9 @@ async function resumeSearch(
   path: string,
   observer: Partial<RunObserver>,
 ): Promise<SearchResult> {
-  refuseOut(request)
-  const run = RunFolder.open(path)
-  const own = ownPartsOf(request)
-  const kind = searchKindWith(own)
-  const record = readRecord(run, kind)
-  const config = resumedConfig(kind, record, request)
+  const life = lifeOf(request, observer)
+  const opened = openRun(life.kind, request, path)
+  const { config } = opened
   const asked = partNames(request, config)
   for (const key of ['space', 'strategy'] as const)
     if (asked[key] !== config[key])
@@ -200,46 +141,18 @@ async function resumeSearch(
         'input',
         `${key} is '${config[key]}' in the run, not '${asked[key]}'; resume without it`,
       )
-  const parts = partsOf(config, own)
-  const device = deviceOf(config)
-  setThreads(config.threads)
-  return withLock(
-    run,
-    () => {
-      const dataset = readSameImages(record, request.data)
-      checkMemory(config, parts, device, dataset.count)
-      return withSession(createSession(config, dataset, device, parts), async (session) => {
-        const { done, lost } = restoreCheckpoint(run, request.checkpoint, {
-          globalStep: () => session.progress.globalStep,
-          restore: (files) => restoreSession(session, files),
-          files: (logs) => sessionFiles(session, logs),
-        })
-        const notes = describeChanges(record, config, device)
-        const differences = differencesOf(dataset, request.data ?? record.data.directory)
-        const warnings = [...lost, ...differences, ...warningsOf(session, parts)]
-        return runSession(
-          { run, config, parts, device, dataset, done, notes, warnings },
-          session,
-          observer,
-          request.signal,
-        )
-      })
-    },
-    request.takeOver,
-  )
+  return resumeRun(life, request, opened)
 }
 
 async function runSession(
-  about: RunStart,
+  { run, config, device }: Pick<RunStart, 'run' | 'config' | 'device'>,
   session: Session,
+  { signal, benchmark }: SearchRequest,
   observer: Partial<RunObserver>,
-  signal: StopSignal | undefined,
 ): Promise<SearchResult> {
-  const { run, config, device } = about
-  observer.start?.(about)
   try {
     const architecture = await withMemoryLimit(device, config.memory.limit, () =>
-      search(session, run, observer, signal),
+      search(session, run, observer, { signal, benchmark }),
     )
     return { run, space: session.space, architecture }
   } catch (error) {
@@ -260,30 +173,12 @@ function withMemoryRemedy(error: unknown, run: RunFolder): unknown {
 }
 
 /** What can be foreseen to disappoint. */
-function warningsOf({ config, streams }: Session, { strategy }: SearchParts): string[] {
+function warningsOf({ config, streams, parts: { strategy } }: Session): string[] {
   const schedule = { epochs: config.epochs, stepsPerEpoch: streams.train.batchesPerPass }
   return [...threadWarnings(config.threads), ...(strategy.warnings?.(config, schedule) ?? [])]
-}
-
-async function withSession<T>(session: Session, body: (session: Session) => Promise<T>): Promise<T> {
-  try {
-    return await body(session)
-  } finally {
-    disposeSession(session)
-  }
 }
 
 function readSearchImages(directory: string, config: SearchConfig): ImageDataset {
   const advice = 'search takes CIFAR alone so far, train takes image folders'
   return readCifarImages(directory, config, 'train', advice)
-}
-
-/** The training images of a run; throws DdsasError 'input' when they are not those it began with. */
-function readSameImages({ config, data }: RunRecord<SearchConfig>, directory = data.directory): ImageDataset {
-  const dataset = readSearchImages(directory, config)
-  if (dataset.fingerprint === data.fingerprint) return dataset
-  throw new DdsasError(
-    'input',
-    `the images in ${directory} are not those of the run, read from ${data.directory}: name those with --data`,
-  )
 }

@@ -5,7 +5,6 @@
 
 import { emptyAverage, include, means } from '../loop/averages.ts'
 import { checkFinite, fit } from '../loop/fit.ts'
-import type { StopSignal } from '../loop/request.ts'
 import type { WeightStepOptions } from '../loop/weight-step.ts'
 import { cosineLr } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
@@ -13,6 +12,7 @@ import type { Batch, Evaluate } from '../strategies/strategy.ts'
 import { stackScalars, type Tensor, tidy } from '../torch/index.ts'
 import { evaluateSupernet } from './evaluate.ts'
 import type { EpochReport, SearchObserver, StepReport } from './report.ts'
+import type { SearchRequest } from './request.ts'
 import { beginStage, type Session, sessionFiles } from './session.ts'
 import { weightStep } from './weight-step.ts'
 
@@ -25,7 +25,7 @@ export async function search(
   session: Session,
   run: RunFolder,
   observer: Partial<SearchObserver>,
-  signal?: StopSignal,
+  { signal, benchmark }: Pick<SearchRequest, 'signal' | 'benchmark'> = {},
 ): Promise<unknown> {
   const { config, strategy, streams } = session
   const lr = () =>
@@ -55,7 +55,9 @@ export async function search(
         return report
       },
       endEpoch: async (began, pause) => {
-        const report = await endEpoch(session, lr(), began, pause)
+        const ended = await endEpoch(session, lr(), began, pause)
+        const recorded = benchmark?.recorded(ended.architecture)
+        const report = recorded ? { ...ended, recorded } : ended
         run.writeGenotype(report.architecture)
         return report
       },

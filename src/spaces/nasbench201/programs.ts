@@ -83,23 +83,13 @@ function cell(block: string, input: StateId, channels: number, termsOf: EdgeTerm
 function residual(block: string, input: StateId, channels: number): State[] {
   const { main, beside } = residualWays(channels, 2 * channels)
   const ways = [
-    { id: `${block}/main`, layers: main, operation: 'basic_block' },
-    { id: `${block}/beside`, layers: beside, operation: 'downsample' },
+    { id: `${block}/main`, label: 'convolutions', layers: main },
+    { id: `${block}/beside`, label: 'downsample', layers: beside },
   ]
-  const terms = ways.map(({ id }): Term => ({ input: id, name: '', layers: [], operation: 'skip_connect' }))
+  const terms = ways.map(({ id }): Term => ({ input: id, name: '', layers: [], operation: '' }))
   return [
-    ...ways.map(
-      ({ id, layers, operation }): State => ({
-        id,
-        block,
-        kind: 'layers',
-        input,
-        name: block,
-        layers,
-        operation,
-      }),
-    ),
-    { id: block, block, kind: 'sum', terms },
+    ...ways.map((way): State => ({ ...way, block, kind: 'layers', input, name: block })),
+    { id: block, block, label: 'sum', kind: 'sum', terms },
   ]
 }
 

@@ -7,7 +7,7 @@ import { trainPreset } from '../../../src/retrain/presets.ts'
 import { trainKind } from '../../../src/retrain/run.ts'
 import { RunFolder } from '../../../src/runs/folder.ts'
 import { searchPreset } from '../../../src/search/presets.ts'
-import { searchKind } from '../../../src/search/run.ts'
+import { searchKind } from '../../../src/search/request.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
 
 const data = { directory: 'data', fingerprint: '0' }

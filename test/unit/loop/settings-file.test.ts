@@ -11,7 +11,7 @@ import { trainPreset } from '../../../src/retrain/presets.ts'
 import { trainKind } from '../../../src/retrain/run.ts'
 import type { SearchConfig } from '../../../src/search/config.ts'
 import { searchPreset } from '../../../src/search/presets.ts'
-import { searchKind } from '../../../src/search/run.ts'
+import { searchKind } from '../../../src/search/request.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
 
 const preset = searchPreset('demo')

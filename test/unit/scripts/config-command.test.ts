@@ -13,7 +13,7 @@ import { trainPreset } from '../../../src/retrain/presets.ts'
 import { trainKind } from '../../../src/retrain/run.ts'
 import { RunFolder } from '../../../src/runs/folder.ts'
 import { searchPreset } from '../../../src/search/presets.ts'
-import { searchKind } from '../../../src/search/run.ts'
+import { searchKind } from '../../../src/search/request.ts'
 import { temporaryFolder } from '../runs/temporary.ts'
 
 async function config(...args: readonly string[]): Promise<string> {
@@ -59,7 +59,7 @@ test('show: a run, with what is changed of it; what it prints is a file for --co
 test('show: what cannot be is refused', async () => {
   await assert.rejects(
     config('show', 'search', 'folder'),
-    /no preset 'folder'; known are cifar10, cifar100, demo/,
+    /no preset 'folder'; known are cifar10, cifar100, nasbench201, demo/,
   )
   await assert.rejects(config('show', 'searhc'), /searhc does not exist; name the folder of a run/)
   await assert.rejects(config('show', 'search', '--set', 'sed=1'), /no setting 'sed'; the nearest is 'seed'/)
@@ -72,9 +72,9 @@ test('keys: a line for each setting, in columns that begin where their heads do'
     assert.deepEqual([title, empty], [`${name}, preset cifar10`, ''])
     const preset = name === 'search' ? searchPreset('cifar10') : trainPreset('cifar10')
     const keys = lines.map((line) => line.split(' ')[0])
-    const own = keys.filter((key) => !key.startsWith('random.'))
+    const own = keys.filter((key) => !/^(random|darts|gdas)\./.test(key))
     assert.deepEqual(own.sort(), [...flatten(preset).keys()].sort())
-    for (const line of lines) if (/^random\./.test(line)) assert.match(line, /^random\.\w+ +- /)
+    for (const line of lines) if (!own.includes(line.split(' ')[0])) assert.match(line, /^\w+\.\w+ +- /)
     const starts = ['default', 'range', 'unit', 'meaning'].map((word) => head.indexOf(word))
     for (const line of lines)
       for (const start of starts) assert.equal(line.slice(start - 2, start), '  ', line)

@@ -15,8 +15,12 @@ const { demo } = searchPresets
 test('an unknown space or strategy, and settings of another strategy, are refused by name', (t) => {
   const out = join(temporaryFolder(t), 'run')
   const plan = (request: object) => planSearch({ preset: 'demo', out, ...request })
-  assertRefuses(() => plan({ space: 'x' }), 'input', /no space 'x'; known are darts$/)
-  assertRefuses(() => plan({ strategy: 'x' }), 'input', /no strategy 'x'; known are ddsas, random$/)
+  assertRefuses(() => plan({ space: 'x' }), 'input', /no space 'x'; known are darts, nasbench201$/)
+  assertRefuses(
+    () => plan({ strategy: 'x' }),
+    'input',
+    /no strategy 'x'; known are ddsas, darts, gdas, random$/,
+  )
   const settings = ['ddsas.window=3']
   assertRefuses(() => plan({ strategy: 'random', settings }), 'input', /no setting 'ddsas\.window'/)
   assertRefuses(
