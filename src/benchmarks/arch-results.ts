@@ -27,10 +27,10 @@ interface Measured {
  * validated, on half of them.
  */
 const measured = new Map<unknown, Measured>([
-  ['cifar10-valid', { dataset: 'cifar10', published: { valid: 'x-valid' } }],
+  ['cifar10-valid', { dataset: 'cifar10', published: { validation: 'x-valid' } }],
   ['cifar10', { dataset: 'cifar10', published: { test: 'ori-test' } }],
-  ['cifar100', { dataset: 'cifar100', published: { valid: 'x-valid', test: 'x-test' } }],
-  ['ImageNet16-120', { dataset: 'imagenet16-120', published: { valid: 'x-valid', test: 'x-test' } }],
+  ['cifar100', { dataset: 'cifar100', published: { validation: 'x-valid', test: 'x-test' } }],
+  ['ImageNet16-120', { dataset: 'imagenet16-120', published: { validation: 'x-valid', test: 'x-test' } }],
 ])
 
 /**

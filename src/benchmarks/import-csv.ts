@@ -8,7 +8,7 @@ import { TableBuilder } from './table-builder.ts'
 /** NAS-Bench-201's own has 4 MB. */
 const maxBytes = 64 * 2 ** 20
 
-const splitNames: Readonly<Record<Split, string>> = { valid: 'val', test: 'test' }
+const splitNames: Readonly<Record<Split, string>> = { validation: 'val', test: 'test' }
 
 /** Names in the first line, and the columns of the table that they mean. */
 const columnNames = new Map<string, string>(

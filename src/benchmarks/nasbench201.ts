@@ -14,7 +14,7 @@ export const datasets = ['cifar10', 'cifar100', 'imagenet16-120'] as const
 export type Dataset = (typeof datasets)[number]
 
 /** On which images an accuracy was measured: those a search may look at, or those it is judged by. */
-export const splits = ['valid', 'test'] as const
+export const splits = ['validation', 'test'] as const
 export type Split = (typeof splits)[number]
 
 /** After how many epochs. Trainings of 12 epochs have a learning rate schedule of their own. */

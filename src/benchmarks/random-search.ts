@@ -53,7 +53,7 @@ const schema = z.object({
  */
 export function randomSearch(table: BenchmarkTable, options: RandomSearchOptions): RandomSearchResult {
   checkGiven(schema, options, 'randomSearch', 'options')
-  const column = accuracyColumn(options.dataset, 'valid')
+  const column = accuracyColumn(options.dataset, 'validation')
   const rows = table.best(column, table.rows)
   if (rows.length === 0)
     throw new DdsasError('input', `the table has no value of ${column}; import a source that has`)
@@ -70,7 +70,7 @@ export function randomSearch(table: BenchmarkTable, options: RandomSearchOptions
     }
   })
   const test = datasets.flatMap((dataset) => {
-    const values = finds.flatMap(({ accuracies }) => accuracies[dataset]?.test ?? [])
+    const values = finds.flatMap(({ accuracies }) => accuracies[dataset].test ?? [])
     return values.length === finds.length ? [[dataset, spreadOf(values)] as const] : []
   })
   return { finds, test: Object.fromEntries(test) }

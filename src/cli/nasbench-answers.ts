@@ -85,7 +85,7 @@ export function best(table: BenchmarkTable, { dataset, split, top }: BestOptions
     architecture: table.keys[row],
     accuracies: accuraciesOf(table, row),
   }))
-  return { by, best: found, coverage: coverageOf(table) }
+  return { dataset, split, by, best: found, coverage: coverageOf(table) }
 }
 
 /** What `nasbench search` prints. */

@@ -45,9 +45,9 @@ export function queryText({
   const number = (name: string, digits: number) => recorded[name]?.toFixed(digits) ?? '-'
   const rows = datasets.map((dataset) => [
     datasetNames[dataset],
-    number(accuracyColumn(dataset, 'valid'), 2),
+    number(accuracyColumn(dataset, 'validation'), 2),
     number(accuracyColumn(dataset, 'test'), 2),
-    number(accuracyColumn(dataset, 'valid', 12), 2),
+    number(accuracyColumn(dataset, 'validation', 12), 2),
     number(accuracyColumn(dataset, 'test', 12), 2),
     recorded[costColumn(dataset, 'parameters')]?.toLocaleString('en-US') ?? '-',
     number(costColumn(dataset, 'multiply-adds'), 2),
@@ -85,22 +85,19 @@ export function rankText({ index, architecture, ranks, coverage }: Ranks): strin
 }
 
 function testOf(accuracies: Accuracies, dataset: Dataset): string {
-  return percent(accuracies[dataset]?.test)
+  return percent(accuracies[dataset].test)
 }
 
-export function bestText({ by, best, coverage }: Best): string {
-  const [dataset, split] = datasets.flatMap((name) =>
-    by.startsWith(`${name}.`) ? [name, by.split('.')[1]] : [],
-  )
+export function bestText({ dataset, split, best, coverage }: Best): string {
   const rows = best.map(({ rank, index, architecture, accuracies }) => [
     String(rank),
-    ...datasets.map((name) => percent(split === 'valid' ? accuracies[name]?.valid : accuracies[name]?.test)),
+    ...datasets.map((name) => percent(accuracies[name][split])),
     `#${index}`,
     architecture,
   ])
   const head = ['rank', ...datasets.map((name) => datasetNames[name]), '', '']
   return [
-    `best by ${split} accuracy on ${dataset}, in %, after 200 epochs`,
+    `best by ${split} accuracy on ${datasetNames[dataset]}, in %, after 200 epochs`,
     inColumns([head, ...rows]),
     ...coverageText(coverage),
   ].join('\n')
@@ -117,7 +114,7 @@ export function searchText({ dataset, samples, seeds, finds, test, coverage }: S
     return spread === undefined ? '-' : `${spread.mean.toFixed(2)} ± ${spread.std.toFixed(2)}`
   })
   return [
-    `random search: the best of ${samples} by validation accuracy on ${dataset}; test accuracies in %, ${counted(seeds, 'seed')}`,
+    `random search: the best of ${samples} by validation accuracy on ${datasetNames[dataset]}; test accuracies in %, ${counted(seeds, 'seed')}`,
     inColumns([
       ['', ...datasets.map((name) => datasetNames[name]), ''],
       ...rows,

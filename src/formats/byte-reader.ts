@@ -78,7 +78,9 @@ export class ByteReader {
   }
 
   uint8(): number {
-    return this.#data[this.#advance(1)]
+    // first this: it may put other data in place of these
+    const start = this.#advance(1)
+    return this.#data[start]
   }
 
   uint16(): number {
