@@ -14,7 +14,7 @@ import {
   trainings,
 } from './nasbench201.ts'
 import type { ResultMap, ResultValue } from './results-pickle.ts'
-import type { TableBuilder } from './table-builder.ts'
+import type { Recorded } from './table-builder.ts'
 
 interface Measured {
   readonly dataset: Dataset
@@ -33,25 +33,20 @@ const measured = new Map<unknown, Measured>([
   ['ImageNet16-120', { dataset: 'imagenet16-120', published: { validation: 'x-valid', test: 'x-test' } }],
 ])
 
-/**
- * What `readPickle` takes as `grown`: each architecture goes to `builder` as soon as it is complete, and is emptied.
- * @param onArchitecture is told after each.
- */
-export function collectResults(
-  builder: TableBuilder,
-  refuse: Refuse,
-  onArchitecture: () => void = () => {},
-): (dictionary: ResultMap) => number {
+/** Takes an architecture's number, text and numbers, none of them checked. */
+export type OnArchitecture = (index: unknown, text: unknown, recorded: Recorded) => void
+
+/** What `readPickle` takes as `grown`: each architecture goes to `add` as soon as it is complete, and is emptied. */
+export function collectResults(add: OnArchitecture, refuse: Refuse): (dictionary: ResultMap) => number {
   const seen = new WeakSet<object>()
   return (dictionary) => {
     const results = dictionary.get('all_results')
     if (results === undefined || !dictionary.has('arch_str')) return 0
     if (!(results instanceof Map)) throw refuse('it holds results that are no dictionary')
-    builder.add(dictionary.get('arch_index'), dictionary.get('arch_str'), recordedIn(results, refuse))
+    add(dictionary.get('arch_index'), dictionary.get('arch_str'), recordedIn(results, refuse))
     const weight = weigh(dictionary, seen)
     // by whatever else refers to it, it shall not stay
     dictionary.clear()
-    onArchitecture()
     return weight
   }
 }

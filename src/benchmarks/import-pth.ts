@@ -60,7 +60,7 @@ function readResults(
     ...resultOptions(refuse),
     uses,
     mostValues: most.values,
-    grown: collectResults(builder, refuse),
+    grown: collectResults((...found) => builder.add(...found), refuse),
   })
   return builder
 }

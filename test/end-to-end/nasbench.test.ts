@@ -1,9 +1,12 @@
 /** `ddsas nasbench` as users run it: a table made of a small CSV, asked by each command; what is refused; charts with runs. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { create } from 'tar'
 import { z } from 'zod'
+import { skipWithoutShared } from '../needs.ts'
+import { sampled, tssFolder } from '../unit/benchmarks/shared.ts'
 import { refuse, succeed, workplace } from './command.ts'
 
 const place = workplace()
@@ -137,4 +140,25 @@ test('what is refused, in a line and as JSON', async () => {
   writeFileSync(at('cut.table'), whole.subarray(0, whole.length / 2))
   await refused(['best', '--table', 'cut.table'], 2, /cut\.table is truncated or damaged/)
   assert.ok(!existsSync(at('a')))
+})
+
+test('many files of NATS-Bench, read by threads', { skip: skipWithoutShared(tssFolder) }, async () => {
+  mkdirSync(at('tss'))
+  const nameOf = (number: number) => `${String(number).padStart(6, '0')}.pickle.pbz2`
+  for (let copy = 0; copy < 18; copy++)
+    copyFileSync(join(tssFolder, nameOf(sampled[copy % sampled.length])), at('tss', nameOf(copy)))
+  assert.match(
+    await nasbench('import', 'tss', '--out', 'tss.table'),
+    /^tss\.table: 3 of 15,625 architectures, /,
+  )
+  const text = await nasbench('query', '11', '--table', 'tss.table')
+  assert.match(text, /CIFAR-10 +87\.94 +91\.58 +63\.28 +74\.00 +802,426 +113\.95\n/)
+  await create({ file: at('tss.tar'), cwd: place.path }, ['tss'])
+  await nasbench('import', 'tss.tar', '--out', 'tar.table')
+  assert.equal(await nasbench('query', '11', '--table', 'tar.table'), text)
+  writeFileSync(at('tss', nameOf(10)), 'BZh9')
+  await refused(['import', 'tss', '--out', 'no.table'], 2, /in 000010\.pickle\.pbz2 it is truncated/)
+  await create({ file: at('tss.tar'), cwd: place.path }, ['tss'])
+  await refused(['import', 'tss.tar', '--out', 'no.table'], 2, /in 000010\.pickle\.pbz2 it is truncated/)
+  assert.ok(!existsSync(at('no.table')))
 })
