@@ -259,6 +259,41 @@ export {
 export { readWeightFile, shapeOfWeights, type WeightFile } from './export/weights.ts'
 
 /**
+ * Tables of benchmarks: what was recorded of architectures that others have trained, as `ddsas nasbench` makes and asks them.
+ *
+ * @example
+ * ```ts
+ * import { writeFileSync } from 'node:fs'
+ * import { findRow, importNasbench201, judgeOf, openTable, writeTable } from 'ddsas'
+ *
+ * // one line of many; `runSearch({ …, benchmark: { space: table.space, recorded: judgeOf(table) } })` reports each epoch
+ * const cell = '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|'
+ * writeFileSync('results.csv', `index,arch_str,cifar10_test\n0,${cell},90.5\n`)
+ * writeTable('nb201.table', await importNasbench201('results.csv'))
+ * const table = openTable('nb201.table', 'nasbench201')
+ * const accuracy = table.value(findRow(table, cell), 'cifar10.test.200')
+ * console.log(`${accuracy} %, rank ${judgeOf(table)(cell)?.rank}`)
+ * ```
+ */
+export {
+  accuraciesOf,
+  BenchmarkTable,
+  type Column,
+  factsOf,
+  findRow,
+  type ImportOptions,
+  type ImportProgress,
+  importNasbench201,
+  judgeOf,
+  openTable,
+  randomSearch,
+  type RandomSearchOptions,
+  type RandomSearchResult,
+  type TableContent,
+  writeTable,
+} from './benchmarks/index.ts'
+
+/**
  * Trained networks for other programs, as `ddsas export` writes them: ONNX, a Python file for PyTorch, safetensors.
  *
  * @example

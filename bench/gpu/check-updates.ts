@@ -27,6 +27,11 @@ const optimizers: Readonly<Record<string, (weights: ReadonlyMap<string, Tensor>)
     const step: Moved['step'] = (gradients) => sgd.step(gradients, rate, 5)
     return { step, state: () => sgd.state(), dispose: () => sgd.dispose() }
   },
+  'sgd_ after Nesterov': (weights) => {
+    const sgd = new Sgd(weights, { momentum: 0.9, weightDecay: 1e-2, nesterov: true })
+    const step: Moved['step'] = (gradients) => sgd.step(gradients, rate, 5)
+    return { step, state: () => sgd.state(), dispose: () => sgd.dispose() }
+  },
   adam_: (weights) => {
     const own = new Adam(weights, adam)
     const step: Moved['step'] = (gradients) => {

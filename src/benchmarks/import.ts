@@ -1,7 +1,8 @@
 /** Makes a table of what a benchmark's authors, or others, published; what kind of file that is, its content says. */
 import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { checkText } from '../checks.ts'
+import { z } from 'zod'
+import { checkGiven, checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import type { Refuse } from '../formats/byte-reader.ts'
 import { reportRead } from '../runs/files.ts'
@@ -17,6 +18,10 @@ export interface ImportOptions {
   readonly onProgress?: OnProgress
 }
 
+const optionsSchema = z.object({
+  onProgress: z.custom((value) => typeof value === 'function', { error: 'expected a function' }).optional(),
+})
+
 type Kind = 'csv' | 'nats-bench folder' | 'nats-bench archive' | 'pth'
 
 const known =
@@ -30,6 +35,7 @@ const known =
  */
 export async function importNasbench201(source: string, options: ImportOptions = {}): Promise<TableContent> {
   checkText(source, 'importNasbench201', 'source')
+  checkGiven(optionsSchema, options, 'importNasbench201', 'options')
   const { onProgress = () => {} } = options
   const refuse: Refuse = (what) =>
     new DdsasError(

@@ -1,7 +1,7 @@
 /** What a table says of an architecture that a search picked. */
 import { nasbench201Space } from '../spaces/nasbench201/space.ts'
 import { accuracyColumn, type Dataset, type Split, splits } from './nasbench201.ts'
-import type { BenchmarkTable } from './table.ts'
+import { type BenchmarkTable, checkRow, checkTable } from './table.ts'
 
 /** Accuracies in percent after training of 200 epochs; those that were not recorded are left out. */
 export type Accuracies = Readonly<Record<Dataset, Readonly<Partial<Record<Split, number>>>>>
@@ -21,6 +21,7 @@ export interface Judgement {
 
 /** The accuracies of a row after training of 200 epochs. */
 export function accuraciesOf(table: BenchmarkTable, row: number): Accuracies {
+  checkRow(table, row, 'accuraciesOf')
   const of = (dataset: Dataset) =>
     Object.fromEntries(
       splits.flatMap((split) => {
@@ -37,6 +38,7 @@ export function accuraciesOf(table: BenchmarkTable, row: number): Accuracies {
  * @throws {DdsasError} `input`, by what is returned, for what is no architecture.
  */
 export function judgeOf(table: BenchmarkTable): (architecture: unknown) => Judgement | undefined {
+  checkTable(table, 'judgeOf')
   const by = accuracyColumn('cifar10', 'test')
   return (architecture) => {
     const key = nasbench201Space.format(nasbench201Space.parse(architecture, 'given'))

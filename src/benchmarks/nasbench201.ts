@@ -1,4 +1,5 @@
 /** What NAS-Bench-201 recorded: which data sets, splits and trainings, and under which names tables hold them. */
+import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import {
   canonicalForm,
@@ -8,7 +9,7 @@ import {
 } from '../spaces/nasbench201/architecture.ts'
 import { nasbench201Space } from '../spaces/nasbench201/space.ts'
 import { counted } from '../words.ts'
-import type { BenchmarkTable } from './table.ts'
+import { type BenchmarkTable, checkRow, checkTable } from './table.ts'
 
 export const datasets = ['cifar10', 'cifar100', 'imagenet16-120'] as const
 export type Dataset = (typeof datasets)[number]
@@ -58,6 +59,8 @@ export function keyOf(text: string, source: string): string {
  * @throws {DdsasError} `input` where it is neither, or the table lacks it.
  */
 export function findRow(table: BenchmarkTable, given: string): number {
+  checkTable(table, 'findRow')
+  if (typeof given !== 'string') checkText(given, 'findRow', 'given')
   const isIndex = /^#?\d+$/.test(given)
   const index = Number(given.replace('#', ''))
   if (isIndex && index >= table.architectures)
@@ -91,6 +94,7 @@ const canonicalForms = new WeakMap<BenchmarkTable, readonly string[]>()
 
 /** What the architecture of a row is. The first time all canonical forms of the table are made, which takes a tenth of a second. */
 export function factsOf(table: BenchmarkTable, row: number): ArchitectureFacts {
+  checkRow(table, row, 'factsOf')
   const forms =
     canonicalForms.get(table) ?? table.keys.map((key) => canonicalForm(parseArchitecture(key, key)))
   canonicalForms.set(table, forms)

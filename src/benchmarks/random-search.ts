@@ -5,7 +5,7 @@ import { DdsasError } from '../errors.ts'
 import { Generator } from '../torch/random.ts'
 import { type Accuracies, accuraciesOf } from './judge.ts'
 import { accuracyColumn, type Dataset, datasets } from './nasbench201.ts'
-import type { BenchmarkTable } from './table.ts'
+import { type BenchmarkTable, checkTable } from './table.ts'
 
 export interface RandomSearchOptions {
   /** How many architectures each search looks at. */
@@ -52,6 +52,7 @@ const schema = z.object({
  * @throws {DdsasError} `input` for options that cannot be, and where the table has no such accuracies.
  */
 export function randomSearch(table: BenchmarkTable, options: RandomSearchOptions): RandomSearchResult {
+  checkTable(table, 'randomSearch')
   checkGiven(schema, options, 'randomSearch', 'options')
   const column = accuracyColumn(options.dataset, 'validation')
   const rows = table.best(column, table.rows)

@@ -7,11 +7,11 @@ import { readFileSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { z } from 'zod'
-import { checkText, firstProblem, parseJson } from '../checks.ts'
+import { checkGiven, checkText, firstProblem, parseJson } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { makeFolder, reportRead, writeFileAtomic } from '../runs/files.ts'
 import { commandLine } from '../words.ts'
-import { BenchmarkTable, type TableContent } from './table.ts'
+import { BenchmarkTable, checkContent, type TableContent } from './table.ts'
 
 const magic = Buffer.from('ddsastab', 'latin1')
 const version = 1
@@ -63,6 +63,8 @@ export function encodeTable(content: TableContent): Uint8Array {
  * @throws {DdsasError} `disk` where it cannot be written.
  */
 export function writeTable(path: string, content: TableContent): void {
+  checkText(path, 'writeTable', 'path')
+  checkContent(content, 'writeTable')
   makeFolder(dirname(resolve(path)))
   writeFileAtomic(path, encodeTable(content))
 }
@@ -75,6 +77,7 @@ export function writeTable(path: string, content: TableContent): void {
  */
 export function openTable(path: string, space?: string): BenchmarkTable {
   checkText(path, 'openTable', 'path')
+  checkGiven(z.string().optional(), space, 'openTable', 'space')
   const data = reportRead(path, () => {
     const status = statSync(path, { throwIfNoEntry: false })
     if (status === undefined) throw new DdsasError('input', `there is no table ${path}; ${remedy}`)

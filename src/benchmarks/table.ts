@@ -1,4 +1,6 @@
 /** A table of a benchmark: architectures of a space, each trained by others once and for all, and what was recorded of it. */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 
 /** A number recorded of each architecture. */
@@ -171,4 +173,30 @@ function firstNotBelow(sorted: Float64Array, value: number): number {
 
 function firstAbove(sorted: Float64Array, value: number): number {
   return firstThat(sorted, (other) => other > value)
+}
+
+/** Throws DdsasError 'input' where what was given to `what` is no table; a query can bear it. */
+export function checkTable(table: BenchmarkTable, what: string): void {
+  const given: unknown = table
+  if (given instanceof BenchmarkTable) return
+  throw new DdsasError('input', `${what}: table: expected a BenchmarkTable, as openTable gives`)
+}
+
+/** The same, and where `row` is none of its rows. */
+export function checkRow(table: BenchmarkTable, row: number, what: string): void {
+  checkTable(table, what)
+  if (Number.isInteger(row) && row >= 0 && row < table.rows) return
+  throw new DdsasError('input', `${what}: row: expected a whole number from 0 to ${table.rows - 1}`)
+}
+
+const contentSchema = z.looseObject({
+  ...{ benchmark: z.string(), space: z.string(), architectures: z.int().nonnegative() },
+  source: z.looseObject({ kind: z.string(), name: z.string(), bytes: z.number() }),
+  columns: z.array(z.looseObject({ name: z.string(), unit: z.string(), values: z.instanceof(Float64Array) })),
+  ...{ absent: z.array(z.string()), keys: z.array(z.string()), indexes: z.instanceof(Uint32Array) },
+})
+
+/** Throws DdsasError 'input' where what was given to `what` is no content of a table. */
+export function checkContent(content: TableContent, what: string): void {
+  checkGiven(contentSchema, content, what, 'content')
 }

@@ -37,9 +37,9 @@ export function searchCommand(): Command {
 
 type SearchOptions = RunOptions & PartOptions & { readonly table?: string }
 
-async function searchAction(preset: string | undefined, options: SearchOptions): Promise<void> {
-  const { resume, json = false } = options
-  const { space: from, strategy, table } = options
+async function searchAction(preset: string | undefined, given: SearchOptions): Promise<void> {
+  const { table, ...options } = given
+  const { resume, json = false, space: from, strategy } = options
   const benchmark = table === undefined ? undefined : benchmarkOf(openTable(table))
   const request: SearchRequest = { ...requestOf(options), preset, space: from, strategy, benchmark }
   if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)

@@ -36,7 +36,7 @@ export interface TrainRequest extends CommonRequest {
 
 const trainRequest = {
   ...commonRequest,
-  genotype: z.unknown(),
+  genotype: z.unknown().optional(),
   space: z.union([z.string(), z.looseObject({ name: z.string() })]).optional(),
 }
 

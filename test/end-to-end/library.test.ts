@@ -31,7 +31,7 @@ before(() => {
 after(place.remove)
 
 test('every part of the public API has an example, and all compile under the strictest rules', () => {
-  assert.equal(examples.length, 13)
+  assert.equal(examples.length, 14)
   const program = ts.createProgram(files, {
     module: ts.ModuleKind.NodeNext,
     target: ts.ScriptTarget.ES2023,
@@ -80,6 +80,7 @@ test('every example runs', () => {
     /^3600334 parameters, \d+ multiply-adds, \d+ layers deep\n$/,
     /^epoch 1: loss \d\.\d{3}\n\d+\.\d % of 16 wrong, in .*runs\/trained\n$/,
     /^\d+ of 16 right: airplane \d+, .*, truck \d+\n$/,
+    /^90\.5 %, rank 1\n$/,
     /^a network of 10 classes in four files\n$/,
     /^x² sums to 14, its gradient is 2,4,6\n$/,
     /^input: there is no preset 'mnist'; known are cifar10, cifar100, nasbench201, demo\n$/,

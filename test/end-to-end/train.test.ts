@@ -256,7 +256,7 @@ describe('refused with exit code 2', () => {
     [
       'an unknown preset',
       args('--preset', 'mnist'),
-      /no preset 'mnist'; known are cifar10, cifar100, folder, imagenet/,
+      /no preset 'mnist'; known are cifar10, cifar100, nasbench201, folder, imagenet/,
     ],
     ['two presets', ['train', 'DARTS_V1', 'cifar10', '--preset', 'imagenet'], /two presets/],
     [

@@ -87,7 +87,7 @@ test('what cannot be shown is an error of ours', async (t) => {
     )
   await refused(
     join(folder, 'none'),
-    /none' is no genotype: give a published name \(DDSAS_cifar10, .*\), a run, or a file/,
+    /none' is no genotype: give a published name \(DDSAS_cifar10, .*\), a run, a file, or its text/,
   )
   await refused(folder, /is not a run: it has no config\.json/)
   const run = RunFolder.create(join(folder, 'run'), {})

@@ -32,32 +32,34 @@ const makeParameters = () => new Map(Object.entries(start).map(([name, values]) 
 const gradientsOf = (step: number) => Object.keys(start).map((name) => orNull(given[step][name]))
 
 /** torch.optim.SGD in plain numbers, with a missing gradient as zero once there is a velocity. */
-function plainSgd(name: string, momentum: number, weightDecay: number): Vector {
+function plainSgd(name: string, momentum: number, weightDecay: number, nesterov: boolean): Vector {
   const w = [...start[name]]
   let v: number[] | undefined
   for (const [step, rate] of rates.entries()) {
     const gradient = given[step][name]
     if (gradient === null && v === undefined) continue
     const before: Vector | undefined = v
-    v = w.map((value, i) => momentum * (before?.[i] ?? 0) + (gradient?.[i] ?? 0) + weightDecay * value)
-    for (const [i, velocity] of v.entries()) w[i] -= rate * velocity
+    const g = w.map((value, i) => (gradient?.[i] ?? 0) + weightDecay * value)
+    v = g.map((own, i) => momentum * (before?.[i] ?? 0) + own)
+    for (const [i, velocity] of v.entries()) w[i] -= rate * (nesterov ? g[i] + momentum * velocity : velocity)
   }
   return w
 }
 
-for (const [momentum, weightDecay] of [
-  [0, 0],
-  [0.9, 0],
-  [0, 0.1],
-  [0.9, 0.1],
-])
-  test(`SGD, momentum ${momentum}, L2 ${weightDecay}: six steps with gradients that come and go`, () => {
+for (const [momentum, weightDecay, nesterov] of [
+  [0, 0, false],
+  [0.9, 0, false],
+  [0, 0.1, false],
+  [0.9, 0.1, false],
+  [0.9, 0.1, true],
+] as const)
+  test(`SGD, momentum ${momentum}${nesterov ? ' after Nesterov' : ''}, L2 ${weightDecay}: six steps with gradients that come and go`, () => {
     tidy(() => {
       const parameters = makeParameters()
-      const sgd = new Sgd(parameters, { momentum, weightDecay })
+      const sgd = new Sgd(parameters, { momentum, weightDecay, nesterov })
       for (const [step, rate] of rates.entries()) sgd.step(gradientsOf(step), rate)
       for (const [name, weight] of parameters)
-        close(weight.floats(), plainSgd(name, momentum, weightDecay), name)
+        close(weight.floats(), plainSgd(name, momentum, weightDecay, nesterov), name)
       assert.deepEqual([...sgd.state().keys()], ['a', 'b'], 'no velocity without a gradient')
       sgd.dispose()
     })

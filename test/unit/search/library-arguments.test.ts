@@ -1,6 +1,9 @@
 /** What JavaScript may give to the public functions: anything. Each refuses it as settings are refused. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
 import * as ddsas from '../../../src/index.ts'
 import { trainedNetwork } from '../export/networks.ts'
 
@@ -16,6 +19,21 @@ const weights = {
   device: 'cpu',
 }
 const nowhere = '/nowhere/run'
+// where any text is a file, what is written goes here
+const place = mkdtempSync(join(tmpdir(), 'ddsas-test-'))
+process.chdir(place)
+after(() => {
+  process.chdir('/')
+  rmSync(place, { recursive: true })
+})
+const content: ddsas.TableContent = {
+  ...{ benchmark: 'NAS-Bench-201', space: 'nasbench201', architectures: 15_625, absent: [] },
+  source: { kind: 'made', name: 'made', bytes: 0 },
+  columns: [{ name: 'cifar10.validation.200', unit: '%', values: Float64Array.of(90) }],
+  keys: ['|none~0|+|none~0|none~1|+|none~0|none~1|none~2|'],
+  indexes: Uint32Array.of(3),
+}
+const table = new ddsas.BenchmarkTable(content)
 
 /** Each public function with arguments that it takes as they are. */
 const calls: Readonly<Record<string, readonly unknown[]>> = {
@@ -49,6 +67,14 @@ const calls: Readonly<Record<string, readonly unknown[]>> = {
   cellSpace: [ddsas.darts],
   onePerRow: [ddsas.dartsSpace.choices],
   drawArchitecture: [ddsas.dartsSpace, new ddsas.torch.Generator(0)],
+  importNasbench201: [nowhere],
+  openTable: [nowhere],
+  writeTable: ['/proc/none/table', content],
+  findRow: [table, '3'],
+  factsOf: [table, 0],
+  accuraciesOf: [table, 0],
+  judgeOf: [table],
+  randomSearch: [table, { samples: 1, seeds: 1, dataset: 'cifar10' }],
   readTrained: [nowhere],
   evaluateWeights: [weights],
   readWeightFile: [nowhere],

@@ -36,13 +36,17 @@ function assertAllNear(actual: readonly Tensor[], wanted: readonly Tensor[], wha
     assertNear(to(tensor, { dtype: 'float64' }), wanted[k], 2e-6, `${what} ${k}`, 1)
 }
 
-for (const clip of [5, 1e9])
-  test(`SGD with momentum and L2, gradients ${clip === 5 ? 'clipped' : 'as they are'}: three steps`, () => {
+for (const [clip, nesterov] of [
+  [5, false],
+  [1e9, false],
+  [5, true],
+] as const)
+  test(`SGD with momentum${nesterov ? ' after Nesterov' : ''} and L2, gradients ${clip === 5 ? 'clipped' : 'as they are'}: three steps`, () => {
     tidy(() => {
       const weights = random(new Generator(3))
       const velocities = zeros(weights)
       const [twins, exactVelocities] = [precise(weights), precise(velocities)]
-      const rest = [0.1, 0.9, 0.01, clip] as const
+      const rest = [0.1, 0.9, 0.01, clip, nesterov] as const
       for (const step of [0, 1, 2]) {
         const gradients = gradientsFor(step)
         const norm = assertRan(['sgd_/grid'], 'SGD', () =>
