@@ -3,7 +3,8 @@
  * behaviour, those of threads with ThreadSanitizer.
  *
  * The addons go to folders below build/, beside the ordinary one. Node itself is not built with sanitizers, so that their
- * run-time libraries must be loaded before it. Exit code 1 where a test fails or a sanitizer finds something.
+ * run-time libraries must be loaded before it. Exit code 1 where a test fails or a sanitizer finds something. `--build` builds
+ * the addons and runs nothing.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -95,7 +96,11 @@ function runTests(addon, { libraries, env, tests }) {
 }
 
 try {
-  for (const kind of [addresses, threads]) process.exitCode ||= runTests(await buildAddon(kind), kind)
+  const onlyBuild = process.argv.includes('--build')
+  for (const kind of [addresses, threads]) {
+    const addon = await buildAddon(kind)
+    if (!onlyBuild) process.exitCode ||= runTests(addon, kind)
+  }
 } catch (error) {
   if (!(error instanceof SetupError)) throw error
   console.error(`sanitize: ${error.message}`)

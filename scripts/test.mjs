@@ -1,7 +1,8 @@
-/** Runs the tests of the folders and files given: every *.test.ts below them, a process each, through node:test and tsx. */
+/** Runs the tests of the folders and files given: every *.test.ts below them, a process each, through node:test. */
 import { existsSync } from 'node:fs'
 import { availableParallelism, freemem } from 'node:os'
 import { resolve } from 'node:path'
+import { compileAll } from './test/compile.mjs'
 import { collectTests, divide } from './test/files.mjs'
 import { killRunning, runFile } from './test/process.mjs'
 import { addUp, closingReport, fileReport } from './test/report.mjs'
@@ -56,7 +57,10 @@ async function main(paths) {
     return 2
   }
   const files = collectTests(paths)
-  if (files.length > 0) return runTests(files)
+  if (files.length > 0) {
+    await compileAll()
+    return runTests(files)
+  }
   console.error(`test: no *.test.ts below ${paths.join(', ')}`)
   return 2
 }

@@ -9,7 +9,11 @@ export const alone = [
 ]
 
 /** The longest of those that share the machine: begun first, so that in the end nothing waits for one of them. */
-export const long = ['test/parity/rounding.test.ts', 'test/unit/torch/kernels.test.ts']
+export const long = [
+  'test/unit/search/pairs.test.ts',
+  'test/parity/rounding.test.ts',
+  'test/unit/torch/kernels.test.ts',
+]
 
 /** Every *.test.ts among the paths and below them, sorted for the same order everywhere. */
 export function collectTests(paths) {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const outcomeReporter = new URL('outcome.mjs', import.meta.url).href
-const tsx = import.meta.resolve('tsx')
+const typescript = new URL('typescript.mjs', import.meta.url).href
 
 /** Process groups that run now, for the end of the whole. */
 const running = new Set()
@@ -63,7 +63,8 @@ function commandOf(file, account) {
 function environment(threads) {
   // Left there by a test that runs this: node:test would then report to that one.
   const { NODE_TEST_CONTEXT: _, NODE_OPTIONS = '', ...env } = process.env
-  const options = NODE_OPTIONS.includes(tsx) ? NODE_OPTIONS : `${NODE_OPTIONS} --import ${tsx}`.trim()
+  const own = `--enable-source-maps --import ${typescript}`
+  const options = NODE_OPTIONS.includes(own) ? NODE_OPTIONS : `${NODE_OPTIONS} ${own}`.trim()
   return { ...env, NODE_OPTIONS: options, ...(threads ? { OMP_NUM_THREADS: String(threads) } : {}) }
 }
 

@@ -1,5 +1,5 @@
 /**
- * A search of 200 steps with the kernels goes the way that float64 goes, as closely as float32 with ATen's operators does.
+ * A search of 120 steps with the kernels goes the way that float64 goes, as closely as float32 with ATen's operators does.
  *
  * Left to themselves, searches in different arithmetic part for good: sooner or later an activation lies within rounding
  * of a ReLU's kink, or two within rounding of each other under a maximum, and one of them takes the other branch. That
@@ -38,7 +38,7 @@ import { disposeBranches, followBranches, recordBranches } from './branches.ts'
 
 setThreads(1)
 
-const steps = 200
+const steps = 120
 /** Adam's. */
 const lr = 0.003
 const images = 16
@@ -139,7 +139,7 @@ const distance = (one: readonly number[], other: readonly number[]) =>
 /** Float32 holds numbers of the size of a loss to 2e-7: what is smaller than some of those is no distance. */
 const floor = 1e-6
 
-test('200 steps with the kernels, float32 with ATen and float64 along the same branches', () => {
+test('120 steps with the kernels, float32 with ATen and float64 along the same branches', () => {
   const [kernels, plain, precise] = (['float32', 'float32', 'float64'] as const).map(
     (dtype) => new Search(dtype),
   )

@@ -35,7 +35,7 @@ async function runAll(t: TestContext) {
   const args = ['all', '--json', '--out', out, '--data', folder, ...small, ...smallNetwork]
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ['--import', 'tsx', join(repository, 'bench/main.ts'), ...args],
+    [join(repository, 'bench/main.ts'), ...args],
     { cwd: repository, encoding: 'utf8', env: { ...process.env, GOMP_SPINCOUNT: '0' } },
   )
   assert.equal(status, 0, stderr)

@@ -137,7 +137,7 @@ test('property: no edge runs through a label', async () => {
 test('the first drawing of a process has the names in its boxes', () => {
   const code =
     "import { cellSvg } from './src/export/draw.ts'; import { publishedGenotypes } from './src/spaces/darts/published-genotypes.ts'; console.log(await cellSvg(publishedGenotypes.DARTS_V2, 'normal'))"
-  const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
     cwd: join(import.meta.dirname, '../../..'),
     encoding: 'utf8',
   })

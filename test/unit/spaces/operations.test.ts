@@ -258,7 +258,7 @@ for (const manner of ['kernels', 'ATen alone'])
     const env: NodeJS.ProcessEnv = { ...process.env }
     delete env.NODE_TEST_CONTEXT
     const script = fileURLToPath(new URL('large-reduction.ts', import.meta.url))
-    const args = ['--import', 'tsx', script, manner]
+    const args = [script, manner]
     const { status, signal, stdout } = spawnSync(process.execPath, args, { env, encoding: 'utf8' })
     assert.deepEqual([status, signal, stdout], [0, null, 'done\n'])
   })

@@ -134,7 +134,7 @@ export function testOtherInstructions(url: string, others = ['portable', 'avx2',
       const env: NodeJS.ProcessEnv = { ...process.env, DDSAS_SIMD: instructions }
       // or the runner inside would report to the one around
       delete env.NODE_TEST_CONTEXT
-      const args = ['--import', 'tsx', fileURLToPath(url)]
+      const args = [fileURLToPath(url)]
       const { status, stdout } = spawnSync(process.execPath, args, { env, encoding: 'utf8' })
       assert.equal(status, 0, stdout)
       assert.match(stdout, /^# pass [1-9]/m)
