@@ -91,10 +91,10 @@ export function testPair(parts: SearchParts): void {
 
   test(`${name}: losses are finite and fall`, () =>
     withSession(parts, (session) => {
-      const losses = Array.from({ length: 45 }, () => searchStep(session, lr).train.loss)
+      const losses = Array.from({ length: 60 }, () => searchStep(session, lr).train.loss)
       assert.ok(losses.every(Number.isFinite))
       assert.ok(
-        mean(losses.slice(-15)) < 0.9 * mean(losses.slice(0, 15)),
+        mean(losses.slice(-20)) < 0.9 * mean(losses.slice(0, 20)),
         losses.map((x) => x.toFixed(2)).join(),
       )
     }))
