@@ -9,13 +9,14 @@ import {
   namedLayers,
   type Program,
   parameterCount,
+  relu,
   type State,
   type StateId,
   statesFor,
   type Term,
 } from '../src/nn/index.ts'
 import { type Flow, kernelMade, type Made, separableMade } from './kernel-work.ts'
-import { extentAfter, joinWork, wantedAfter, weightsOf } from './layer-work.ts'
+import { extentAfter, joinWork, layerWork, wantedAfter, weightsOf } from './layer-work.ts'
 import {
   type BothWays,
   type Extent,
@@ -56,6 +57,8 @@ interface Handed {
   /** Readers that take it as it is, and those that are separable convolutions. */
   copies: number
   convolutions: number
+  /** Whether its ReLU was taken, which all that begin with it share. */
+  rectified: boolean
   /** The others: same poolings are one, with several readers. */
   readonly pools: Map<string, Pooling & { readonly what: string }>
 }
@@ -104,7 +107,7 @@ class PassWork {
   }
 
   #handOut(id: StateId, extent: Extent, wanted: boolean): void {
-    this.#handed.set(id, { extent, wanted, copies: 0, convolutions: 0, pools: new Map() })
+    this.#handed.set(id, { extent, wanted, copies: 0, convolutions: 0, rectified: false, pools: new Map() })
   }
 
   /** Once all readers are known: what they read together, and the sums of the gradients that come back from them. */
@@ -178,6 +181,14 @@ class PassWork {
       from.convolutions += 1
       const all = this.#wanted(wanted)
       return this.#made(what, separableMade(entry, extent, { left, shared: true }, all), all)
+    }
+    if (entry.kernel === 'relu') {
+      if (!from.rectified) {
+        from.rectified = true
+        from.copies += 1
+        this.#add('relu', layerWork(relu, extent, this.#wanted(wanted)))
+      }
+      return { extent, wanted, leaves: false }
     }
     const { type, stride } = entry.pool.layer
     const pool = { what, kind: type === 'max_pool2d' ? 'max' : 'avg', input: extent, stride } as const

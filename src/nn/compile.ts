@@ -12,10 +12,13 @@ import type { EntryKernel, Fused, Kernel, SeparableKernel } from './fuse.ts'
 import { joined, layerStep, normStatistics, type Parts, type Step, weightOf } from './layer-forward.ts'
 import type { ProgramWeights } from './layer-weights.ts'
 
+/** What a sequence begins with, of what all readers of a state share: `relu` is ATen's. */
+export type Beginning = Entry | 'relu'
+
 /** A sequence as it runs. */
 export interface Compiled {
   /** What it begins with, computed with all that begin at the same state. */
-  readonly entry: Entry
+  readonly entry: Beginning
   readonly steps: readonly Step[]
   /** The batch norm it ends with, left to the sum it is a term of. */
   readonly norm?: NormStatistics
@@ -35,7 +38,8 @@ function convolutions({ spatial, pointwise }: SeparableKernel, weights: ProgramW
   }
 }
 
-function entryOf(found: EntryKernel, weights: ProgramWeights): Entry {
+function entryOf(found: EntryKernel, weights: ProgramWeights): Beginning {
+  if (found.kernel === 'relu') return 'relu'
   if (found.kernel === 'separable') return convolutions(found, weights)
   const { type, stride } = found.pool.layer
   return { pool: type === 'max_pool2d' ? 'max' : 'avg', stride }

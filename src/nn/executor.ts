@@ -7,6 +7,7 @@ import {
   type Images,
   mix,
   mul,
+  relu,
   reshape,
   slice,
   type Tensor,
@@ -14,7 +15,7 @@ import {
   typeAs,
 } from '../torch/index.ts'
 import { type ArchWeightsOf, TermWeights } from './arch-weights.ts'
-import type { Compiled } from './compile.ts'
+import type { Beginning, Compiled } from './compile.ts'
 import { type Drop, type DropPath, drawDrops } from './drop-path.ts'
 import { isZero } from './layer.ts'
 import { joined, type Parts } from './layer-forward.ts'
@@ -47,7 +48,24 @@ export interface Prepared {
 /** One that reads a state, by a name of its own, and what it begins with. */
 interface Reader {
   readonly key: string
-  readonly entry: Entry
+  readonly entry: Beginning
+}
+
+/** Readers that are handed the same. */
+interface Handing {
+  readonly keys: string[]
+  readonly entry: Beginning
+}
+
+/** All that begin with ReLU are handed one, where the first of them stands; every other reader something of its own. */
+function handings(readers: readonly Reader[]): Handing[] {
+  const found: Handing[] = []
+  for (const { key, entry } of readers) {
+    const shared = entry === 'relu' ? found.find((handing) => handing.entry === 'relu') : undefined
+    if (shared) shared.keys.push(key)
+    else found.push({ keys: [key], entry })
+  }
+  return found
 }
 
 const empty: Compiled = { entry: undefined, steps: [] }
@@ -136,7 +154,7 @@ export class Run {
   #nameReaders(): void {
     const { states, compiled } = this.#prepared
     const later: [StateId, Reader][] = []
-    const name = (id: StateId, key: string, entry?: Entry) => {
+    const name = (id: StateId, key: string, entry?: Beginning) => {
       const known = this.#readers.get(id)
       if (known) known.push({ key, entry })
       else this.#readers.set(id, [{ key, entry }])
@@ -197,18 +215,17 @@ export class Run {
 
   /** Hands a state to its readers; what they begin with is computed at once, and all gradients that come back are added in one pass. */
   #handOut(id: StateId, x: Tensor): void {
-    const readers = this.#readers.get(id) ?? []
-    const alike =
-      this.#prepared.plain || (readers.length < 2 && readers.every(({ entry }) => entry === undefined))
-    const handles = alike
-      ? readers.map((): Images => ({ x }))
-      : fanOut(
-          x,
-          readers.map(({ entry }) => entry),
-        )
-    for (const [index, { key }] of readers.entries()) {
-      this.#hold(handles[index].x)
-      this.#handles.set(key, handles[index])
+    const all = handings(this.#readers.get(id) ?? [])
+    const entries = all.map(({ entry }): Entry => (entry === 'relu' ? undefined : entry))
+    const alike = this.#prepared.plain || (all.length < 2 && entries.every((entry) => entry === undefined))
+    const handles = alike ? all.map((): Images => ({ x })) : fanOut(x, entries)
+    for (const [index, { keys, entry }] of all.entries()) {
+      const handle = entry === 'relu' ? { x: relu(handles[index].x) } : handles[index]
+      if (entry === 'relu' && !alike) handles[index].x.dispose()
+      for (const key of keys) {
+        this.#hold(handle.x)
+        this.#handles.set(key, handle)
+      }
     }
     if (!this.#holders.has(x)) x.dispose()
   }

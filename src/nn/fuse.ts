@@ -35,8 +35,12 @@ export type Kernel =
   | { readonly kernel: 'norm'; readonly norm: Named<BatchNorm2d> }
   | { readonly kernel: 'aten'; readonly layer: NamedLayer }
 
-/** What readers of one state begin with and a kernel computes for all of them. */
-export type EntryKernel = SeparableKernel | { readonly kernel: 'pool'; readonly pool: Named<Pool2d> }
+/** What readers of one state begin with and is computed for all of them together. */
+export type EntryKernel =
+  | SeparableKernel
+  | { readonly kernel: 'pool'; readonly pool: Named<Pool2d> }
+  /** ATen's, taken once. */
+  | { readonly kernel: 'relu' }
 
 /** A sequence as it is computed: what it begins with together with all that begin at the same state. */
 export interface Fused {
@@ -120,6 +124,8 @@ function matchAt(layers: Layers, at: number, made: boolean): Match<Kernel> {
 function matchEntry(layers: Layers): Match<EntryKernel> | undefined {
   const separable = matchSeparable(layers, 0)
   if (separable) return separable
+  if (isA(layers[0], 'relu') && matchAt(layers, 0, false).kernel.kernel === 'aten')
+    return { kernel: { kernel: 'relu' }, count: 1 }
   const pool = layers.at(0)
   if (!isA(pool, 'max_pool2d') && !isA(pool, 'avg_pool2d')) return undefined
   const { kernel, padding } = pool.layer
@@ -142,7 +148,7 @@ function fuseSequence(layers: Layers, standing: Standing): Fused {
   const norm = standing === 'term' && isA(last, 'batch_norm2d') ? last : undefined
   const body = norm ? layers.slice(0, -1) : layers
   const kernels: Kernel[] = []
-  let made = entry !== undefined
+  let made = entry !== undefined && entry.kernel.kernel !== 'relu'
   for (let at = entry?.count ?? 0; at < body.length; ) {
     const { kernel, count } = matchAt(body, at, made)
     kernels.push(kernel)

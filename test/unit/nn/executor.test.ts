@@ -413,3 +413,30 @@ test('drop-path leaves out terms for whole images, scales what is kept, and neve
     disposeModule(network)
   })
 })
+
+test('readers of one state share its ReLU: one is taken, and gradients come back through it', () => {
+  tidy(() => {
+    const init = { device: 'cpu', generator: new Generator(3) }
+    const terms = [3, 3, 5].map((kernel, index) =>
+      termOf(sequential('', [relu, conv2d(3, 4, kernel)]), images, `t${index}`),
+    )
+    const program = programOf([{ id: 'sum', kind: 'sum', terms }])
+    const [network, plain] = [false, true].map(
+      (how) => new Network(program, { ...init, generator: new Generator(3) }, { plain: how }),
+    )
+    const x = randomTensor([2, 3, 6, 6], new Generator(4), 'float32')
+    setRequiresGrad([x], true)
+    const of = (one: Network) => {
+      const { logits } = one.forward(x, { training: true })
+      return [logits, grad(sum(mul(logits, logits)), [x])[0] ?? assert.fail()]
+    }
+    const [own, wanted] = [of(network), of(plain)]
+    for (const [index, tensor] of own.entries())
+      assertNear(
+        to(tensor, { dtype: 'float64' }),
+        to(wanted[index], { dtype: 'float64' }),
+        1e-5,
+        String(index),
+      )
+  })
+})
