@@ -7,6 +7,7 @@ import { benchmarks } from '../benchmarks.ts'
 import { type Results, readResults, resultsLines } from '../results.ts'
 import { type Blocks, writeBlocks } from './blocks.ts'
 import { gpuLines, readGpu } from './gpu.ts'
+import { nasbenchLines } from './nasbench.ts'
 import { readmeBlocks } from './readme.ts'
 import { readRuns } from './runs.ts'
 
@@ -32,7 +33,11 @@ export function measuredBlocks(root: string): Readonly<Record<string, Blocks>> {
   const gpu = readGpu(join(root, 'bench/gpu/results/h100-2.11.0.json'))
   return {
     'README.md': readmeBlocks({ results: latest(all, folder), gpu, runs: readRuns(folder) }),
-    'bench/README.md': { gpu: gpuLines(gpu), results: resultsLines(all, benchmarks, 'results') },
+    'bench/README.md': {
+      gpu: gpuLines(gpu),
+      nasbench: nasbenchLines(join(folder, 'runs/nasbench201-step.json')),
+      results: resultsLines(all, benchmarks, 'results'),
+    },
   }
 }
 
