@@ -79,7 +79,7 @@ function chartOf(rows: readonly Row[]): ChartSpec {
         scale: { zero: false },
       },
       color: { field: 'strategy', type: 'nominal', title: 'strategy' },
-      strokeDash: { field: 'seed', type: 'nominal', title: 'seed' },
+      strokeDash: { field: 'seed', type: 'nominal', title: 'seed', legend: { symbolType: 'stroke' } },
     },
   }
 }
