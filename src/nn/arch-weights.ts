@@ -66,14 +66,15 @@ export class TermWeights {
 
   /** What rows add to the sum of these choices, [1]; undefined where they add nothing. */
   added(choices: readonly (Choice | undefined)[]): Tensor | undefined {
-    const rows = new Map(
-      choices.flatMap((choice) => (choice ? [[`${choice.group} ${choice.row}`, choice] as const] : [])),
-    )
-    const parts = [...rows.values()].flatMap(({ group, row }) => {
-      const { added } = this.#group(group)
-      return added === undefined ? [] : [slice(added, 0, row, row + 1)]
-    })
-    return parts.length === 0 ? undefined : sum(cat(parts, 0), [0], true)
+    const parts = new Map<string, Tensor>()
+    for (const choice of choices) {
+      const added = choice && this.#group(choice.group).added
+      if (choice === undefined || added === undefined) continue
+      const { group, row } = choice
+      const key = `${group} ${row}`
+      if (!parts.has(key)) parts.set(key, slice(added, 0, row, row + 1))
+    }
+    return parts.size === 0 ? undefined : sum(cat([...parts.values()], 0), [0], true)
   }
 
   /** Where a choice stands among all of its group that run. */

@@ -38,12 +38,12 @@ export interface SgdOptions {
 export class Sgd {
   /** What is moved, by name. */
   readonly parameters: ReadonlyMap<string, Tensor>
-  readonly options: SgdOptions
+  readonly #options: SgdOptions
   readonly #momentum = new Map<string, Tensor>()
 
   constructor(parameters: ReadonlyMap<string, Tensor>, options: SgdOptions) {
     this.parameters = parameters
-    this.options = options
+    this.#options = options
   }
 
   /**
@@ -51,7 +51,7 @@ export class Sgd {
    * that their joint 2-norm is at most `clip`. Returns the norm before, a scalar; where it is not finite nothing moves.
    */
   step(gradients: Gradients, rate: number, clip = Number.POSITIVE_INFINITY): Tensor {
-    const { momentum, weightDecay, nesterov = false } = this.options
+    const { momentum, weightDecay, nesterov = false } = this.#options
     return noGrad(() =>
       tidy(() => {
         const moving = this.#moving(gradients)
@@ -59,6 +59,20 @@ export class Sgd {
         const { weights, velocities } = moving
         const rest = [rate, momentum, weightDecay, clip, nesterov] as const
         return call('ddsas::sgd_', weights, moving.gradients, velocities, ...rest)
+      }),
+    )
+  }
+
+  /** momentum v + gradient + L2 w: the velocities that a step would give, without it; null where there is no gradient. */
+  velocities(gradients: Gradients): (Tensor | null)[] {
+    const { momentum, weightDecay } = this.#options
+    return noGrad(() =>
+      [...this.parameters].map(([name, weight], index) => {
+        const gradient = gradients[index]
+        if (gradient === null) return null
+        const own = call('aten::add.Tensor', gradient, weight, weightDecay)
+        const velocity = this.#momentum.get(name)
+        return velocity ? call('aten::add.Tensor', own, velocity, momentum) : own
       }),
     )
   }

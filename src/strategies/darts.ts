@@ -3,7 +3,7 @@
  * (first order), or as they would be after one more step (second order, Eq. 7 and 8 of its paper).
  */
 import { z } from 'zod'
-import type { ArchWeights, ArchWeightsOf, Sgd } from '../nn/index.ts'
+import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
 import { call, clone, copy, noGrad, run, type Tensor, tidy } from '../torch/index.ts'
 import { Alphas } from './shared/alphas.ts'
 import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
@@ -92,21 +92,6 @@ function move(weights: Tensor[], by: Tensor[], factor: number): void {
   noGrad(() => run('aten::_foreach_add_.List', weights, by, factor))
 }
 
-/** What SGD would move the weights by at a learning rate of one: momentum velocity + gradient + L2 w. */
-function sgdDirection(
-  { options, state }: { options: Sgd['options']; state: ReadonlyMap<string, Tensor> },
-  named: readonly (readonly [string, Tensor])[],
-  gradients: readonly Tensor[],
-): Tensor[] {
-  return noGrad(() =>
-    named.map(([name, weight], index) => {
-      const velocity = state.get(name)
-      const own = call('aten::add.Tensor', gradients[index], weight, options.weightDecay)
-      return velocity ? call('aten::add.Tensor', own, velocity, options.momentum) : own
-    }),
-  )
-}
-
 /**
  * d valid(w') / d alpha with w' = w - lr (momentum v + d train / dw + L2 w): the direct part, minus lr times the product of the
  * mixed second derivative with d valid / dw', as a finite difference of d train / d alpha. The exact product differs from it by
@@ -121,29 +106,24 @@ export function unrolledGradients(
 ): { readonly gradients: Tensor[]; readonly outcome: Outcome } {
   const of = (parameters: readonly Tensor[], batch: Batch) =>
     lossGradients(supernet, parameters, archWeights, batch)
-  const all = [...weightOptimizer.parameters]
-  const first = of(
-    all.map(([, weight]) => weight),
-    train,
-  ).gradients
+  const all = [...weightOptimizer.parameters.values()]
+  const velocities = weightOptimizer.velocities(of(all, train).gradients)
   // weights that the loss does not depend on stay where they are
-  const moving = all.flatMap(([name, weight], index) => {
-    const gradient = first[index]
-    return gradient === null ? [] : [{ name, weight, gradient }]
+  const moving = all.flatMap((weight, index) => {
+    const velocity = velocities[index]
+    return velocity === null ? [] : [{ weight, velocity }]
   })
   const weights = moving.map(({ weight }) => weight)
   const before = noGrad(() => weights.map(clone))
   const putBack = () => {
     for (const [index, weight] of weights.entries()) copy(weight, before[index])
   }
-  const optimizer = { options: weightOptimizer.options, state: weightOptimizer.state() }
   try {
-    const direction = sgdDirection(
-      optimizer,
-      moving.map(({ name, weight }) => [name, weight]),
-      moving.map(({ gradient }) => gradient),
+    move(
+      weights,
+      moving.map(({ velocity }) => velocity),
+      -lr,
     )
-    move(weights, direction, -lr)
     const { gradients, outcome } = of([...alphas, ...weights], valid)
     putBack()
     const known = gradients.map(

@@ -3,12 +3,12 @@
  * falls in a line from epoch to epoch (Eq. 3 to 6 of its paper).
  */
 import { z } from 'zod'
-import { DdsasError } from '../errors.ts'
 import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
 import type { ChoiceGroup } from '../spaces/space.ts'
 import { add, call, Generator, mul, softmax, sum, Tensor, tidy, to } from '../torch/index.ts'
 import { Alphas } from './shared/alphas.ts'
 import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
+import { stateData } from './shared/state.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type {
   Batch,
@@ -128,28 +128,26 @@ class Gdas<Architecture> implements Strategy<Architecture> {
   archStep({ supernet }: StepContext, _train: Batch, valid: Batch): Outcome {
     return tidy(() => {
       const parameters = [...this.#alphas.parameters.values()]
-      const archWeights: ArchWeightsOf = (group) => this.#drawn(group, 'arch')
+      const archWeights: ArchWeightsOf = (name) =>
+        straightThrough(this.#alphas.group(name).alpha, this.#noiseOf(name, 'arch'), this.#tau)
       const { gradients, outcome } = lossGradients(supernet, parameters, archWeights, valid)
       this.#alphas.step(gradients)
       return outcome
     })
   }
 
-  #drawn(name: string, step: keyof Noise): ArchWeights {
-    const { alpha } = this.#alphas.group(name)
-    return straightThrough(alpha, this.#noise[step].get(name) ?? [], this.#tau)
+  #noiseOf(name: string, step: keyof Noise): Matrix {
+    return this.#noise[step].get(name) ?? []
   }
 
-  /** To measure accuracy: the architecture that would be picked now. */
+  /** Alpha is constant here: what runs weighs 1. To measure accuracy that is the architecture that would be picked now. */
   archWeights(name: string, mode: 'train' | 'eval'): ArchWeights {
-    if (mode === 'eval') {
-      const picked = this.#context.space.encode(this.derive()).get(name) ?? []
-      const { alpha } = this.#alphas.group(name)
-      return { weights: call('aten::ones_like', alpha), sampledOps: picked }
-    }
-    // alpha is constant in a weight step: what the others add to the sum is zero
-    const { added: _, ...drawn } = this.#drawn(name, 'weights')
-    return drawn
+    const { alpha } = this.#alphas.group(name)
+    const sampledOps =
+      mode === 'eval'
+        ? (this.#context.space.encode(this.derive()).get(name) ?? [])
+        : drawnCandidates(alpha.matrix(), this.#noiseOf(name, 'weights')).map((column) => [column])
+    return { weights: call('aten::ones_like', alpha), sampledOps }
   }
 
   derive(): Architecture {
@@ -162,14 +160,9 @@ class Gdas<Architecture> implements Strategy<Architecture> {
   }
 
   load(state: StateDict): void {
-    const parsed = stateSchema.safeParse(state.data)
-    if (!parsed.success)
-      throw new DdsasError(
-        'checkpoint',
-        `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
-      )
+    const { generator } = stateData(state, stateSchema)
     this.#alphas.load(state)
-    this.#generator.load(parsed.data.generator)
+    this.#generator.load(generator)
   }
 
   dispose(): void {

@@ -1,9 +1,9 @@
 /** Random search with shared weights: each step trains one architecture drawn uniformly; the best by validation is picked. */
 import { z } from 'zod'
-import { DdsasError } from '../errors.ts'
 import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
 import { ArchitectureWeights, drawArchitecture } from '../spaces/architecture-weights.ts'
 import { Generator } from '../torch/index.ts'
+import { stateData } from './shared/state.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type { Evaluate, StateDict, Strategy, StrategyContext, StrategyDefinition } from './strategy.ts'
 
@@ -109,15 +109,9 @@ class RandomSearch<Architecture> implements Strategy<Architecture> {
     return { tensors: new Map(), data }
   }
 
-  load({ data }: StateDict): void {
-    const parsed = stateSchema.safeParse(data)
-    if (!parsed.success)
-      throw new DdsasError(
-        'checkpoint',
-        `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
-      )
+  load(saved: StateDict): void {
     const { space } = this.#context
-    const { generator, step, current, best } = parsed.data
+    const { generator, step, current, best } = stateData(saved, stateSchema)
     this.#generator.load(generator)
     this.#step = step
     this.#best = best === undefined ? undefined : space.parse(best, 'state.json')

@@ -3,11 +3,12 @@ import { z } from 'zod'
 import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
 import type { Block, Program, Sequence, State, StateId, Term } from '../../nn/index.ts'
+import { classifier } from '../classifier.ts'
 import type { NetworkOptions, SupernetOptions } from '../space.ts'
 import type { CellType, Genotype } from './genotype.ts'
 import { factorizedReduce, type OperationOptions, reluConvBn } from './operations.ts'
 import { type CellSpace, edgeIndex } from './space.ts'
-import { classifier, networkKinds } from './stem.ts'
+import { networkKinds } from './stem.ts'
 
 /** What texts call the cells. */
 const cellNames: Readonly<Record<CellType, string>> = { normal: 'normal cell', reduce: 'reduction cell' }

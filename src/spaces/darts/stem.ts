@@ -2,12 +2,8 @@
 import {
   batchNorm2d,
   conv2d,
-  flatten,
-  functional,
-  globalAvgPool2d,
   images,
   type Layer,
-  linear,
   pool2d,
   relu,
   type Sequence,
@@ -15,6 +11,7 @@ import {
   type StateId,
   sequential,
 } from '../../nn/index.ts'
+import { classifier } from '../classifier.ts'
 
 /** States that the first cell reads: the output of "the cell before the last", and of the last. */
 export interface Stem {
@@ -54,11 +51,6 @@ function largeStem(channels: number): Stem {
     channels,
     halves: true,
   }
-}
-
-/** Mean of each channel, then a linear layer. */
-export function classifier(channels: number, classes: number, name: string): Sequence {
-  return [functional(globalAvgPool2d), functional(flatten), { name, layer: linear(channels, classes) }]
 }
 
 interface AuxiliaryShape {

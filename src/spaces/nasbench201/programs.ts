@@ -9,11 +9,7 @@ import {
   type Block,
   batchNorm2d,
   conv2d,
-  flatten,
-  functional,
-  globalAvgPool2d,
   images,
-  linear,
   type Program,
   relu,
   type State,
@@ -21,6 +17,7 @@ import {
   sequential,
   type Term,
 } from '../../nn/index.ts'
+import { classifier } from '../classifier.ts'
 import type { NetworkOptions, SupernetOptions } from '../space.ts'
 import { edges, nodes, operationNames } from './architecture.ts'
 import { type OperationName, operations, residualWays } from './operations.ts'
@@ -51,11 +48,7 @@ function stack({ channels, cells, classes }: SupernetOptions, termsOf: EdgeTerms
       add(cell(nextName(), last, width, termsOf), { name: nextName(), kind: 'cell' })
   }
   const act = sequential('lastact', [batchNorm2d(width, true), relu])
-  const head = [
-    functional(globalAvgPool2d),
-    functional(flatten),
-    { name: 'classifier', layer: linear(width, classes) },
-  ]
+  const head = classifier(width, classes, 'classifier')
   states.push({ id: 'logits', kind: 'layers', input: last, name: '', layers: [...act, ...head] })
   return {
     states,

@@ -5,11 +5,12 @@
 import { z } from 'zod'
 import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
-import { Adam, type ArchWeights, type ArchWeightsOf, checkInitContext, loadTensors } from '../../nn/index.ts'
+import { type ArchWeights, type ArchWeightsOf, checkInitContext } from '../../nn/index.ts'
 import type { SearchSpace } from '../../spaces/space.ts'
 import { type Tensor, tidy } from '../../torch/index.ts'
 import { AlphaGroup } from '../shared/alphas.ts'
-import { lossGradients } from '../shared/arch-optimizer.ts'
+import { ArchOptimizer, lossGradients } from '../shared/arch-optimizer.ts'
+import { stateData } from '../shared/state.ts'
 import type {
   Batch,
   Outcome,
@@ -57,7 +58,7 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   readonly #sampled: ReadonlyMap<string, SampledGroup>
   /** Groups of which all candidates run: inputs and outputs of blocks. */
   readonly #whole: ReadonlyMap<string, AlphaGroup>
-  readonly #adam: Adam
+  readonly #optimizer: ArchOptimizer
   /** T: how many samplings there were, plus the variant's prior. */
   #totalPulls: number
   #samplings = 0
@@ -80,15 +81,14 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     )
     const whole = space.choices.filter(({ run }) => run === 'all')
     this.#whole = new Map(whole.map((group) => [group.name, new AlphaGroup(group, init)]))
-    this.#adam = new Adam(this.parameters(), settings.archOptimizer)
+    const groups = [...this.#sampled.values(), ...this.#whole.values()]
+    this.#optimizer = new ArchOptimizer(new Map(groups.flatMap(({ parameters }) => parameters)), settings)
     this.#totalPulls = prior
   }
 
   /** `alpha.<group>` and `zeta.<group>`, each float32 [rows, candidates]. */
   parameters(): Map<string, Tensor> {
-    return new Map(
-      [...this.#sampled.values(), ...this.#whole.values()].flatMap(({ parameters }) => parameters),
-    )
+    return this.#optimizer.parameters
   }
 
   /** What is remembered of a group of decisions: saliency, pulls, mask, available operations. */
@@ -166,7 +166,7 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     const archWeights: ArchWeightsOf = (group) => this.archWeights(group)
     return tidy(() => {
       const { gradients, outcome } = lossGradients(supernet, parameters, archWeights, valid)
-      this.#adam.step(gradients)
+      this.#optimizer.step(gradients)
       return outcome
     })
   }
@@ -226,29 +226,19 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   }
 
   state(): StateDict {
-    const optimizer = [...this.#adam.state()].map(([name, tensor]) => [`adam.${name}`, tensor] as const)
     const data: z.infer<typeof stateSchema> = {
       totalPulls: this.#totalPulls,
-      adamSteps: this.#adam.steps,
+      adamSteps: this.#optimizer.steps,
       groups: this.#each(({ state }) => samplingState.parse(state)),
       window: this.#window,
     }
-    return { tensors: new Map([...this.parameters(), ...optimizer]), data }
+    return { tensors: this.#optimizer.tensors(), data }
   }
 
   load(saved: StateDict): void {
-    const parsed = stateSchema.safeParse(saved.data)
-    if (!parsed.success)
-      throw new DdsasError(
-        'checkpoint',
-        `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
-      )
-    const { totalPulls, adamSteps, groups, window } = parsed.data
+    const { totalPulls, adamSteps, groups, window } = stateData(saved, stateSchema)
     this.#checkGroups(Object.keys(groups))
-    const adam = [...saved.tensors].filter(([name]) => name.startsWith('adam.'))
-    const parameters = [...saved.tensors].filter(([name]) => !name.startsWith('adam.'))
-    loadTensors(this.parameters(), new Map(parameters), 'the state of the strategy')
-    this.#adam.load(new Map(adam.map(([name, tensor]) => [name.slice('adam.'.length), tensor])), adamSteps)
+    this.#optimizer.load(saved.tensors, adamSteps)
     for (const [name, state] of Object.entries(groups)) this.#group(name).state = state
     this.#totalPulls = totalPulls
     this.#window = window
@@ -267,7 +257,7 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
 
   dispose(): void {
     for (const group of [...this.#sampled.values(), ...this.#whole.values()]) group.dispose()
-    this.#adam.dispose()
+    this.#optimizer.dispose()
   }
 }
 

@@ -1,12 +1,13 @@
 /** Architecture parameters alpha of all decisions, and Adam on them: the state of DARTS and of methods that sample by alpha. */
 import { z } from 'zod'
 import { DdsasError } from '../../errors.ts'
-import { Adam, type ArchWeights, drawn, type InitContext, loadTensors, sampledIndex } from '../../nn/index.ts'
+import { type ArchWeights, drawn, type InitContext, sampledIndex } from '../../nn/index.ts'
 import type { Gradients } from '../../nn/optim.ts'
 import type { ChoiceGroup, Scores } from '../../spaces/space.ts'
 import { keep, softmax, type Tensor, tidy } from '../../torch/index.ts'
 import type { StateDict } from '../strategy.ts'
-import type { ArchOptimizerSettings } from './arch-optimizer.ts'
+import { ArchOptimizer, type ArchOptimizerSettings } from './arch-optimizer.ts'
+import { stateData } from './state.ts'
 
 /** ~ 1e-3 N(0, 1), float32 [rows, candidates]. */
 export function smallNormal({ rows, candidates }: ChoiceGroup, init: InitContext): Tensor {
@@ -51,56 +52,47 @@ export class AlphaGroup {
 const stateSchema = z.object({ adamSteps: z.number() })
 
 export class Alphas {
-  readonly groups: ReadonlyMap<string, AlphaGroup>
-  /** `alpha.<group>`, each float32 [rows, candidates]. */
-  readonly parameters: Map<string, Tensor>
-  readonly #adam: Adam
+  readonly #groups: ReadonlyMap<string, AlphaGroup>
+  readonly #optimizer: ArchOptimizer
 
-  constructor(choices: readonly ChoiceGroup[], init: InitContext, { archOptimizer }: ArchOptimizerSettings) {
-    this.groups = new Map(choices.map((group) => [group.name, new AlphaGroup(group, init)]))
-    this.parameters = new Map([...this.groups.values()].flatMap(({ parameters }) => parameters))
-    this.#adam = new Adam(this.parameters, archOptimizer)
+  constructor(choices: readonly ChoiceGroup[], init: InitContext, settings: ArchOptimizerSettings) {
+    this.#groups = new Map(choices.map((group) => [group.name, new AlphaGroup(group, init)]))
+    const parameters = new Map([...this.#groups.values()].flatMap((group) => group.parameters))
+    this.#optimizer = new ArchOptimizer(parameters, settings)
+  }
+
+  /** `alpha.<group>`, each float32 [rows, candidates]. */
+  get parameters(): Map<string, Tensor> {
+    return this.#optimizer.parameters
   }
 
   /** Throws DdsasError 'input' where the space has no such group. */
   group(name: string): AlphaGroup {
-    const group = this.groups.get(name)
+    const group = this.#groups.get(name)
     if (group !== undefined) return group
     throw new DdsasError('input', `the space has no group of decisions '${name}'`)
   }
 
   /** One step of Adam, by gradients in the order of the parameters. */
   step(gradients: Gradients): void {
-    this.#adam.step(gradients)
+    this.#optimizer.step(gradients)
   }
 
   scores(): Scores {
-    return new Map([...this.groups].map(([name, { scores }]) => [name, scores]))
+    return new Map([...this.#groups].map(([name, { scores }]) => [name, scores]))
   }
 
   state(): StateDict {
-    const optimizer = [...this.#adam.state()].map(([name, tensor]) => [`adam.${name}`, tensor] as const)
-    return { tensors: new Map([...this.parameters, ...optimizer]), data: { adamSteps: this.#adam.steps } }
+    return { tensors: this.#optimizer.tensors(), data: { adamSteps: this.#optimizer.steps } }
   }
 
   /** Throws DdsasError 'checkpoint' where the state is none of these parameters. */
-  load({ tensors, data }: StateDict): void {
-    const parsed = stateSchema.safeParse(data)
-    if (!parsed.success)
-      throw new DdsasError(
-        'checkpoint',
-        `the state of the strategy is malformed: ${parsed.error.issues[0].message}`,
-      )
-    const [adam, own] = [true, false].map((wanted) =>
-      [...tensors].filter(([name]) => name.startsWith('adam.') === wanted),
-    )
-    loadTensors(this.parameters, new Map(own), 'the state of the strategy')
-    const moments = adam.map(([name, tensor]) => [name.slice('adam.'.length), tensor] as const)
-    this.#adam.load(new Map(moments), parsed.data.adamSteps)
+  load(state: StateDict): void {
+    this.#optimizer.load(state.tensors, stateData(state, stateSchema).adamSteps)
   }
 
   dispose(): void {
-    for (const group of this.groups.values()) group.dispose()
-    this.#adam.dispose()
+    for (const group of this.#groups.values()) group.dispose()
+    this.#optimizer.dispose()
   }
 }

@@ -27,10 +27,10 @@ import {
   type Term,
   zero,
 } from '../../../src/nn/index.ts'
+import { classifier } from '../../../src/spaces/classifier.ts'
 import { networkProgram } from '../../../src/spaces/darts/programs.ts'
 import { publishedGenotypes } from '../../../src/spaces/darts/published-genotypes.ts'
 import { darts } from '../../../src/spaces/darts/space.ts'
-import { classifier } from '../../../src/spaces/darts/stem.ts'
 import {
   Generator,
   grad,

@@ -25,9 +25,9 @@ import {
   sequential,
   type Term,
 } from '../../../src/nn/index.ts'
+import { classifier } from '../../../src/spaces/classifier.ts'
 import { supernetProgram } from '../../../src/spaces/darts/programs.ts'
 import { darts } from '../../../src/spaces/darts/space.ts'
-import { classifier } from '../../../src/spaces/darts/stem.ts'
 
 const columnOf = (name: keyof typeof darts.operations) => Object.keys(darts.operations).indexOf(name)
 const [skip, average, separable] = (['skip_connect', 'avg_pool_3x3', 'sep_conv_3x3'] as const).map(columnOf)

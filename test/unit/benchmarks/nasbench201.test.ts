@@ -16,7 +16,7 @@ import {
 import { parseArchitecture } from '../../../src/spaces/nasbench201/architecture.ts'
 import { skipWithoutShared } from '../../needs.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
-import { csvFile } from './shared.ts'
+import { csvFile, refusedImport } from './shared.ts'
 
 const allSkip =
   '|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|'
@@ -195,18 +195,7 @@ test('CSV that is wrong', async (t) => {
   const path = join(temporaryFolder(t), 'wrong.csv')
   const refused = async (lines: readonly string[], pattern: RegExp) => {
     writeFileSync(path, lines.join('\n'))
-    const error = await importNasbench201(path).then(
-      () => undefined,
-      (thrown: unknown) => thrown,
-    )
-    assertRefuses(
-      () => {
-        throw error
-      },
-      'data',
-      /wrong\.csv cannot be read as results of NAS-Bench-201/,
-      pattern,
-    )
+    await refusedImport(path, /wrong\.csv cannot be read as/, pattern)
   }
   await refused(['index,architecture', '1,a'], /index and arch_str/)
   await refused([head], /no results/)

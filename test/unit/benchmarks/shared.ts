@@ -1,6 +1,8 @@
 /** The shared data of NAS-Bench-201, and small made files of each kind, for the tests of tables. */
 import { join, resolve } from 'node:path'
+import { importNasbench201 } from '../../../src/benchmarks/index.ts'
 import { bytes, dict, int, text, tuple } from '../export/pickles.ts'
+import { assertRefuses } from '../runs/temporary.ts'
 
 const shared = process.env.DDSAS_SHARED ?? resolve(import.meta.dirname, '../../../../shared')
 
@@ -105,4 +107,16 @@ export function pthDictionary(architectures: readonly (readonly [number, string]
       'R',
     ),
   })
+}
+
+/** Asserts that an import refuses a file, naming it, with a message that matches every pattern. */
+export async function refusedImport(path: string, ...patterns: readonly RegExp[]): Promise<void> {
+  const error = await importNasbench201(path).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  const rethrow = () => {
+    throw error
+  }
+  assertRefuses(rethrow, 'data', /cannot be read as results of NAS-Bench-201/, ...patterns)
 }

@@ -7,7 +7,7 @@ import { create } from 'tar'
 import { type ImportProgress, importNasbench201, type TableContent } from '../../../src/benchmarks/index.ts'
 import { skipWithoutShared } from '../../needs.ts'
 import { bytes, dict, int, legacyFile, pickle, text, tuple, zipFile } from '../export/pickles.ts'
-import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
+import { temporaryFolder } from '../runs/temporary.ts'
 import {
   archResults,
   csvFile,
@@ -15,26 +15,12 @@ import {
   madeTrainings,
   pthDictionary,
   put,
+  refusedImport,
   sampled,
   tssFolder,
 } from './shared.ts'
 
 const skip = skipWithoutShared(tssFolder)
-
-async function refused(path: string, ...patterns: readonly RegExp[]): Promise<void> {
-  const error = await importNasbench201(path).then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  )
-  assertRefuses(
-    () => {
-      throw error
-    },
-    'data',
-    /cannot be read as results of NAS-Bench-201/,
-    ...patterns,
-  )
-}
 
 test('the genuine files of three architectures hold what the CSV has of them', { skip }, async () => {
   const [all, three] = [await importNasbench201(csvFile), await importNasbench201(tssFolder)]
@@ -68,18 +54,18 @@ test('a tar archive of them gives the same, with progress; a damaged one is refu
   )
   assert.equal(seen.at(-1)?.done, seen.at(-1)?.total)
   await create({ file: cut, cwd: folder, gzip: true }, ['simple'])
-  await refused(cut, /first bytes/)
+  await refusedImport(cut, /first bytes/)
   writeFileSync(join(folder, 'simple/000284.pickle.pbz2'), 'BZh9 and nothing more')
   await create({ file: path, cwd: folder }, ['simple'])
-  await refused(path, /in 000284\.pickle\.pbz2 it is damaged/)
-  await refused(join(folder, 'simple'), /in 000284\.pickle\.pbz2 it is damaged/)
+  await refusedImport(path, /in 000284\.pickle\.pbz2 it is damaged/)
+  await refusedImport(join(folder, 'simple'), /in 000284\.pickle\.pbz2 it is damaged/)
 })
 
 test('folders and files of another kind', async (t) => {
   const folder = temporaryFolder(t)
-  await refused(folder, /without files such as 000000\.pickle\.pbz2/)
+  await refusedImport(folder, /without files such as 000000\.pickle\.pbz2/)
   writeFileSync(join(folder, 'empty'), '')
-  await refused(join(folder, 'empty'), /first bytes/)
+  await refusedImport(join(folder, 'empty'), /first bytes/)
   await assert.rejects(importNasbench201(join(folder, 'absent')), {
     kind: 'input',
     message: /does not exist/,
@@ -169,14 +155,14 @@ test('hostile pickles run nothing and are refused by the name they use', async (
   for (const [call, pattern] of calls)
     for (const file of [zipFile(pickle(call), {}), legacyFile(pickle(call), [])]) {
       writeFileSync(path, file)
-      await refused(path, pattern)
+      await refusedImport(path, pattern)
     }
 })
 
 test('pickles that want more memory than they are worth', async (t) => {
   const path = join(temporaryFolder(t), 'a.pth')
   writeFileSync(path, legacyFile(pickle(bytes(']('), Buffer.alloc(2_500_000, '}'), bytes('e')), []))
-  await refused(path, /more than 2000000 values at once/)
+  await refusedImport(path, /more than 2000000 values at once/)
 })
 
 test('results that contradict one another, or are none', async (t) => {
@@ -195,7 +181,7 @@ test('results that contradict one another, or are none', async (t) => {
   ]
   for (const [data, pattern] of cases) {
     writeFileSync(path, zipFile(data, {}))
-    await refused(path, pattern)
+    await refusedImport(path, pattern)
   }
 })
 
@@ -210,7 +196,7 @@ test('of many files one that is damaged is found', { skip }, async (t) => {
   await create({ file: archive, cwd: folder }, names)
   assert.deepEqual({ ...(await importNasbench201(archive)), source: three.source }, three)
   writeFileSync(join(folder, names[4]), 'BZh9')
-  await refused(folder, /in 000004\.pickle\.pbz2 it is truncated/)
+  await refusedImport(folder, /in 000004\.pickle\.pbz2 it is truncated/)
   await create({ file: archive, cwd: folder }, names)
-  await refused(archive, /in 000004\.pickle\.pbz2 it is truncated/)
+  await refusedImport(archive, /in 000004\.pickle\.pbz2 it is truncated/)
 })
