@@ -1,11 +1,11 @@
-/** Runs the tests of the folders and files given: every *.test.ts below them, a process each, through node:test. */
+/** Runs the tests of the folders and files given: every *.test.ts below them, through node:test. */
 import { existsSync } from 'node:fs'
 import { availableParallelism, freemem } from 'node:os'
 import { resolve } from 'node:path'
 import { compileAll } from './test/compile.mjs'
 import { collectTests, divide } from './test/files.mjs'
-import { killRunning, runFile } from './test/process.mjs'
-import { addUp, closingReport, fileReport } from './test/report.mjs'
+import { killRunning, runFiles } from './test/process.mjs'
+import { addUp, closingReport, reportOf } from './test/report.mjs'
 
 const root = resolve(import.meta.dirname, '..')
 
@@ -21,15 +21,15 @@ function jobCount() {
   return Math.max(1, Math.min(availableParallelism(), Math.floor(memory / bytesPerFile)))
 }
 
-/** Runs files, `jobs` at once, and prints the report of each when it ends. */
-async function runAll(files, jobs, options) {
-  const waiting = [...files]
+/** Runs lists of files, `jobs` at once, a process each, and prints the report of each when it ends. */
+async function runAll(lists, jobs, options) {
+  const waiting = [...lists]
   const results = []
   const work = async () => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const result = await runFile(file, options)
+    for (let files = waiting.shift(); files !== undefined; files = waiting.shift()) {
+      const result = await runFiles(files, options)
       results.push(result)
-      console.log(fileReport(result))
+      console.log(reportOf(result))
     }
   }
   await Promise.all(Array.from({ length: jobs }, work))
@@ -40,9 +40,9 @@ async function runAll(files, jobs, options) {
 async function runTests(files) {
   const began = performance.now()
   const limit = Number(process.env.DDSAS_TEST_LIMIT || defaultLimit)
-  const { together, apart } = divide(root, files)
+  const { together, alone } = divide(root, files)
   const results = await runAll(together, jobCount(), { limit, threads: 1 })
-  results.push(...(await runAll(apart, 1, { limit })))
+  results.push(...(await runAll(alone, 1, { limit })))
   console.log(closingReport(results, (performance.now() - began) / 1000))
   const { fail, cancelled } = addUp(results)
   return fail + cancelled > 0 ? 1 : 0

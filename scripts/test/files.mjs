@@ -1,6 +1,6 @@
 /** Which test files there are, and which of them run with the whole machine to themselves. */
 import { readdirSync, statSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
+import { dirname, join, relative, resolve } from 'node:path'
 
 /** Files that run one after the other, with all threads, and why. All others compute on one thread, side by side. */
 export const alone = [
@@ -15,6 +15,17 @@ export const long = [
   'test/unit/torch/kernels.test.ts',
 ]
 
+/** Files that share no process with others, and why. */
+export const apart = [
+  ['test/unit/search/library-arguments.test.ts', 'works in a folder of its own, which it removes'],
+]
+
+/** Where files share a process: most of the time of a small one is the start of that. */
+const sharing = ['test/unit/']
+
+/** Few enough that no process begun last keeps the whole waiting. */
+const filesPerProcess = 8
+
 /** Every *.test.ts among the paths and below them, sorted for the same order everywhere. */
 export function collectTests(paths) {
   const files = paths.flatMap((path) => {
@@ -25,14 +36,36 @@ export function collectTests(paths) {
   return [...new Set(files)].sort()
 }
 
-/** Splits test files into those that may share the machine, the longest first, and those that may not. */
+/**
+ * Splits test files into those that may share the machine, the longest first, and those that run alone on it; each entry is what
+ * one process runs.
+ */
 export function divide(root, files) {
   const pathOf = (file) => relative(root, resolve(file))
-  const runsAlone = (file) => alone.some(([name]) => pathOf(file) === name)
+  const listed = (list) => (file) => list.some(([name]) => pathOf(file) === name)
+  const [runsAlone, isApart] = [listed(alone), listed(apart)]
   const isLong = (file) => long.includes(pathOf(file))
-  const together = files.filter((file) => !runsAlone(file))
+  const shares = (file) => sharing.some((folder) => pathOf(file).startsWith(folder)) && !isApart(file)
+  const beside = files.filter((file) => !runsAlone(file))
+  const [first, others] = [beside.filter(isLong), beside.filter((file) => !isLong(file))]
+  const single = (file) => [file]
   return {
-    together: [...together.filter(isLong), ...together.filter((file) => !isLong(file))],
-    apart: files.filter(runsAlone),
+    together: [
+      ...first.map(single),
+      ...others.filter((file) => !shares(file)).map(single),
+      ...byFolder(others.filter(shares)),
+    ],
+    alone: files.filter(runsAlone).map(single),
   }
+}
+
+/** Files of one folder, a few at a time. */
+function byFolder(files) {
+  const lists = []
+  for (const file of files) {
+    const last = lists.at(-1)
+    if (last && dirname(last[0]) === dirname(file) && last.length < filesPerProcess) last.push(file)
+    else lists.push([file])
+  }
+  return lists
 }

@@ -29,9 +29,9 @@ function processorSeconds() {
   }
 }
 
-function noteOf(type, { name, nesting, message, skip }) {
+function noteOf(type, { name, nesting, message, skip, file }) {
   const total = type === 'test:diagnostic' && nesting === 0 && totalPattern.exec(message)
   if (total) return { total: total[1], count: Number(total[2]) }
-  if (type === 'test:fail') return { failed: name }
-  return type === 'test:pass' && skip !== undefined ? { skipped: name, reason: skip } : undefined
+  if (type === 'test:fail') return { failed: name, file }
+  return type === 'test:pass' && skip !== undefined ? { skipped: name, reason: skip, file } : undefined
 }

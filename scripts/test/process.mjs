@@ -1,11 +1,13 @@
-/** Runs one test file in a process group of its own, which ends with it or at the limit of its time. */
+/** Runs test files in a process group of their own, which ends with them or at the limit of their time. */
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 const outcomeReporter = new URL('outcome.mjs', import.meta.url).href
 const typescript = new URL('typescript.mjs', import.meta.url).href
+const several = fileURLToPath(new URL('several.mjs', import.meta.url))
 
 /** Process groups that run now, for the end of the whole. */
 const running = new Set()
@@ -25,16 +27,20 @@ function killGroup(pid) {
 }
 
 /**
- * Runs a test file.
- * @param {string} file
+ * Runs test files, one after the other in one process.
+ * @param {string[]} files
  * @param {{ threads?: number, limit: number }} options threads: of libtorch, absent: all; limit: seconds until it is killed
- * @returns {Promise<{ file: string, seconds: number, output: string, notes: object[], broken?: string }>} broken: why it
+ * @returns {Promise<{ files: string[], seconds: number, output: string, notes: object[], broken?: string }>} broken: why it
  *   did not end by itself with an account of all its tests
  */
-export async function runFile(file, { threads, limit }) {
-  const account = join(tmpdir(), `ddsas-test-${process.pid}-${file.replaceAll(/\W/g, '-')}.jsonl`)
+export async function runFiles(files, { threads, limit }) {
+  const account = join(tmpdir(), `ddsas-test-${process.pid}-${files[0].replaceAll(/\W/g, '-')}.jsonl`)
   const began = performance.now()
-  const { code, signal, output, late } = await runGroup(commandOf(file, account), environment(threads), limit)
+  const { code, signal, output, late } = await runGroup(
+    commandOf(files, account),
+    environment(threads),
+    limit,
+  )
   const notes = readNotes(account)
   rmSync(account, { force: true })
   const failed = notes.some((note) => note.failed !== undefined)
@@ -44,10 +50,10 @@ export async function runFile(file, { threads, limit }) {
     : whole && (code === 0 || failed)
       ? undefined
       : `ended with ${signal ?? `exit code ${code}`} before its tests did`
-  return { file, seconds: (performance.now() - began) / 1000, output, notes, broken }
+  return { files, seconds: (performance.now() - began) / 1000, output, notes, broken }
 }
 
-function commandOf(file, account) {
+function commandOf(files, account) {
   const reporters = [
     ['spec', 'stdout'],
     [outcomeReporter, account],
@@ -56,7 +62,7 @@ function commandOf(file, account) {
     `--test-reporter=${reporter}`,
     `--test-reporter-destination=${destination}`,
   ])
-  return [...options, file]
+  return [...options, ...(files.length === 1 ? files : [several, ...files])]
 }
 
 /** Tests start programs of this repository, which must be able to load TypeScript too. */

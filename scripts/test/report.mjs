@@ -1,7 +1,8 @@
 /** What is printed of the tests: each file's own report, then what failed, what was skipped, what was slow, the totals. */
+import { basename, dirname, resolve } from 'node:path'
 import { totals } from './outcome.mjs'
 
-const slowest = 15
+const slowCount = 15
 
 /** node:test's closing lines of one file: those of all files together come at the end. */
 const closing = new RegExp(`^ℹ (?:${totals.join('|')}|duration_ms) [\\d.]+$`)
@@ -9,17 +10,24 @@ const closing = new RegExp(`^ℹ (?:${totals.join('|')}|duration_ms) [\\d.]+$`)
 /** Where node:test begins to repeat what failed. */
 const repeated = '\n✖ failing tests:\n'
 
-/** One file's report in the words of node:test, below its name. */
-export function fileReport(result) {
-  const { file, output, broken } = result
+/** What a process ran. */
+const titleOf = ({ files }) =>
+  files.length === 1
+    ? files[0]
+    : `${dirname(files[0])}: ${files.map((file) => basename(file, '.test.ts')).join(', ')}`
+
+/** The report of one process in the words of node:test, below the names of its files. */
+export function reportOf(result) {
+  const { output, broken } = result
   const [once = ''] = output.split(repeated)
   const lines = once
     .trimEnd()
     .split('\n')
     .filter((line) => !closing.test(line))
-  const why = broken ? [`✖ ${file} ${broken}`] : []
+  const title = titleOf(result)
+  const why = broken ? [`✖ ${title} ${broken}`] : []
   return [
-    `— ${file}, ${timesOf(result)
+    `— ${title}, ${timesOf(result)
       .map((time) => time.trim())
       .join(', ')}`,
     ...lines,
@@ -33,14 +41,14 @@ export function closingReport(results, seconds) {
   return [
     ...section('failing tests:', results.flatMap(failures)),
     ...section('skipped tests:', results.flatMap(skips)),
-    ...section('slowest files:', slowFiles(results)),
+    ...section('slowest files:', slowest(results)),
     '',
     ...totals.map((name) => `ℹ ${name} ${counts[name]}`),
     `ℹ duration_ms ${(1000 * seconds).toFixed(0)}`,
   ].join('\n')
 }
 
-/** Totals over all files; one that broke off counts as a test that failed. */
+/** Totals over all processes; one that broke off counts as a test that failed. */
 export function addUp(results) {
   const counts = Object.fromEntries(totals.map((name) => [name, 0]))
   for (const { notes, broken } of results) {
@@ -52,23 +60,34 @@ export function addUp(results) {
   return counts
 }
 
-function failures({ file, notes, broken }) {
-  const names = notes.flatMap(({ failed }) => failed ?? [])
-  return [...names, ...(broken ? [broken] : [])].map((name) => `✖ ${file}: ${name}`)
+function failures(result) {
+  const { notes, broken } = result
+  const named = notes
+    .filter(({ failed }) => failed !== undefined)
+    .map((note) => `✖ ${fileOf(result, note)}: ${note.failed}`)
+  return [...named, ...(broken ? [`✖ ${titleOf(result)}: ${broken}`] : [])]
 }
 
-function skips({ file, notes }) {
-  return notes
+function skips(result) {
+  return result.notes
     .filter(({ skipped }) => skipped !== undefined)
-    .map(({ skipped, reason }) => `﹣ ${file}: ${skipped}${reason === true ? '' : ` # ${reason}`}`)
+    .map(
+      (note) =>
+        `﹣ ${fileOf(result, note)}: ${note.skipped}${note.reason === true ? '' : ` # ${note.reason}`}`,
+    )
 }
 
-function slowFiles(results) {
+/** The file of a test, as it was asked for. */
+function fileOf({ files }, { file }) {
+  return files.find((name) => resolve(name) === file) ?? files[0]
+}
+
+function slowest(results) {
   const sorted = [...results].sort((a, b) => b.seconds - a.seconds)
-  return sorted.slice(0, slowest).map((result) => `${timesOf(result).join(', ')}  ${result.file}`)
+  return sorted.slice(0, slowCount).map((result) => `${timesOf(result).join(', ')}  ${titleOf(result)}`)
 }
 
-/** How long a file took, and what it and its programs computed, which does not depend on what else the machine does. */
+/** How long a process took, and what it and its programs computed, which does not depend on what else the machine does. */
 function timesOf({ seconds, notes }) {
   const { processor } = notes.find((note) => note.processor !== undefined) ?? {}
   const [clock, computed] = [seconds, processor].map((value) => (value?.toFixed(1) ?? '?').padStart(6))

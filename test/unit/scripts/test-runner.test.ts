@@ -8,11 +8,21 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { load, repository, tree } from './support.ts'
 
 const script = join(repository, 'scripts/test.mjs')
-const { alone, divide, long } = await load<{
+const { alone, apart, divide, long } = await load<{
   alone: [name: string, why: string][]
+  apart: [name: string, why: string][]
   long: string[]
-  divide(root: string, files: string[]): { together: string[]; apart: string[] }
+  divide(root: string, files: string[]): Record<'together' | 'alone', string[][]>
 }>('scripts/test/files.mjs')
+const { runFiles } = await load<{
+  runFiles(files: string[], options: { limit: number }): Promise<Result>
+}>('scripts/test/process.mjs')
+const { closingReport, reportOf } = await load<{
+  closingReport(results: Result[], seconds: number): string
+  reportOf(result: Result): string
+}>('scripts/test/report.mjs')
+
+type Result = Readonly<Record<string, unknown>>
 
 interface Ended {
   readonly code: number | null
@@ -160,9 +170,36 @@ test('nothing to run is refused', async (t) => {
 })
 
 test('what runs by itself or first is there, and only that', () => {
-  const named = [...alone.map(([name]) => name), ...long]
+  const named = [...alone.map(([name]) => name), ...apart.map(([name]) => name), ...long]
   for (const name of named) assert.ok(existsSync(join(repository, name)), name)
-  const [[apart]] = alone
-  const files = [apart, 'test/unit/nn/a.test.ts', ...long]
-  assert.deepEqual(divide(repository, files), { together: [...long, files[1]], apart: [apart] })
+  const [[byItself], [own]] = [alone[0], apart[0]]
+  const small = Array.from({ length: 9 }, (_, index) => `test/unit/nn/${index}.test.ts`)
+  const others = ['test/parity/a.test.ts', 'test/parity/b.test.ts', own]
+  assert.deepEqual(
+    divide(repository, [byItself, ...others, ...small, 'test/unit/torch/a.test.ts', ...long]),
+    {
+      together: [
+        ...[...long, ...others].map((file) => [file]),
+        small.slice(0, 8),
+        small.slice(8),
+        ['test/unit/torch/a.test.ts'],
+      ],
+      alone: [[byItself]],
+    },
+  )
+})
+
+test('several files in one process: each test is told of with its file', async (t) => {
+  const folder = tree(t, {
+    'a.test.ts': file(`test('sound', () => {})\ntest('later', { skip: 'too soon' }, () => {})`),
+    'b.test.ts': file(`test('wrong', () => { throw new Error('what is wrong') })`),
+  })
+  const files = ['a', 'b'].map((name) => join(folder, `${name}.test.ts`))
+  const result = await runFiles(files, { limit: 60 })
+  const text = closingReport([result], 1)
+  assert.ok(reportOf(result).startsWith(`— ${folder}: a, b, `), reportOf(result))
+  assert.ok(text.includes(`✖ ${files[1]}: wrong\n`), text)
+  assert.ok(text.includes(`﹣ ${files[0]}: later # too soon\n`), text)
+  const { tests, pass, fail, skipped } = counts(text)
+  assert.deepEqual({ tests, pass, fail, skipped }, { tests: 3, pass: 1, fail: 1, skipped: 1 })
 })
