@@ -76,19 +76,25 @@ class Scratch {
   float* data_;
 };
 
-/// Calls body(image, next, scratch) for every image, in parallel; next is the image that the thread does after it, or -1;
-/// scratch is a thread's own. A thread takes an image when it begins with the one before:
+/// Calls body(image, next, scratch) for every image from `first` to `end`, in parallel; next is the image that the thread does
+/// after it, or -1; scratch is a thread's own. A thread takes an image when it begins with the one before:
 /// with a share fixed for each, all would wait for the slowest.
 template <typename Body>
-void for_each_image_and_next(int64_t images, const ScratchSize& size, Body body) {
-  std::atomic<int64_t> untaken{0};
-  parallel_for(0, std::min<int64_t>(images, at::get_num_threads()), 1, [&](int64_t, int64_t) {
+void for_each_image_between(int64_t first, int64_t end, const ScratchSize& size, const Body& body) {
+  std::atomic<int64_t> untaken{first};
+  parallel_for(0, std::min<int64_t>(end - first, at::get_num_threads()), 1, [&](int64_t, int64_t) {
     const Scratch scratch(size);
-    for (int64_t image = untaken++, next; image < images; image = next) {
+    for (int64_t image = untaken++, next; image < end; image = next) {
       next = untaken++;
-      body(image, next < images ? next : -1, scratch.data());
+      body(image, next < end ? next : -1, scratch.data());
     }
   });
+}
+
+/// All images of a batch.
+template <typename Body>
+void for_each_image_and_next(int64_t images, const ScratchSize& size, const Body& body) {
+  for_each_image_between(0, images, size, body);
 }
 
 /// The same for a body(image) that needs neither.
@@ -96,41 +102,5 @@ template <typename Body>
 void for_each_image(int64_t images, Body body) {
   for_each_image_and_next(images, {0, 0}, [&](int64_t image, int64_t, float*) { body(image); });
 }
-
-/// Parts of a gradient found image by image, added up in order; or none of them.
-class Parts {
- public:
-  Parts() = default;
-  Parts(int64_t images, at::IntArrayRef shape) : images_(images), sum_(at::empty(shape, at::kFloat)) {
-    parts_ = at::empty({images, sum_.numel()}, at::kFloat);
-  }
-
-  bool wanted() const { return sum_.defined(); }
-
-  /// Where the part of an image goes; null where none is wanted.
-  float* of(int64_t image) const {
-    return wanted() ? parts_.data_ptr<float>() + image * parts_.size(1) : nullptr;
-  }
-
-  /// Not defined where none was wanted.
-  at::Tensor sum() const {
-    if (!wanted()) return {};
-    const float* const parts = parts_.data_ptr<float>();
-    float* const to = sum_.data_ptr<float>();
-    const int64_t size = parts_.size(1);
-    // few enough for one thread to keep the sums in its nearest cache
-    constexpr int64_t kNumbers = 1024;
-    parallel_for(0, size, kNumbers, [&](int64_t begin, int64_t end) {
-      std::copy(parts + begin, parts + end, to + begin);
-      for (int64_t image = 1; image < images_; ++image)
-        for (int64_t i = begin; i < end; ++i) to[i] += parts[image * size + i];
-    });
-    return sum_;
-  }
-
- private:
-  int64_t images_ = 0;
-  at::Tensor sum_, parts_;
-};
 
 }  // namespace ddsas

@@ -5,6 +5,7 @@
 
 #include "deferred.h"
 #include "grid/functions.h"
+#include "parts.h"
 #include "statistics.h"
 
 namespace ddsas {
@@ -146,7 +147,7 @@ PointwiseGradients backward_images(at::TensorList xs, const std::vector<Reading>
     of_weights.push_back(wants_weights ? Parts(extent.images, {weight.size(0), weight.size(1)}) : Parts());
   const int64_t rows = scratch_of(parts);
   const ScratchSize room{rows + (computed ? size : 0), 0};
-  for_each_image_and_next(extent.images, room, [&](int64_t image, int64_t next, float* scratch) {
+  const auto each = [&](int64_t image, int64_t next, float* scratch) {
     const auto given = gradient_of(gradient, image);
     if (computed) kernels().whole_gradient(extent.channels, extent.pixels, given, false, scratch + rows);
     const float* const dy = computed ? scratch + rows : given.dy;
@@ -164,6 +165,9 @@ PointwiseGradients backward_images(at::TensorList xs, const std::vector<Reading>
                                      wants_x[part] ? image_to(dxs[part], image) : nullptr,
                                      wants_weights ? of_weights[i].of(image) + channel : nullptr, scratch);
     }
+  };
+  for_each_image_in_groups(extent.images, room, each, [&](int64_t first, int64_t end) {
+    for (const auto& parts_of_weight : of_weights) parts_of_weight.add(first, end);
   });
   for (size_t i = 0; i < readings.size(); ++i)
     dweights.push_back(wants_weights ? of_weights[i].sum().view(readings[i].weight.sizes()) : at::Tensor());

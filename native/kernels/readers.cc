@@ -169,7 +169,13 @@ Gradients backward_images(const Call& call, const Returned& returned, bool wants
   const auto dz = wants_z ? empty_images(call.x, channels, call.x.size(2), call.x.size(3)) : at::Tensor();
   const Parts sums = wants_z && call.normaliser.scale.defined() ? Parts(images, {2, channels}) : Parts();
   const Backward each(call, returned, dz, sums);
-  for_each_image_and_next(images, each.scratch(), each);
+  for_each_image_in_groups(images, each.scratch(), each, [&](int64_t first, int64_t end) {
+    for (const auto& by : returned.convolutions) {
+      by.spatial.add(first, end);
+      by.pointwise.add(first, end);
+    }
+    sums.add(first, end);
+  });
   return {dz, sums.sum()};
 }
 

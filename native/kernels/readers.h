@@ -3,6 +3,7 @@
 #pragma once
 
 #include "deferred.h"
+#include "parts.h"
 #include "statistics.h"
 
 namespace ddsas {

@@ -1,5 +1,6 @@
 /** Layers, programs of them and networks that run them, optimizers and schedules on the tensor engine. */
 export * from './arch-weights.ts'
+export * from './batch-gradients.ts'
 export * from './drop-path.ts'
 export * from './executor.ts'
 export * from './layer.ts'

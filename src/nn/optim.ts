@@ -23,6 +23,30 @@ function copyLike(saved: Tensor, parameter: Tensor | undefined, name: string): T
   return own
 }
 
+/**
+ * Gradients scaled as torch.nn.utils.clip_grad_norm_ scales them together with others, which are left alone: so that the joint
+ * 2-norm of all is at most `clip`. `norm`: that before, a scalar.
+ */
+export function clipTogether(
+  gradients: Gradients,
+  others: Gradients,
+  clip: number,
+): { readonly gradients: Gradients; readonly norm: Tensor } {
+  return noGrad(() => {
+    const norms = [...gradients, ...others].flatMap((gradient) =>
+      gradient === null ? [] : [call('aten::norm.Scalar', gradient, 2)],
+    )
+    if (norms.length === 0) return { gradients, norm: Tensor.from(Float32Array.of(0), []) }
+    const norm = call('aten::norm.Scalar', call('aten::stack', norms, 0), 2)
+    const inverse = call('aten::reciprocal', call('aten::add.Scalar', norm, 1e-6))
+    const scale = call('aten::clamp_max', call('aten::mul.Scalar', inverse, clip), 1)
+    return {
+      gradients: gradients.map((gradient) => gradient && call('aten::mul.Tensor', gradient, scale)),
+      norm,
+    }
+  })
+}
+
 export interface SgdOptions {
   readonly momentum: number
   /** L2 penalty, added to the gradient. */

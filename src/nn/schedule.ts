@@ -9,6 +9,23 @@ export function cosineLr(epoch: number, epochs: number, from: number, to: number
 }
 
 /**
+ * CosineAnnealingLR as the published search on ImageNet steps it: before the epoch, so that each has the rate of the next and
+ * the last one has `to`; and recursively, so that after `rising` epochs, in which the rate rises in a line to `from`, it falls
+ * from there instead of from where the cosine is by then.
+ */
+export function carriedCosineLr(
+  epoch: number,
+  epochs: number,
+  from: number,
+  to: number,
+  rising: number,
+): number {
+  if (epoch < rising) return from * warmUp(epoch, rising)
+  const height = (at: number) => 1 + Math.cos((Math.PI * at) / epochs)
+  return to + ((from - to) * height(epoch + 1)) / height(rising)
+}
+
+/**
  * Falls in a line from `from` at epoch 0. The last five epochs fall five times slower: a step of 1 / `epochs` would be
  * large beside what is left (the published ImageNet recipe). Shorter trainings have fewer such epochs.
  */

@@ -28,11 +28,11 @@ export function networkLoss({ logits, auxiliary }: Outputs, labels: Tensor, how:
 /** One update of all weights on a batch, in training mode with drop-path. */
 export function networkStep(
   network: Network,
-  { images, labels }: Batch,
+  batch: Batch,
   optimizer: Sgd,
   { loss, dropPath, ...options }: NetworkStepOptions,
 ): WeightOutcome {
-  return sgdStep(labels, optimizer, options, () => {
+  return sgdStep(batch, optimizer, options, ({ images, labels }) => {
     const output = network.forward(images, { training: true, dropPath, auxiliary: true })
     return { logits: output.logits, loss: networkLoss(output, labels, loss) }
   })

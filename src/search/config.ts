@@ -1,6 +1,7 @@
 /** The settings of a search, each with its meaning: one typed object, checked once; `--set key=value` changes one. */
 import { z } from 'zod'
 import { parseSize } from '../budget/memory-size.ts'
+import { DdsasError } from '../errors.ts'
 import {
   augmentationSettings,
   channels,
@@ -15,7 +16,7 @@ import {
 } from '../loop/common-settings.ts'
 import { assignSettings, parseSettings } from '../loop/settings.ts'
 import { findSpace, spaces } from '../spaces/index.ts'
-import type { SearchSpace } from '../spaces/space.ts'
+import { type SearchSpace, stemKinds, stemsOf } from '../spaces/space.ts'
 import { type AnyStrategy, findStrategy, type StrategySettings, strategies } from '../strategies/index.ts'
 
 const notASize = 'write it in bytes, or with a unit, such as "4 GiB"'
@@ -36,12 +37,25 @@ const size = z.union(
   { error: notASize },
 )
 
+/** How the learning rate of the weights falls; `authors-code`: as in the published search on ImageNet. */
+const searchSchedules = ['cosine', 'authors-code'] as const
+
 /** What every search has, whatever its space and strategy. */
 const baseSettings = {
   space: z.string().describe('what is searched'),
   dataset: z.enum(['cifar10', 'cifar100']).describe('what to search on'),
   data: z
-    .strictObject({ ...imageSettings, ...augmentationSettings, ...normalisationSettings })
+    .strictObject({
+      ...imageSettings,
+      // older runs had none
+      microBatch: natural.default(0).meta({
+        unit: 'images',
+        description:
+          'images of a batch that are computed at a time, their gradients added up: less memory, and batch norms that see so many images alone; 0: all',
+      }),
+      ...augmentationSettings,
+      ...normalisationSettings,
+    })
     .describe('the images, a half for the weights and a half for the architecture'),
   network: z
     .strictObject({
@@ -52,16 +66,38 @@ const baseSettings = {
         .min(3)
         .max(200)
         .meta({ unit: 'cells', description: 'cells one after the other' }),
+      // older runs had no other
+      stem: z
+        .enum(stemKinds)
+        .default('cifar')
+        .describe('how it begins: at the size of the images, or at an eighth of it as for ImageNet'),
     })
     .describe('the supernet'),
   weightOptimizer: z
     .strictObject({
       lr: nonNegative.meta({
         unit: '-',
-        description: 'learning rate of the first epoch; it falls by a cosine',
+        description: 'learning rate of the first epoch, after the warm-up; it falls by a cosine',
       }),
       minLr: nonNegative.meta({ unit: '-', description: 'learning rate it falls to, after the last epoch' }),
+      // older runs had one schedule, without a warm-up, and clipped weights alone
+      schedule: z
+        .enum(searchSchedules)
+        .default('cosine')
+        .describe(
+          'cosine: from lr in the first epoch on; authors-code: an epoch early, from lr again after the warm-up, as the published search on ImageNet',
+        ),
+      warmUp: natural.default(0).meta({
+        unit: 'epochs',
+        description: 'epochs over which the learning rate rises to its schedule',
+      }),
       ...sgdSettings,
+      clipArch: z
+        .boolean()
+        .default(false)
+        .describe(
+          'whether gradients of the architecture parameters count in the norm that those of the weights are clipped by, as in the published search on ImageNet; costs their computation',
+        ),
     })
     .describe('SGD on the weights'),
   precision,
@@ -157,6 +193,7 @@ export function withParts(config: SearchConfig, { space, strategy }: SearchParts
   const network = {
     channels: Math.min(config.network.channels, space.defaults.channels),
     cells: Math.min(config.network.cells, space.defaults.cells),
+    stem: stemsOf(space).find((stem) => stem === config.network.stem) ?? stemsOf(space)[0],
   }
   const weightOptimizer = { ...config.weightOptimizer, ...strategy.weightRecipe?.(space) }
   const names = { space: space.name, strategy: strategy.name }
@@ -164,7 +201,14 @@ export function withParts(config: SearchConfig, { space, strategy }: SearchParts
   return parseSettings(searchConfigSchema({ space, strategy }), whole, 'search')
 }
 
-/** Throws DdsasError 'input' where the strategy's settings do not fit the space, or the length of the search. */
+/** Throws DdsasError 'input' where the space has no such stem, or the strategy's settings do not fit it or the length of the search. */
 export function checkStrategy(config: SearchConfig, { space, strategy }: SearchParts): void {
+  const { stem } = config.network
+  const stems = stemsOf(space)
+  if (!stems.includes(stem))
+    throw new DdsasError(
+      'input',
+      `supernets of the space '${space.name}' do not begin as '${stem}': set network.stem to ${stems.join(' or ')}`,
+    )
   strategy.check?.(config, space, config.epochs)
 }

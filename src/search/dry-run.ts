@@ -8,6 +8,7 @@ import type { SearchConfig, SearchParts } from './config.ts'
 import { evaluateSupernet } from './evaluate.ts'
 import { bothUpdates } from './search.ts'
 import { createSession, disposeSession, type Session } from './session.ts'
+import { stepOptions } from './weight-step.ts'
 
 /** What was seen of a step or of an evaluation. */
 export interface Seen {
@@ -58,8 +59,11 @@ export class DryRun {
     this.#strategy.prepareStep({ epoch: 0, step: 0, globalStep: 0 })
   }
 
-  /** Takes a step on batches of this many images: `times` times, the last of which is timed. */
-  step(batch: number, times: number): Seen {
+  /**
+   * Takes a step on batches of this many images: `times` times, the last of which is timed. `microBatch`: how many are
+   * computed at a time, by the configuration unless given.
+   */
+  step(batch: number, times: number, microBatch = this.#session.config.data.microBatch): Seen {
     const { data, config, supernet, optimizer, replay } = this.#session
     const strategy = this.#strategy
     const part = Array.from({ length: data.labels.size }, (_, index) => index)
@@ -67,7 +71,7 @@ export class DryRun {
       new BatchStream(data, { part, batch, augmentation: config.data }, new Generator(0, 'noise'))
     const streams = [stream(), stream()]
     // at a rate of zero no weight moves, however often
-    const options = { lr: 0, gradClip: config.weightOptimizer.gradClip }
+    const options = { ...stepOptions(config, 0), microBatch }
     const compute = (batches: readonly Batch[]) =>
       bothUpdates({ supernet, strategy, optimizer }, batches, options)
     try {
@@ -76,7 +80,9 @@ export class DryRun {
           const batches = streams.map((one) => one.next())
           const { graphKey } = strategy
           const values =
-            graphKey === undefined ? compute(batches) : replay.run(`dry ${graphKey}`, batches, compute)
+            graphKey === undefined
+              ? compute(batches)
+              : replay.run(`dry ${graphKey} ${microBatch}`, batches, compute)
           values.floats()
         }),
       )

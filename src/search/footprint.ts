@@ -80,17 +80,23 @@ export class FootprintMeter {
     // the second time a GPU records the step
     const times = device === 'cpu' ? 1 : 2
     const large = (whole: number, few: number) => (device === 'cpu' ? Math.min(whole, few) : whole)
+    const { microBatch } = config.data
+    const computed = microBatch > 0 ? Math.min(batch, microBatch) : batch
+    const inParts = computed < batch
     const step = new Growth(
-      batch,
-      large(batch, Math.max(16, Math.ceil(batch / 4))),
-      (count) => dry.step(count, times).peak,
+      computed,
+      large(computed, Math.max(16, Math.ceil(computed / 4))),
+      // two parts: the gradients of the first are there while the second is computed
+      (count) => dry.step(inParts ? 2 * count : count, times, count).peak,
     )
+    // of two halves, the batch that is computed and the next one
+    const uncomputed = inParts ? 4 * (batchBytes(batch) - batchBytes(2 * computed)) : 0
     const evaluation = new Growth(evaluated, large(evaluated, 4), (count) => dry.evaluate(count, times).peak)
     this.#dry = dry
     this.#config = config
     this.#searched = searched
     this.#parts = [
-      { growth: step, besides: datasetBytes(images) },
+      { growth: step, besides: datasetBytes(images) + uncomputed },
       // while accuracy is measured the next batches of both halves wait
       { growth: evaluation, besides: datasetBytes(images) + 2 * batchBytes(batch) },
     ]

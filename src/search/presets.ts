@@ -9,20 +9,23 @@ import type { SearchConfig } from './config.ts'
 /** The published search on CIFAR-10: section 4.2 of the paper, settings of the published code. */
 const cifar10 = {
   dataset: 'cifar10',
-  data: { images: 0, batch: 64, padding: 4, flip: true, cutout: 0, mean: null, std: null },
-  network: { channels: 16, cells: 8 },
+  data: { images: 0, batch: 64, microBatch: 0, padding: 4, flip: true, cutout: 0, mean: null, std: null },
+  network: { channels: 16, cells: 8, stem: 'cifar' },
   space: dartsSpace.name,
   strategy: ddsas.name,
   ddsas: { variant: 'authors-code', subspace: 28, window: 30, mixture: 'simple', changes: [] },
   weightOptimizer: {
     lr: 0.025,
     minLr: 0.001,
+    schedule: 'cosine',
+    warmUp: 0,
     momentum: 0.9,
     nesterov: false,
     weightDecay: 3e-4,
     gradClip: 5,
+    clipArch: false,
   },
-  archOptimizer: { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
+  archOptimizer: { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3, gradClip: null },
   precision: 'float32',
   evaluation: { images: 0, batch: 250 },
   memory: { limit: 0 },
@@ -40,14 +43,14 @@ export const searchPresets = {
   nasbench201: {
     ...cifar10,
     space: nasbench201Space.name,
-    network: nasbench201Space.defaults,
+    network: { ...nasbench201Space.defaults, stem: 'cifar' },
     ddsas: { ...cifar10.ddsas, subspace: 12 },
   },
   /** Shows a whole search in a few minutes on two cores; its cell is not meant to be used. */
   demo: {
     ...cifar10,
     data: { ...cifar10.data, images: 6000, batch: 32 },
-    network: { channels: 8, cells: 5 },
+    network: { ...cifar10.network, channels: 8, cells: 5 },
     // fewer steps than a real search has windows: shorter windows keep the number of subspaces in the tens
     ddsas: { ...cifar10.ddsas, window: 10 },
     // few steps must do: small batches make more of them, and the architecture learns faster

@@ -5,16 +5,15 @@
 
 import { emptyAverage, include, means } from '../loop/averages.ts'
 import { checkFinite, fit } from '../loop/fit.ts'
-import type { WeightStepOptions } from '../loop/weight-step.ts'
-import { cosineLr } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import type { Batch, Evaluate } from '../strategies/strategy.ts'
 import { stackScalars, type Tensor, tidy } from '../torch/index.ts'
 import { evaluateSupernet } from './evaluate.ts'
 import type { EpochReport, SearchObserver, StepReport } from './report.ts'
 import type { SearchRequest } from './request.ts'
+import { searchLr } from './schedule.ts'
 import { beginStage, type Session, sessionFiles } from './session.ts'
-import { weightStep } from './weight-step.ts'
+import { type SupernetStepOptions, stepOptions, weightStep } from './weight-step.ts'
 
 /**
  * Runs a session from where it stands to the end and returns the architecture. Writes metrics and checkpoints to `run`.
@@ -28,8 +27,7 @@ export async function search(
   { signal, benchmark }: Pick<SearchRequest, 'signal' | 'benchmark'> = {},
 ): Promise<unknown> {
   const { config, strategy, streams } = session
-  const lr = () =>
-    cosineLr(session.progress.epoch, config.epochs, config.weightOptimizer.lr, config.weightOptimizer.minLr)
+  const lr = () => searchLr(session.progress.epoch, config)
   const writeRecord = () => {
     const record = strategy.takeRecord?.()
     if (record !== undefined) run.appendWindow(record)
@@ -86,8 +84,7 @@ export function searchStep(session: Session, lr: number): StepReport {
     const train = streams.train.next()
     const valid = streams.valid.next()
     // one look at the device, after all of the step was asked of it
-    const compute = (batches: readonly Batch[]) =>
-      bothUpdates(session, batches, { lr, gradClip: config.weightOptimizer.gradClip })
+    const compute = (batches: readonly Batch[]) => bothUpdates(session, batches, stepOptions(config, lr))
     const values =
       strategy.graphKey === undefined
         ? compute([train, valid])
@@ -139,10 +136,11 @@ export function searchStep(session: Session, lr: number): StepReport {
 export function bothUpdates(
   { supernet, strategy, optimizer }: Pick<Session, 'supernet' | 'strategy' | 'optimizer'>,
   [train, valid]: readonly Batch[],
-  options: WeightStepOptions,
+  options: SupernetStepOptions,
 ): Tensor {
   return tidy(() => {
-    const context = { supernet, weightOptimizer: optimizer, lr: options.lr }
+    const { lr, microBatch = 0 } = options
+    const context = { supernet, weightOptimizer: optimizer, lr, microBatch }
     const first = strategy.archStep(context, train, valid)
     const second = weightStep(supernet, strategy, train, optimizer, options)
     return stackScalars([

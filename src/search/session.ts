@@ -25,7 +25,7 @@ import {
 } from '../nn/index.ts'
 import type { Progress } from '../nn/step.ts'
 import type { LogLengths } from '../runs/folder.ts'
-import type { SearchSpace, SupernetOptions } from '../spaces/space.ts'
+import { type SearchSpace, type SupernetOptions, stemKinds } from '../spaces/space.ts'
 import type { Strategy } from '../strategies/strategy.ts'
 import { encodeSafetensors, Generator, tidy } from '../torch/index.ts'
 import { type OwnParts, partsOf, type SearchConfig, type SearchParts, searchConfigSchema } from './config.ts'
@@ -83,7 +83,8 @@ export function createSession(
   const parts = partsOf(config, own)
   const { space, strategy: definition } = parts
   const init: InitContext = { device, generator: new Generator(seed, 'weights') }
-  const size = { ...config.network, classes: dataset.classes.length }
+  const { channels, cells, stem } = config.network
+  const size = { channels, cells, stem, classes: dataset.classes.length }
   const split = splitTrainVal(dataset.count, config)
   const stage = makeStage(config, space, size, init)
   const strategy = definition.create({ space, init, seed, epochs: config.epochs }, config)
@@ -148,7 +149,13 @@ const stateSchema = z.object({
     lastArchitecture: z.unknown(),
   }),
   streams: z.object({ train: streamSchema, valid: streamSchema }),
-  size: z.object({ channels: z.number(), cells: z.number(), classes: z.number() }),
+  size: z.object({
+    channels: z.number(),
+    cells: z.number(),
+    // older runs had no other
+    stem: z.enum(stemKinds).default('cifar'),
+    classes: z.number(),
+  }),
   strategy: z.record(z.string(), z.unknown()),
   metricsBytes: countSchema,
   // older runs wrote none
@@ -163,7 +170,7 @@ export function sessionFiles(session: Session, logs: LogLengths): Record<string,
     config,
     progress,
     streams: { train: streamState(streams.train), valid: streamState(streams.valid) },
-    size,
+    size: { stem: 'cifar', ...size },
     strategy: data,
     ...logs,
   }

@@ -3,18 +3,40 @@ import { sgdStep, type WeightOutcome, type WeightStepOptions } from '../loop/wei
 import type { ArchWeightsOf, Batch, Network, Sgd } from '../nn/index.ts'
 import type { Strategy } from '../strategies/strategy.ts'
 import { crossEntropy } from '../torch/index.ts'
+import type { SearchConfig } from './config.ts'
+
+export interface SupernetStepOptions extends WeightStepOptions {
+  /** Whether gradients of alpha and zeta by this loss count in the norm that those of the weights are clipped by. */
+  readonly clipArch?: boolean
+}
+
+/** Of a step at a learning rate. */
+export function stepOptions(
+  { data, weightOptimizer }: Pick<SearchConfig, 'data' | 'weightOptimizer'>,
+  lr: number,
+): SupernetStepOptions {
+  const { gradClip, clipArch } = weightOptimizer
+  return { lr, gradClip, clipArch, microBatch: data.microBatch }
+}
 
 /** Weights need gradients during this step alone: the architecture step records nothing for them. */
 export function weightStep(
   supernet: Network,
-  strategy: Pick<Strategy, 'archWeights'>,
+  strategy: Pick<Strategy, 'archWeights' | 'parameters'>,
   batch: Batch,
   optimizer: Sgd,
-  options: WeightStepOptions,
+  options: SupernetStepOptions,
 ): WeightOutcome {
-  return sgdStep(batch.labels, optimizer, options, () => {
-    const archWeights: ArchWeightsOf = (group) => strategy.archWeights(group, 'train')
-    const { logits } = supernet.forward(batch.images, { training: true, archWeights })
-    return { logits, loss: crossEntropy(logits, batch.labels) }
-  })
+  const archWeights: ArchWeightsOf = (group) => strategy.archWeights(group, 'train')
+  const beside = options.clipArch ? [...(strategy.parameters?.().values() ?? [])] : []
+  return sgdStep(
+    batch,
+    optimizer,
+    options,
+    ({ images, labels }) => {
+      const { logits } = supernet.forward(images, { training: true, archWeights })
+      return { logits, loss: crossEntropy(logits, labels) }
+    },
+    beside,
+  )
 }

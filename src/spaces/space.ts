@@ -23,17 +23,27 @@ export type Available = ReadonlyMap<string, readonly (readonly boolean[])[]>
 /** For each row of each group the columns that an architecture consists of; none where it leaves a row out. */
 export type Picks = ReadonlyMap<string, readonly (readonly number[])[]>
 
-/** Size of a supernet, in what the space calls channels and cells. */
-export interface SupernetOptions {
+/** How a network begins: for small images, or for ImageNet's. */
+export const stemKinds = ['cifar', 'imagenet'] as const
+export type StemKind = (typeof stemKinds)[number]
+
+/** Size of a network, in what the space calls channels and cells. */
+interface Size {
   readonly channels: number
   readonly cells: number
   readonly classes: number
 }
 
+/** Size of a supernet. */
+export interface SupernetOptions extends Size {
+  /** One of the space's `stems`; `cifar` where it is not said. */
+  readonly stem?: StemKind
+}
+
 /** Size of a network to be trained. */
-export interface NetworkOptions extends SupernetOptions {
+export interface NetworkOptions extends Size {
   /** Stem and auxiliary head for small images, or for ImageNet's. */
-  readonly kind: 'cifar' | 'imagenet'
+  readonly kind: StemKind
   /** Whether it has the auxiliary head, which only training uses. */
   readonly auxiliary: boolean
 }
@@ -45,7 +55,9 @@ export type NetworkSize = Omit<NetworkOptions, 'auxiliary'>
 export interface SearchSpace<Architecture = unknown> {
   readonly name: string
   /** Sizes of a supernet in a real search. */
-  readonly defaults: Omit<SupernetOptions, 'classes'>
+  readonly defaults: Omit<SupernetOptions, 'classes' | 'stem'>
+  /** How its supernets can begin, the usual one first; `cifar` alone where absent. */
+  readonly stems?: readonly [StemKind, ...StemKind[]]
   readonly choices: readonly ChoiceGroup[]
   /** The program of all candidates; its terms name their choices. */
   supernet(options: SupernetOptions): Program
@@ -67,4 +79,9 @@ export interface SearchSpace<Architecture = unknown> {
   networkOf?(weights: ReadonlyMap<string, readonly number[]>): NetworkOptions | undefined
   /** Numbers worth watching from epoch to epoch, by their names: skip connections. */
   indicators?(architecture: Architecture): Readonly<Record<string, number>>
+}
+
+/** How supernets of a space can begin. */
+export function stemsOf({ stems }: Pick<SearchSpace, 'stems'>): readonly [StemKind, ...StemKind[]] {
+  return stems ?? ['cifar']
 }

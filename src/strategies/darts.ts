@@ -54,11 +54,15 @@ class Darts<Architecture> implements Strategy<Architecture> {
     return tidy(() => {
       const { gradients, outcome } =
         this.#order === 'first'
-          ? lossGradients(context.supernet, parameters, archWeights, valid)
+          ? lossGradients(context.supernet, parameters, archWeights, valid, context.microBatch)
           : unrolledGradients(context, parameters, archWeights, train, valid)
       this.#alphas.step(gradients)
       return outcome
     })
+  }
+
+  parameters(): ReadonlyMap<string, Tensor> {
+    return this.#alphas.parameters
   }
 
   archWeights(name: string): ArchWeights {
@@ -98,14 +102,14 @@ function move(weights: Tensor[], by: Tensor[], factor: number): void {
  * more than its own size on networks with ReLU and max pooling; published results are by this one. The weights are put back to the bit.
  */
 export function unrolledGradients(
-  { supernet, weightOptimizer, lr }: StepContext,
+  { supernet, weightOptimizer, lr, microBatch }: StepContext,
   alphas: readonly Tensor[],
   archWeights: ArchWeightsOf,
   train: Batch,
   valid: Batch,
 ): { readonly gradients: Tensor[]; readonly outcome: Outcome } {
   const of = (parameters: readonly Tensor[], batch: Batch) =>
-    lossGradients(supernet, parameters, archWeights, batch)
+    lossGradients(supernet, parameters, archWeights, batch, microBatch)
   const all = [...weightOptimizer.parameters.values()]
   const velocities = weightOptimizer.velocities(of(all, train).gradients)
   // weights that the loss does not depend on stay where they are

@@ -125,15 +125,19 @@ class Gdas<Architecture> implements Strategy<Architecture> {
     this.#noise = this.#draw()
   }
 
-  archStep({ supernet }: StepContext, _train: Batch, valid: Batch): Outcome {
+  archStep({ supernet, microBatch }: StepContext, _train: Batch, valid: Batch): Outcome {
     return tidy(() => {
       const parameters = [...this.#alphas.parameters.values()]
       const archWeights: ArchWeightsOf = (name) =>
         straightThrough(this.#alphas.group(name).alpha, this.#noiseOf(name, 'arch'), this.#tau)
-      const { gradients, outcome } = lossGradients(supernet, parameters, archWeights, valid)
+      const { gradients, outcome } = lossGradients(supernet, parameters, archWeights, valid, microBatch)
       this.#alphas.step(gradients)
       return outcome
     })
+  }
+
+  parameters(): ReadonlyMap<string, Tensor> {
+    return this.#alphas.parameters
   }
 
   #noiseOf(name: string, step: keyof Noise): Matrix {

@@ -40,6 +40,8 @@ export interface StepContext {
   readonly weightOptimizer: Sgd
   /** Of the weights in this epoch. */
   readonly lr: number
+  /** The most images that are computed at a time, by `lossGradients`; all where it is 0, or not said. */
+  readonly microBatch?: number
 }
 
 /** How a part of the supernet does on validation images, by the statistics of each batch. */
@@ -66,6 +68,8 @@ export interface Strategy<Architecture = unknown> {
    * method has no such step.
    */
   archStep(context: StepContext, train: Batch, valid: Batch): Outcome | undefined
+  /** What it moves, by names such as `alpha.normal`; nothing where there is none. */
+  parameters?(): ReadonlyMap<string, Tensor>
   /** Weights and sampled candidates of a group for a forward pass; `eval`: to measure accuracy, and never samples. */
   archWeights(group: string, mode: 'train' | 'eval'): ArchWeights
   /** The architecture this search would pick now, at every epoch's end; some methods rank candidates by `evaluate`. */

@@ -14,7 +14,7 @@ import { cellSpace } from '../../src/spaces/darts/cell-space.ts'
 import { cellTypes, type Genotype } from '../../src/spaces/darts/genotype.ts'
 import { operations } from '../../src/spaces/darts/operations.ts'
 import { type CellSpace, darts } from '../../src/spaces/darts/space.ts'
-import type { SearchSpace } from '../../src/spaces/space.ts'
+import type { SearchSpace, StemKind } from '../../src/spaces/space.ts'
 import { Ddsas } from '../../src/strategies/ddsas/ddsas.ts'
 import type { DdsasSettings } from '../../src/strategies/ddsas/settings.ts'
 import type { Batch, Outcome } from '../../src/strategies/strategy.ts'
@@ -33,7 +33,7 @@ import {
 import { below, tensorOf } from './fixtures.ts'
 
 const optimizerSettings = { lr: z.number(), weight_decay: z.number() }
-export const recordSchema = z.object({
+export const searchSchema = z.object({
   C: z.number(),
   layers: z.number(),
   L: z.number(),
@@ -44,15 +44,24 @@ export const recordSchema = z.object({
   confidence: z.number(),
   saliency_type: z.enum(['simple', 'all']),
   weights: z.object({ ...optimizerSettings, momentum: z.number(), grad_clip: z.number() }),
-  arch: z.object({ ...optimizerSettings, betas: z.tuple([z.number(), z.number()]) }),
+  arch: z.object({
+    ...optimizerSettings,
+    betas: z.tuple([z.number(), z.number()]),
+    grad_clip_alpha: z.number().optional(),
+  }),
+})
+export const recordSchema = searchSchema.extend({
   log: z.array(z.object({ valid_loss: z.number(), train_loss: z.number(), grad_norm: z.number() })),
 })
 
-/** Settings and the numbers of each step, and tensors: initial ones, batches, subspaces, gradients, final ones. */
-export interface Golden {
-  readonly recorded: z.infer<typeof recordSchema>
+/** Settings of a search and tensors: initial ones, batches, subspaces, gradients, final ones. */
+export interface GoldenSearch<Recorded = z.infer<typeof searchSchema>> {
+  readonly recorded: Recorded
   readonly tensors: ReadonlyMap<string, Tensor>
 }
+
+/** With the numbers of each step. */
+export type Golden = GoldenSearch<z.infer<typeof recordSchema>>
 
 /** How a search is computed. */
 export interface Manner {
@@ -88,16 +97,16 @@ function named(names: readonly string[]): CellSpace['operations'] {
   return Object.fromEntries(names.map((name) => [name, all[name]]))
 }
 
-class Search {
+export class Search {
   readonly supernet: Network
   readonly strategy: Ddsas<Genotype>
   readonly sgd: Sgd
 
-  constructor({ recorded, tensors }: Golden, { dtype, device = 'cpu' }: Manner) {
+  constructor({ recorded, tensors }: GoldenSearch, { dtype, device = 'cpu' }: Manner, stem: StemKind) {
     const { C: channels, layers: cells, classes, arch, weights } = recorded
     const context: InitContext = { device, generator: new Generator(0), dtype }
     const space: SearchSpace<Genotype> = cellSpace({ ...darts, operations: named(recorded.primitives) })
-    this.supernet = new Network(space.supernet({ channels, cells, classes }), context)
+    this.supernet = new Network(space.supernet({ channels, cells, classes, stem }), context)
     const settings: DdsasSettings = {
       ddsas: {
         variant: 'authors-code',
@@ -106,7 +115,10 @@ class Search {
         mixture: recorded.saliency_type === 'all' ? 'joint' : 'simple',
         changes: [],
       },
-      archOptimizer: { lr: arch.lr, betas: arch.betas, weightDecay: arch.weight_decay },
+      archOptimizer: {
+        ...{ lr: arch.lr, betas: arch.betas, weightDecay: arch.weight_decay },
+        gradClip: arch.grad_clip_alpha,
+      },
     }
     this.strategy = new Ddsas({ space, init: context, seed: 0, epochs: 50 }, settings)
     this.sgd = new Sgd(namedParameters(this.supernet), {
@@ -134,8 +146,8 @@ class Search {
   }
 }
 
-function batchOf(
-  { tensors }: Golden,
+export function batchOf(
+  { tensors }: GoldenSearch,
   step: number,
   half: 'train' | 'valid',
   { dtype, device = 'cpu', layout }: Manner,
@@ -144,11 +156,16 @@ function batchOf(
   return { images, labels: to(tensorOf(tensors, `step${step}/${half}.y`), { device }) }
 }
 
-function withSearch(golden: Golden, manner: Manner, use: (search: Search) => void): void {
+export function withSearch(
+  golden: GoldenSearch,
+  manner: Manner,
+  use: (search: Search) => void,
+  stem: StemKind = 'cifar',
+): void {
   setThreads(manner.threads ?? 1)
   manner.run(() =>
     tidy(() => {
-      const search = new Search(golden, manner)
+      const search = new Search(golden, manner, stem)
       try {
         use(search)
       } finally {

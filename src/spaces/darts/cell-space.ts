@@ -1,7 +1,7 @@
 /** DARTS's space, and others of its build: two kinds of cells, two edges into each node, any operations on them. */
 import { z } from 'zod'
 import { checkGiven } from '../../checks.ts'
-import type { ChoiceGroup, SearchSpace } from '../space.ts'
+import { type ChoiceGroup, type SearchSpace, stemKinds } from '../space.ts'
 import { chooseEdges } from './decode.ts'
 import { type CellType, cellTypes, cosineDistance, type Genotype, skipConnections } from './genotype.ts'
 import { formatGenotype, parseGenotype, parseGenotypeText } from './genotype-file.ts'
@@ -31,6 +31,7 @@ export function cellSpace(space: CellSpace): SearchSpace<Genotype> {
   return {
     name: space.name,
     defaults: { channels: 16, cells: 8 },
+    stems: stemKinds,
     choices,
     supernet: (options) => supernetProgram(space, options),
     network: (genotype, options) => networkProgram(genotype, options, space),

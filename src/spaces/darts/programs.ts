@@ -8,7 +8,7 @@ import type { NetworkOptions, SupernetOptions } from '../space.ts'
 import type { CellType, Genotype } from './genotype.ts'
 import { factorizedReduce, type OperationOptions, reluConvBn } from './operations.ts'
 import { type CellSpace, edgeIndex } from './space.ts'
-import { networkKinds } from './stem.ts'
+import { networkKinds, type Stem, supernetStems } from './stem.ts'
 
 /** What texts call the cells. */
 const cellNames: Readonly<Record<CellType, string>> = { normal: 'normal cell', reduce: 'reduction cell' }
@@ -37,6 +37,7 @@ interface Inside {
 }
 
 interface StackShape extends NetworkOptions {
+  readonly stem: Stem
   /** Whether batch norms are trained: in networks, not in a supernet. */
   readonly affine: boolean
 }
@@ -48,9 +49,8 @@ function optionsAt({ type, channels, affine }: Place, input: number): OperationO
 
 /** The stack, with cells that `inside` fills. */
 function stack(shape: StackShape, inside: Inside): Program {
-  const { kind, cells, classes, affine } = shape
-  const { stem: makeStem, auxiliary } = networkKinds[kind]
-  const stem = makeStem(shape.channels)
+  const { kind, stem, cells, classes, affine } = shape
+  const { auxiliary } = networkKinds[kind]
   const states: State[] = [...stem.states]
   const blocks: Block[] = []
   const reductions = reductionCells(cells)
@@ -130,10 +130,11 @@ function prepared(
 }
 
 const sizes = { channels: z.int().positive(), cells: z.int().positive(), classes: z.int().positive() }
-const supernetSchema = z.object(sizes)
+const kind = z.enum(Object.keys(networkKinds))
+const supernetSchema = z.object({ ...sizes, stem: kind.optional() })
 const networkSchema = z.object({
   ...sizes,
-  kind: z.enum(Object.keys(networkKinds)),
+  kind,
   auxiliary: z.boolean(),
 })
 
@@ -160,8 +161,10 @@ export function supernetProgram(space: CellSpace, shape: SupernetOptions): Progr
       }),
     )
   const concat = Array.from({ length: space.nodes }, (_, node) => node + 2)
+  const kind = shape.stem ?? 'cifar'
+  const stem = supernetStems[kind](shape.channels)
   return stack(
-    { ...shape, kind: 'cifar', auxiliary: false, affine: false },
+    { ...shape, kind, stem, auxiliary: false, affine: false },
     {
       nodes: (place) =>
         concat.map((inputs, node) =>
@@ -210,14 +213,15 @@ export function networkProgram(genotype: Genotype, shape: NetworkOptions, space:
       `a network cannot be built with the operation '${operation}': use one of ${Object.keys(space.operations).join(', ')}`,
     )
   }
-  return stack({ ...shape, affine: true }, insideOf(genotype, layers))
+  const stem = networkKinds[shape.kind].stem(shape.channels)
+  return stack({ ...shape, stem, affine: true }, insideOf(genotype, layers))
 }
 
 /** The cells of a genotype of any operations, for readers that show them: the operations are names without layers. */
 export function genotypeProgram(genotype: Genotype): Program {
   const shape = { kind: 'cifar', channels: 2, cells: 3, classes: 1, auxiliary: false, affine: true } as const
   return stack(
-    shape,
+    { ...shape, stem: networkKinds.cifar.stem(shape.channels) },
     insideOf(genotype, () => []),
   )
 }

@@ -12,6 +12,7 @@ import {
   sequential,
 } from '../../nn/index.ts'
 import { classifier } from '../classifier.ts'
+import type { StemKind } from '../space.ts'
 
 /** States that the first cell reads: the output of "the cell before the last", and of the last. */
 export interface Stem {
@@ -34,7 +35,7 @@ function smallStem(channels: number): Stem {
   return { states: [stem], outputs: ['stem', 'stem'], channels: 3 * channels, halves: false }
 }
 
-/** `stem0`: to C channels at a quarter of the size; `stem1`: to an eighth. */
+/** `stem0`: to so many channels at a quarter of the size; `stem1`: to an eighth. */
 function largeStem(channels: number): Stem {
   const first = sequential('', [
     ...convNorm(3, channels / 2, 2),
@@ -52,6 +53,12 @@ function largeStem(channels: number): Stem {
     halves: true,
   }
 }
+
+/** Of supernets, by the kind of images: for ImageNet's three times as wide as of networks, as published. */
+export const supernetStems = {
+  cifar: smallStem,
+  imagenet: (channels) => largeStem(3 * channels),
+} as const satisfies Record<StemKind, (channels: number) => Stem>
 
 interface AuxiliaryShape {
   /** Of the 5x5 average pooling. */

@@ -87,7 +87,7 @@ function residual(block: string, input: StateId, channels: number): State[] {
 }
 
 const sizes = { channels: z.int().positive(), cells: z.int().positive(), classes: z.int().positive() }
-const supernetSchema = z.object(sizes)
+const supernetSchema = z.object({ ...sizes, stem: z.literal('cifar').optional() })
 const networkSchema = z.object({ ...sizes, kind: z.enum(['cifar', 'imagenet']), auxiliary: z.boolean() })
 
 function checkOptions(schema: z.ZodType, options: SupernetOptions): void {

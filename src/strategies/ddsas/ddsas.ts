@@ -161,11 +161,11 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   }
 
   /** One step of Adam on alpha and zeta; the weights take part as constants. */
-  archStep({ supernet }: StepContext, _train: Batch, valid: Batch): Outcome {
+  archStep({ supernet, microBatch }: StepContext, _train: Batch, valid: Batch): Outcome {
     const parameters = [...this.parameters().values()]
     const archWeights: ArchWeightsOf = (group) => this.archWeights(group)
     return tidy(() => {
-      const { gradients, outcome } = lossGradients(supernet, parameters, archWeights, valid)
+      const { gradients, outcome } = lossGradients(supernet, parameters, archWeights, valid, microBatch)
       this.#optimizer.step(gradients)
       return outcome
     })

@@ -4,12 +4,14 @@ import {
   Adam,
   type ArchWeightsOf,
   type Batch,
+  type BatchGradients,
+  batchGradients,
+  clipTogether,
   loadTensors,
   type Network,
-  type Outcome,
 } from '../../nn/index.ts'
 import type { Gradients } from '../../nn/optim.ts'
-import { countCorrect, crossEntropy, detach, grad, setRequiresGrad, type Tensor } from '../../torch/index.ts'
+import { crossEntropy, type Tensor, tidy } from '../../torch/index.ts'
 
 const part = z.number().min(0).lt(1)
 
@@ -28,6 +30,12 @@ export const archOptimizerSettings = {
         .number()
         .nonnegative()
         .meta({ unit: '-', description: 'L2 penalty, added to the gradient' }),
+      // older runs do not say, and neither need programs
+      gradClip: z.number().positive().nullable().default(null).optional().meta({
+        unit: '-',
+        description:
+          'largest joint 2-norm of the gradients of alpha, and of those of zeta: more is scaled down to it; null: no limit',
+      }),
     })
     .describe('Adam on the architecture parameters'),
 }
@@ -47,15 +55,34 @@ export class ArchOptimizer {
   /** By name. */
   readonly parameters: Map<string, Tensor>
   readonly #adam: Adam
+  readonly #clip: number | undefined
 
   constructor(parameters: Map<string, Tensor>, { archOptimizer }: ArchOptimizerSettings) {
     this.parameters = parameters
     this.#adam = new Adam(parameters, archOptimizer)
+    this.#clip = archOptimizer.gradClip ?? undefined
   }
 
-  /** One step, by gradients in the order of the parameters. */
+  /** One step, by gradients in the order of the parameters; those of one kind, as of alpha, are clipped together. */
   step(gradients: Gradients): void {
-    this.#adam.step(gradients)
+    const clip = this.#clip
+    if (clip === undefined) this.#adam.step(gradients)
+    else tidy(() => this.#adam.step(this.#clipped(gradients, clip)))
+  }
+
+  #clipped(gradients: Gradients, clip: number): Gradients {
+    const kinds = [...this.parameters.keys()].map((name) => name.split('.')[0])
+    const clipped = new Map<number, Tensor | null>()
+    for (const kind of new Set(kinds)) {
+      const places = [...kinds.keys()].filter((index) => kinds[index] === kind)
+      const own = clipTogether(
+        places.map((index) => gradients[index]),
+        [],
+        clip,
+      ).gradients
+      for (const [at, index] of places.entries()) clipped.set(index, own[at])
+    }
+    return gradients.map((gradient, index) => clipped.get(index) ?? gradient)
   }
 
   /** How many there were; waits for the device. */
@@ -83,20 +110,19 @@ export class ArchOptimizer {
   }
 }
 
-/** d loss / d parameters of a supernet in training mode on a batch; everything else takes part as a constant. */
+/**
+ * d loss / d parameters of a supernet in training mode on a batch; everything else takes part as a constant. `microBatch`: the
+ * most images that are computed at a time, as of a `StepContext`.
+ */
 export function lossGradients(
   supernet: Network,
   parameters: readonly Tensor[],
   archWeights: ArchWeightsOf,
   batch: Batch,
-): { readonly gradients: (Tensor | null)[]; readonly outcome: Outcome } {
-  setRequiresGrad(parameters, true)
-  try {
-    const { logits } = supernet.forward(batch.images, { training: true, archWeights })
-    const loss = crossEntropy(logits, batch.labels)
-    const gradients = grad(loss, parameters)
-    return { gradients, outcome: { loss: detach(loss), correct: countCorrect(logits, batch.labels) } }
-  } finally {
-    setRequiresGrad(parameters, false)
-  }
+  microBatch = 0,
+): BatchGradients {
+  return batchGradients(parameters, batch, microBatch, ({ images, labels }) => {
+    const { logits } = supernet.forward(images, { training: true, archWeights })
+    return { logits, loss: crossEntropy(logits, labels) }
+  })
 }

@@ -52,7 +52,7 @@ export function smallConfig(parts: SearchParts): SearchConfig {
   const { ddsas, random } = base
   return {
     ...base,
-    network: { channels: 4, cells: 3 },
+    network: { ...base.network, channels: 4, cells: 3 },
     data: { ...base.data, images: 0, batch: 8 },
     evaluation: { images: 16, batch: 8 },
     epochs: 4,
