@@ -36,9 +36,39 @@ const cifar10 = {
   device: 'auto',
 } as const satisfies SearchConfig
 
+type Schedule = NonNullable<SearchConfig['ddsas']>['changes']
+
+/** Section 4.2 of the paper: a space of 112 operations a cell type loses 14 of them five times. */
+const shrinking: Schedule = [10, 20, 30, 40, 50].map((epoch) => ({
+  epoch,
+  change: { kind: 'shrink', count: 14 },
+}))
+
+/** Section 4.2: begins with an operation that is nothing, one without weights and one with; another comes every ten epochs. */
+const expanding: Schedule = [
+  { epoch: 0, change: { kind: 'only', operations: ['none', 'skip_connect', 'sep_conv_3x3'] } },
+  { epoch: 10, change: { kind: 'expand', operations: ['max_pool_3x3'] } },
+  { epoch: 20, change: { kind: 'expand', operations: ['dil_conv_3x3'] } },
+  { epoch: 30, change: { kind: 'expand', operations: ['avg_pool_3x3'] } },
+  { epoch: 40, change: { kind: 'expand', operations: ['sep_conv_5x5'] } },
+  { epoch: 50, change: { kind: 'expand', operations: ['dil_conv_5x5'] } },
+]
+
+/** Both elastic searches take ten epochs more than the others. */
+const shrink = { ...cifar10, epochs: 60, ddsas: { ...cifar10.ddsas, changes: shrinking } }
+const expand = { ...cifar10, epochs: 60, ddsas: { ...cifar10.ddsas, changes: expanding } }
+
 export const searchPresets = {
   cifar10,
   cifar100: { ...cifar10, dataset: 'cifar100' },
+  'cifar10-shrink': shrink,
+  'cifar10-expand': expand,
+  'cifar100-shrink': {
+    ...shrink,
+    dataset: 'cifar100',
+    archOptimizer: { lr: 3e-5, betas: [0.5, 0.999], weightDecay: 0 },
+  },
+  'cifar100-expand': { ...expand, dataset: 'cifar100' },
   /** Section 4.4 of the paper: L = 12, all else as on CIFAR-10. */
   nasbench201: {
     ...cifar10,

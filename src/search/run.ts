@@ -173,9 +173,9 @@ function withMemoryRemedy(error: unknown, run: RunFolder): unknown {
 }
 
 /** What can be foreseen to disappoint. */
-function warningsOf({ config, streams, parts: { strategy } }: Session): string[] {
+function warningsOf({ config, streams, parts: { space, strategy } }: Session): string[] {
   const schedule = { epochs: config.epochs, stepsPerEpoch: streams.train.batchesPerPass }
-  return [...threadWarnings(config.threads), ...(strategy.warnings?.(config, schedule) ?? [])]
+  return [...threadWarnings(config.threads), ...(strategy.warnings?.(config, schedule, space) ?? [])]
 }
 
 function readSearchImages(directory: string, config: SearchConfig): ImageDataset {

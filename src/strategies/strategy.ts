@@ -12,8 +12,9 @@ import type {
 } from '../nn/index.ts'
 import type { SearchSpace, SupernetOptions } from '../spaces/space.ts'
 import type { Tensor } from '../torch/index.ts'
+import type { SpaceChange } from './shared/space-change.ts'
 
-export type { Batch, Outcome, Progress }
+export type { Batch, Outcome, Progress, SpaceChange }
 
 /** The state of a strategy as a checkpoint holds it: tensors by name, and plain data. */
 export interface StateDict {
@@ -59,6 +60,13 @@ export type Evaluate = (weights: ArchWeightsOf, images?: number) => Score
 export interface Strategy<Architecture = unknown> {
   /** Called before the first step of an epoch: spaces may shrink or grow. Says how, where one did. */
   beginEpoch?(epoch: number): SpaceReport | undefined
+  /**
+   * Present where the space can be changed by hand while a search runs: changes it and says how. Throws DdsasError 'input'
+   * where the change cannot be made in the space as it is now, and then changes nothing.
+   */
+  changeSpace?(change: SpaceChange): SpaceReport
+  /** Whether the next step opens a window: changes by hand are made just before. Before any step unless given. */
+  opensWindow?(progress: Progress): boolean
   /** Another supernet from this epoch on, with new weights: of progressive methods. */
   nextStage?(epoch: number): SupernetOptions | undefined
   /** Called before each step: what the host does for it, such as to sample which candidates run. */
@@ -127,7 +135,7 @@ export interface StrategyDefinition<Settings = never> {
   /** Throws DdsasError 'input' for settings that a space or a number of epochs does not allow. */
   check?(settings: Settings, space: SearchSpace, epochs: number): void
   /** What can be foreseen to disappoint. */
-  warnings?(settings: Settings, schedule: Schedule): string[]
+  warnings?(settings: Settings, schedule: Schedule, space: SearchSpace): string[]
   /** "L = 28, M = 30" for the line a search begins with. */
   describe?(settings: Settings): string
   /** L, where the cost of a step depends on how many candidates are sampled; `plan` measures several. */

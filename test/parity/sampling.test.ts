@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from 'zod'
 import { chooseEdges } from '../../src/spaces/darts/decode.ts'
-import { changeSpace, type SpaceChange } from '../../src/strategies/ddsas/elastic.ts'
+import { changeSpace, type ElasticChange } from '../../src/strategies/ddsas/elastic.ts'
 import { rawWeights } from '../../src/strategies/ddsas/mixture.ts'
 import { closeWindow, emptyState, type SamplingState } from '../../src/strategies/ddsas/saliency.ts'
 import { sampleSubspace } from '../../src/strategies/ddsas/subspace.ts'
@@ -56,7 +56,7 @@ function close(
 
 const asNumbers = (mask: readonly (readonly boolean[])[]) => mask.map((row) => row.map(Number))
 
-function changeOf(recorded: Trace['iterations'][number]['space_change']): SpaceChange | undefined {
+function changeOf(recorded: Trace['iterations'][number]['space_change']): ElasticChange | undefined {
   if (recorded === null) return undefined
   const [kind, first, second] = recorded
   return kind === 'shrink' ? { kind, count: first } : { kind: 'expand', from: first, to: second }
@@ -70,8 +70,10 @@ function replay(recorded: Trace, type: 'normal' | 'reduce'): void {
     const { alpha, zeta, ...expected } = wanted[type]
     const at = (what: string) => `iteration ${iteration}, ${type} ${what}`
     const change = changeOf(wanted.space_change)
-    if (change)
-      memory = { ...memory, available: changeSpace(memory.available, memory.saliency, change, none) }
+    if (change) {
+      const group = { candidates: recorded.primitives, none }
+      memory = { ...memory, available: changeSpace({ ...memory, estimates: zeta }, change, group) }
+    }
     if (iteration > 0) memory = closeWindow(memory, rawWeights(alpha, zeta, memory.mask, mixture))
     const scores = ucbScores(zeta, memory.pulls, iteration + 1, recorded.confidence)
     const rule = { size: recorded.L, none, noneCounts: false }

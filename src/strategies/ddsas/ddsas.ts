@@ -15,6 +15,7 @@ import type {
   Batch,
   Outcome,
   Progress,
+  SpaceChange,
   SpaceReport,
   StateDict,
   StepContext,
@@ -22,9 +23,10 @@ import type {
   StrategyContext,
   StrategyDefinition,
 } from '../strategy.ts'
-import { changeSpace, describeChange, type SpaceChange } from './elastic.ts'
+import { changeSpace, checkChange, describeChange, type ElasticChange } from './elastic.ts'
 import { SampledGroup, samplingState, type Values } from './group.ts'
 import {
+  checkNewSettings,
   checkSettings,
   type DdsasSettings,
   ddsasSettings,
@@ -107,9 +109,34 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
 
   beginEpoch(epoch: number): SpaceReport | undefined {
     const changes = this.#settings.changes.filter(({ epoch: when }) => when === epoch)
-    if (changes.length === 0) return undefined
+    return changes.length === 0 ? undefined : this.#change(changes.map(({ change }) => change))
+  }
+
+  /** As a schedule does, for all groups. */
+  changeSpace(change: SpaceChange): SpaceReport {
+    checkChange(
+      change,
+      [...this.#sampled.values()].map(({ choices, state: { available } }) => ({ ...choices, available })),
+    )
+    return this.#change([change])
+  }
+
+  /**
+   * A window that is open goes on as it was sampled: with the variant `paper`, whose windows do not end with an epoch, a
+   * deleted operation runs for less than M steps more. It is credited with them, which decides nothing: neither sampling nor
+   * the architecture takes what is not available.
+   */
+  #change(changes: readonly ElasticChange[]): SpaceReport {
     const before = this.#each(({ state }) => state.available)
-    for (const { change } of changes) this.changeSpace(change)
+    const { sparesUnsampled, prior } = this.#variant
+    for (const group of this.#sampled.values()) {
+      const { zeta: estimates } = group.values()
+      for (const change of changes) {
+        const standing = { ...group.state, estimates }
+        const available = changeSpace(standing, change, group.choices, sparesUnsampled ? prior : undefined)
+        group.state = { ...group.state, available }
+      }
+    }
     return this.#each(({ choices, state }) =>
       describeChange(before[choices.name], state.available, choices.candidates),
     )
@@ -119,24 +146,13 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     return Object.fromEntries([...this.#sampled].map(([name, group]) => [name, of(group)]))
   }
 
-  /**
-   * Deletes operations from the space, or adds some, for all groups. A window that is open goes on as it was sampled: with
-   * the variant `paper`, whose windows do not end with an epoch, a deleted operation runs for less than M steps more. It is
-   * credited with them, which decides nothing: neither sampling nor the architecture takes what is not available.
-   */
-  changeSpace(change: SpaceChange): void {
-    for (const group of this.#sampled.values()) {
-      const { available, saliency } = group.state
-      group.state = {
-        ...group.state,
-        available: changeSpace(available, saliency, change, group.choices.none ?? -1),
-      }
-    }
+  opensWindow(at: Progress): boolean {
+    const step = this.#variant.restartEachEpoch ? at.step : at.globalStep
+    return step % this.#settings.window === 0
   }
 
   prepareStep(at: Progress): void {
-    const step = this.#variant.restartEachEpoch ? at.step : at.globalStep
-    if (step % this.#settings.window === 0) this.openWindow(at)
+    if (this.opensWindow(at)) this.openWindow(at)
   }
 
   /** Closes the window that ends, and samples the next subspace of each group; `at`: where their records place that. */
@@ -266,7 +282,7 @@ export const ddsas: StrategyDefinition<DdsasSettings> = {
   name: 'ddsas',
   settings: ddsasSettings,
   defaults: defaultSettings,
-  check: checkSettings,
+  check: checkNewSettings,
   warnings: settingsWarnings,
   describe: ({ ddsas: { subspace, window, variant } }) =>
     `L = ${subspace}, M = ${window}, variant ${variant}`,

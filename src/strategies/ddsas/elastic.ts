@@ -1,46 +1,162 @@
 /** Elastic spaces (section 4.2): operations deleted from the whole space, or added to it, during a search. */
 import { DdsasError } from '../../errors.ts'
+import type { ChoiceGroup } from '../../spaces/space.ts'
+import { changeText, type SpaceChange } from '../shared/space-change.ts'
 import type { GroupChange } from '../strategy.ts'
 import type { EdgeMask, EdgeMatrix } from './mixture.ts'
 
-/** What happens to the space at the start of an epoch. */
-export type SpaceChange =
-  /** Delete so many of the least salient operations of each cell type. */
-  | { readonly kind: 'shrink'; readonly count: number }
-  /** Make the operations of columns `from` to `to` (exclusive) available on every edge. */
-  | { readonly kind: 'expand'; readonly from: number; readonly to: number }
+/** The columns `from` to `to` (exclusive) are added; from the first on they are all that there is. */
+export interface ColumnExpansion {
+  readonly kind: 'expand'
+  readonly from: number
+  readonly to: number
+}
 
-/** Deletes the `count` least salient available operations, never the last one of an edge other than `none`. */
-function shrink(available: EdgeMask, saliency: EdgeMatrix, count: number, none: number): boolean[][] {
+/** What may stand in a schedule. */
+export type ElasticChange = SpaceChange | ColumnExpansion
+
+/** What a change looks at in a group of decisions; every matrix is [edges x operations]. */
+export interface Standing {
+  readonly available: EdgeMask
+  readonly saliency: EdgeMatrix
+  /** t. */
+  readonly pulls: EdgeMatrix
+  /** Zeta: orders what was never sampled, where that is spared. */
+  readonly estimates: EdgeMatrix
+}
+
+/** What a change needs to know of a group. */
+export type ElasticGroup = Pick<ChoiceGroup, 'candidates' | 'none'>
+
+/** The columns that a change names. */
+export function columnsOf(
+  change: Exclude<ElasticChange, { readonly kind: 'shrink' }>,
+  { candidates }: Pick<ElasticGroup, 'candidates'>,
+): number[] {
+  const named = (name: string, column: number) =>
+    'from' in change ? change.from <= column && column < change.to : change.operations.includes(name)
+  return candidates.flatMap((name, column) => (named(name, column) ? [column] : []))
+}
+
+/** Whether a change says all that there is. */
+export function definesSpace(change: ElasticChange): boolean {
+  return change.kind === 'only' || ('from' in change && change.from === 0)
+}
+
+interface Place {
+  readonly edge: number
+  readonly k: number
+}
+
+/** Available operations in the order in which a shrink deletes them. */
+function leastSalientFirst(
+  { available, saliency, pulls, estimates }: Standing,
+  spared: number | undefined,
+): Place[] {
+  const places = available.flatMap((row, edge) => row.flatMap((present, k) => (present ? [{ edge, k }] : [])))
+  const isSpared = ({ edge, k }: Place) => Number(pulls[edge][k] === spared)
+  const difference = (matrix: EdgeMatrix, a: Place, b: Place) => matrix[a.edge][a.k] - matrix[b.edge][b.k]
+  return places.sort(
+    (a, b) =>
+      isSpared(a) - isSpared(b) || (isSpared(a) ? difference(estimates, a, b) : difference(saliency, a, b)),
+  )
+}
+
+/** Deletes the first `count` of `places`, never the last operation of an edge other than `none`. */
+function deleted(
+  available: EdgeMask,
+  places: readonly Place[],
+  count: number,
+  none: number | undefined,
+): boolean[][] {
   const left = available.map((row) => [...row])
-  const candidates = left
-    .flatMap((row, edge) =>
-      row.flatMap((present, k) => (present ? [{ edge, k, value: saliency[edge][k] }] : [])),
-    )
-    .sort((a, b) => a.value - b.value)
-  let deleted = 0
-  for (const { edge, k } of candidates) {
-    if (deleted === count) break
+  let gone = 0
+  for (const { edge, k } of places) {
+    if (gone === count) break
     const isLast = k !== none && left[edge].filter((present, other) => present && other !== none).length === 1
     if (isLast) continue
     left[edge][k] = false
-    deleted += 1
+    gone += 1
   }
   return left
 }
 
-/** The available operations after a change. `none` is the column of that operation. */
+/**
+ * The available operations of a group after a change. Where `spared` is given, operations of that t, which were never
+ * sampled and so have no saliency, are deleted after all others, the least zeta first; else saliency alone decides. What is
+ * to be closed stays on an edge where nothing else but `none` is left, the most salient of it.
+ */
 export function changeSpace(
-  available: EdgeMask,
-  saliency: EdgeMatrix,
-  change: SpaceChange,
-  none: number,
+  standing: Standing,
+  change: ElasticChange,
+  group: ElasticGroup,
+  spared?: number,
 ): boolean[][] {
-  if (change.kind === 'shrink') return shrink(available, saliency, change.count, none)
-  // an expansion from the first operation defines the space anew: nothing else is available yet
-  return available.map((row) =>
-    row.map((present, k) => (k >= change.from && k < change.to) || (present && change.from > 0)),
-  )
+  const { available } = standing
+  const { none } = group
+  if (change.kind === 'shrink')
+    return deleted(available, leastSalientFirst(standing, spared), change.count, none)
+  const columns = new Set(columnsOf(change, group))
+  if (columns.size === 0) return available.map((row) => [...row])
+  if (change.kind === 'close') {
+    const places = leastSalientFirst(standing, spared).filter(({ k }) => columns.has(k))
+    return deleted(available, places, places.length, none)
+  }
+  const anew = definesSpace(change)
+  return available.map((row) => row.map((present, k) => columns.has(k) || (present && !anew)))
+}
+
+/** Throws DdsasError 'input' where a change names operations that no group has; `source` begins its message. */
+export function checkOperations(
+  change: SpaceChange,
+  groups: readonly Pick<ElasticGroup, 'candidates'>[],
+  source: string,
+): void {
+  if (change.kind === 'shrink') return
+  const known = new Set(groups.flatMap(({ candidates }) => candidates))
+  const unknown = change.operations.find((name) => !known.has(name))
+  if (unknown !== undefined)
+    throw new DdsasError(
+      'input',
+      `${source}: there is no operation '${unknown}' in the space; known are ${[...known].join(', ')}`,
+    )
+}
+
+/**
+ * Checks a change by hand against the groups as they are: the scheduled ones were checked before the search.
+ * @throws {DdsasError} `input` for operations that are unknown, more deletions than can be, or a change that would change
+ * nothing or leave an edge with `none` alone.
+ */
+export function checkChange(
+  change: SpaceChange,
+  groups: readonly (ElasticGroup & Pick<ChoiceGroup, 'name'> & Pick<Standing, 'available'>)[],
+): void {
+  const source = changeText(change)
+  const refuse = (problem: string): never => {
+    throw new DdsasError('input', `${source}: ${problem}`)
+  }
+  checkOperations(change, groups, source)
+  let changes = change.kind === 'shrink'
+  for (const group of groups) {
+    const { name, available, none } = group
+    if (change.kind === 'shrink') {
+      const deletable = available.flat().filter(Boolean).length - available.length
+      if (change.count > deletable)
+        refuse(`at most ${deletable} operations of '${name}' can go, as each edge keeps one`)
+      continue
+    }
+    const columns = columnsOf(change, group)
+    if (columns.length === 0) continue
+    const wanted = (present: boolean, k: number) =>
+      change.kind === 'close'
+        ? present && !columns.includes(k)
+        : columns.includes(k) || (present && change.kind === 'expand')
+    const after = available.map((row) => row.map(wanted))
+    const bare = after.filter((row) => !row.some((present, k) => present && k !== none)).length
+    if (bare > 0) refuse(`it would leave edges of '${name}' with nothing to run: ${bare} of ${after.length}`)
+    changes ||= after.some((row, edge) => row.some((present, k) => present !== available[edge][k]))
+  }
+  if (!changes) refuse('the space is so already')
 }
 
 /** Compares what was available with what is; `operations` names the columns. */
@@ -60,80 +176,4 @@ export function describeChange(
     deleted: count(before, after),
     added: count(after, before),
   }
-}
-
-/**
- * The first shrink that comes before any window is credited, and the epoch from which on one knows saliencies. An epoch's
- * changes are made before the window that ends there is credited. `stepsPerEpoch`, and `window` (M), of which `restarts` says
- * that every epoch begins one.
- */
-export function blindShrink(
-  changes: readonly { readonly epoch: number; readonly change: SpaceChange }[],
-  { stepsPerEpoch, window, restarts }: Record<'stepsPerEpoch' | 'window', number> & { restarts: boolean },
-): { readonly epoch: number; readonly credited: number; readonly knowing: number } | undefined {
-  const credited = restarts ? Math.min(window, stepsPerEpoch) : window
-  const epochs = changes.flatMap(({ epoch, change }) => (change.kind === 'shrink' ? [epoch] : []))
-  const epoch = Math.min(...epochs)
-  if (epochs.length === 0 || epoch * stepsPerEpoch > credited) return undefined
-  return { epoch, credited, knowing: Math.floor(credited / stepsPerEpoch) + 1 }
-}
-
-/** What a schedule must fit. */
-export interface ElasticSpace {
-  readonly edges: number
-  /** Names of the columns. */
-  readonly operations: readonly string[]
-  /** Column of the operation that is nothing, where there is one. */
-  readonly none?: number | undefined
-  readonly epochs: number
-}
-
-/**
- * Checks a schedule before a search begins with it. Changes may stand in any order; those of one epoch are made in theirs.
- * @throws {DdsasError} `input` naming the first change that cannot be made: after the end, columns that do not exist or run
- * backwards, more deletions than there are operations to delete, an edge left with `none` alone.
- */
-export function checkChanges(
-  changes: readonly { readonly epoch: number; readonly change: SpaceChange }[],
-  { edges, operations, none = -1, epochs }: ElasticSpace,
-): void {
-  // the most that can be there: how far additions and deletions overlap is known only when they are made
-  let most = edges * operations.length
-  let alone = false
-  const ordered = [...changes].sort((a, b) => a.epoch - b.epoch)
-  for (const [index, { epoch, change }] of ordered.entries()) {
-    const refuse = (problem: string): never => {
-      throw new DdsasError('input', `ddsas.changes: the ${change.kind} at epoch ${epoch} ${problem}`)
-    }
-    if (epoch >= epochs)
-      refuse(`comes after the last: epochs count from 0, so that the last of ${epochs} is ${epochs - 1}`)
-    if (change.kind === 'shrink') {
-      const deletable = most - edges
-      if (change.count > deletable)
-        refuse(`deletes ${change.count} operations where at most ${deletable} can go: each edge keeps one`)
-      most -= change.count
-    } else {
-      most = grown(most, change, { edges, operations }, refuse)
-      const others = operations.some((_, k) => k !== none && k >= change.from && k < change.to)
-      alone = !others && (alone || change.from === 0)
-    }
-    // more columns may come in the same epoch, as in the space of none, skip_connect and sep_conv_3x3
-    if (alone && ordered[index + 1]?.epoch !== epoch)
-      refuse(`leaves edges with none alone: add more columns of ${columnsOf(operations)}`)
-  }
-}
-
-const columnsOf = (operations: readonly string[]) => operations.map((name, k) => `${k} ${name}`).join(', ')
-
-/** The most operations after an expansion. */
-function grown(
-  most: number,
-  { from, to }: { readonly from: number; readonly to: number },
-  { edges, operations }: Pick<ElasticSpace, 'edges' | 'operations'>,
-  refuse: (problem: string) => never,
-): number {
-  if (from >= to || to > operations.length)
-    refuse(`has columns ${from} to ${to} (exclusive): name a range of ${columnsOf(operations)}`)
-  const added = edges * (to - from)
-  return from === 0 ? added : Math.min(edges * operations.length, most + added)
 }

@@ -4,7 +4,8 @@ import { DdsasError } from '../../errors.ts'
 import type { ChoiceGroup, SearchSpace } from '../../spaces/space.ts'
 import { archOptimizerSettings } from '../shared/arch-optimizer.ts'
 import type { Schedule } from '../strategy.ts'
-import { blindShrink, checkChanges } from './elastic.ts'
+import { checkNewSchedule, checkSchedule, type Places, scheduleSetting } from './schedule.ts'
+import { scheduleWarnings } from './schedule-warnings.ts'
 import { subspaceSizeRange } from './subspace.ts'
 
 /** Where the paper and the published code differ. The published results come from the code: `authors-code`. */
@@ -20,6 +21,8 @@ export const variants = {
     restartEachEpoch: true,
     /** Whether the last window of a run is credited. */
     creditLastWindow: false,
+    /** Whether a shrink deletes what was never sampled, and so has no saliency, after all else. */
+    sparesUnsampled: false,
   },
   paper: {
     exploration: Math.SQRT2,
@@ -27,22 +30,13 @@ export const variants = {
     noneCounts: true,
     restartEachEpoch: false,
     creditLastWindow: true,
+    sparesUnsampled: true,
   },
 } as const
 
 export type VariantName = keyof typeof variants
 
 const positive = z.number().int().positive()
-const natural = z.number().int().nonnegative()
-
-const spaceChange = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('shrink'), count: positive.describe('operations to delete') }),
-  z.strictObject({
-    kind: z.literal('expand'),
-    from: natural.describe('first column'),
-    to: positive.describe('column after the last'),
-  }),
-])
 
 /** By their places in a configuration. */
 export const ddsasSettings = {
@@ -60,11 +54,7 @@ export const ddsasSettings = {
       mixture: z
         .enum(['simple', 'joint'])
         .describe('weight of an operation: p q of Eq. (7), or the whole of Eq. (9)'),
-      changes: z
-        .array(z.strictObject({ epoch: natural, change: spaceChange }))
-        .describe(
-          'what happens to the space at the start of which epoch, from 0: shrink by a count, expand by columns',
-        ),
+      changes: scheduleSetting,
     })
     .describe('the search by DDSAS'),
   ...archOptimizerSettings,
@@ -120,33 +110,37 @@ export function checkSettings({ ddsas }: DdsasSettings, space: SearchSpace, epoc
       'input',
       `L = ${ddsas.subspace} does not fit the space '${space.name}': set ddsas.subspace to ${smallest} … ${largest}`,
     )
-  for (const { rows, candidates, none } of sampledGroups(space))
-    checkChanges(ddsas.changes, { edges: rows, operations: candidates, none, epochs })
+  checkSchedule(ddsas.changes, sampledGroups(space), epochs)
+}
+
+function placesOf({ ddsas: { subspace, variant } }: DdsasSettings): Places {
+  return { size: subspace, noneCounts: variants[variant].noneCounts }
+}
+
+/** Throws DdsasError 'input' also for a schedule that only runs begun before may have. */
+export function checkNewSettings(settings: DdsasSettings, space: SearchSpace, epochs: number): void {
+  checkSettings(settings, space, epochs)
+  checkNewSchedule(settings.ddsas.changes, sampledGroups(space), placesOf(settings))
 }
 
 /** What can be foreseen to disappoint. */
 export function settingsWarnings(
-  { ddsas }: DdsasSettings,
-  { epochs, stepsPerEpoch: steps }: Schedule,
+  settings: DdsasSettings,
+  { epochs, stepsPerEpoch }: Schedule,
+  space: SearchSpace,
 ): string[] {
-  const { window, changes } = ddsas
-  const { creditLastWindow, restartEachEpoch: restarts } = variants[ddsas.variant]
+  const { window, changes, variant } = settings.ddsas
+  const { creditLastWindow, restartEachEpoch: restarts, sparesUnsampled } = variants[variant]
   // the first window is credited when the next one opens, within an epoch or with the next
-  const credited = creditLastWindow || epochs > 1 || steps > window
-  const blind = blindShrink(changes, { stepsPerEpoch: steps, window, restarts })
+  const credited = creditLastWindow || epochs > 1 || stepsPerEpoch > window
+  const timing = { stepsPerEpoch, window, restarts, sparesUnsampled }
   return [
     ...(credited
       ? []
       : [
-          `the search ends with its first window (${steps} steps, M = ${window}), before anything is credited: its cell ` +
-            'will say nothing; search more epochs, or lower ddsas.window',
+          `the search ends with its first window (${stepsPerEpoch} steps, M = ${window}), before anything is credited: its ` +
+            'cell will say nothing; search more epochs, or lower ddsas.window',
         ]),
-    ...(blind === undefined
-      ? []
-      : [
-          `ddsas.changes: the shrink at epoch ${blind.epoch} comes before a window is credited, which is after step ` +
-            `${blind.credited} (M = ${window}): no operation has a saliency yet, the first by position go; shrink ` +
-            `from epoch ${blind.knowing} on${blind.epoch > 0 ? ', or lower ddsas.window' : ''}`,
-        ]),
+    ...scheduleWarnings(changes, sampledGroups(space), placesOf(settings), timing),
   ]
 }

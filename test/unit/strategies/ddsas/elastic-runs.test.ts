@@ -1,63 +1,176 @@
-/** Spaces that change at any moment: what is sampled after, and the genotype ever, hold nothing that is not available. */
+/** Spaces that change at any moment: what is sampled after, and the architecture ever, hold nothing that is not available. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { cellTypes, type Genotype } from '../../../../src/spaces/darts/genotype.ts'
-import { darts } from '../../../../src/spaces/darts/space.ts'
-import type { Ddsas } from '../../../../src/strategies/ddsas/ddsas.ts'
-import type { SpaceChange } from '../../../../src/strategies/ddsas/elastic.ts'
-import { makeStrategy, progressOf } from '../tiny.ts'
+import { DdsasError } from '../../../../src/errors.ts'
+import type { InitContext } from '../../../../src/nn/index.ts'
+import { spaces } from '../../../../src/spaces/index.ts'
+import type { SearchSpace } from '../../../../src/spaces/space.ts'
+import { Ddsas, ddsas } from '../../../../src/strategies/ddsas/ddsas.ts'
+import type { ElasticChange } from '../../../../src/strategies/ddsas/elastic.ts'
+import {
+  checkSettings,
+  type DdsasSettings,
+  type VariantName,
+} from '../../../../src/strategies/ddsas/settings.ts'
+import type { SpaceChange } from '../../../../src/strategies/strategy.ts'
+import { Generator } from '../../../../src/torch/index.ts'
+import { progressOf } from '../tiny.ts'
 
-const operations = Object.keys(darts.operations)
-const none = operations.indexOf('none')
+const all: readonly SearchSpace[] = Object.values(spaces)
 
-const changes: fc.Arbitrary<SpaceChange> = fc.oneof(
-  fc.integer({ min: 1, max: 98 }).map((count) => ({ kind: 'shrink' as const, count })),
-  fc.tuple(fc.nat(6), fc.integer({ min: 2, max: 8 })).map(([from, to]) => ({
-    kind: 'expand' as const,
-    from: Math.min(from, to - 1),
-    to,
-  })),
-)
+/** Changes that are typed by hand, most of which can be made. */
+function handChanges({ choices }: SearchSpace): fc.Arbitrary<SpaceChange> {
+  const names = [...new Set(choices.flatMap(({ candidates }) => candidates))]
+  const some = fc.subarray(names, { minLength: 1 })
+  return fc.oneof(
+    fc.integer({ min: 1, max: 60 }).map((count) => ({ kind: 'shrink' as const, count })),
+    some.map((operations) => ({ kind: 'expand' as const, operations })),
+    some.map((operations) => ({ kind: 'close' as const, operations })),
+    some.map((operations) => ({ kind: 'only' as const, operations })),
+  )
+}
 
-/** A window that opens, or a change of the space. */
-const events = fc.array(fc.option(changes, { nil: 'window' as const }), { minLength: 1, maxLength: 8 })
+/** Those, and columns as older schedules name them. */
+function scheduledChanges(space: SearchSpace): fc.Arbitrary<ElasticChange> {
+  const columns = space.choices[0].candidates.length
+  const expansions = fc
+    .tuple(fc.nat(columns - 1), fc.integer({ min: 1, max: columns }))
+    .filter(([from, to]) => from < to)
+    .map(([from, to]) => ({ kind: 'expand' as const, from, to }))
+  return fc.oneof(handChanges(space), expansions)
+}
 
-function assertGenotypeAvailable(strategy: Ddsas<Genotype>): void {
-  for (const cell of cellTypes) {
-    const { available } = strategy.memory(cell)
-    for (const row of available) assert.ok(row.some((here, k) => here && k !== none))
-    for (const [i, [name, input]] of strategy.derive()[cell].entries()) {
-      const node = Math.floor(i / 2)
-      const edge = (node * (node + 3)) / 2 + input
-      const operation = operations.indexOf(name)
-      assert.ok(operation !== none && available[edge][operation], `${cell}: ${name} on edge ${edge}`)
+interface Run {
+  readonly space: SearchSpace
+  readonly variant: VariantName
+  readonly subspace: number
+  readonly window: number
+  readonly seed: number
+}
+
+const runs = (space: SearchSpace): fc.Arbitrary<Run> => {
+  const [smallest, largest] = ddsas.subspace?.range(space) ?? assert.fail()
+  return fc.record({
+    space: fc.constant(space),
+    variant: fc.constantFrom<VariantName>('authors-code', 'paper'),
+    subspace: fc.integer({ min: smallest, max: largest }),
+    window: fc.integer({ min: 1, max: 4 }),
+    seed: fc.nat(1000),
+  })
+}
+
+function settingsOf({ space, variant, subspace, window }: Run): DdsasSettings {
+  const usual = ddsas.defaults(space)
+  return { ...usual, ddsas: { ...usual.ddsas, variant, subspace, window } }
+}
+
+/** Runs `use` with a strategy of those settings. */
+function withStrategy(
+  { space, seed }: Run,
+  settings: DdsasSettings,
+  use: (strategy: Ddsas<unknown>) => void,
+) {
+  const init: InitContext = { device: 'cpu', generator: new Generator(seed, 'strategy') }
+  const strategy = new Ddsas({ space, init, seed, epochs: 6 }, settings)
+  try {
+    use(strategy)
+  } finally {
+    strategy.dispose()
+  }
+}
+
+/** The architecture holds what is available alone, and each edge has something other than `none` to run. */
+function assertAvailable(space: SearchSpace, strategy: Ddsas<unknown>): void {
+  const picks = space.encode(strategy.derive())
+  for (const { name, none, candidates } of space.choices) {
+    const { available } = strategy.memory(name)
+    for (const [edge, row] of available.entries()) {
+      assert.ok(
+        row.some((here, k) => here && k !== none),
+        `edge ${edge} of ${name} is empty`,
+      )
+      for (const k of picks.get(name)?.[edge] ?? [])
+        assert.ok(k !== none && row[k], `${candidates[k]} on edge ${edge} of ${name}`)
     }
   }
 }
 
-for (const variant of ['authors-code', 'paper'] as const)
-  test(`${variant}: windows and changes in any order`, () => {
+function assertSampled(space: SearchSpace, strategy: Ddsas<unknown>): void {
+  for (const { name } of space.choices) {
+    const { mask, available } = strategy.memory(name)
+    for (const [edge, row] of mask.entries())
+      for (const [k, sampled] of row.entries()) assert.ok(!sampled || available[edge][k])
+  }
+}
+
+for (const space of all) {
+  test(`${space.name}: windows and changes by hand in any order; what is refused changes nothing`, () => {
+    const events = fc.array(fc.option(handChanges(space), { nil: 'window' as const }), {
+      minLength: 1,
+      maxLength: 10,
+    })
+    let [made, refused] = [0, 0]
+    const follow = (strategy: Ddsas<unknown>, event: SpaceChange | 'window') => {
+      if (event === 'window') {
+        strategy.openWindow()
+        return assertSampled(space, strategy)
+      }
+      const before = JSON.stringify(strategy.state().data)
+      try {
+        strategy.changeSpace(event)
+        made += 1
+        assert.notEqual(JSON.stringify(strategy.state().data), before)
+      } catch (error) {
+        assert.ok(error instanceof DdsasError && error.kind === 'input', String(error))
+        refused += 1
+        assert.equal(JSON.stringify(strategy.state().data), before)
+      }
+    }
     fc.assert(
-      fc.property(events, fc.nat(1000), (sequence, seed) => {
-        const strategy = makeStrategy({ variant, subspace: 40 }, seed)
-        try {
+      fc.property(runs(space), events, (run, sequence) =>
+        withStrategy(run, settingsOf(run), (strategy) => {
           for (const event of sequence) {
-            if (event !== 'window') strategy.changeSpace(event)
-            else strategy.openWindow()
-            assertGenotypeAvailable(strategy)
-            for (const cell of event === 'window' ? cellTypes : []) {
-              const { mask, available } = strategy.memory(cell)
-              for (const [edge, row] of mask.entries())
-                for (const [k, sampled] of row.entries()) assert.ok(!sampled || available[edge][k])
-            }
+            follow(strategy, event)
+            assertAvailable(space, strategy)
           }
           strategy.finish(progressOf(0, 1))
-          assertGenotypeAvailable(strategy)
-        } finally {
-          strategy.dispose()
+          assertAvailable(space, strategy)
+        }),
+      ),
+      { numRuns: 60 },
+    )
+    assert.ok(made > 20 && refused > 5, `${made} made, ${refused} refused`)
+  })
+
+  test(`${space.name}: schedules of any kind that are not refused`, () => {
+    const stage = fc.record({ epoch: fc.nat(5), change: scheduledChanges(space) })
+    let followed = 0
+    fc.assert(
+      fc.property(runs(space), fc.array(stage, { minLength: 1, maxLength: 4 }), (run, changes) => {
+        const usual = settingsOf(run)
+        const settings = { ...usual, ddsas: { ...usual.ddsas, changes } }
+        try {
+          checkSettings(settings, space, 6)
+        } catch {
+          return
         }
+        followed += 1
+        withStrategy(run, settings, (strategy) => {
+          for (let step = 0; step < 6 * 5; step++) {
+            const at = progressOf(step, 5)
+            if (at.step === 0) {
+              strategy.beginEpoch(at.epoch)
+              assertAvailable(space, strategy)
+            }
+            strategy.prepareStep(at)
+            if (strategy.opensWindow(at)) assertSampled(space, strategy)
+          }
+          assertAvailable(space, strategy)
+        })
       }),
       { numRuns: 60 },
     )
+    assert.ok(followed > 10, `only ${followed} schedules were followed`)
   })
+}
