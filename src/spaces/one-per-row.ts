@@ -2,12 +2,14 @@
 import { z } from 'zod'
 import { checkGiven, firstProblem, parseJson } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
-import type { ChoiceGroup, SearchSpace } from './space.ts'
+import type { Alternative, ChoiceGroup, SearchSpace } from './space.ts'
 
 /** The name of the candidate picked in each row, by group. */
 export type RowArchitecture = Readonly<Record<string, readonly string[]>>
 
-type Coding = Pick<SearchSpace<RowArchitecture>, 'decode' | 'encode' | 'parse' | 'format' | 'distance'>
+type Coding = Pick<SearchSpace<RowArchitecture>, 'decode' | 'encode' | 'parse' | 'format' | 'distance'> & {
+  readonly parts: readonly (readonly Alternative[])[]
+}
 
 const choicesSchema = z
   .array(z.object({ name: z.string(), rows: z.int().positive(), candidates: z.array(z.string()) }))
@@ -41,7 +43,10 @@ export function onePerRow(choices: readonly ChoiceGroup[]): Coding {
   const schema = schemaOf(choices)
   const rowsOf = (architecture: RowArchitecture) =>
     choices.flatMap(({ name }) => architecture[name].map((candidate, row) => `${name} ${row} ${candidate}`))
+  const alternatives = ({ name, candidates, none }: ChoiceGroup, row: number) =>
+    candidates.flatMap((_, column) => (column === none ? [] : [[{ group: name, row, column }]]))
   return {
+    parts: choices.flatMap((group) => Array.from({ length: group.rows }, (_, row) => alternatives(group, row))),
     decode: (scores, available) =>
       Object.fromEntries(
         choices.map(({ name, candidates, none }) => {

@@ -1,5 +1,5 @@
 /** What can be searched: the one interface of all search spaces. */
-import type { Program } from '../nn/index.ts'
+import type { Choice, Program } from '../nn/index.ts'
 
 /** Decisions of one kind, each a row of candidates: which operation runs on an edge, which input a block reads. */
 export interface ChoiceGroup {
@@ -22,6 +22,9 @@ export type Available = ReadonlyMap<string, readonly (readonly boolean[])[]>
 
 /** For each row of each group the columns that an architecture consists of; none where it leaves a row out. */
 export type Picks = ReadonlyMap<string, readonly (readonly number[])[]>
+
+/** One way to fill a part of an architecture: the candidates that it then consists of there. */
+export type Alternative = readonly Choice[]
 
 /** How a network begins: for small images, or for ImageNet's. */
 export const stemKinds = ['cifar', 'imagenet'] as const
@@ -67,6 +70,12 @@ export interface SearchSpace<Architecture = unknown> {
   decode(scores: Scores, available?: Available): Architecture
   /** The candidates that an architecture consists of. */
   encode(architecture: Architecture): Picks
+  /**
+   * What architectures are made of: parts that are decided each by itself, and for each its alternatives, of which an architecture
+   * has exactly one; no candidate stands in two parts. Limits on the networks of a search need it. Among equal scores `decode`
+   * takes the first.
+   */
+  readonly parts?: readonly (readonly Alternative[])[]
   /** An architecture from outside, as text or data; `source` names it in errors. Throws DdsasError 'input'. */
   parse(value: unknown, source: string): Architecture
   /** One line that `parse` reads back. */

@@ -6,6 +6,7 @@ import { chooseEdges } from './decode.ts'
 import { type CellType, cellTypes, cosineDistance, type Genotype, skipConnections } from './genotype.ts'
 import { formatGenotype, parseGenotype, parseGenotypeText } from './genotype-file.ts'
 import { networkOfWeights } from './network-of-weights.ts'
+import { cellParts } from './parts.ts'
 import { networkProgram, supernetProgram } from './programs.ts'
 import { usualSizes } from './published-genotypes.ts'
 import { type CellSpace, darts, edgeCount, edgeIndex } from './space.ts'
@@ -47,6 +48,7 @@ export function cellSpace(space: CellSpace): SearchSpace<Genotype> {
         reduce_concat: concat,
       }
     },
+    parts: cellTypes.flatMap((cell) => cellParts(cell, space)),
     encode: (genotype) =>
       new Map(
         cellTypes.map((cell) => {

@@ -32,6 +32,7 @@ export const nasbench201Space: SearchSpace<Nasbench201Cell> = {
   supernet: (options) => supernetProgram(cell.name, options),
   network: ({ cell }, options) => networkProgram(cell, options),
   decode: (scores, available) => schema.parse(coding.decode(scores, available)),
+  parts: coding.parts,
   encode: ({ cell }) => coding.encode({ cell }),
   distance: (a, b) => coding.distance({ cell: a.cell }, { cell: b.cell }),
   parse: (value, source) =>
