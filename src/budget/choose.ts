@@ -2,7 +2,7 @@
  * The best choice of one option for each part within limits: dynamic programming over the parts, whose states are the choices so far
  * that no other beats in score and in every cost. Exact: what is left out cannot be part of the best.
  */
-import { boundsOf } from './choose-bounds.ts'
+import { type Bounds, boundsOf } from './choose-bounds.ts'
 
 /** A way to decide a part. */
 export interface Option {
@@ -46,26 +46,62 @@ export function chooseBest(
     )
   })
   if (useful.some(({ length }) => length === 0)) return undefined
-  const bounds = boundsOf(useful, limits, slack)
+  // few states find a good choice quickly, by which most states are then known not to matter
+  let found: State | undefined
+  for (let width = 500; width <= mostStates; width *= 10) {
+    const bounds = boundsOf(useful, limits, slack, found?.score)
+    const { best, whole } = search(useful, { limits, rest: least, bounds, width })
+    if (best !== undefined && (found === undefined || best.score >= found.score)) found = best
+    if (whole) break
+  }
+  return found && placesOf(found)
+}
+
+/** What bounds the memory. Spaces of eight parts with hundreds of options need some thousands. */
+const mostStates = 50_000
+
+interface Search {
+  readonly limits: readonly number[]
+  /** What the parts from each on cost at least. */
+  readonly rest: readonly (readonly number[])[]
+  readonly bounds: Bounds
+  /** How many states are kept at a time: those that can become best. */
+  readonly width: number
+}
+
+/** The best choice, and whether all that could be it was looked at. */
+function search(
+  parts: readonly (readonly Placed[])[],
+  { limits, rest, bounds, width }: Search,
+): { readonly best: State | undefined; readonly whole: boolean } {
   let front: State[] = [{ score: 0, costs: limits.map(() => 0), index: -1, before: undefined, worth: 0 }]
-  for (const [at, options] of useful.entries()) {
-    const rest = least[at + 1]
+  let whole = true
+  for (const [at, options] of parts.entries()) {
     const states: State[] = []
     for (const before of front)
       for (const [place, { index, score, costs }] of options.entries()) {
         const worth = before.worth + bounds.worth[at][place]
         if (worth + bounds.mostAfter[at + 1] < bounds.atLeast) continue
         const sums = before.costs.map((cost, q) => cost + costs[q])
-        if (sums.every((sum, q) => sum + rest[q] <= limits[q]))
+        if (sums.every((sum, q) => sum + rest[at + 1][q] <= limits[q]))
           states.push({ score: before.score + score, costs: sums, index, before, worth })
       }
-    front = undominated(states)
+    const most = states.length > 8 * width ? strongest(states, 8 * width) : states
+    const kept = undominated(most)
+    front = kept.length > width ? strongest(kept, width) : kept
+    whole &&= most.length === states.length && front.length === kept.length
   }
   const best = front.reduce<State | undefined>(
     (found, state) => (found === undefined || state.score > found.score ? state : found),
     undefined,
   )
-  return best && placesOf(best)
+  return { best, whole }
+}
+
+/** Those of most worth, in their order. */
+function strongest(states: readonly State[], count: number): State[] {
+  const least = states.map(({ worth }) => worth).sort((a, b) => b - a)[count - 1]
+  return states.filter(({ worth }) => worth >= least).slice(0, count)
 }
 
 /** The least that the parts from each on can cost; of none after the last. */

@@ -139,7 +139,6 @@ test('a whole space of cells within one to three limits takes little time, with 
         const places = chooseBest(parts, limits)
         const seconds = (performance.now() - began) / 1000
         assert.ok(seconds < 20, `${seconds} s`)
-        if (process.env.SHOW) console.log(quantities, score.toString(), sixteenths, seconds.toFixed(3))
         assert.ok(places === undefined || sumOf(parts, places, limits).costs.every((c, q) => c <= limits[q]))
       }
     }
