@@ -67,7 +67,22 @@ const table: readonly Row[] = [
       'src/runs/',
     ],
   },
-  { files: 'src/budget/', may: ['src/budget/', 'src/spaces/', 'src/nn/', 'src/torch/', 'src/loop/'] },
+  {
+    files: 'src/budget/',
+    may: ['src/budget/', 'src/spaces/', 'src/nn/', 'src/torch/', 'src/loop/', 'src/runs/files.ts'],
+  },
+  {
+    files: 'src/latency/',
+    may: [
+      'src/latency/',
+      'src/budget/',
+      'src/export/',
+      'src/spaces/',
+      'src/nn/',
+      'src/torch/',
+      'src/runs/files.ts',
+    ],
+  },
   { files: 'src/runs/', may: ['src/runs/'] },
   {
     files: 'src/benchmarks/',
