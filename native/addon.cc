@@ -8,6 +8,7 @@
 #include "graph.h"
 #include "interrupt.h"
 #include "memory.h"
+#include "process_group.h"
 #include "tensor.h"
 
 namespace {
@@ -45,6 +46,16 @@ Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   add("replayGraph", ddsas::ReplayGraph);
   add("freeGraph", ddsas::FreeGraph);
   add("synchronize", ddsas::Synchronize);
+  // several processes
+  add("groupBackends", ddsas::GroupBackends);
+  add("openStore", ddsas::OpenStore);
+  add("storeSet", ddsas::StoreSet);
+  add("storeGet", ddsas::StoreGet);
+  add("storeDelete", ddsas::StoreDelete);
+  add("openGroup", ddsas::OpenGroup);
+  add("sumLater", ddsas::SumLater);
+  add("takeSum", ddsas::TakeSum);
+  add("leaveGroup", ddsas::LeaveGroup);
   // the machine
   add("engine", ddsas::Engine);
   add("setThreads", ddsas::SetThreads);

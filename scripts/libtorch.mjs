@@ -17,6 +17,7 @@ import { dirname, join, resolve } from 'node:path'
  * @property {17 | 20} cxxStandard oldest C++ standard that the headers accept, at least 17
  * @property {boolean} cuda whether the CUDA half is there
  * @property {string[]} cudaInclude folders with the CUDA run-time's headers, empty where none were found
+ * @property {boolean} gloo whether the headers of its Gloo are there, which process groups need
  * @property {string[]} cudaHomes folders whose bin may hold CUDA's compiler
  * @property {'LIBTORCH' | 'python3' | 'debian' | 'homebrew'} source
  */
@@ -105,6 +106,7 @@ function describe(root, source, cudaRoots) {
     cxx11Abi: abiIn([join(root, 'share/cmake'), join(lib, 'cmake')]),
     cxxStandard: standardIn(join(include, 'ATen/ATen.h')),
     cuda,
+    gloo: existsSync(join(include, 'gloo/rendezvous/store.h')),
     cudaInclude: cuda ? cudaHeaders(root, cudaRoots) : [],
     cudaHomes: cuda ? [...cudaRoots, ...wheelsOf(root)] : [],
     source,

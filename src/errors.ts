@@ -27,6 +27,8 @@ export const exitCodes = {
   torch: 1,
   /** There was no memory for a tensor, or its limit allowed no more. */
   memory: 1,
+  /** Another process of a run is gone, never came, or has something else than this one. */
+  rank: 1,
   /** Stopped by the user; the state was saved. */
   interrupted: 130,
 } as const

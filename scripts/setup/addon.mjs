@@ -103,6 +103,7 @@ export function cmakeSettings(libtorch, { sanitize = '', sets = undefined } = {}
     DDSAS_CXX_STANDARD: libtorch.cxxStandard,
     DDSAS_CUDA_INCLUDE: libtorch.cudaInclude.join(';'),
     DDSAS_CUDA_HOMES: libtorch.cudaHomes.join(';'),
+    DDSAS_GLOO: libtorch.gloo ? 'ON' : 'OFF',
     DDSAS_SANITIZE: sanitize,
     DDSAS_SETS: sets?.join(';'),
   }

@@ -17,9 +17,16 @@ const tools = [
     package: 'libtorch-dev',
     elsewhere: 'libtorch (brew install pytorch, or pip install torch)',
   },
+  { found: hasGloo, package: 'libgloo-dev', optional: true },
   { found: () => which('fc-list'), package: 'fontconfig', optional: true },
   { found: hasFonts, package: 'fonts-dejavu-core', optional: true },
 ]
+
+/** Debian's libtorch comes without the headers of its Gloo; another libtorch has its own, or runs in one process. */
+function hasGloo() {
+  const libtorch = findLibtorch()
+  return libtorch !== undefined && (libtorch.gloo || libtorch.source !== 'debian')
+}
 
 /** Drawings of cells and charts come out without letters on a system without any font; the rest works. */
 function hasFonts() {

@@ -4,6 +4,7 @@ export * from './device.ts'
 export * from './functional.ts'
 export { type Graph, recordGraph } from './graph.ts'
 export { describeEngine, type EngineInfo } from './native.ts'
+export * from './process-group.ts'
 export { Generator, type GeneratorState } from './random.ts'
 export * from './safetensors.ts'
 export {

@@ -41,6 +41,21 @@ export interface Native {
   memory(device: string): { live: number; peak: number; held: number; reserved: number; free: number }
   resetPeakMemory(device: string): void
   setMemoryLimit(device: string, bytes: number): void
+  groupBackends(): string[]
+  openStore(host: string, port: number, serve: boolean, milliseconds: number): number
+  storeSet(key: string, bytes: Uint8Array): void
+  storeGet(key: string, wait: boolean): Uint8Array | null
+  storeDelete(key: string): void
+  openGroup(
+    backend: string,
+    rank: number,
+    names: readonly string[],
+    silence: number,
+    milliseconds: number,
+  ): void
+  sumLater(slots: readonly number[]): number
+  takeSum(ticket: number): number[]
+  leaveGroup(text: string): void
   watchInterrupts(flag: boolean): void
   interrupts(): number
 }

@@ -146,15 +146,15 @@ function toNative(value: Argument): NativeValue {
 
 /**
  * Runs a native function; its error becomes a DdsasError 'torch', or 'memory' where that ran out, with the operator, shapes and
- * libtorch's words.
+ * libtorch's words; or 'rank' where another process of the run is gone.
  */
 export function guard<Result>(body: () => Result): Result {
   try {
     return body()
   } catch (cause) {
-    const isMemory = cause instanceof Error && 'code' in cause && cause.code === 'memory'
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
     const message = cause instanceof Error ? cause.message : String(cause)
-    throw new DdsasError(isMemory ? 'memory' : 'torch', message, { cause })
+    throw new DdsasError(code === 'memory' || code === 'rank' ? code : 'torch', message, { cause })
   }
 }
 
