@@ -3,27 +3,31 @@ import { type Augmentation, BatchStream, type ImageTensors } from '../src/data/i
 import { searchPresets } from '../src/search/presets.ts'
 import { Generator, keep, Tensor, tidy } from '../src/torch/index.ts'
 import type { Contestant } from './measure.ts'
+import { benchSpaces, type ImageKind } from './spaces.ts'
+import type { StepShape } from './step.ts'
 
-const images = 5000
+type Batches = Pick<StepShape, 'space' | 'batch'>
 
-function randomImages(): ImageTensors {
+function randomImages(images: number, { classes, side }: ImageKind): ImageTensors {
   const generator = new Generator(2)
-  const pixels = Uint8Array.from({ length: images * 3 * 32 * 32 }, () => generator.below(256))
-  const labels = BigInt64Array.from({ length: images }, () => BigInt(generator.below(10)))
+  const pixels = Uint8Array.from({ length: images * 3 * side * side }, () => generator.below(256))
+  const labels = BigInt64Array.from({ length: images }, () => BigInt(generator.below(classes)))
   return {
-    images: keep(Tensor.from(pixels, [images, 3, 32, 32])),
+    images: keep(Tensor.from(pixels, [images, 3, side, side])),
     labels: keep(Tensor.from(labels, [images])),
-    size: 32,
+    size: side,
     mean: [0.5, 0.5, 0.5],
     std: [0.25, 0.25, 0.25],
   }
 }
 
-/** Two streams over the same random images, as a search has one for each half. */
-export function randomStreams(batch: number, augmentation: Augmentation): BatchStream[] {
+/** Two streams over the same random images, as a search has one for each half; as many bytes of large as of small ones. */
+export function randomStreams({ space, batch }: Batches, augmentation: Augmentation): BatchStream[] {
+  const kind = benchSpaces[space].images
+  const images = Math.max(batch, Math.round(5000 * (32 / kind.side) ** 2))
   const part = Array.from({ length: images }, (_, index) => index)
   const options = { part, batch, augmentation }
-  const data = randomImages()
+  const data = randomImages(images, kind)
   return [3, 4].map((seed) => new BatchStream(data, options, new Generator(seed)))
 }
 
@@ -33,8 +37,8 @@ export interface WithData extends Contestant {
 }
 
 /** A step that also takes its two batches from streams, as a search does. */
-export function withData(contestant: Contestant, batch: number): WithData {
-  const streams = randomStreams(batch, searchPresets.cifar10.data)
+export function withData(contestant: Contestant, shape: Batches): WithData {
+  const streams = randomStreams(shape, searchPresets.cifar10.data)
   let waited = 0
   const step = () =>
     tidy(() => {

@@ -49,7 +49,7 @@ function measure(settings: Settings): Report {
   const { turns } = settings
   const streams = Object.entries(augmentations).map(([name, how]) => ({
     name,
-    stream: randomStreams(shape.batch, how)[0],
+    stream: randomStreams(shape, how)[0],
   }))
   const timings = takeTurns(
     streams.map(({ name, stream }) => batches(name, stream)),
@@ -67,7 +67,7 @@ function measure(settings: Settings): Report {
       imagesPerSecond: shape.batch / median,
     }
   })
-  const search = withData(ourStep(shape), shape.batch)
+  const search = withData(ourStep(shape), shape)
   const [step] = takeTurns([search], turns)
   return {
     shape,

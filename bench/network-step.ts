@@ -10,6 +10,7 @@ import { channelsLast, Generator, tidy, withoutKernels } from '../src/torch/inde
 import { defineBenchmark, type Shown } from './benchmark.ts'
 import { type Contestant, takeTurns } from './measure.ts'
 import type { Settings } from './settings.ts'
+import { benchSpaces } from './spaces.ts'
 import { spreadText, timingSchema, turnsText } from './spread.ts'
 import { randomBatch } from './step.ts'
 import { mebibytes } from './table.ts'
@@ -43,7 +44,7 @@ function contestant(
   }
   const network = new Network(programOf(shape), { device: 'cpu', generator })
   const optimizer = new Sgd(namedParameters(network), recipe.weightOptimizer)
-  const batch = randomBatch({ batch: images }, channelsLast, new Generator(1))
+  const batch = randomBatch({ batch: images }, benchSpaces.darts.images, channelsLast, new Generator(1))
   const { loss, weightOptimizer } = recipe
   const options = {
     lr: weightOptimizer.lr,

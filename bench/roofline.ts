@@ -7,8 +7,9 @@ import { defineBenchmark, type Shown } from './benchmark.ts'
 import { measureSpeed, peakOf, type Speed, speedSchema } from './machine-speed.ts'
 import { takeTurns } from './measure.ts'
 import { type Settings, shapeOf, shapeSchema, shapeText } from './settings.ts'
+import { benchSpaces } from './spaces.ts'
 import { spreadOf, spreadSchema, spreadText, turnsText } from './spread.ts'
-import { imageKind, makeSupernet, ourStep, type StepShape } from './step.ts'
+import { makeSupernet, ourStep, type StepShape } from './step.ts'
 import { type Active, type Part, stepWork } from './step-work.ts'
 import { addWork, type Work } from './work.ts'
 
@@ -75,7 +76,7 @@ function measure(settings: Settings): Report {
   const { turns } = settings
   const speed = measureSpeed(turns)
   const { program, active } = sampledSupernet(shape)
-  const parts = stepWork({ program, batch: shape.batch, side: imageKind.side }, active)
+  const parts = stepWork({ program, batch: shape.batch, side: benchSpaces[shape.space].images.side }, active)
   const [step] = takeTurns([ourStep(shape)], turns)
   return { shape, speed, ...floorsOf(parts, speed), step: spreadOf(step) }
 }

@@ -22,7 +22,7 @@ type Report = z.infer<typeof stepSchema>
 
 function measure(settings: Settings): Report {
   const shape = shapeOf(settings)
-  const ours = withData(ourStep(shape), shape.batch)
+  const ours = withData(ourStep(shape), shape)
   const contestants = [ours, plainStep(shape, 'NCHW'), plainStep(shape, 'channels last')]
   const timings = takeTurns(contestants, settings.turns)
   const [own, nchw, channelsLast] = timings

@@ -22,7 +22,7 @@ import {
 } from '../src/torch/index.ts'
 import type { Contestant } from './measure.ts'
 import { plainForward } from './plain.ts'
-import { benchSpaces, type SpaceName } from './spaces.ts'
+import { benchSpaces, type ImageKind, type SpaceName } from './spaces.ts'
 
 export interface StepShape {
   readonly space: SpaceName
@@ -38,18 +38,15 @@ export interface StepShape {
 
 const { weightOptimizer: sgdSettings, archOptimizer, ddsas } = searchPresets.cifar10
 
-/** What all contestants compute on: classes of images, and the pixels of a side. */
-export const imageKind = { classes: 10, side: 32 } as const
-
 type Arrange = (x: Tensor) => Tensor
 
-/** Random images and labels. */
+/** Random images and labels of a kind. */
 export function randomBatch(
   { batch, device = 'cpu' }: Pick<StepShape, 'batch' | 'device'>,
+  { classes, side }: ImageKind,
   arrange: Arrange,
   generator: Generator,
 ): Batch {
-  const { classes, side } = imageKind
   const pixels = Float32Array.from({ length: batch * 3 * side * side }, () => generator.normal())
   const labels = BigInt64Array.from({ length: batch }, () => BigInt(generator.below(classes)))
   return tidy(() => ({
@@ -60,7 +57,9 @@ export function randomBatch(
 
 function makeBatches(shape: StepShape, arrange: Arrange): Record<'train' | 'valid', Batch> {
   const generator = new Generator(1)
-  return { train: randomBatch(shape, arrange, generator), valid: randomBatch(shape, arrange, generator) }
+  const { images } = benchSpaces[shape.space]
+  const one = () => randomBatch(shape, images, arrange, generator)
+  return { train: one(), valid: one() }
 }
 
 /** The supernet that all contestants compute, and the strategy that samples its subspace. */
@@ -73,9 +72,11 @@ export function makeSupernet({
   precision,
 }: StepShape) {
   const init: InitContext = { device, generator: new Generator(0) }
-  const space: SearchSpace = benchSpaces[name].space
-  const { classes } = imageKind
-  const supernet = new Network(space.supernet({ channels, cells, classes }), init, { precision })
+  const row = benchSpaces[name]
+  const space: SearchSpace = row.space
+  const { classes } = row.images
+  const program = space.supernet({ channels, cells, classes, stem: row.stem })
+  const supernet = new Network(program, init, { precision })
   const settings = { ddsas: { ...ddsas, subspace, changes: [] }, archOptimizer }
   const groups = space.choices.map((group) => group.name)
   return { supernet, groups, strategy: new Ddsas({ space, init, seed: 0, epochs: 50 }, settings) }
