@@ -12,6 +12,7 @@ const examples: Readonly<Record<string, readonly string[]>> = {
     'search cifar10 --config mine.json',
     'search --resume runs/first',
   ],
+  control: ['control runs/first expand sep_conv_5x5', 'control runs/first shrink 14'],
   train: ['train DDSAS_cifar10 --out runs/trained --epochs 100', 'train runs/first imagenet --data IMAGES'],
   evaluate: [
     'evaluate runs/trained --weights best',

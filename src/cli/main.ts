@@ -7,6 +7,7 @@ import { DdsasError } from '../errors.ts'
 import { askToStop } from '../torch/device.ts'
 import { completionCommand } from './completion.ts'
 import { configCommand } from './config.ts'
+import { controlCommand } from './control.ts'
 import { dataCommand } from './data.ts'
 import { describeCommand } from './describe.ts'
 import { doctorCommand } from './doctor.ts'
@@ -29,6 +30,7 @@ export function createProgram(): Command {
   const commands = [
     planCommand(),
     searchCommand(),
+    controlCommand(),
     trainCommand(),
     evaluateCommand(),
     showCommand(),

@@ -1,7 +1,9 @@
 /** What a search says of itself in lines of text that fit 80 columns. */
 
-import type { EpochReport, Judgement, SpaceChangeReport } from '../search/report.ts'
+import type { EpochReport, Judgement, RefusedChange, SpaceChangeReport } from '../search/report.ts'
 import type { RunStart } from '../search/run.ts'
+import { changeText } from '../strategies/shared/space-change.ts'
+import type { SpaceReport } from '../strategies/strategy.ts'
 import { counted } from '../words.ts'
 
 /** Where a search stands between two steps. */
@@ -90,16 +92,29 @@ export function recordedText({ accuracies, by, rank, of, percentile }: Judgement
   return wrapped('  recorded:', [...parts, place, `better than ${percentile.toFixed(1)} %`]).join('\n')
 }
 
-/** How the space changed, a line for each group of decisions: "  normal: 109 operations left, -2 none, -1 max_pool_3x3", or more. */
-export function spaceText(report: SpaceChangeReport): string {
-  const groups = Object.entries(report.groups).flatMap(([name, { available, deleted, added }]) => {
+/** How the space changed, and when: with an epoch, or by hand. */
+export function spaceText({ epoch, globalStep, change, groups }: SpaceChangeReport): string {
+  const head =
+    change === undefined
+      ? `space from epoch ${epoch + 1} on:`
+      : `space from step ${globalStep + 1} on, by hand: ${changeText(change)}`
+  return [head, ...groupLines(groups)].join('\n')
+}
+
+/** A change by hand that was not made. */
+export function refusedText({ epoch, globalStep, reason }: RefusedChange): string {
+  return `not changed by hand after step ${globalStep} (epoch ${epoch + 1}): ${reason}`
+}
+
+/** A line for each group of decisions: "  normal: 109 operations left, -2 none, -1 max_pool_3x3", or more. */
+export function groupLines(groups: SpaceReport): string[] {
+  return Object.entries(groups).flatMap(([name, { available, deleted, added }]) => {
     const signed = (sign: string, edges: Readonly<Record<string, number>>) =>
       Object.entries(edges).map(([name, count]) => `${sign}${count} ${name}`)
     const changes = [...signed('-', deleted), ...signed('+', added)]
     const left = `${counted(available, 'operation')} left`
     return wrapped(`  ${name}:`, [left, ...(changes.length > 0 ? changes : ['unchanged'])])
   })
-  return [`space from epoch ${report.epoch + 1} on:`, ...groups].join('\n')
 }
 
 /** Parts with commas behind a head, on as many lines of 80 columns as they take. */

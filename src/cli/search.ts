@@ -21,7 +21,7 @@ import {
   requestOf,
 } from './options.ts'
 import { searchDisplay } from './search-display.ts'
-import { spaceText } from './search-text.ts'
+import { refusedText, spaceText } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'
 
 const presets = Object.keys(searchPresets)
@@ -49,6 +49,7 @@ async function searchAction(preset: string | undefined, given: SearchOptions): P
     step: (step, steps) => display.step(step, steps),
     epoch: (epoch) => display.epoch(epoch),
     space: (change) => display.event('space', change, spaceText(change)),
+    refused: (change) => display.event('refused', change, refusedText(change)),
   }
   try {
     const { run, space, architecture } = await interruptible((signal) =>

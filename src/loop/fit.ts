@@ -12,6 +12,9 @@ import type { StopSignal } from './request.ts'
 
 type Report = object & { readonly globalStep: number }
 
+/** Adds a line to the metrics. */
+type Write = (kind: string, report: Report) => void
+
 /** What is particular to a search or to a training. */
 export interface TrainingLoop<Step extends Report, Epoch extends Report, Result> {
   readonly config: CommonConfig
@@ -20,16 +23,15 @@ export interface TrainingLoop<Step extends Report, Epoch extends Report, Result>
   readonly command: string
   progress(): Progress
   /** Called where an epoch begins, not where one is resumed. */
-  beginEpoch?(epoch: number, write: (kind: string, report: Report) => void): void
+  beginEpoch?(epoch: number, write: Write): void
   /** Moves the progress by a step. */
-  step(): Step | Promise<Step>
+  step(write: Write): Step | Promise<Step>
   /**
    * Moves the progress to the next epoch. `pause` is called between batches and may throw: the progress is then after the
    * epoch's last step. `began`: by `performance.now()`.
    */
   endEpoch(began: number, pause: () => void): Epoch | Promise<Epoch>
-  /** `write` adds a line to the metrics. */
-  finish(write: (kind: string, report: Report) => void, pause: () => void): Result | Promise<Result>
+  finish(write: Write, pause: () => void): Result | Promise<Result>
   /** The files of a checkpoint; `logs`: how long the run's logs are. */
   files(logs: LogLengths): CheckpointFiles
 }
@@ -52,7 +54,7 @@ export async function fit<Step extends Report, Epoch extends Report, Result>(
   const { config, stepsPerEpoch } = loop
   const logger = new MetricsLogger(run, loop.progress().globalStep)
   const checkpoints = new Checkpoints(loop, run)
-  const write = (kind: string, report: Report) => logger.write(kind, report)
+  const write: Write = (kind, report) => logger.write(kind, report)
   const stopIfAsked = () => {
     if (signal?.aborted) checkpoints.stop()
   }
@@ -61,7 +63,7 @@ export async function fit<Step extends Report, Epoch extends Report, Result>(
       const began = performance.now()
       if (loop.progress().step === 0) loop.beginEpoch?.(loop.progress().epoch, write)
       while (loop.progress().step < stepsPerEpoch) {
-        const report = await loop.step()
+        const report = await loop.step(write)
         logger.write('step', report)
         observer.step?.(report, stepsPerEpoch)
         checkpoints.saveIfDue()

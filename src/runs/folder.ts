@@ -22,7 +22,7 @@ import {
   writeDrawing,
   writeFileAtomic,
 } from './files.ts'
-import { acquireLock } from './lock.ts'
+import { acquireLock, isLocked } from './lock.ts'
 import { LogFile, type LogLine } from './log-file.ts'
 
 /** How long the logs of a run are, in bytes: what a checkpoint keeps of them for `truncateLogs`. */
@@ -210,6 +210,11 @@ export class RunFolder {
   /** Steps of the checkpoints that can be loaded, ascending. */
   checkpointSteps(): number[] {
     return checkpointSteps(this.#checkpoints)
+  }
+
+  /** Whether a process works on the run now. */
+  get isRunning(): boolean {
+    return isLocked(join(this.path, 'lock'))
   }
 
   /**

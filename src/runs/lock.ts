@@ -35,6 +35,12 @@ export function acquireLock(path: string, takeOverHosts = false): () => void {
   throw inUse(path, 'another process')
 }
 
+/** Whether a process holds the lock at `path`: one of this host that lives, or one of another host. */
+export function isLocked(path: string): boolean {
+  const holder = parseHolder(readIfThere(path) ?? '')
+  return holder !== undefined && (holder.host !== hostname() || isAlive(holder))
+}
+
 function createExclusive(path: string, text: string): boolean {
   return reportDisk(path, () => {
     const file = openExclusive(path)

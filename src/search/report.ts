@@ -1,5 +1,5 @@
 /** What a search tells of itself while it runs. */
-import type { SpaceReport } from '../strategies/strategy.ts'
+import type { SpaceChange, SpaceReport } from '../strategies/strategy.ts'
 
 /** One search step: an architecture step, then a weight step. */
 export interface StepReport {
@@ -59,14 +59,21 @@ export interface EpochReport {
   readonly seconds: number
 }
 
-/** How the space changed when an epoch began. */
+/** How the space changed when an epoch began, or by hand when a window opened. */
 export interface SpaceChangeReport {
   /** From 0. */
   readonly epoch: number
   /** Steps done since the search began. */
   readonly globalStep: number
+  /** What was asked for by hand. */
+  readonly change?: SpaceChange
   /** By group of decisions. */
   readonly groups: SpaceReport
+}
+
+/** A change by hand that was not made. */
+export interface RefusedChange extends Pick<SpaceChangeReport, 'epoch' | 'globalStep'> {
+  readonly reason: string
 }
 
 /** Who is told. */
@@ -74,4 +81,5 @@ export interface SearchObserver {
   step(report: StepReport, stepsPerEpoch: number): void
   epoch(report: EpochReport): void
   space(report: SpaceChangeReport): void
+  refused(report: RefusedChange): void
 }

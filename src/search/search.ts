@@ -8,6 +8,7 @@ import { checkFinite, fit } from '../loop/fit.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import type { Batch, Evaluate } from '../strategies/strategy.ts'
 import { stackScalars, type Tensor, tidy } from '../torch/index.ts'
+import { SpaceControl } from './control.ts'
 import { evaluateSupernet } from './evaluate.ts'
 import type { EpochReport, SearchObserver, StepReport } from './report.ts'
 import type { SearchRequest } from './request.ts'
@@ -32,6 +33,7 @@ export async function search(
     const record = strategy.takeRecord?.()
     if (record !== undefined) run.appendWindow(record)
   }
+  const control = new SpaceControl(session, run, observer)
   return fit(
     {
       config,
@@ -47,7 +49,8 @@ export async function search(
         write('space', report)
         observer.space?.(report)
       },
-      step: () => {
+      step: (write) => {
+        control.beforeStep(write)
         const report = searchStep(session, lr())
         writeRecord()
         return report
@@ -60,6 +63,7 @@ export async function search(
         return report
       },
       finish: async (_, pause) => {
+        control.end()
         if (strategy.finish === undefined) return session.progress.lastArchitecture
         strategy.finish(session.progress)
         writeRecord()

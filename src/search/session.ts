@@ -182,10 +182,19 @@ export function sessionFiles(session: Session, logs: LogLengths): Record<string,
   }
 }
 
+/** state.json of a checkpoint of a search with these settings. Throws DdsasError 'checkpoint'. */
+export function readSearchState(
+  files: ReadFiles,
+  config: SearchConfig,
+  own: OwnParts,
+): z.infer<typeof stateSchema> {
+  const schema = z.object({ config: searchConfigSchema(own), ...stateSchema.shape })
+  return readState(files, schema, config, 'search')
+}
+
 /** Puts a new session where a checkpoint's stood; returns how long the run's logs were. */
 export function restoreSession(session: Session, files: ReadFiles): LogLengths {
-  const schema = z.object({ config: searchConfigSchema(session.parts), ...stateSchema.shape })
-  const state = readState(files, schema, session.config, 'search')
+  const state = readSearchState(files, session.config, session.parts)
   const { streams, progress, size } = state
   if (JSON.stringify(size) !== JSON.stringify(session.size)) beginStage(session, size)
   tidy(() => {
