@@ -12,7 +12,7 @@ import { PartEquations } from './cost-table-equations.ts'
 
 /** Networks that are to be trained: their size, and height and width of their images in pixels. */
 export interface TargetNetwork extends NetworkSize {
-  readonly imageSize: number
+  readonly imageSide: number
 }
 
 /** As `ddsas describe` counts: without the auxiliary head. */
@@ -56,7 +56,7 @@ function makeTable(space: SearchSpace, target: TargetNetwork, what: Counted): Co
   const first = parts.map(([alternative]) => alternative)
   const costOf = (chosen: readonly Alternative[]) => {
     const network = space.network(assembled(space, chosen), { ...target, auxiliary: false })
-    return count(withoutAuxiliary(network), target.imageSize)
+    return count(withoutAuxiliary(network), target.imageSide)
   }
   let base = costOf(first)
   const costs = new Map(

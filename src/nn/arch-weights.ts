@@ -12,6 +12,11 @@ export interface ArchWeights {
   readonly index?: Tensor
   /** float32 [rows]: what is added to every element of the sum that a row's candidates go into; nothing where absent. */
   readonly added?: Tensor
+  /**
+   * [rows, candidates]: how much each speaks for its row among the others, 0 where it does not run; `weights` unless given. Limits
+   * on what networks cost steer a search by it.
+   */
+  readonly strengths?: () => Tensor
 }
 
 /** The groups by name. */

@@ -19,6 +19,8 @@ import type { Batch, Outcome } from './step.ts'
 export interface Passed {
   readonly logits: Tensor
   readonly loss: Tensor
+  /** Scalar, for the gradients alone: the same of every part of a batch. */
+  readonly penalty?: Tensor
 }
 
 export interface BatchGradients {
@@ -75,9 +77,10 @@ function partGradients(
   forward: (part: Batch) => Passed,
 ): BatchGradients {
   return tidy(() => {
-    const { logits, loss: own } = forward(batch)
-    const loss = share === 1 ? own : mul(own, share)
-    const gradients = grad(loss, parameters)
+    const { logits, loss: own, penalty } = forward(batch)
+    const shared = (x: Tensor) => (share === 1 ? x : mul(x, share))
+    const loss = shared(own)
+    const gradients = grad(penalty ? add(loss, shared(penalty)) : loss, parameters)
     return { gradients, outcome: { loss: detach(loss), correct: countCorrect(logits, batch.labels) } }
   })
 }

@@ -54,7 +54,7 @@ class Darts<Architecture> implements Strategy<Architecture> {
     return tidy(() => {
       const { gradients, outcome } =
         this.#order === 'first'
-          ? lossGradients(context.supernet, parameters, archWeights, valid, context.microBatch)
+          ? lossGradients(context.supernet, parameters, archWeights, valid, context)
           : unrolledGradients(context, parameters, archWeights, train, valid)
       this.#alphas.step(gradients)
       return outcome
@@ -102,14 +102,14 @@ function move(weights: Tensor[], by: Tensor[], factor: number): void {
  * more than its own size on networks with ReLU and max pooling; published results are by this one. The weights are put back to the bit.
  */
 export function unrolledGradients(
-  { supernet, weightOptimizer, lr, microBatch }: StepContext,
+  { supernet, weightOptimizer, lr, microBatch = 0, penalty }: StepContext,
   alphas: readonly Tensor[],
   archWeights: ArchWeightsOf,
   train: Batch,
   valid: Batch,
 ): { readonly gradients: Tensor[]; readonly outcome: Outcome } {
-  const of = (parameters: readonly Tensor[], batch: Batch) =>
-    lossGradients(supernet, parameters, archWeights, batch, microBatch)
+  const of = (parameters: readonly Tensor[], batch: Batch, more: Pick<StepContext, 'penalty'> = {}) =>
+    lossGradients(supernet, parameters, archWeights, batch, { microBatch, ...more })
   const all = [...weightOptimizer.parameters.values()]
   const velocities = weightOptimizer.velocities(of(all, train).gradients)
   // weights that the loss does not depend on stay where they are
@@ -128,7 +128,7 @@ export function unrolledGradients(
       moving.map(({ velocity }) => velocity),
       -lr,
     )
-    const { gradients, outcome } = of([...alphas, ...weights], valid)
+    const { gradients, outcome } = of([...alphas, ...weights], valid, { penalty })
     putBack()
     const known = gradients.map(
       (gradient, index) => gradient ?? call('aten::zeros_like', [...alphas, ...weights][index]),

@@ -89,7 +89,13 @@ export function straightThrough(
   const soft = softmax(mul(logits, 1 / tau), 1)
   const weights = add(call('aten::sub.Tensor', oneHot, call('aten::detach', soft)), soft)
   const others = mul(weights, call('aten::rsub.Scalar', oneHot, 1))
-  return { weights, sampledOps: picked.map((column) => [column]), added: sum(others, [1]) }
+  return {
+    weights,
+    sampledOps: picked.map((column) => [column]),
+    added: sum(others, [1]),
+    // what the architecture is picked by, without noise
+    strengths: () => softmax(alpha, 1),
+  }
 }
 
 /** Noise of every group for the architecture step, and for the weight step. */
@@ -125,12 +131,12 @@ class Gdas<Architecture> implements Strategy<Architecture> {
     this.#noise = this.#draw()
   }
 
-  archStep({ supernet, microBatch }: StepContext, _train: Batch, valid: Batch): Outcome {
+  archStep(context: StepContext, _train: Batch, valid: Batch): Outcome {
     return tidy(() => {
       const parameters = [...this.#alphas.parameters.values()]
       const archWeights: ArchWeightsOf = (name) =>
         straightThrough(this.#alphas.group(name).alpha, this.#noiseOf(name, 'arch'), this.#tau)
-      const { gradients, outcome } = lossGradients(supernet, parameters, archWeights, valid, microBatch)
+      const { gradients, outcome } = lossGradients(context.supernet, parameters, archWeights, valid, context)
       this.#alphas.step(gradients)
       return outcome
     })

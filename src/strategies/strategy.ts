@@ -34,6 +34,9 @@ export interface GroupChange {
 /** How the space changed, by group. */
 export type SpaceReport = Readonly<Record<string, GroupChange>>
 
+/** What is added to the loss of an architecture step, a scalar that follows the weights of that step: of limits on the network. */
+export type Penalty = (archWeights: ArchWeightsOf) => Tensor
+
 /** What an architecture step may use of the search: the supernet of this stage, and how its weights are trained. */
 export interface StepContext {
   readonly supernet: Network
@@ -43,6 +46,8 @@ export interface StepContext {
   readonly lr: number
   /** The most images that are computed at a time, by `lossGradients`; all where it is 0, or not said. */
   readonly microBatch?: number
+  /** Where limits are to steer the search: for `lossGradients`, or to be added to one's own loss. */
+  readonly penalty?: Penalty | undefined
 }
 
 /** How a part of the supernet does on validation images, by the statistics of each batch. */

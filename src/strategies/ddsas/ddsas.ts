@@ -177,11 +177,11 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   }
 
   /** One step of Adam on alpha and zeta; the weights take part as constants. */
-  archStep({ supernet, microBatch }: StepContext, _train: Batch, valid: Batch): Outcome {
+  archStep(context: StepContext, _train: Batch, valid: Batch): Outcome {
     const parameters = [...this.parameters().values()]
     const archWeights: ArchWeightsOf = (group) => this.archWeights(group)
     return tidy(() => {
-      const { gradients, outcome } = lossGradients(supernet, parameters, archWeights, valid, microBatch)
+      const { gradients, outcome } = lossGradients(context.supernet, parameters, archWeights, valid, context)
       this.#optimizer.step(gradients)
       return outcome
     })

@@ -5,7 +5,7 @@ import { type ArchWeights, type InitContext, sampledIndex } from '../../nn/index
 import type { ChoiceGroup } from '../../spaces/space.ts'
 import { keep, type Tensor } from '../../torch/index.ts'
 import { smallNormal } from '../shared/alphas.ts'
-import { maskTensor, mixingWeights } from './mixing-weights.ts'
+import { maskTensor, mixingWeights, unnormalisedWeights } from './mixing-weights.ts'
 import { type EdgeMask, type EdgeMatrix, type Mixture, rawWeights } from './mixture.ts'
 import { closeWindow, emptyState, type SamplingState } from './saliency.ts'
 import { activeOperations, sampleSubspace } from './subspace.ts'
@@ -102,7 +102,12 @@ export class SampledGroup {
 
   archWeights(mixture: Mixture): ArchWeights {
     const { sampled, sampledOps, index } = this.#sampled()
-    return { weights: mixingWeights(this.alpha, this.zeta, sampled, mixture), sampledOps, index }
+    return {
+      weights: mixingWeights(this.alpha, this.zeta, sampled, mixture),
+      sampledOps,
+      index,
+      strengths: () => unnormalisedWeights(this.alpha, this.zeta, sampled, mixture),
+    }
   }
 
   /** The mask as tensors; made once for a window. */

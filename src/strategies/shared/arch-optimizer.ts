@@ -12,6 +12,7 @@ import {
 } from '../../nn/index.ts'
 import type { Gradients } from '../../nn/optim.ts'
 import { crossEntropy, type Tensor, tidy } from '../../torch/index.ts'
+import type { StepContext } from '../strategy.ts'
 
 const part = z.number().min(0).lt(1)
 
@@ -111,18 +112,18 @@ export class ArchOptimizer {
 }
 
 /**
- * d loss / d parameters of a supernet in training mode on a batch; everything else takes part as a constant. `microBatch`: the
- * most images that are computed at a time, as of a `StepContext`.
+ * d loss / d parameters of a supernet in training mode on a batch, and of the penalty of a `StepContext`; everything else takes part
+ * as a constant. `microBatch`: as there.
  */
 export function lossGradients(
   supernet: Network,
   parameters: readonly Tensor[],
   archWeights: ArchWeightsOf,
   batch: Batch,
-  microBatch = 0,
+  { microBatch = 0, penalty }: Pick<StepContext, 'microBatch' | 'penalty'> = {},
 ): BatchGradients {
   return batchGradients(parameters, batch, microBatch, ({ images, labels }) => {
     const { logits } = supernet.forward(images, { training: true, archWeights })
-    return { logits, loss: crossEntropy(logits, labels) }
+    return { logits, loss: crossEntropy(logits, labels), ...(penalty ? { penalty: penalty(archWeights) } : {}) }
   })
 }

@@ -11,10 +11,10 @@ import { type Nasbench201Cell, nasbench201Space } from '../../../src/spaces/nasb
 import type { SearchSpace } from '../../../src/spaces/space.ts'
 import { Generator } from '../../../src/torch/random.ts'
 
-const cifar = { kind: 'cifar', channels: 8, cells: 6, classes: 10, imageSize: 32 } as const
+const cifar = { kind: 'cifar', channels: 8, cells: 6, classes: 10, imageSide: 32 } as const
 const targets: readonly (readonly [SearchSpace, TargetNetwork])[] = [
   [dartsSpace, cifar],
-  [dartsSpace, { kind: 'imagenet', channels: 6, cells: 5, classes: 7, imageSize: 64 }],
+  [dartsSpace, { kind: 'imagenet', channels: 6, cells: 5, classes: 7, imageSide: 64 }],
   [cellSpace({ ...darts, name: 'two nodes', nodes: 2 }), cifar],
   [nasbench201Space, cifar],
 ]
@@ -27,7 +27,7 @@ for (const [space, target] of targets)
     for (let draw = 0; draw < 25; draw++) {
       const architecture = drawArchitecture(space, generator)
       const network = space.network(architecture, { ...target, auxiliary: true })
-      const { parameters, multiplyAdds } = describeProgram(network, target.imageSize)
+      const { parameters, multiplyAdds } = describeProgram(network, target.imageSide)
       const picks = space.encode(architecture)
       assert.deepEqual(
         tables.map((table) => tableCost(table, picks)),
