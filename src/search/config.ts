@@ -18,6 +18,7 @@ import { assignSettings, parseSettings } from '../loop/settings.ts'
 import { findSpace, spaces } from '../spaces/index.ts'
 import { type SearchSpace, stemKinds, stemsOf } from '../spaces/space.ts'
 import { type AnyStrategy, findStrategy, type StrategySettings, strategies } from '../strategies/index.ts'
+import { limitSettings, noLimits } from './limits.ts'
 
 const notASize = 'write it in bytes, or with a unit, such as "4 GiB"'
 
@@ -119,6 +120,8 @@ const baseSettings = {
       }),
     })
     .describe('what a search may take'),
+  // older runs have none
+  limits: limitSettings.default(noLimits),
   ...commonSettings,
 }
 

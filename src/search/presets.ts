@@ -5,6 +5,7 @@ import { dartsSpace } from '../spaces/darts/cell-space.ts'
 import { nasbench201Space } from '../spaces/nasbench201/space.ts'
 import { ddsas } from '../strategies/ddsas/ddsas.ts'
 import type { SearchConfig } from './config.ts'
+import { noLimits } from './limits.ts'
 
 /** The published search on CIFAR-10: section 4.2 of the paper, settings of the published code. */
 const cifar10 = {
@@ -29,6 +30,7 @@ const cifar10 = {
   precision: 'float32',
   evaluation: { images: 0, batch: 250 },
   memory: { limit: 0 },
+  limits: noLimits,
   epochs: 50,
   checkpoint: { seconds: 300, steps: 0 },
   seed: 0,

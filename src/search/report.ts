@@ -1,5 +1,6 @@
 /** What a search tells of itself while it runs. */
 import type { SpaceChange, SpaceReport } from '../strategies/strategy.ts'
+import type { LimitReports } from './limits.ts'
 
 /** One search step: an architecture step, then a weight step. */
 export interface StepReport {
@@ -55,6 +56,8 @@ export interface EpochReport {
   readonly architecture: unknown
   /** What is recorded of it, where the search was given a table of that. */
   readonly recorded?: Judgement
+  /** What networks of it cost, where that is limited, by quantity. */
+  readonly limits?: LimitReports
   /** Since the epoch began, or the run was resumed within it. */
   readonly seconds: number
 }

@@ -14,6 +14,7 @@ import {
   searchConfigSchema,
   withParts,
 } from './config.ts'
+import { limitsOf } from './limits.ts'
 import { searchPreset, searchPresets } from './presets.ts'
 import type { Judgement } from './report.ts'
 
@@ -98,6 +99,7 @@ export function requestedSearch(request: SearchRequest): {
   const config = requestedConfig(searchKindWith(own), named, request)
   const parts = partsOf(config, own)
   checkStrategy(config, parts)
+  limitsOf(config, parts.space)
   return { preset, config, parts }
 }
 

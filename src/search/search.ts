@@ -53,7 +53,9 @@ export async function search(
         control.beforeStep(write)
         const report = searchStep(session, lr())
         writeRecord()
-        return report
+        const { limits } = session
+        if (!limits?.isDue(report.globalStep)) return report
+        return limits.follow(strategy, evaluateOn(session, () => {})).then(() => report)
       },
       endEpoch: async (began, pause) => {
         const ended = await endEpoch(session, lr(), began, pause)
@@ -138,13 +140,18 @@ export function searchStep(session: Session, lr: number): StepReport {
  * architecture step, where the strategy has one, which comes first: float64 [5] or [3].
  */
 export function bothUpdates(
-  { supernet, strategy, optimizer }: Pick<Session, 'supernet' | 'strategy' | 'optimizer'>,
+  {
+    supernet,
+    strategy,
+    optimizer,
+    limits,
+  }: Pick<Session, 'supernet' | 'strategy' | 'optimizer'> & Partial<Pick<Session, 'limits'>>,
   [train, valid]: readonly Batch[],
   options: SupernetStepOptions,
 ): Tensor {
   return tidy(() => {
     const { lr, microBatch = 0 } = options
-    const context = { supernet, weightOptimizer: optimizer, lr, microBatch }
+    const context = { supernet, weightOptimizer: optimizer, lr, microBatch, penalty: limits?.penalty.of }
     const first = strategy.archStep(context, train, valid)
     const second = weightStep(supernet, strategy, train, optimizer, options)
     return stackScalars([
@@ -173,7 +180,7 @@ async function endEpoch(
   began: number,
   pause: () => void,
 ): Promise<EpochReport> {
-  const { strategy, space, progress } = session
+  const { strategy, space, progress, limits } = session
   const evaluate = evaluateOn(session, pause)
   const architecture = await strategy.derive(evaluate)
   const valid = evaluate((group) => strategy.archWeights(group, 'eval'))
@@ -188,6 +195,7 @@ async function endEpoch(
     indicators: space.indicators?.(architecture) ?? {},
     distance: lastArchitecture === null ? null : space.distance(architecture, lastArchitecture),
     architecture,
+    ...(limits ? { limits: limits.reports(architecture) } : {}),
     seconds: (performance.now() - began) / 1000,
   }
   const next = { epoch: progress.epoch + 1, step: 0, globalStep: progress.globalStep }

@@ -29,6 +29,7 @@ import { type SearchSpace, type SupernetOptions, stemKinds } from '../spaces/spa
 import type { Strategy } from '../strategies/strategy.ts'
 import { encodeSafetensors, Generator, tidy } from '../torch/index.ts'
 import { type OwnParts, partsOf, type SearchConfig, type SearchParts, searchConfigSchema } from './config.ts'
+import { limitsOf, SearchLimits } from './limits.ts'
 import { splitTrainVal } from './split.ts'
 
 /** Where a search stands, as plain data. */
@@ -50,6 +51,8 @@ export interface Session {
   readonly space: SearchSpace
   readonly strategy: Strategy
   readonly replay: ReplayedStep
+  /** Where the networks that it is for are limited. */
+  readonly limits: SearchLimits | undefined
   /** Of this stage. */
   size: SupernetOptions
   supernet: Network
@@ -81,7 +84,11 @@ export function createSession(
 ): Session {
   const { data: how, seed } = config
   const parts = partsOf(config, own)
-  const { space, strategy: definition } = parts
+  const { strategy: definition } = parts
+  const limiting = limitsOf(config, parts.space, dataset.classes.length)
+  const limits =
+    limiting.length > 0 ? new SearchLimits(parts.space, limiting, config.limits, device) : undefined
+  const space = limits?.space ?? parts.space
   const init: InitContext = { device, generator: new Generator(seed, 'weights') }
   const { channels, cells, stem } = config.network
   const size = { channels, cells, stem, classes: dataset.classes.length }
@@ -106,6 +113,7 @@ export function createSession(
     space,
     strategy,
     replay,
+    limits,
     streams,
     evaluated,
     ...stage,
@@ -131,8 +139,9 @@ export function beginStage(session: Session, size: SupernetOptions): void {
 
 /** Frees every tensor of a session. */
 export function disposeSession(session: Session): void {
-  const { data, supernet, strategy, optimizer, replay, streams } = session
+  const { data, supernet, strategy, optimizer, replay, limits, streams } = session
   replay.dispose()
+  limits?.dispose()
   streams.train.dispose()
   streams.valid.dispose()
   optimizer.dispose()
@@ -160,6 +169,8 @@ const stateSchema = z.object({
   metricsBytes: countSchema,
   // older runs wrote none
   windowsBytes: countSchema.default(0),
+  // of limits alone
+  lambdas: z.array(z.number().nonnegative()).optional(),
 })
 
 /** The files of a checkpoint. Weights have PyTorch's names, so that other programs can read them. */
@@ -172,6 +183,7 @@ export function sessionFiles(session: Session, logs: LogLengths): Record<string,
     streams: { train: streamState(streams.train), valid: streamState(streams.valid) },
     size: { stem: 'cifar', ...size },
     strategy: data,
+    ...(session.limits ? { lambdas: [...session.limits.penalty.lambdas] } : {}),
     ...logs,
   }
   return {
@@ -203,6 +215,7 @@ export function restoreSession(session: Session, files: ReadFiles): LogLengths {
     session.optimizer.load(tensors('momentum.safetensors'))
     session.strategy.load({ tensors: tensors('strategy.safetensors'), data: state.strategy })
   })
+  if (state.lambdas !== undefined) session.limits?.penalty.load(state.lambdas)
   session.streams.train.load(streams.train)
   session.streams.valid.load(streams.valid)
   const { lastArchitecture: last } = progress
