@@ -15,6 +15,7 @@ import { evaluateCommand } from './evaluate.ts'
 import { addExamples } from './examples.ts'
 import { exportCommand } from './export.ts'
 import { helpCommand } from './help.ts'
+import { latencyCommand } from './latency.ts'
 import { nasbenchCommand } from './nasbench.ts'
 import { planCommand } from './plan.ts'
 import { searchCommand } from './search.ts'
@@ -38,6 +39,7 @@ export function createProgram(): Command {
     exportCommand(),
     configCommand(),
     dataCommand(),
+    latencyCommand(),
     nasbenchCommand(),
     doctorCommand(),
     setupCommand(),

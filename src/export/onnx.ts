@@ -2,8 +2,9 @@
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
+import type { Program, Shape } from '../nn/index.ts'
 import { programOf } from '../spaces/network-shape.ts'
-import { tidy } from '../torch/index.ts'
+import { type Tensor, tidy } from '../torch/index.ts'
 import { counted } from '../words.ts'
 import { OnnxGraph } from './onnx-graph.ts'
 import { addProgram } from './onnx-network.ts'
@@ -54,6 +55,29 @@ export function exportOnnx(trained: TrainedNetwork, input: OnnxInput = 'normalis
       inputs: [{ name: inputName, type: input === 'bytes' ? 'uint8' : 'float', shape: sides }],
       outputs: [{ name: logits, type: 'float', shape: ['batch', shape.classes] }],
     })
+  })
+}
+
+/**
+ * The bytes of an ONNX model of any program: input `images` [batch, ...input], its output [batch, ...output].
+ * @throws {DdsasError} `input` naming a layer that ONNX has no nodes for; `checkpoint` for a weight that is missing.
+ */
+export function exportProgram(
+  program: Program,
+  tensors: ReadonlyMap<string, Tensor>,
+  input: Shape,
+  output: readonly number[],
+): Uint8Array {
+  const graph = new OnnxGraph(tensors)
+  const result = addProgram(graph, program, inputName)
+  return encodeOnnx({
+    ...versions,
+    description: 'layers by themselves',
+    metadata: {},
+    nodes: graph.nodes,
+    tensors: graph.tensors,
+    inputs: [{ name: inputName, type: 'float', shape: ['batch', ...input] }],
+    outputs: [{ name: result, type: 'float', shape: ['batch', ...output] }],
   })
 }
 
