@@ -31,7 +31,9 @@ export function partsOfSpace(
 }
 
 export function picksOf(choices: readonly ChoiceGroup[], chosen: readonly Choice[]): Picks {
-  const picks = new Map(choices.map(({ name, rows }) => [name, Array.from({ length: rows }, () => [] as number[])]))
+  const picks = new Map(
+    choices.map(({ name, rows }) => [name, Array.from({ length: rows }, () => [] as number[])]),
+  )
   for (const { group, row, column } of chosen) picks.get(group)?.[row].push(column)
   return picks
 }

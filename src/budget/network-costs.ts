@@ -7,8 +7,8 @@ import { layersOf, type Program, parameterCount, programCosts, withoutAuxiliary 
 import type { Alternative, NetworkSize, Picks, SearchSpace } from '../spaces/space.ts'
 import { Generator } from '../torch/random.ts'
 import { type CostTable, tableCost } from './cost-table.ts'
-import { assembled, partsOfSpace, picksOf } from './limits-parts.ts'
 import { PartEquations } from './cost-table-equations.ts'
+import { assembled, partsOfSpace, picksOf } from './limits-parts.ts'
 
 /** Networks that are to be trained: their size, and height and width of their images in pixels. */
 export interface TargetNetwork extends NetworkSize {

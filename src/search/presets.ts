@@ -60,6 +60,37 @@ const expanding: Schedule = [
 const shrink = { ...cifar10, epochs: 60, ddsas: { ...cifar10.ddsas, changes: shrinking } }
 const expand = { ...cifar10, epochs: 60, ddsas: { ...cifar10.ddsas, changes: expanding } }
 
+/** Section 4.3: operations without weights come when those with some have learnt. */
+const withWeights: readonly string[] = ['sep_conv_3x3', 'sep_conv_5x5', 'dil_conv_3x3', 'dil_conv_5x5']
+
+/** The published search on ImageNet but for its images: section 4.3 of the paper, settings of the published code. */
+export const imagenetSearch = {
+  ...cifar10,
+  data: { ...cifar10.data, batch: 512 },
+  network: { ...cifar10.network, stem: 'imagenet' },
+  ddsas: {
+    ...cifar10.ddsas,
+    changes: [
+      { epoch: 0, change: { kind: 'only', operations: [...withWeights] } },
+      {
+        epoch: 40,
+        change: { kind: 'expand', operations: ['none', 'skip_connect', 'max_pool_3x3', 'avg_pool_3x3'] },
+      },
+    ],
+  },
+  weightOptimizer: {
+    ...cifar10.weightOptimizer,
+    // of batches of 512
+    lr: 0.5,
+    minLr: 0,
+    schedule: 'authors-code',
+    warmUp: 5,
+    clipArch: true,
+  },
+  archOptimizer: { lr: 6e-3, betas: [0.5, 0.999], weightDecay: 1e-3, gradClip: 5 },
+  epochs: 60,
+} satisfies SearchConfig
+
 export const searchPresets = {
   cifar10,
   cifar100: { ...cifar10, dataset: 'cifar100' },

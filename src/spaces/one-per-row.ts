@@ -46,7 +46,9 @@ export function onePerRow(choices: readonly ChoiceGroup[]): Coding {
   const alternatives = ({ name, candidates, none }: ChoiceGroup, row: number) =>
     candidates.flatMap((_, column) => (column === none ? [] : [[{ group: name, row, column }]]))
   return {
-    parts: choices.flatMap((group) => Array.from({ length: group.rows }, (_, row) => alternatives(group, row))),
+    parts: choices.flatMap((group) =>
+      Array.from({ length: group.rows }, (_, row) => alternatives(group, row)),
+    ),
     decode: (scores, available) =>
       Object.fromEntries(
         choices.map(({ name, candidates, none }) => {

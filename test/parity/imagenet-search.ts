@@ -102,8 +102,10 @@ class Step {
   /** What happens to the space, then a subspace. */
   #sample(): void {
     const { strategy } = this.#search
-    for (const { step, open } of this.#golden.recorded.events)
-      if (step === this.#step) strategy.changeSpace({ kind: 'expand', from: open[0], to: open[1] })
+    const { events, primitives } = this.#golden.recorded
+    for (const { step, close_all, open } of events)
+      if (step === this.#step)
+        strategy.changeSpace({ kind: close_all ? 'only' : 'expand', operations: primitives.slice(...open) })
     strategy.prepareStep({ epoch: 0, step: this.#step, globalStep: this.#step })
     for (const cell of cellTypes) {
       const { mask, pulls } = strategy.memory(cell)

@@ -56,7 +56,10 @@ test('a space whose networks cost more than their candidates, and one without pa
   const refused = (space: SearchSpace, message: RegExp) =>
     assert.throws(() => networkCosts(space, cifar, 'parameters'), { kind: 'input', message })
   const { parts, ...bare } = nasbench201Space
-  refused({ ...bare, name: 'bare' }, /'bare' does not say what its architectures are made of.* limit of parameters/)
+  refused(
+    { ...bare, name: 'bare' },
+    /'bare' does not say what its architectures are made of.* limit of parameters/,
+  )
   refused(uneven, /'uneven' are no sum over their candidates \(off by up to \d+\.\d+ %\)/)
   refused({ ...bare, parts: [...(parts ?? []), ...(parts ?? [])] }, /stands in two parts of the space/)
   refused({ ...bare, parts: [[]] }, /part 0 of the space .* has no alternatives/)

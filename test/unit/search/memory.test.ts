@@ -77,6 +77,8 @@ for (const [name, settings] of networks)
 
 for (const [what, settings] of [
   ['steps', ['data.batch=64']],
+  ['steps in parts', ['data.batch=60', 'data.microBatch=20']],
+  ['steps in two parts, the second as large', ['data.batch=64', 'data.microBatch=32']],
   ['an evaluation', ['data.batch=2', 'evaluation.batch=64']],
 ] as const)
   test(`small batches foretell large ones within 1 %: ${what}`, () => {

@@ -62,11 +62,13 @@ export function smallConfig(parts: SearchParts): SearchConfig {
   }
 }
 
-async function withSession(
+/** Runs `use` with a small search, whose settings `change` may change, and frees it after. */
+export async function withSession(
   parts: SearchParts,
   use: (session: Session) => void | Promise<void>,
+  change: (config: SearchConfig) => SearchConfig = (config) => config,
 ): Promise<void> {
-  const session = createSession(smallConfig(parts), dataset(), 'cpu', parts)
+  const session = createSession(change(smallConfig(parts)), dataset(), 'cpu', parts)
   try {
     await use(session)
   } finally {
@@ -76,7 +78,8 @@ async function withSession(
 
 const noLogs = { metricsBytes: 0, windowsBytes: 0 }
 
-function filesOf(session: Session): Map<string, Buffer> {
+/** What a checkpoint of it holds. */
+export function filesOf(session: Session): Map<string, Buffer> {
   return new Map(
     Object.entries(sessionFiles(session, noLogs)).map(([name, data]) => [name, Buffer.from(data)]),
   )
