@@ -12,6 +12,7 @@ export function latencyProgress(stream: NodeJS.WriteStream): {
   const terminal = stream.isTTY === true && process.env.TERM !== 'dumb'
   let stage = ''
   let began = { at: 0, done: 0 }
+  let before = performance.now()
   let last = 0
   return {
     progress: (progress) => {
@@ -19,10 +20,12 @@ export function latencyProgress(stream: NodeJS.WriteStream): {
       const own = `${progress.models} ${progress.stage}`
       if (own !== stage) {
         stage = own
-        began = { at: now, done: progress.done }
+        // the first that one hears of `timing` is the end of a round
+        began = { at: before, done: progress.done - 1 }
         last = 0
       }
-      const each = (now - began.at) / Math.max(1, progress.done - began.done)
+      before = now
+      const each = (now - began.at) / (progress.done - began.done)
       const text = progressText(progress, (each * (progress.total - progress.done)) / 1000)
       if (terminal) stream.write(`\r${text}\x1b[K`)
       else if (last === 0 || now - last > pause) {

@@ -135,8 +135,9 @@ function products(features: readonly Features[]): Matrix {
 }
 
 /**
- * The same table with costs from zero on. Where all networks pick as often from a group, as they do from cells, what is
- * added to all candidates is taken from the base; a cost that is still below zero counts as none.
+ * The same table with costs from zero on. Where all networks pick as often from a row, its least cost is zero, and the base
+ * has what that takes; else where all pick as often from a group, what is below zero there is made up for by the base. A
+ * cost that is still below zero counts as none.
  */
 function nonNegative(
   { base, costs }: FittedCosts,
@@ -146,19 +147,30 @@ function nonNegative(
   let rest = base
   const shifted = choices.map(({ name, none }) => {
     const rows = costs.get(name) ?? []
-    const picked = networks.map(({ picks }) => (picks.get(name) ?? []).flat())
-    const counts = picked.map(({ length }) => length)
-    const constant = counts.every((count) => count === counts[0]) && counts[0] > 0
-    const nothing = picked.flat().includes(none ?? -1) ? undefined : none
-    const least = Math.min(...rows.flatMap((row) => row.filter((_, column) => column !== nothing)))
-    const shift = constant ? Math.min(Math.max(0, -least), rest / counts[0]) : 0
-    rest -= shift * counts[0]
-    const moved = rows.map((row) =>
-      row.map((cost, column) => (column === nothing ? 0 : Math.max(0, cost + shift))),
+    const picked = networks.map(({ picks }) => picks.get(name) ?? [])
+    const nothing = picked.flat(2).includes(none ?? -1) ? undefined : none
+    const least = rows.map((row) => Math.min(...row.filter((_, column) => column !== nothing)))
+    const rowCounts = rows.map((_, row) => constant(picked.map((columns) => columns[row].length)))
+    const groupCount = constant(picked.map((columns) => columns.flat().length)) ?? 0
+    const move = (by: number, count: number) => {
+      const shift = count > 0 ? Math.min(by, rest / count) : 0
+      rest -= shift * count
+      return shift
+    }
+    const shifts = rowCounts.includes(undefined)
+      ? least.fill(move(Math.max(0, -Math.min(...least)), groupCount))
+      : least.map((lowest, row) => move(-lowest, rowCounts[row] ?? 0))
+    const moved = rows.map((row, index) =>
+      row.map((cost, column) => (column === nothing ? 0 : Math.max(0, cost + shifts[index]))),
     )
     return [name, moved] as const
   })
   return { base: Math.max(0, rest), costs: new Map(shifted) }
+}
+
+/** The one value of all; undefined where they differ. */
+function constant(values: readonly number[]): number | undefined {
+  return values.every((value) => value === values[0]) ? values[0] : undefined
 }
 
 function mean(values: readonly number[]): number {

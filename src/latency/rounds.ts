@@ -58,6 +58,11 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
+/** Whether times are known well enough, or as well as may be asked for. */
+export function enoughRounds(rounds: Rounds, { least, most, precision }: RoundLimits): boolean {
+  return rounds.length >= most || (rounds.length >= least && timesOf(rounds).error <= precision)
+}
+
 /**
  * Goes on with rounds until the times are known well enough. `onRound` is told all rounds after each one; `stopped` is asked
  * before each turn, and a round that was begun is dropped then.
@@ -65,12 +70,11 @@ function mean(values: readonly number[]): number {
 export async function timeRounds(
   models: readonly TimedModel[],
   done: Rounds,
-  { least, most, precision }: RoundLimits,
+  limits: RoundLimits,
   { onRound, stopped }: { readonly onRound: (rounds: Rounds) => void; readonly stopped: () => boolean },
 ): Promise<Rounds> {
   const rounds = [...done]
-  const enough = () => rounds.length >= most || (rounds.length >= least && timesOf(rounds).error <= precision)
-  while (!enough()) {
+  while (!enoughRounds(rounds, limits)) {
     const round = await oneRound(models, rounds.length, stopped)
     if (round === undefined) break
     rounds.push(round)

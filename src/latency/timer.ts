@@ -3,7 +3,7 @@ import { DdsasError } from '../errors.ts'
 import { layersOf, type Program, parameterCount } from '../nn/index.ts'
 import { type Conditions, loadNetwork, loadOperation, type TimedSize } from './networks.ts'
 import type { Partial } from './partial.ts'
-import { type RoundLimits, type Rounds, timeRounds, timesOf } from './rounds.ts'
+import { enoughRounds, type RoundLimits, type Rounds, timeRounds, timesOf } from './rounds.ts'
 import type { Runtime, TimedModel } from './runtime.ts'
 import type { Structure } from './structure.ts'
 
@@ -96,6 +96,8 @@ export class Timer {
   async #time(models: MeasureProgress['models'], group: string, loads: readonly Load[]): Promise<Rounds> {
     const { progress, stopped } = this.#observer
     const { limits } = this.#options
+    const done = this.#kept.rounds(group, loads.length)
+    if (enoughRounds(done, limits)) return done
     const loaded: TimedModel[] = []
     try {
       for (const load of loads) {
@@ -108,7 +110,6 @@ export class Timer {
         const { error } = timesOf(rounds)
         progress({ models, stage: 'timing', done: rounds.length, total: limits.most, error })
       }
-      const done = this.#kept.rounds(group, loads.length)
       const rounds = await timeRounds(loaded, done, limits, { onRound, stopped })
       this.#checkStopped()
       return rounds
