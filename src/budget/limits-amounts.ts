@@ -28,13 +28,18 @@ type Named = Pick<CostTable, 'quantity' | 'unit'>
  * "3.3 M parameters", "12 ms latency"; without the quantity where `bare`. To three digits, the nearest, or `up`: what may be allowed
  * for the amount to fit.
  */
-export function formatAmount(amount: number, { quantity, unit }: Named, round: 'near' | 'up' = 'near'): string {
+export function formatAmount(
+  amount: number,
+  { quantity, unit }: Named,
+  round: 'near' | 'up' = 'near',
+): string {
   return `${formatNumber(amount, unit, round)} ${quantity}`
 }
 
 export function formatNumber(amount: number, unit: string, round: 'near' | 'up' = 'near'): string {
   if (unit !== '') return `${digits(amount, round)} ${unit}`
-  const [factor, name] = amount >= 1e9 ? [1e9, ' G'] : amount >= 1e6 ? [1e6, ' M'] : amount >= 1e4 ? [1e3, ' k'] : [1, '']
+  const [factor, name] =
+    amount >= 1e9 ? [1e9, ' G'] : amount >= 1e6 ? [1e6, ' M'] : amount >= 1e4 ? [1e3, ' k'] : [1, '']
   return `${digits(amount / factor, round)}${name}`
 }
 

@@ -75,7 +75,10 @@ function optionsOf(
   scores?: Scores,
 ): Option[][] {
   const sum = (alternative: Alternative, values: Scores | undefined) =>
-    alternative.reduce((total, { group, row, column }) => total + (values?.get(group)?.[row]?.[column] ?? 0), 0)
+    alternative.reduce(
+      (total, { group, row, column }) => total + (values?.get(group)?.[row]?.[column] ?? 0),
+      0,
+    )
   return parts.map((alternatives) =>
     alternatives.map((alternative) => ({
       score: sum(alternative, scores),
@@ -89,7 +92,10 @@ function nearest(parts: readonly (readonly Option[])[], limits: readonly Limit[]
   const share = ({ costs }: Option) => limits.reduce((sum, { most }, q) => sum + costs[q] / most, 0)
   return parts.map((options) => {
     if (options.length === 0)
-      throw new DdsasError('input', 'a part of the architecture has no available candidates: add some to the space')
+      throw new DdsasError(
+        'input',
+        'a part of the architecture has no available candidates: add some to the space',
+      )
     return options.reduce((best, option, at) => (share(option) < share(options[best]) ? at : best), 0)
   })
 }

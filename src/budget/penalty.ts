@@ -76,7 +76,9 @@ export class ExpectedCost {
       positions(
         alternatives.map((alternative) => {
           const choice = alternative.at(at)
-          return choice ? (starts.get(choice.group) ?? 0) + columnsOf(space, choice.group) * choice.row + choice.column : after
+          return choice
+            ? (starts.get(choice.group) ?? 0) + columnsOf(space, choice.group) * choice.row + choice.column
+            : after
         }),
         where.device,
       ),
@@ -89,8 +91,10 @@ export class ExpectedCost {
       limits.flatMap(({ table, most: limit }) =>
         alternatives.map(
           (alternative) =>
-            alternative.reduce((total, { group, row, column }) => total + (table.costs.get(group)?.[row]?.[column] ?? 0), 0) /
-            limit,
+            alternative.reduce(
+              (total, { group, row, column }) => total + (table.costs.get(group)?.[row]?.[column] ?? 0),
+              0,
+            ) / limit,
         ),
       ),
       [limits.length, alternatives.length],

@@ -101,6 +101,39 @@ export async function interruptible<Result>(body: (signal: StopSignal) => Promis
   }
 }
 
+/** Limits on the network to be trained. */
+export interface LimitOptions {
+  readonly maxParams?: string
+  readonly maxFlops?: string
+  readonly maxLatency?: string
+  readonly latencyTable?: string
+}
+
+/** Adds `--max-params`, `--max-flops`, `--max-latency` and `--latency-table`. */
+export function addLimitOptions(command: Command): void {
+  command
+    .option('--max-params <n>', 'most parameters of the network to be trained: 3.3M')
+    .option('--max-flops <n>', 'most multiply-adds of it for one image: 520M')
+    .option('--max-latency <time>', 'most time of it by the latency table: 12ms')
+    .option('--latency-table <file>', 'what candidates take in time, as measured by ddsas latency')
+}
+
+/** Options as assignments of settings, before those of `--set`, and the other options. */
+export function withLimitSettings<Options extends LimitOptions & { readonly set: readonly string[] }>({
+  maxParams,
+  maxFlops,
+  maxLatency,
+  latencyTable,
+  set,
+  ...options
+}: Options): Omit<Options, keyof LimitOptions | 'set'> & { readonly set: readonly string[] } {
+  const given = { parameters: maxParams, multiplyAdds: maxFlops, latency: maxLatency, latencyTable }
+  const limits = Object.entries(given).flatMap(([key, text]) =>
+    text === undefined ? [] : [`limits.${key}=${JSON.stringify(text)}`],
+  )
+  return { ...options, set: [...limits, ...set] }
+}
+
 /** Which space, and which strategy. */
 export interface PartOptions {
   readonly space?: string

@@ -1,21 +1,26 @@
 /** `ddsas plan`: what a search will need in memory and time for each L, and which L fit. */
 import { Command, InvalidArgumentError } from 'commander'
+import { formatNumber } from '../budget/limits-amounts.ts'
 import { formatSize } from '../budget/memory-size.ts'
+import { networkText } from '../search/limits.ts'
 import { type MeasureObserver, type Plan, type PlannedLength, planLengths } from '../search/plan.ts'
 import { searchPresets } from '../search/presets.ts'
 import {
+  addLimitOptions,
   addPartOptions,
   configOption,
   count,
   deviceOption,
+  type LimitOptions,
   type PartOptions,
   settingOption,
   threadsOption,
+  withLimitSettings,
 } from './options.ts'
 import { formatDuration } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'
 
-interface PlanOptions extends PartOptions {
+interface PlanOptions extends PartOptions, LimitOptions {
   readonly config?: string
   readonly set: readonly string[]
   readonly lengths?: readonly number[]
@@ -34,6 +39,7 @@ export function planCommand(): Command {
       suggestedArgument('[preset]', `what to search: ${presets.join(', ')}`, presets).default('cifar10'),
     )
   addPartOptions(command)
+  addLimitOptions(command)
   return command
     .addOption(configOption())
     .addOption(settingOption())
@@ -51,7 +57,7 @@ function lengthList(text: string): number[] {
 }
 
 function planAction(preset: string, options: PlanOptions): void {
-  const { set: settings, lengths, json = false, ...asked } = options
+  const { set: settings, lengths, json = false, ...asked } = withLimitSettings(options)
   const progress = json ? silent : progressOf(process.stdout)
   const request = { preset, settings, ...asked, ...(lengths ? { lengths } : {}) }
   try {
@@ -90,7 +96,7 @@ function progressOf(stream: NodeJS.WriteStream): PlanProgress {
 
 function planText(
   preset: string,
-  { config, device, budget, besides, measured, stepsPerEpoch, lengths }: Plan,
+  { config, device, budget, besides, measured, stepsPerEpoch, lengths, networks }: Plan,
 ): string {
   const { network, data, epochs, threads } = config
   const rows = [['L', 'memory', 's/step', 'search', ''], ...lengths.map(rowOf)]
@@ -106,7 +112,18 @@ function planText(
     'memory: of tensors at the peak, in the largest likely subspace: what a search',
     'asks for before it starts, and what memory.limit is held against',
     ...(besides > 0 ? [`the process takes about ${formatSize(besides)} besides`] : []),
+    ...rangeLines(networks),
   ].join('\n')
+}
+
+/** What networks of the space cost: what limits can be set to. */
+function rangeLines({ size, costs }: Plan['networks']): string[] {
+  if (costs.length === 0) return []
+  const ranges = costs.map(
+    ({ quantity, unit, least, most }) =>
+      `  ${formatNumber(least, unit)} to ${formatNumber(most, unit)} ${quantity}`,
+  )
+  return ['', `networks of ${networkText(size)}:`, ...ranges]
 }
 
 function rowOf({ subspace, memory, fits, secondsPerStep, seconds }: PlannedLength): string[] {

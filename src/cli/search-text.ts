@@ -1,5 +1,7 @@
 /** What a search says of itself in lines of text that fit 80 columns. */
 
+import { formatNumber } from '../budget/limits-amounts.ts'
+import { type LimitReports, networkText, targetNetwork } from '../search/limits.ts'
 import type { EpochReport, Judgement, RefusedChange, SpaceChangeReport } from '../search/report.ts'
 import type { RunStart } from '../search/run.ts'
 import { changeText } from '../strategies/shared/space-change.ts'
@@ -71,7 +73,7 @@ export function barLine(at: Standing, columns: number): string {
 
 /** What an epoch gave; `describeStart` says what the columns mean. The learning rate is in metrics.jsonl: 80 columns have no room for it. */
 export function epochLine(report: EpochReport, epochs: number): string {
-  const { epoch, train, valid, indicators, distance, seconds, recorded } = report
+  const { epoch, train, valid, indicators, distance, seconds, recorded, limits } = report
   const line = [
     `epoch ${epoch + 1}/${epochs}`,
     `train err ${percent(1 - train.accuracy)}`,
@@ -80,7 +82,19 @@ export function epochLine(report: EpochReport, epochs: number): string {
     `dist ${distance === null ? '-' : distance.toFixed(2)}`,
     formatDuration(seconds),
   ].join('  ')
-  return recorded ? `${line}\n${recordedText(recorded)}` : line
+  return [line, ...(recorded ? [recordedText(recorded)] : []), ...limitLines(limits)].join('\n')
+}
+
+/** "  3.1 M of 3.3 M parameters (3.6 M without limits, lambda 0.12)" for each limit. */
+function limitLines(limits: LimitReports = {}): string[] {
+  return Object.entries(limits).map(([quantity, { unit, limit, cost, unlimited, lambda }]) => {
+    const steered =
+      unlimited === undefined || lambda === undefined
+        ? ''
+        : ` (${formatNumber(unlimited, unit)} without limits, lambda ${Number(lambda.toPrecision(3))})`
+    const over = cost > limit ? ': nothing available keeps to the limits' : ''
+    return `  ${formatNumber(cost, unit)} of ${formatNumber(limit, unit)} ${quantity}${steered}${over}`
+  })
 }
 
 /** "  recorded: cifar10 93.21 %, cifar100 70.10 %, …, rank 120 of 15625 by cifar10.test.200, better than 99.2 %", in 80 columns. */
@@ -136,6 +150,18 @@ export function resumedLine(done: number, resumed: boolean): string[] {
   return [`resuming ${from}`]
 }
 
+/** Which networks are limited. */
+function limitedTo(config: RunStart['config'], { space }: RunStart['parts']): string[] {
+  const { parameters, multiplyAdds, latency } = config.limits
+  const texts = [
+    ...(parameters ? [`${formatNumber(parameters, '')} parameters`] : []),
+    ...(multiplyAdds ? [`${formatNumber(multiplyAdds, '')} multiply-adds`] : []),
+    ...(latency ? [`${formatNumber(latency, 'ms')} latency`] : []),
+  ]
+  if (texts.length === 0) return []
+  return [`at most ${texts.join(' and ')}`, `in networks of ${networkText(targetNetwork(config, space))}`]
+}
+
 /** What is searched, where it is written, and how to read what follows. */
 export function describeStart(
   { run, config, parts, device, dataset, done, notes, warnings }: RunStart,
@@ -153,6 +179,7 @@ export function describeStart(
       ...strategy,
       `seed ${config.seed}`,
     ].join(', '),
+    ...limitedTo(config, parts),
     ...warnings.map((warning) => `warning: ${warning}`),
     ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),
     `run folder: ${run.path}`,

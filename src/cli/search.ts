@@ -13,12 +13,15 @@ import { planSearch, type RunObserver, runSearch } from '../search/run.ts'
 import { shownNetwork } from '../spaces/network-shape.ts'
 import { fetchWithProgress } from './data.ts'
 import {
+  addLimitOptions,
   addPartOptions,
   addRunOptions,
   interruptible,
+  type LimitOptions,
   type PartOptions,
   type RunOptions,
   requestOf,
+  withLimitSettings,
 } from './options.ts'
 import { searchDisplay } from './search-display.ts'
 import { refusedText, spaceText } from './search-text.ts'
@@ -31,14 +34,15 @@ export function searchCommand(): Command {
     .description('search a cell: its genotype, drawings and metrics go to a run folder')
     .addArgument(suggestedArgument('[preset]', `what to search: ${presets.join(', ')}`, presets))
   addPartOptions(command)
+  addLimitOptions(command)
   command.option('--table <file>', "a benchmark's table: what it has of each epoch's architecture is told")
   return addRunOptions(command, 'runs/<preset>').action(searchAction)
 }
 
-type SearchOptions = RunOptions & PartOptions & { readonly table?: string }
+type SearchOptions = RunOptions & PartOptions & LimitOptions & { readonly table?: string }
 
 async function searchAction(preset: string | undefined, given: SearchOptions): Promise<void> {
-  const { table, ...options } = given
+  const { table, ...options } = withLimitSettings(given)
   const { resume, json = false, space: from, strategy } = options
   const benchmark = table === undefined ? undefined : benchmarkOf(openTable(table))
   const request: SearchRequest = { ...requestOf(options), preset, space: from, strategy, benchmark }

@@ -2,14 +2,22 @@
 import { z } from 'zod'
 import type { CostTable } from '../budget/cost-table.ts'
 import { latencyCosts, readLatencyTable } from '../budget/latency-table.ts'
-import { type CostRange, checkReachable, costRange, costsOf, type Limit, type LimitedSpace, withLimits } from '../budget/limits.ts'
+import {
+  type CostRange,
+  checkReachable,
+  costRange,
+  costsOf,
+  type Limit,
+  type LimitedSpace,
+  withLimits,
+} from '../budget/limits.ts'
 import { parseCount, parseTime } from '../budget/limits-amounts.ts'
 import { networkCosts, type TargetNetwork } from '../budget/network-costs.ts'
 import { LimitPenalty } from '../budget/penalty.ts'
 import { cifarLayouts } from '../data/cifar-layout.ts'
 import { DdsasError } from '../errors.ts'
 import { usualImageSides, usualNetwork } from '../spaces/network-shape.ts'
-import type { SearchSpace } from '../spaces/space.ts'
+import type { NetworkOptions, SearchSpace } from '../spaces/space.ts'
 import type { Evaluate, Strategy } from '../strategies/strategy.ts'
 import { counted } from '../words.ts'
 
@@ -54,16 +62,13 @@ export const limitSettings = z
       unit: 'ms',
       description: 'most time of it by the latency table, or text with a unit; 0 or null: no limit',
     }),
-    latencyTable: z
-      .string()
-      .nullable()
-      .describe('file of a latency table of such networks; null: none'),
+    latencyTable: z.string().nullable().describe('file of a latency table of such networks; null: none'),
     network: z
       .strictObject({
         kind: z
           .enum(['cifar', 'imagenet'])
           .nullable()
-          .describe('stem and auxiliary head for which images; null: as the data set'),
+          .describe("stem and auxiliary head for which images; null: as the supernet's"),
         channels: length(65_536).meta({ unit: 'channels', description: `C of the first cells; ${usual}` }),
         cells: length(10_000).meta({ unit: 'cells', description: `cells; ${usual}` }),
         classes: length(10_000_000).meta({ unit: 'classes', description: 'classes; null: of the data set' }),
@@ -75,9 +80,14 @@ export const limitSettings = z
       .describe('the network to be trained, which limits are on'),
     rate: z.number().nonnegative().max(1e6).meta({
       unit: '-',
-      description: 'how much lambda grows in an update for each limit that the architecture takes beyond a limit',
+      description:
+        'how much lambda grows in an update for each limit that the architecture takes beyond a limit',
     }),
-    steps: z.int().positive().max(1e9).meta({ unit: 'steps', description: 'steps between updates of lambda' }),
+    steps: z
+      .int()
+      .positive()
+      .max(1e9)
+      .meta({ unit: 'steps', description: 'steps between updates of lambda' }),
   })
   .describe('what the network to be trained may cost: steers the search, and binds its choice')
 
@@ -96,17 +106,18 @@ export const noLimits: LimitSettings = {
 /** What of a configuration says it. */
 export interface LimitedConfig {
   readonly dataset: string
+  readonly network: { readonly stem: NetworkOptions['kind'] }
   readonly limits: LimitSettings
 }
 
 /** The networks that limits are on; `classes`: of the data set, where that is read. */
 export function targetNetwork(
-  { dataset, limits }: LimitedConfig,
+  { dataset, network: { stem }, limits }: LimitedConfig,
   space: SearchSpace,
   classes?: number,
 ): TargetNetwork {
   const { network } = limits
-  const kind = network.kind ?? (dataset === 'imagenet' ? 'imagenet' : 'cifar')
+  const kind = network.kind ?? stem
   const size = usualNetwork(space, kind)
   const known = Object.entries(cifarLayouts).find(([name]) => name === dataset)?.[1].classes.length
   return {

@@ -1,12 +1,15 @@
 /** What a search will cost before it begins: memory and time for each L, from a few steps measured on this device. */
 import { z } from 'zod'
 import { leastSquares } from '../budget/least-squares.ts'
+import type { CostRange } from '../budget/limits.ts'
+import type { TargetNetwork } from '../budget/network-costs.ts'
 import { DdsasError } from '../errors.ts'
 import { checkRequest } from '../loop/request.ts'
 import { resolveDevice, setThreads, watchInterrupts } from '../torch/index.ts'
 import type { SearchConfig, SearchParts } from './config.ts'
 import type { DryRun } from './dry-run.ts'
 import { batchesOf, type Footprint, FootprintMeter, largestBatch, likelyPeak } from './footprint.ts'
+import { costRanges, targetNetwork } from './limits.ts'
 import { type Budget, bytesBesides, checkFits, memoryBudget, withDryRun } from './memory.ts'
 import { requestedSearch, type SearchRequest, searchRequest } from './request.ts'
 import { checkCounts } from './split.ts'
@@ -59,6 +62,8 @@ export interface Plan {
   readonly measured: readonly (number | null)[]
   readonly stepsPerEpoch: number
   readonly lengths: readonly PlannedLength[]
+  /** Networks to be trained of the usual size, or of `limits.network`: what they cost. */
+  readonly networks: { readonly size: TargetNetwork; readonly costs: readonly CostRange[] }
 }
 
 /** Who is told how far it is: `done` of `total` parts, now in subspaces of `subspace` operations. */
@@ -132,7 +137,8 @@ export function planLengths(request: PlanRequest, observer?: MeasureObserver): P
     return { subspace, memory, tensors, fits, secondsPerStep, seconds }
   })
   const measured = measurements.map(({ subspace }) => subspace)
-  return { config, device, budget: budget ?? null, besides, measured, stepsPerEpoch, lengths: rows }
+  const networks = { size: targetNetwork(config, parts.space), costs: costRanges(config, parts.space) }
+  return { config, device, budget: budget ?? null, besides, measured, stepsPerEpoch, lengths: rows, networks }
 }
 
 /** Those asked for, else a few over the whole range and the one of the settings. Throws DdsasError 'input' for what does not fit. */

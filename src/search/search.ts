@@ -55,7 +55,12 @@ export async function search(
         writeRecord()
         const { limits } = session
         if (!limits?.isDue(report.globalStep)) return report
-        return limits.follow(strategy, evaluateOn(session, () => {})).then(() => report)
+        return limits
+          .follow(
+            strategy,
+            evaluateOn(session, () => {}),
+          )
+          .then(() => report)
       },
       endEpoch: async (began, pause) => {
         const ended = await endEpoch(session, lr(), began, pause)

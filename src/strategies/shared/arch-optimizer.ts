@@ -124,6 +124,10 @@ export function lossGradients(
 ): BatchGradients {
   return batchGradients(parameters, batch, microBatch, ({ images, labels }) => {
     const { logits } = supernet.forward(images, { training: true, archWeights })
-    return { logits, loss: crossEntropy(logits, labels), ...(penalty ? { penalty: penalty(archWeights) } : {}) }
+    return {
+      logits,
+      loss: crossEntropy(logits, labels),
+      ...(penalty ? { penalty: penalty(archWeights) } : {}),
+    }
   })
 }
