@@ -162,6 +162,12 @@ function limitedTo(config: RunStart['config'], { space }: RunStart['parts']): st
   return [`at most ${texts.join(' and ')}`, `in networks of ${networkText(targetNetwork(config, space))}`]
 }
 
+/** How batches are computed, where not at once. */
+function inParts({ data: { batch, microBatch } }: RunStart['config']): string[] {
+  if (microBatch === 0 || microBatch >= batch) return []
+  return [`batches of ${batch} by at most ${microBatch} images, which batch norms see alone`]
+}
+
 /** What is searched, where it is written, and how to read what follows. */
 export function describeStart(
   { run, config, parts, device, dataset, done, notes, warnings }: RunStart,
@@ -176,9 +182,11 @@ export function describeStart(
     `searching: ${parts.space.name} by ${parts.strategy.name} on ${counted(images, 'image')} of ${config.dataset}, ${where}`,
     [
       `${counted(network.cells, 'cell')} of ${counted(network.channels, 'channel')}`,
+      ...(network.stem === 'cifar' ? [] : [`stem ${network.stem}`]),
       ...strategy,
       `seed ${config.seed}`,
     ].join(', '),
+    ...inParts(config),
     ...limitedTo(config, parts),
     ...warnings.map((warning) => `warning: ${warning}`),
     ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),

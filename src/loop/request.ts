@@ -81,3 +81,14 @@ export function threadWarnings(threads: number): string[] {
     ? [`${threads} threads on ${processors} processors take longer than threads=${processors}`]
     : []
 }
+
+/** Warns where a learning rate rises for as long as there are epochs. */
+export function warmUpWarnings(
+  epochs: number,
+  { lr, warmUp }: { readonly lr: number; readonly warmUp: number },
+): string[] {
+  if (warmUp < epochs) return []
+  return [
+    `the learning rate rises over weightOptimizer.warmUp = ${warmUp} epochs, of which there are ${epochs}: it never gets to ${lr}; lower weightOptimizer.warmUp`,
+  ]
+}

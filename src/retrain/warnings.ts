@@ -1,6 +1,6 @@
 /** What can be foreseen to disappoint in a training: settings that make no sense on the images at hand. */
 
-import { threadWarnings } from '../loop/request.ts'
+import { threadWarnings, warmUpWarnings } from '../loop/request.ts'
 import type { TrainConfig } from './config.ts'
 import type { TrainingImages } from './images.ts'
 
@@ -25,10 +25,7 @@ export function trainWarnings(
     found.push(
       `data.batch = ${data.batch} is more than the ${train} images to train on, so that an epoch is one step; lower it, or use the preset folder`,
     )
-  if (weightOptimizer.warmUp >= epochs)
-    found.push(
-      `the learning rate rises over weightOptimizer.warmUp = ${weightOptimizer.warmUp} epochs, of which there are ${epochs}: it never gets to ${weightOptimizer.lr}; lower weightOptimizer.warmUp`,
-    )
+  found.push(...warmUpWarnings(epochs, weightOptimizer))
   if (validation > 0 && heldOutClasses < classes.length)
     found.push(
       `the ${validation} images held out are of ${heldOutClasses} of ${classes.length} classes, and choose the best epoch by those alone; raise data.validation`,

@@ -13,7 +13,7 @@ import {
   resumeRun,
   type Started,
 } from '../loop/life-cycle.ts'
-import { checkRequest, threadWarnings } from '../loop/request.ts'
+import { checkRequest, threadWarnings, warmUpWarnings } from '../loop/request.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { SearchSpace } from '../spaces/space.ts'
 import { withMemoryLimit } from '../torch/index.ts'
@@ -175,7 +175,11 @@ function withMemoryRemedy(error: unknown, run: RunFolder): unknown {
 /** What can be foreseen to disappoint. */
 function warningsOf({ config, streams, parts: { space, strategy } }: Session): string[] {
   const schedule = { epochs: config.epochs, stepsPerEpoch: streams.train.batchesPerPass }
-  return [...threadWarnings(config.threads), ...(strategy.warnings?.(config, schedule, space) ?? [])]
+  return [
+    ...threadWarnings(config.threads),
+    ...warmUpWarnings(config.epochs, config.weightOptimizer),
+    ...(strategy.warnings?.(config, schedule, space) ?? []),
+  ]
 }
 
 function readSearchImages(directory: string, config: SearchConfig): ImageDataset {

@@ -1,15 +1,19 @@
 /** Searches whose batches are computed in parts, and supernets that begin as ImageNet's. */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { describeStart } from '../../../src/cli/search-text.ts'
 import { batchGradients } from '../../../src/nn/index.ts'
 import { applySettings, partsOf, type SearchConfig, withParts } from '../../../src/search/config.ts'
 import { imagenetSearch, searchPreset } from '../../../src/search/presets.ts'
 import { requestedSearch } from '../../../src/search/request.ts'
+import { runSearch } from '../../../src/search/run.ts'
 import { searchStep } from '../../../src/search/search.ts'
 import { restoreSession } from '../../../src/search/session.ts'
 import { type AnyStrategy, strategies } from '../../../src/strategies/index.ts'
 import { crossEntropy, resetPeakMemory, setThreads, tensorMemory, tidy } from '../../../src/torch/index.ts'
-import { assertRefuses } from '../runs/temporary.ts'
+import { writeImages } from '../../end-to-end/images.ts'
+import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
 import { filesOf, withSession } from './pairs.ts'
 
 setThreads(1)
@@ -94,6 +98,37 @@ test('gradients of alpha and zeta count in the norm where that is asked for, and
       (config) => ({ ...config, weightOptimizer: { ...config.weightOptimizer, clipArch: true } }),
     )
   }))
+
+test('a warm-up as long as the search, parts of batches and the stem are said when a search begins', async (t) => {
+  const folder = temporaryFolder(t)
+  const lines: string[] = []
+  const data = join(folder, 'data')
+  writeImages(data)
+  await runSearch(
+    {
+      ...{ preset: 'demo', data, out: join(folder, 'run') },
+      settings: [
+        ...[
+          'epochs=1',
+          'threads=1',
+          'network.stem=imagenet',
+          'network.channels=4',
+          'network.cells=3',
+          'data.batch=16',
+        ],
+        ...['data.microBatch=8', 'weightOptimizer.warmUp=1', 'evaluation.images=8', 'data.images=100'],
+      ],
+    },
+    { start: (about) => lines.push(...describeStart(about, false)) },
+  )
+  assert.ok(
+    lines.includes('3 cells of 4 channels, stem imagenet, L = 28, M = 10, variant authors-code, seed 0'),
+  )
+  assert.ok(lines.includes('batches of 16 by at most 8 images, which batch norms see alone'))
+  assert.ok(
+    lines.some((line) => /^warning: the learning rate rises over weightOptimizer\.warmUp = 1/.test(line)),
+  )
+})
 
 test('spaces without such a stem refuse it, and another space takes its own', () => {
   assertRefuses(
