@@ -67,6 +67,28 @@ export {
 } from './search/plan.ts'
 
 /**
+ * Changes of the space by hand, as `ddsas control` asks for them: a search takes them up at its next window, or once it goes on.
+ *
+ * @example
+ * ```ts
+ * import { askChange, runSearch } from 'ddsas'
+ *
+ * const settings = ['data.images=64', 'data.batch=16', 'network.channels=4', 'network.cells=3', 'ddsas.window=1']
+ * await runSearch(
+ *   { preset: 'demo', settings, data: 'data', out: 'runs/changed', epochs: 1 },
+ *   {
+ *     step: ({ globalStep }) => {
+ *       if (globalStep === 1) askChange({ run: 'runs/changed', change: { kind: 'close', operations: ['none'] } })
+ *     },
+ *     space: ({ groups }) => console.log(`${groups.normal?.available} operations left`),
+ *   },
+ * )
+ * ```
+ */
+export { askChange, type ChangeAnswer, type ChangeRequest } from './search/ask-change.ts'
+export type { RefusedChange, SpaceChangeReport } from './search/report.ts'
+
+/**
  * A run on the disk: its configuration, metrics, genotype and checkpoints, and what a search decided in each window. Reading
  * changes nothing, also while a search writes there.
  *
@@ -144,6 +166,7 @@ export type {
   Progress,
   Schedule,
   Score,
+  SpaceChange,
   SpaceReport,
   StateDict,
   StepContext,

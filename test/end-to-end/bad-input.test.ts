@@ -32,16 +32,8 @@ async function refuseAndKeep(args: readonly string[], code: number, ...patterns:
 const set = (assignment: string) => [...good, '--set', assignment]
 
 const refused: readonly (readonly [name: string, args: readonly string[], ...patterns: RegExp[]])[] = [
-  [
-    'no preset',
-    ['search'],
-    /name what to search, cifar10, cifar100, .*demo, or a run with --resume/,
-  ],
-  [
-    'an unknown preset',
-    ['search', 'mnist'],
-    /no preset 'mnist'; known are cifar10, cifar100, .*demo/,
-  ],
+  ['no preset', ['search'], /name what to search, cifar10, cifar100, .*demo, or a run with --resume/],
+  ['an unknown preset', ['search', 'mnist'], /no preset 'mnist'; known are cifar10, cifar100, .*demo/],
   ['two presets', ['search', 'demo', 'cifar10'], /too many arguments/],
   ['an unknown option', [...good, '--sed', '1'], /unknown option '--sed'/],
   ['a seed that is no number', [...good, '--seed', 'abc'], /--seed.*'abc'.*whole number/],

@@ -1,14 +1,17 @@
 /** A search whose space changes: it says when and how, and its cell holds only what is left; what cannot be is refused. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { z } from 'zod'
+import { RunControl } from '../../src/runs/control.ts'
+import { RunFolder } from '../../src/runs/folder.ts'
+import { runSearch } from '../../src/search/run.ts'
 import { parseGenotype } from '../../src/spaces/darts/genotype-file.ts'
 import { darts } from '../../src/spaces/darts/space.ts'
-import { refuse, set, succeed, tiny, workplace } from './command.ts'
+import { refuse, set, start, succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
-import { checkpointOf, metricsOf } from './runs.ts'
+import { assertSameRun, checkpointOf, metricsOf } from './runs.ts'
 
 const operations = Object.keys(darts.operations)
 const place = workplace()
@@ -91,7 +94,7 @@ test('a shrink before anything was credited is warned of, others are not', async
       ['ddsas.window=6'],
       /the shrink at epoch 1 .* step 5 \(M = 6\).* epoch 2 on, or lower ddsas\.window$/,
     ],
-    [[shrink(1, 20), expand(0, 0, 5)], [], undefined],
+    [[expand(0, 0, 5), shrink(1, 20)], [], undefined],
   ]
   for (const [i, [changes, settings, pattern]] of warned.entries()) {
     const printed = await succeed(searching(`warned ${i}`, changes, ...settings).args)
@@ -103,6 +106,15 @@ test('a shrink before anything was credited is warned of, others are not', async
 
 test('a schedule that cannot be followed is refused before anything is written', async () => {
   const refused: readonly (readonly [Change, RegExp])[] = [
+    [
+      { epoch: 0, change: { kind: 'only', operations: ['none', 'sep_conv_3x3'] } },
+      /only at epoch 0 leaves 'normal' 14 operations, fewer than L = 28: name more/,
+    ],
+    [{ epoch: 1, change: { kind: 'grow', count: 1 } }, /ddsas\.changes\.0\.change: write {"kind": "shrink"/],
+    [
+      { epoch: 1, change: { kind: 'expand', operations: ['conv'] } },
+      /expand at epoch 1: there is no operation 'conv'.*known are none, max_pool_3x3/,
+    ],
     [shrink(3, 20), /shrink at epoch 3 comes after the last: .*the last of 3 is 2/],
     [expand(0, 0, 1), /expand at epoch 0 leaves edges with none alone/],
     [expand(1, 5, 9), /expand at epoch 1 has columns 5 to 9 \(exclusive\): .*7 dil_conv_5x5/],
@@ -112,4 +124,64 @@ test('a schedule that cannot be followed is refused before anything is written',
     await refuse(args, 2, [pattern])
     assert.ok(!existsSync(run))
   }
+  const order = searching('refused', [shrink(2, 1), shrink(1, 1)])
+  await refuse(order.args, 2, [/shrink at epoch 1 stands behind one of epoch 2/])
+})
+
+test('changed by hand, killed and resumed from before, a search ends as one that was changed at the same step', async () => {
+  const steps = [...tiny, ...set('checkpoint.steps=1', 'evaluation.batch=4'), '--epochs', '3']
+  const killed = join(place.path, 'by hand')
+  const running = start(['search', 'cifar10', '--data', data, '--out', killed, ...steps, '--json'])
+  await running.line(/"kind":"step"/, 1)
+  const asked = JSON.parse(await succeed(['control', killed, 'close', 'none', 'dil_conv_5x5', '--json']))
+  assert.deepEqual(
+    [asked.kind, asked.running, asked.groups.normal.deleted],
+    ['control', true, { none: 14, dil_conv_5x5: 14 }],
+  )
+  const changed = JSON.parse(await running.line(/"kind":"space"/))
+  running.child.kill('SIGKILL')
+  await running.ended
+  // waits until the run goes on
+  const printed = await succeed(['control', killed, 'shrink', '14'])
+  assert.match(printed, /^asked for: shrink 14; no search runs there; it waits .*search --resume .*by hand/)
+  assert.match(printed, /normal: 70 operations left/)
+  const [earliest] = RunFolder.open(killed).checkpointSteps()
+  assert.ok(earliest !== undefined)
+  const resumed = await succeed(['search', '--resume', killed, '--checkpoint', String(earliest)])
+  assert.match(resumed, /by hand: shrink 14\n {2}normal: 70 operations left/)
+
+  const made = new RunControl(killed).records()
+  assert.equal(made[0]?.globalStep, changed.globalStep)
+  assert.equal(made.length, 2)
+  const uninterrupted = join(place.path, 'by hand, uninterrupted')
+  await runSearch(
+    {
+      ...{ preset: 'cifar10', data, out: uninterrupted, epochs: 3 },
+      settings: steps.filter((word) => word.includes('=')),
+    },
+    {
+      step: ({ globalStep }) => {
+        for (const { globalStep: taken, change } of made)
+          if (taken === globalStep) new RunControl(uninterrupted).ask(Object(change))
+      },
+    },
+  )
+  for (const cell of ['normal', 'reduce'])
+    for (const ending of ['svg', 'png']) rmSync(join(killed, 'cells', `${cell}.${ending}`))
+  assertSameRun(killed, uninterrupted)
+})
+
+test('what cannot be asked for is refused with exit code 2', async () => {
+  const run = join(place.path, 'authors-code')
+  const refused: readonly (readonly [string[], RegExp])[] = [
+    [[join(place.path, 'nowhere'), 'shrink', '1'], /nowhere does not exist; name the folder of a run/],
+    [[run, 'shrink', '1'], /shrink 1: the search in .* has ended after 3 epochs/],
+    [[run, 'shrink', 'all'], /shrink takes how many operations go.*not 'all'/],
+    [[run, 'shrink', '1', '2'], /not '1 2'/],
+    [[run, 'grow', '1'], /'grow' is invalid.*shrink, expand, close, only/],
+    [[run, 'expand'], /missing required argument 'what'/],
+    [[data, 'shrink', '1'], /is not a run: it has no config.json/],
+  ]
+  for (const [words, pattern] of refused) await refuse(['control', ...words], 2, [pattern])
+  await refuse(['control', run, 'shrink', '1', '--json'], 2, [/has ended/])
 })

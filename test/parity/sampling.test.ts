@@ -2,12 +2,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from 'zod'
+import { dartsSpace } from '../../src/spaces/darts/cell-space.ts'
 import { chooseEdges } from '../../src/spaces/darts/decode.ts'
+import { Ddsas, ddsas } from '../../src/strategies/ddsas/ddsas.ts'
 import { changeSpace, type ElasticChange } from '../../src/strategies/ddsas/elastic.ts'
 import { rawWeights } from '../../src/strategies/ddsas/mixture.ts'
 import { closeWindow, emptyState, type SamplingState } from '../../src/strategies/ddsas/saliency.ts'
+import type { DdsasSettings } from '../../src/strategies/ddsas/settings.ts'
 import { sampleSubspace } from '../../src/strategies/ddsas/subspace.ts'
 import { ucbScores } from '../../src/strategies/ddsas/ucb.ts'
+import { copy, Generator, Tensor, tidy } from '../../src/torch/index.ts'
 import { absent, fixtureNames, readJson } from './fixtures.ts'
 
 const matrix = z.array(z.array(z.number()))
@@ -37,6 +41,7 @@ const trace = z.object({
   ),
 })
 type Trace = z.infer<typeof trace>
+type Schedule = DdsasSettings['ddsas']['changes']
 
 function close(
   actual: readonly (readonly number[])[],
@@ -101,6 +106,55 @@ for (const name of fixtureNames(/^sampling\..*\.json$/)) {
     replay(recorded, 'reduce')
   })
 }
+
+/** A recorded event with the names of its operations, as schedules have it. */
+function scheduled(recorded: Trace): Schedule {
+  return recorded.iterations.flatMap<Schedule[number]>(({ space_change }, epoch) => {
+    if (space_change === null) return []
+    const [kind, first, second] = space_change
+    if (kind === 'shrink') return [{ epoch, change: { kind, count: first } }]
+    const operations = recorded.primitives.slice(first, second)
+    return [{ epoch, change: first === 0 ? { kind: 'only', operations } : { kind: 'expand', operations } }]
+  })
+}
+
+/** The strategy itself, in the space `darts` with its own columns: events by their names, windows, credits and genotypes. */
+function replayByStrategy(recorded: Trace): void {
+  const init = { device: 'cpu', generator: new Generator(0) }
+  const usual = ddsas.defaults(dartsSpace)
+  const settings = { ...usual, ddsas: { ...usual.ddsas, subspace: recorded.L, changes: scheduled(recorded) } }
+  const strategy = new Ddsas({ space: dartsSpace, init, seed: 0, epochs: 50 }, settings)
+  const own = dartsSpace.choices[0].candidates
+  const ownColumns = <Value>(rows: readonly (readonly Value[])[]) =>
+    rows.map((row) => own.map((name) => row[recorded.primitives.indexOf(name)]))
+  for (const [iteration, wanted] of recorded.iterations.entries()) {
+    tidy(() => {
+      for (const type of ['normal', 'reduce'] as const)
+        for (const name of ['alpha', 'zeta'] as const) {
+          const values = Float32Array.from(ownColumns(wanted[type][name]).flat())
+          const parameter = strategy.parameters().get(`${name}.${type}`) ?? assert.fail()
+          copy(parameter, Tensor.from(values, [14, 8]))
+        }
+    })
+    assert.equal(strategy.beginEpoch(iteration) === undefined, wanted.space_change === null)
+    strategy.openWindow()
+    for (const type of ['normal', 'reduce'] as const) {
+      const { available, mask, pulls, saliency } = strategy.memory(type)
+      const at = (what: string) => `iteration ${iteration}, ${type} ${what}`
+      assert.deepEqual(asNumbers(available), ownColumns(wanted[type].available), at('available'))
+      assert.deepEqual(asNumbers(mask), ownColumns(wanted[type].mask), at('mask'))
+      assert.deepEqual(pulls, ownColumns(wanted[type].opt_steps), at('pulls'))
+      close(saliency, ownColumns(wanted[type].saliency), at('saliency'))
+    }
+    const { normal, reduce } = strategy.derive()
+    assert.deepEqual({ normal, reduce }, wanted.genotype)
+  }
+  strategy.dispose()
+}
+
+for (const name of fixtureNames(/^sampling\.(shrink|expand|imagenet)\..*\.json$/))
+  test(`${name}, by the strategy and the names of operations`, () =>
+    replayByStrategy(trace.parse(readJson(name))))
 
 const availableCell = z.object({ saliency: matrix, available: z.array(z.array(z.boolean())) })
 const availableCases = z.object({

@@ -178,3 +178,32 @@ test('every preset is valid and is what JSON keeps of it', () => {
       new RegExp(`no preset '${name}'; known are cifar10, cifar100, .*demo`),
     )
 })
+
+test('the elastic presets are those of the paper: epochs, stages, and Adam of the shrinking search on CIFAR-100', () => {
+  const usual = { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 }
+  const stages = (name: keyof typeof searchPresets) =>
+    searchPresets[name].ddsas?.changes.map(({ epoch, change }) => {
+      const { kind, ...what } = change
+      return [epoch, kind, Object.values(what).flat().join()]
+    })
+  for (const dataset of ['cifar10', 'cifar100'] as const) {
+    for (const kind of ['shrink', 'expand'] as const) {
+      const config = searchPresets[`${dataset}-${kind}`]
+      assert.deepEqual([config.epochs, config.dataset], [60, dataset])
+      const quiet = kind === 'shrink' && dataset === 'cifar100'
+      assert.deepEqual(config.archOptimizer, quiet ? { ...usual, lr: 3e-5, weightDecay: 0 } : usual)
+    }
+    assert.deepEqual(
+      stages(`${dataset}-shrink`),
+      [10, 20, 30, 40, 50].map((epoch) => [epoch, 'shrink', '14']),
+    )
+    assert.deepEqual(stages(`${dataset}-expand`), [
+      [0, 'only', 'none,skip_connect,sep_conv_3x3'],
+      [10, 'expand', 'max_pool_3x3'],
+      [20, 'expand', 'dil_conv_3x3'],
+      [30, 'expand', 'avg_pool_3x3'],
+      [40, 'expand', 'sep_conv_5x5'],
+      [50, 'expand', 'dil_conv_5x5'],
+    ])
+  }
+})
