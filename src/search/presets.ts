@@ -99,7 +99,7 @@ export const searchPresets = {
   'cifar100-shrink': {
     ...shrink,
     dataset: 'cifar100',
-    archOptimizer: { lr: 3e-5, betas: [0.5, 0.999], weightDecay: 0 },
+    archOptimizer: { ...cifar10.archOptimizer, lr: 3e-5, weightDecay: 0 },
   },
   'cifar100-expand': { ...expand, dataset: 'cifar100' },
   /** Section 4.4 of the paper: L = 12, all else as on CIFAR-10. */

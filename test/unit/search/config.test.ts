@@ -180,7 +180,7 @@ test('every preset is valid and is what JSON keeps of it', () => {
 })
 
 test('the elastic presets are those of the paper: epochs, stages, and Adam of the shrinking search on CIFAR-100', () => {
-  const usual = { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 }
+  const usual = { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3, gradClip: null }
   const stages = (name: keyof typeof searchPresets) =>
     searchPresets[name].ddsas?.changes.map(({ epoch, change }) => {
       const { kind, ...what } = change
