@@ -4,33 +4,32 @@ import { join } from 'node:path'
 import { runSearch } from '../../src/search/run.ts'
 
 const [data = 'data', runs = 'runs/limits'] = process.argv.slice(2)
-const limits = ['1G', '3.5M', '2.8M', '2.2M']
+const limits = ['1G', '2.4M', '2M', '1.7M']
 const settings = [
   'network.channels=4',
   'network.cells=3',
-  'data.images=1200',
-  'evaluation.images=200',
-  'ddsas.window=5',
-  'archOptimizer.lr=0.01',
-  'limits.rate=1',
-  'limits.steps=5',
+  'data.images=400',
+  'data.batch=16',
+  'evaluation.images=50',
+  'ddsas.window=3',
+  'archOptimizer.lr=0.03',
+  'limits.rate=0.2',
+  'limits.steps=3',
 ]
-const lines = ['strategy,limit,epoch,cost,unlimited,lambda']
-for (const strategy of ['ddsas', 'darts'])
-  for (const limit of limits) {
-    const own = strategy === 'ddsas' ? settings : settings.filter((one) => !one.startsWith('ddsas.'))
-    await runSearch(
-      {
-        ...{ preset: 'demo', strategy, data, seed: 0, epochs: 10, threads: 1 },
-        settings: [...own, `limits.parameters="${limit}"`],
-        out: join(runs, `${strategy}-${limit}`),
+const lines = ['limit,epoch,cost,unlimited,lambda']
+for (const limit of limits) {
+  await runSearch(
+    {
+      ...{ preset: 'demo', data, seed: 0, epochs: 8, threads: 1 },
+      settings: [...settings, `limits.parameters="${limit}"`],
+      out: join(runs, limit),
+    },
+    {
+      epoch: ({ epoch, limits: reports }) => {
+        const { cost, unlimited, lambda } = reports?.parameters ?? {}
+        lines.push([limit, epoch + 1, cost, unlimited, lambda?.toFixed(3)].join(','))
       },
-      {
-        epoch: ({ epoch, limits: reports }) => {
-          const { cost, unlimited, lambda } = reports?.parameters ?? {}
-          lines.push([strategy, limit, epoch + 1, cost, unlimited, lambda?.toFixed(3)].join(','))
-        },
-      },
-    )
-    writeFileSync(join(import.meta.dirname, 'limits.csv'), `${lines.join('\n')}\n`)
-  }
+    },
+  )
+  writeFileSync(join(import.meta.dirname, 'limits.csv'), `${lines.join('\n')}\n`)
+}

@@ -85,7 +85,7 @@ export interface Strategy<Architecture = unknown> {
   parameters?(): ReadonlyMap<string, Tensor>
   /** Weights and sampled candidates of a group for a forward pass; `eval`: to measure accuracy, and never samples. */
   archWeights(group: string, mode: 'train' | 'eval'): ArchWeights
-  /** The architecture this search would pick now, at every epoch's end; some methods rank candidates by `evaluate`. */
+  /** The architecture this search would pick now, at every epoch's end, and between where limits steer; some methods rank candidates by `evaluate`. */
   derive(evaluate: Evaluate): Architecture | Promise<Architecture>
   /**
    * Present where a step computes on tensors alone and looks at none of their values: on a GPU it is then recorded and

@@ -42,7 +42,10 @@ function enumerated(space: SearchSpace, scores: Scores, limits: readonly Limit[]
     }
     for (const alternative of alternatives) {
       const sum = (values: Scores) =>
-        alternative.reduce((total, { group, row, column }) => total + (values.get(group)?.[row]?.[column] ?? 0), 0)
+        alternative.reduce(
+          (total, { group, row, column }) => total + (values.get(group)?.[row]?.[column] ?? 0),
+          0,
+        )
       visit(
         part + 1,
         score + sum(scores),
@@ -58,7 +61,11 @@ function enumerated(space: SearchSpace, scores: Scores, limits: readonly Limit[]
   return best
 }
 
-function scoreOf<Architecture>(space: SearchSpace<Architecture>, scores: Scores, architecture: Architecture): number {
+function scoreOf<Architecture>(
+  space: SearchSpace<Architecture>,
+  scores: Scores,
+  architecture: Architecture,
+): number {
   let total = 0
   for (const [group, rows] of space.encode(architecture))
     for (const [row, columns] of rows.entries())
@@ -88,10 +95,7 @@ test('cells within a limit are the best of all, and no deleted operation is in t
     name: 'few',
     nodes: 2,
     operations: Object.fromEntries(
-      ['none', 'skip_connect', 'sep_conv_3x3', 'sep_conv_5x5'].map((name) => [
-        name,
-        darts.operations[name],
-      ]),
+      ['none', 'skip_connect', 'sep_conv_3x3', 'sep_conv_5x5'].map((name) => [name, darts.operations[name]]),
     ),
   })
   const scores = scoresOf(few, () => generator.uniform())
@@ -101,7 +105,10 @@ test('cells within a limit are the best of all, and no deleted operation is in t
   assert.ok(Math.abs(scoreOf(few, scores, found) - enumerated(few, scores, limits)) < 1e-9)
   // without skip connections only the cheapest two convolutions a node are left, which are too much
   const available: Available = new Map(
-    few.choices.map(({ name, rows }) => [name, Array.from({ length: rows }, () => [false, false, true, true])]),
+    few.choices.map(({ name, rows }) => [
+      name,
+      Array.from({ length: rows }, () => [false, false, true, true]),
+    ]),
   )
   const beyond = limited.decode(scores, available)
   assert.ok([...beyond.normal, ...beyond.reduce].every(([operation]) => operation === 'sep_conv_3x3'))
@@ -154,7 +161,9 @@ test('limits that no network keeps to are refused with the nearest that one does
     quantity: 'latency',
     unit: 'ms',
     base: 1,
-    costs: new Map([...table.costs].map(([name, rows]) => [name, rows.map((row) => row.map((cost) => 1e6 - cost))])),
+    costs: new Map(
+      [...table.costs].map(([name, rows]) => [name, rows.map((row) => row.map((cost) => 1e6 - cost))]),
+    ),
   }
   said(
     /is within .* parameters and .* ms latency at once, for some size: within .* ms latency the least is .* parameters; within .* parameters the least is .* ms latency; allow more/,
@@ -167,7 +176,8 @@ test('amounts are read with their units and written with four digits', () => {
   const counts = { '3.3M': 3.3e6, '520 m': 520e6, '400k': 400_000, '1.2G': 1.2e9, '17': 17, '0': 0 }
   for (const [text, value] of Object.entries(counts)) assert.equal(parseCount(text), value)
   const times = { '12ms': 12, '800us': 0.8, '0.1 s': 100, '5': 5 }
-  for (const [text, value] of Object.entries(times)) assert.ok(Math.abs((parseTime(text) ?? 0) - value) < 1e-12)
+  for (const [text, value] of Object.entries(times))
+    assert.ok(Math.abs((parseTime(text) ?? 0) - value) < 1e-12)
   for (const text of ['', '-1M', 'NaN', '1e400', '3.3.3M', '12 miles', 'M', '9'.repeat(30)]) {
     assert.equal(parseCount(text), undefined)
     assert.equal(parseTime(text), undefined)

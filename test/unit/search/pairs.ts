@@ -25,7 +25,7 @@ const images = 64
 const classes = ['dark', 'bright', 'red', 'blue']
 
 /** Images that tell their classes by brightness and colour alone. */
-function dataset(): ImageDataset {
+export function dataset(): ImageDataset {
   const generator = new Generator(0, 'pairs')
   const plane = side * side
   const levels = [
