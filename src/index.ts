@@ -317,6 +317,41 @@ export {
 } from './benchmarks/index.ts'
 
 /**
+ * Latency: what the candidates of a space cost in time, measured by ONNX Runtime on this machine or read from a table of
+ * another, as `ddsas latency` does it.
+ *
+ * @example
+ * ```ts
+ * import { findSpace, latencyCosts, measureLatency, openRuntime, readLatencyTable, tableCost } from 'ddsas'
+ *
+ * // enough to see it work, too little to rely on; natively: 'onnxruntime-node', which npm installs
+ * const runtime = await openRuntime('onnxruntime-web')
+ * const network = { kind: 'cifar', channels: 4, cells: 3, classes: 10, imageSide: 8 } as const
+ * const limits = { least: 1, most: 2, precision: 0.01 }
+ * const asked = { space: 'nasbench201', network, batch: 1, threads: 1, networks: 6, heldOut: 2, seed: 0, limits }
+ * const { errors } = await measureLatency({ ...asked, out: 'latency.json' }, runtime)
+ * const space = findSpace('nasbench201')
+ * const costs = latencyCosts(readLatencyTable('latency.json'), space, network, 'latency.json')
+ * const cell = '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|'
+ * const ms = tableCost(costs, space.encode(space.parse(cell, 'given')))
+ * console.log(`${ms > 0 ? 'some' : 'no'} ms, by ${errors.networks} networks off by ${errors.mean >= 0 ? 'so much' : '?'}`)
+ * ```
+ */
+export { type CostTable, tableCost } from './budget/cost-table.ts'
+export {
+  type HeldOutErrors,
+  type LatencyTable,
+  latencyCosts,
+  readLatencyTable,
+  type Timing,
+} from './budget/latency-table.ts'
+export { type CheckRequest, checkLatency, type LatencyCheck } from './latency/check.ts'
+export { type MeasureRequest, measureLatency } from './latency/measure.ts'
+export type { RoundLimits } from './latency/rounds.ts'
+export { openRuntime, type Runtime, type RuntimeName, type TimedModel } from './latency/runtime.ts'
+export type { LatencyObserver, LatencyProgress } from './latency/timer.ts'
+
+/**
  * Trained networks for other programs, as `ddsas export` writes them: ONNX, a Python file for PyTorch, safetensors.
  *
  * @example

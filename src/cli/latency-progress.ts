@@ -1,12 +1,12 @@
 /** How far a measurement of latency is: one line that moves at a terminal, a line now and then elsewhere. */
-import type { MeasureProgress } from '../latency/timer.ts'
+import type { LatencyProgress } from '../latency/timer.ts'
 import { formatDuration } from './search-text.ts'
 
 /** Milliseconds between lines where there is no terminal. */
 const pause = 10_000
 
 export function latencyProgress(stream: NodeJS.WriteStream): {
-  progress(progress: MeasureProgress): void
+  progress(progress: LatencyProgress): void
   clear(): void
 } {
   const terminal = stream.isTTY === true && process.env.TERM !== 'dumb'
@@ -39,7 +39,7 @@ export function latencyProgress(stream: NodeJS.WriteStream): {
   }
 }
 
-function progressText({ models, stage, done, total, error }: MeasureProgress, secondsLeft: number): string {
+function progressText({ models, stage, done, total, error }: LatencyProgress, secondsLeft: number): string {
   if (stage === 'making') return `${models}: ${done} of ${total} made`
   const spread = error === undefined ? '' : `, times are known to ${(100 * error).toFixed(1)} %`
   return `${models}: round ${done} of ${total} at most${spread}, ${formatDuration(secondsLeft)} left at most`

@@ -2,10 +2,11 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { tableCost } from '../budget/cost-table.ts'
 import { type LatencyTable, latencyCosts, readLatencyTable } from '../budget/latency-table.ts'
+import { DdsasError } from '../errors.ts'
 import { checkLatency, type LatencyCheck } from '../latency/check.ts'
 import { measureLatency } from '../latency/measure.ts'
 import { openRuntime, type RuntimeName, runtimeNames } from '../latency/runtime.ts'
-import type { MeasureObserver } from '../latency/timer.ts'
+import type { LatencyObserver } from '../latency/timer.ts'
 import { maxThreads } from '../loop/common-settings.ts'
 import { findSpace, spaces } from '../spaces/index.ts'
 import { usualImageSides, usualNetwork } from '../spaces/network-shape.ts'
@@ -64,7 +65,13 @@ export function latencyCommand(): Command {
       const table = readLatencyTable(file)
       const space = findSpace(table.space)
       const costs = latencyCosts(table, space, table.network, file)
-      const { architecture } = readArchitecture(arch, space.name)
+      const { space: own, architecture } = readArchitecture(arch, space.name)
+      // a published name is one of DARTS's space whatever is asked for
+      if (own.name !== space.name)
+        throw new DdsasError(
+          'input',
+          `${arch} is of the space ${own.name}, and ${file} is of ${space.name}: give an architecture of that`,
+        )
       const ms = tableCost(costs, space.encode(architecture))
       const result = { architecture: space.format(architecture), ms, expectedError: table.errors.mean }
       print(json, result, () => predictText(arch, ms, table))
@@ -134,7 +141,11 @@ function checkCommand(): Command {
 function addRoundOptions(command: Command, json: string): Command {
   return command
     .option('--rounds <n>', 'each network has its turn so often at most', countTo(10_000), 50)
-    .option('--precision <percent>', 'standard error of a time at which it is enough', percentage, 0.01)
+    .addOption(
+      new Option('--precision <percent>', 'standard error of a time at which it is enough')
+        .argParser(percentage)
+        .default(0.01, '1'),
+    )
     .option('--seed <n>', 'of the architectures that are drawn', wholeNumber, 0)
     .addOption(
       new Option('--runtime <package>', 'which build of ONNX Runtime')
@@ -168,7 +179,7 @@ function sizeOf(options: MeasureOptions) {
 /** Runs what can be stopped, and shows how far it is unless a program reads the output. */
 function watched<Result>(
   json: boolean | undefined,
-  body: (observer: MeasureObserver) => Promise<Result>,
+  body: (observer: LatencyObserver) => Promise<Result>,
 ): Promise<Result> {
   return interruptible(async (signal) => {
     const { progress, clear } = latencyProgress(process.stderr)

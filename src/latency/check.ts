@@ -7,7 +7,7 @@ import { errorsOf, type Prediction } from './measure.ts'
 import { deployed, drawDifferent } from './networks.ts'
 import type { RoundLimits } from './rounds.ts'
 import type { Runtime } from './runtime.ts'
-import { type MeasureObserver, Timer } from './timer.ts'
+import { type LatencyObserver, Timer } from './timer.ts'
 
 export interface CheckRequest {
   /** Its name where the registry has it, or the space itself. */
@@ -38,7 +38,7 @@ export interface LatencyCheck {
 export async function checkLatency(
   request: CheckRequest,
   runtime: Runtime,
-  observer: MeasureObserver = {},
+  observer: LatencyObserver = {},
 ): Promise<LatencyCheck> {
   const { table, source, networks, seed, limits } = request
   const space = spaceOf(request)

@@ -19,7 +19,7 @@ import { openPartial } from './partial.ts'
 import { median } from './rounds.ts'
 import type { Runtime } from './runtime.ts'
 import { structureOf } from './structure.ts'
-import { type MeasureObserver, Timer, type TimerOptions } from './timer.ts'
+import { type LatencyObserver, Timer, type TimerOptions } from './timer.ts'
 
 export interface MeasureRequest extends TimerOptions {
   /** Its name, or the space itself. */
@@ -52,7 +52,7 @@ const requestSchema = z.object({
 export async function measureLatency(
   request: MeasureRequest,
   runtime: Runtime,
-  observer: MeasureObserver = {},
+  observer: LatencyObserver = {},
 ): Promise<LatencyTable> {
   checkGiven(requestSchema, request, 'measureLatency', 'request')
   const space = spaceOf(request)

@@ -8,7 +8,7 @@ import type { Runtime, TimedModel } from './runtime.ts'
 import type { Structure } from './structure.ts'
 
 /** How far a measurement is. */
-export interface MeasureProgress {
+export interface LatencyProgress {
   readonly models: 'operations' | 'networks'
   /** Models are made first, then all are timed round after round until times are known well enough. */
   readonly stage: 'making' | 'timing'
@@ -19,8 +19,8 @@ export interface MeasureProgress {
   readonly error?: number
 }
 
-export interface MeasureObserver {
-  readonly progress?: (progress: MeasureProgress) => void
+export interface LatencyObserver {
+  readonly progress?: (progress: LatencyProgress) => void
   /** Asked between runs; where it is true what was measured is kept and the measurement ends. */
   readonly stopped?: () => boolean
 }
@@ -43,13 +43,13 @@ type Load = () => Promise<TimedModel>
 export class Timer {
   readonly #options: TimerOptions
   readonly #runtime: Runtime
-  readonly #observer: Required<MeasureObserver>
+  readonly #observer: Required<LatencyObserver>
   readonly #kept: Kept
 
   constructor(
     options: TimerOptions,
     runtime: Runtime,
-    { progress = () => {}, stopped = () => false }: MeasureObserver = {},
+    { progress = () => {}, stopped = () => false }: LatencyObserver = {},
     kept: Kept = nothingKept,
   ) {
     this.#options = options
@@ -93,7 +93,7 @@ export class Timer {
     return times
   }
 
-  async #time(models: MeasureProgress['models'], group: string, loads: readonly Load[]): Promise<Rounds> {
+  async #time(models: LatencyProgress['models'], group: string, loads: readonly Load[]): Promise<Rounds> {
     const { progress, stopped } = this.#observer
     const { limits } = this.#options
     const done = this.#kept.rounds(group, loads.length)
