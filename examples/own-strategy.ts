@@ -37,15 +37,17 @@ function bestOf<A>({ space, init, seed }: StrategyContext<A>, { best_of }: Setti
     prepareStep: () => run(drawArchitecture(space, generator)),
     archStep: () => undefined,
     archWeights: (group) => weights.of(group),
-    derive: (evaluate: Evaluate) => {
+    derive: async (evaluate: Evaluate) => {
       // stopped midway, the same are drawn again
       const before = generator.state()
       const candidates = Array.from({ length: best_of.draws }, () => drawArchitecture(space, generator))
       generator.load(before)
-      const scored = candidates.map((architecture) => {
+      const scored: { readonly architecture: A; readonly loss: number }[] = []
+      for (const architecture of candidates) {
         run(architecture)
-        return { architecture, loss: evaluate((group) => weights.of(group)).loss }
-      })
+        const { loss } = await evaluate((group) => weights.of(group))
+        scored.push({ architecture, loss })
+      }
       const [best] = scored.sort((a, b) => a.loss - b.loss)
       run(best.architecture)
       return best.architecture

@@ -256,7 +256,7 @@ export {
   type TrainStart,
 } from './retrain/run.ts'
 export type { TrainEpochReport, TrainReport, TrainStepReport } from './retrain/train.ts'
-export type { SkippedFile } from './retrain/images.ts'
+export type { SkippedFile } from './data/folder-images.ts'
 export { applyTrainSettings, type TrainConfig } from './retrain/config.ts'
 export { type TrainPresetName, trainPreset, trainPresets } from './retrain/presets.ts'
 

@@ -5,6 +5,7 @@ import { DdsasError } from '../errors.ts'
 import { isRunOf, readRecord } from '../loop/record.ts'
 import { trainKind } from '../retrain/run.ts'
 import { RunFolder } from '../runs/folder.ts'
+import { searchKind } from '../search/request.ts'
 import { isPublished, publishedSize, usualSizes } from '../spaces/darts/published-genotypes.ts'
 import { type NetworkKind, networkKinds } from '../spaces/darts/stem.ts'
 import type { NetworkDescription } from '../spaces/describe.ts'
@@ -78,18 +79,27 @@ function knownSize(
   space: SearchSpace,
 ): { readonly size: NetworkSize; readonly imageSide?: number } {
   if (isPublished(target)) return { size: publishedSize(target) }
-  return trainedSize(target) ?? { size: usualNetwork(space, 'cifar') }
+  return trainedSize(target, space) ?? { size: usualNetwork(space, 'cifar') }
 }
 
 /** What the run of a training has settled; undefined for anything else that has a genotype. */
-function trainedSize(target: string) {
+function trainedSize(target: string, space: SearchSpace) {
   if (isFolder(target) !== true) return undefined
   const run = RunFolder.open(target)
+  if (isRunOf(run, 'search')) return sizeForFolder(run, space)
   if (!isRunOf(run, 'train')) return undefined
   const { config, data } = readRecord(run, trainKind)
   const known = config.dataset === 'folder' ? data.classes : cifarLayouts[config.dataset].classes
   const classes = known?.length ?? usualSizes[config.network.kind].classes
   return { size: { ...config.network, classes }, imageSide: config.data.imageSize }
+}
+
+/** The usual network for the images of a folder that was searched on; undefined for a search on CIFAR. */
+function sizeForFolder(run: RunFolder, space: SearchSpace) {
+  const { config, data } = readRecord(run, searchKind)
+  if (config.dataset !== 'folder' || data.classes === undefined) return undefined
+  const size = { ...usualNetwork(space, 'cifar'), classes: data.classes.length }
+  return { size, imageSide: config.data.imageSize }
 }
 
 /** Bounds keep a slip of the keyboard from asking for a network without end. */

@@ -9,6 +9,7 @@ const examples: Readonly<Record<string, readonly string[]>> = {
   plan: ['plan demo --set data.batch=64 --lengths 20,28,56'],
   search: [
     'search cifar10 --out runs/first --seed 1 --set ddsas.subspace=20',
+    'search folder --data PHOTOS',
     'search cifar10 --config mine.json',
     'search --resume runs/first',
   ],

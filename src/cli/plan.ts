@@ -27,6 +27,7 @@ interface PlanOptions extends PartOptions, LimitOptions {
   readonly epochs?: number
   readonly device?: string
   readonly threads?: number
+  readonly data?: string
   readonly json?: boolean
 }
 
@@ -47,6 +48,7 @@ export function planCommand(): Command {
     .option('--epochs <n>', 'how many epochs', count)
     .addOption(deviceOption())
     .addOption(threadsOption())
+    .option('--data <dir>', 'image folder that is searched on, to count its images')
     .option('--json', 'print the plan as JSON instead of a table')
     .action(planAction)
 }

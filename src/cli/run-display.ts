@@ -1,7 +1,7 @@
 /** How a run shows itself: one line that moves at a terminal, plain lines elsewhere, or JSON lines for programs. */
 
+import type { SkippedFile } from '../data/folder-images.ts'
 import { type Average, emptyAverage, include, means } from '../loop/averages.ts'
-import type { SkippedFile } from '../retrain/images.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { barLine, type Standing, stepLine } from './search-text.ts'
 import { warnOfSkipped } from './skipped.ts'
@@ -27,6 +27,8 @@ interface Step {
 
 /** Where a run shows itself. */
 export interface RunDisplay<About extends Start, Epoch extends object, Result extends object> {
+  /** While images are decoded, before the start. */
+  decoding(done: number, total: number): void
   start(about: About): void
   step(report: Step, steps: number): void
   epoch(report: Epoch): void
@@ -60,7 +62,23 @@ function printJson(record: object): void {
   console.log(JSON.stringify(record))
 }
 
+/** Says whether ten seconds have gone by since it last said so, or since it was made. */
+function everyTenSeconds(): () => boolean {
+  let last = performance.now()
+  return () => {
+    const now = performance.now()
+    const due = now - last >= 10_000
+    if (due) last = now
+    return due
+  }
+}
+
+const decodingDue = everyTenSeconds()
+
 const jsonDisplay: RunDisplay<Start, object, object> = {
+  decoding: (done, total) => {
+    if (decodingDue()) printJson({ kind: 'decoding', done, total })
+  },
   start: ({ run, device, done, notes, warnings }) =>
     printJson({ kind: 'start', run: run.path, device, done, notes, warnings }),
   step: (report) => printJson({ kind: 'step', ...report }),
@@ -101,6 +119,8 @@ class Clock {
 /** How the standing of a run is shown between the lines that stay. */
 interface Progress {
   show(at: Standing): void
+  /** Before there is any standing. */
+  decoding(done: number, total: number): void
   /** Takes away what is not to stay. */
   clear(): void
 }
@@ -122,10 +142,22 @@ class MovingLine implements Progress {
     process.stdout.write(`\r${barLine(at, process.stdout.columns)}\x1b[K`)
   }
 
+  decoding(done: number, total: number): void {
+    const now = performance.now()
+    if (this.#painted && now - this.#paintedAt < 100) return
+    this.#paintedAt = now
+    this.#painted = true
+    process.stdout.write(`\r${decodingLine(done, total)}\x1b[K`)
+  }
+
   clear(): void {
     if (this.#painted) process.stdout.write('\r\x1b[K')
     this.#painted = false
   }
+}
+
+function decodingLine(done: number, total: number): string {
+  return `decoding images: ${done} of ${total}`
 }
 
 /** A line every ten seconds, and at the end of an epoch. */
@@ -137,6 +169,10 @@ class PlainLines implements Progress {
     if (at.step < at.steps && now - this.#printedAt < 10_000) return
     this.#printedAt = now
     console.log(stepLine(at))
+  }
+
+  decoding(done: number, total: number): void {
+    if (decodingDue()) console.log(decodingLine(done, total))
   }
 
   clear(): void {}
@@ -156,7 +192,12 @@ class TextDisplay<About extends Start, Epoch extends object, Result extends obje
     this.#texts = texts
   }
 
+  decoding(done: number, total: number): void {
+    this.#progress.decoding(done, total)
+  }
+
   start(about: About): void {
+    this.#progress.clear()
     this.#epochs = about.config.epochs
     for (const line of this.#texts.start(about)) console.log(line)
   }

@@ -168,18 +168,24 @@ function inParts({ data: { batch, microBatch } }: RunStart['config']): string[] 
   return [`batches of ${batch} by at most ${microBatch} images, which batch norms see alone`]
 }
 
+/** Of images of a folder: "10 classes, 120 images for the weights, 120 for the architecture, 64 px, in memory". */
+function ownImagesLine({ config, images: { classes, counts, where } }: RunStart): string[] {
+  if (config.dataset !== 'folder') return []
+  const halves = `${counted(counts.train, 'image')} for the weights, ${counts.valid} for the architecture`
+  return [`${counted(classes.length, 'class', 'classes')}, ${halves}, ${config.data.imageSize} px, ${where}`]
+}
+
 /** What is searched, where it is written, and how to read what follows. */
-export function describeStart(
-  { run, config, parts, device, dataset, done, notes, warnings }: RunStart,
-  resumed: boolean,
-): string[] {
-  const { network, data } = config
-  const images = data.images === 0 ? dataset.count : data.images
+export function describeStart(about: RunStart, resumed: boolean): string[] {
+  const { run, config, parts, device, images, done, notes, warnings } = about
+  const { network } = config
+  const { train, valid } = images.counts
   const strategy = parts.strategy.describe ? [parts.strategy.describe(config)] : []
   const where = `${device} with ${counted(config.threads, 'thread')}`
   return [
     ...resumedLine(done, resumed),
-    `searching: ${parts.space.name} by ${parts.strategy.name} on ${counted(images, 'image')} of ${config.dataset}, ${where}`,
+    `searching: ${parts.space.name} by ${parts.strategy.name} on ${counted(train + valid, 'image')} of ${config.dataset}, ${where}`,
+    ...ownImagesLine(about),
     [
       `${counted(network.cells, 'cell')} of ${counted(network.channels, 'channel')}`,
       ...(network.stem === 'cifar' ? [] : [`stem ${network.stem}`]),

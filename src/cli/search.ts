@@ -1,4 +1,4 @@
-/** `ddsas search`: searches a cell on CIFAR images, or goes on with a search. */
+/** `ddsas search`: searches a cell on CIFAR images or on photographs in a folder, or goes on with a search. */
 import { Command } from 'commander'
 import { type BenchmarkTable, judgeOf, openTable } from '../benchmarks/index.ts'
 import { hasCifar } from '../data/cifar.ts'
@@ -49,6 +49,8 @@ async function searchAction(preset: string | undefined, given: SearchOptions): P
   if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
   const display = searchDisplay(json, resume !== undefined)
   const observer: Partial<RunObserver> = {
+    decoding: (done, total) => display.decoding(done, total),
+    skip: (file, count) => display.skip(file, count),
     start: (about) => display.start(about),
     step: (step, steps) => display.step(step, steps),
     epoch: (epoch) => display.epoch(epoch),
@@ -78,8 +80,10 @@ async function fetchUnlessThere(request: SearchRequest): Promise<void> {
   const { config } = planSearch(request)
   // photographs are not searched around: the search itself says that it cannot take them
   const photographs = folderSplits.some((split) => hasSplit('data', split))
-  if (request.data === undefined && !photographs && !hasCifar('data', config.dataset))
-    await fetchWithProgress(config.dataset, 'data')
+  const { dataset } = config
+  if (dataset === 'folder') return
+  if (request.data === undefined && !photographs && !hasCifar('data', dataset))
+    await fetchWithProgress(dataset, 'data')
 }
 
 /** Draws a block of each kind that a network has. */

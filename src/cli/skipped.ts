@@ -1,6 +1,6 @@
 /** How a command tells of image files that it leaves out. */
 
-import type { SkippedFile } from '../retrain/images.ts'
+import type { SkippedFile } from '../data/folder-images.ts'
 import { commandLine } from '../words.ts'
 
 /** As many as one reads. */

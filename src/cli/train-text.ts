@@ -1,7 +1,7 @@
 /** What a training says of itself in lines of text. */
 
+import { resizeOf } from '../data/folder-transform.ts'
 import type { TrainConfig } from '../retrain/config.ts'
-import { resizeOf } from '../retrain/images.ts'
 import type { TrainStart } from '../retrain/run.ts'
 import type { TestedEpoch, TrainEpochReport, TrainReport } from '../retrain/train.ts'
 import { describeNetwork } from '../spaces/network-shape.ts'

@@ -13,7 +13,7 @@ export interface Augmentation {
 /** No change but the normalisation: for evaluation. */
 export const plain: Augmentation = { padding: 0, flip: false, cutout: 0 }
 
-/** Images as a data set holds them, all on one device, and how they are normalised. */
+/** Images as a data set holds them, and how they are normalised. Batches go where the labels are; images may be mapped on the CPU. */
 export interface ImageTensors {
   /** uint8 [count, 3, size, size]. */
   readonly images: Tensor

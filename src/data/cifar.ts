@@ -25,8 +25,8 @@ export interface ImageDataset {
   readonly split: Split
   /** uint8 [count, 3, size, size], planes R, G, B */
   readonly images: Uint8Array
-  /** [count], each below classes.length (fine labels for CIFAR-100) */
-  readonly labels: Uint8Array
+  /** [count], each below classes.length (fine labels for CIFAR-100); of more than 256 classes as Int32Array */
+  readonly labels: Uint8Array | Int32Array
   readonly count: number
   /** Height and width in pixels. */
   readonly size: number

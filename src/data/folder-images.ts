@@ -1,4 +1,5 @@
 /** The images of a folder as a stream or an evaluation reads them; files that cannot be decoded are told of once. */
+import { join } from 'node:path'
 import { DdsasError } from '../errors.ts'
 import { type ImageFolder, imagePath } from './folder.ts'
 import { filesOpen, limiter } from './folder-tasks.ts'
@@ -15,6 +16,26 @@ export interface SkippedImage {
 
 /** Called the first time that a file cannot be decoded, with how many there are so far. */
 export type OnSkip = (skipped: SkippedImage, count: number) => void
+
+/** A skipped file, and where it is. */
+export interface SkippedFile extends SkippedImage {
+  readonly path: string
+}
+
+/** Told once of each such file, with how many there are so far. */
+export type OnSkippedFile = (skipped: SkippedFile, count: number) => void
+
+/** Tells of each file once, though it is met in every epoch, and by streams as well as by evaluations. */
+export function tellOnce(onSkip: OnSkippedFile | undefined): (folder: ImageFolder) => OnSkip {
+  const told = new Set<string>()
+  return ({ directory, split }) =>
+    (skipped) => {
+      const path = join(directory, split, skipped.file)
+      if (told.has(path)) return
+      told.add(path)
+      onSkip?.({ ...skipped, path }, told.size)
+    }
+}
 
 /** How a part of an image is read: the box for its size, resized to `size`; see `planDecoding` for `margin`. */
 export interface BoxReading {

@@ -89,16 +89,33 @@ export function imagePath({ directory, split, files }: ImageFolder, position: nu
   return join(directory, split, files[position])
 }
 
+/** A warning where links were left out; none where there are no such. */
+export function badLinksOf({ directory, split, badLinks }: ImageFolder): string[] {
+  return badLinks === 0
+    ? []
+    : [
+        `left out links in ${join(directory, split)} that lead nowhere or in a circle: ${badLinks}; ` +
+          `list them with \`${commandLine(`data check ${quoted(directory)}`)}\``,
+      ]
+}
+
 function listClasses(directory: string, split: FolderSplit): Listed<string> {
   const folder = join(directory, split)
   if (!existsSync(folder) || !statSync(folder).isDirectory())
-    throw new DdsasError('data', `the folder ${folder} is missing: ${layout}`)
+    throw new DdsasError('data', `the folder ${folder} is missing: ${layoutFor(directory, folder)}`)
   const classes = listFolders(folder)
   const { length } = classes.found
   if (length === 0) throw new DdsasError('data', `${folder} has no class folders: ${layout}`)
   if (length > maxClasses)
     throw new DdsasError('data', `${folder} has ${length} class folders, over ${maxClasses}: use fewer`)
   return classes
+}
+
+/** Class folders that lie in the folder itself are an image folder but for one step. */
+function layoutFor(directory: string, folder: string): string {
+  return looksLikeImages(directory) && !folderSplits.some((split) => hasSplit(directory, split))
+    ? `${layout}; move the class folders of ${directory} into ${folder}`
+    : layout
 }
 
 function imagesOf(directory: string, folder: string): Listed<ListedFile> {

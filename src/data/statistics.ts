@@ -21,13 +21,19 @@ export interface ImageStatistics {
 const channels = 3
 
 /** How often each value 0..255 occurs in each channel: all that mean and deviation depend on, exact up to 2^53 pixels. */
-class Histogram {
+export class Histogram {
   readonly #counts = Array.from({ length: channels }, () => new Float64Array(256))
 
   /** Every `step`-th byte from `start`, of one channel. */
   add(channel: number, bytes: Uint8Array, start: number, end: number, step: number): void {
     const counts = this.#counts[channel]
     for (let at = start; at < end; at += step) counts[bytes[at]]++
+  }
+
+  /** Planes of R, G, B, image by image. */
+  addPlanes(bytes: Uint8Array, plane: number): void {
+    for (let start = 0; start < bytes.length; start += plane)
+      this.add((start / plane) % channels, bytes, start, start + plane, 1)
   }
 
   statistics(images: number): ImageStatistics {
@@ -63,9 +69,7 @@ function momentsOf(counts: Float64Array): { mean: number; std: number } {
 export function datasetStatistics({ images, count, size, name }: ImageDataset): ImageStatistics {
   if (count === 0) throw new DdsasError('data', `${name} has no images to compute statistics of: add some`)
   const histogram = new Histogram()
-  const plane = size * size
-  for (let start = 0; start < images.length; start += plane)
-    histogram.add((start / plane) % channels, images, start, start + plane, 1)
+  histogram.addPlanes(images, size * size)
   return histogram.statistics(count)
 }
 

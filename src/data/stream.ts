@@ -27,6 +27,11 @@ function labelsOf({ labels }: ImageTensors, index: Tensor): Tensor {
   return tidy(() => indexSelect(labels, 0, onDevice(index, labels.device)))
 }
 
+/** Images on the device of their labels. */
+function placed(work: { finish(): Tensor }, labels: Tensor): Tensor {
+  return tidy(() => onDevice(work.finish(), labels.device))
+}
+
 export class BatchStream implements ImageSource {
   readonly #data: ImageTensors
   readonly #options: StreamOptions
@@ -52,7 +57,7 @@ export class BatchStream implements ImageSource {
     this.#pending = undefined
     // first, so that they go where there is no memory for the images
     adopt(labels)
-    const images = work.finish()
+    const images = placed(work, labels)
     this.#pending = this.#prepare()
     return { images, labels }
   }
@@ -118,7 +123,7 @@ export function forEachPlainBatch(
       const part = positions.slice(start, start + batch)
       const index = indexTensor(part)
       const draws = Int32Array.from(part.flatMap(() => [0, 0, 0, -1, -1]))
-      const images = prepareImages(data, index, draws, plain).finish()
-      use({ images, labels: labelsOf(data, index) })
+      const labels = labelsOf(data, index)
+      use({ images: placed(prepareImages(data, index, draws, plain), labels), labels })
     })
 }

@@ -13,14 +13,18 @@ import {
 /** Kept tensors of a data set, on a device: a GPU gets the bytes once and changes the images itself. */
 export function toTensors(dataset: ImageDataset, device: string): ImageTensors {
   const { images, labels, count, size, mean, std } = dataset
-  const place = (x: Tensor) => keep(onDevice(x, device))
   return tidy(() => ({
-    images: place(Tensor.from(images, [count, 3, size, size])),
-    labels: place(Tensor.from(BigInt64Array.from(labels, BigInt), [count])),
+    images: keep(onDevice(Tensor.from(images, [count, 3, size, size]), device)),
+    labels: labelTensor(labels, device),
     size,
     mean,
     std,
   }))
+}
+
+/** A kept tensor of labels, int64 [count]. */
+export function labelTensor(labels: ArrayLike<number>, device: string): Tensor {
+  return tidy(() => keep(onDevice(Tensor.from(BigInt64Array.from(labels, BigInt), [labels.length]), device)))
 }
 
 /** A data set of a configuration, and how its images are normalised. */

@@ -55,10 +55,36 @@ export const imageSettings = {
 export const augmentationSettings = {
   padding: pixels.meta({
     unit: 'px',
-    description: 'zeros around an image before it is cropped to its own size; CIFAR alone',
+    description:
+      'zeros around an image before it is cropped to its own size; not of images that are streamed',
   }),
   flip: z.boolean().describe('whether half of the images are mirrored, left to right'),
-  cutout: pixels.meta({ unit: 'px', description: 'side of the square cut out; 0: none; CIFAR alone' }),
+  cutout: pixels.meta({
+    unit: 'px',
+    description: 'side of the square cut out; 0: none; not of images that are streamed',
+  }),
+}
+
+/** Of image folders. */
+export const folderSettings = {
+  imageSize: positive.max(4096).meta({
+    unit: 'px',
+    description: "height and width of the network's images; image folders are cropped to it",
+  }),
+  resize: natural.max(4096).meta({
+    unit: 'px',
+    description:
+      "what the shorter side is resized to before the centre is evaluated; 0: in ImageNet's proportion, 256 for 224; image folders alone",
+  }),
+  crop: z.number().positive().max(1).meta({
+    unit: '-',
+    description: "smallest share of the image's area that a random crop takes; image folders alone",
+  }),
+  jitter: z.tuple([nonNegative, nonNegative, nonNegative, nonNegative.max(0.5)]).meta({
+    unit: '-',
+    description:
+      'largest relative change of brightness, contrast, saturation, and turn of the hue; image folders alone',
+  }),
 }
 
 const channelOrder = "R, G, B, of pixels scaled to 0 … 1; null: the data set's own"

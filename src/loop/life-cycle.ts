@@ -1,6 +1,6 @@
 /** The life of a run, begun or resumed: the one order in which it is checked, made, locked, taken up and run. */
 import { statfsSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { DdsasError } from '../errors.ts'
 import { type Module, type Precision, stateDict } from '../nn/index.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
@@ -25,7 +25,7 @@ type Config = CommonConfig & { readonly precision: Precision }
 export interface LifeCycle<Own extends Config, Session, Result> {
   readonly kind: RunKind<Own>
   /** Reads the data in `directory` and draws everything from the seed; whatever can be refused is refused here. */
-  open(config: Own, device: string, directory: string): Session
+  open(config: Own, device: string, directory: string): Session | Promise<Session>
   dispose(session: Session): void
   /** Whose weights a checkpoint holds. */
   module(session: Session): Module
@@ -71,7 +71,7 @@ export async function beginRun<Own extends Config, Session, Result>(
 ): Promise<Result> {
   const { data: directory = 'data' } = request
   setThreads(config.threads)
-  return withSession(life, life.open(config, device, directory), async (session) => {
+  return withSession(life, await life.open(config, device, directory), async (session) => {
     checkSpace(out, life.module(session))
     const data = { directory, ...life.data(session) }
     const run = createRun(request, out, newRecord(life.kind, preset, config, device, data))
@@ -112,8 +112,8 @@ export async function resumeRun<Own extends Config, Session, Result>(
   const device = deviceOf(config)
   const { data: directory = record.data.directory } = request
   setThreads(config.threads)
-  const body = () =>
-    withSession(life, life.open(config, device, directory), async (session) => {
+  const body = async () =>
+    withSession(life, await life.open(config, device, directory), async (session) => {
       checkSameImages(life.data(session), record, directory)
       const { done, lost } = restoreCheckpoint(run, request.checkpoint, life.resumable(session))
       const notes = describeChanges(record, config, device)
@@ -142,10 +142,11 @@ function checkSameImages(
   directory: string,
 ): void {
   if (fingerprint === data.fingerprint) return
-  throw new DdsasError(
-    'input',
-    `the images in ${directory} are not those of the run, read from ${data.directory}: name those with --data`,
-  )
+  const remedy =
+    resolve(directory) === data.directory
+      ? ': they changed since it began; put them back, or begin a new run'
+      : `, read from ${data.directory}: name those with --data`
+  throw new DdsasError('input', `the images in ${directory} are not those of the run${remedy}`)
 }
 
 /** Throws DdsasError 'input' where a new run is asked for with the checkpoint of another. */

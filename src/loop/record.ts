@@ -37,8 +37,10 @@ const recordSchema = z.object({
   data: z.object({
     directory: z.string(),
     fingerprint: z.string(),
-    /** Names in the order of the logits; a search ends with no network that would need them. */
+    /** Names in the order of the logits; a search on CIFAR does not write them. */
     classes: z.array(z.string()).optional(),
+    /** By which images are normalised; some runs do not say. */
+    normalisation: z.object({ mean: z.array(z.number()), std: z.array(z.number()) }).optional(),
   }),
   environment: environmentSchema,
   format: z.number(),
@@ -65,6 +67,8 @@ export interface RunData {
   readonly fingerprint: string
   /** Names in the order of the logits. */
   readonly classes?: readonly string[]
+  /** By which they are normalised. */
+  readonly normalisation?: { readonly mean: readonly number[]; readonly std: readonly number[] }
 }
 
 /** What a new run writes to its config.json. */
@@ -84,9 +88,14 @@ export function newRecord<Config extends CommonConfig>(
       directory: resolve(data.directory),
       fingerprint: data.fingerprint,
       ...(data.classes ? { classes: [...data.classes] } : {}),
+      ...(data.normalisation ? { normalisation: numbersOf(data.normalisation) } : {}),
     },
     environment: environment(device),
   }
+}
+
+function numbersOf({ mean, std }: NonNullable<RunData['normalisation']>) {
+  return { mean: [...mean], std: [...std] }
 }
 
 /** Whether a run says that it is of a kind; nothing else of its config.json is looked at. */

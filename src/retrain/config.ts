@@ -5,6 +5,7 @@ import {
   channels,
   commonSettings,
   evaluationBatch,
+  folderSettings,
   imageSettings,
   natural,
   nonNegative,
@@ -19,15 +20,8 @@ import { assignSettings } from '../loop/settings.ts'
 const augmentationSchema = z
   .strictObject({
     ...augmentationSettings,
-    crop: z.number().positive().max(1).meta({
-      unit: '-',
-      description: "smallest share of the image's area that a random crop takes; image folders alone",
-    }),
-    jitter: z.tuple([nonNegative, nonNegative, nonNegative, nonNegative.max(0.5)]).meta({
-      unit: '-',
-      description:
-        'largest relative change of brightness, contrast, saturation, and turn of the hue; image folders alone',
-    }),
+    crop: folderSettings.crop,
+    jitter: folderSettings.jitter,
   })
   .describe('how training images are changed at random')
 
@@ -42,15 +36,8 @@ export const trainConfigSchema = z.strictObject({
         description: 'part of the images that is not trained on and tells the best epoch; 0: none',
       }),
       batch: imageSettings.batch,
-      imageSize: positive.max(4096).meta({
-        unit: 'px',
-        description: "height and width of the network's images; image folders are cropped to it",
-      }),
-      resize: natural.max(4096).meta({
-        unit: 'px',
-        description:
-          "what the shorter side is resized to before the centre is evaluated; 0: in ImageNet's proportion, 256 for 224; image folders alone",
-      }),
+      imageSize: folderSettings.imageSize,
+      resize: folderSettings.resize,
       ...normalisationSettings,
       augmentation: augmentationSchema,
     })

@@ -1,6 +1,7 @@
 /** The test error of given weights: builds their network, takes them over, evaluates. */
 import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
+import type { OnSkippedFile } from '../data/folder-images.ts'
 import { DdsasError } from '../errors.ts'
 import { disposeModule, loadTensors, Network, stateDict, withoutAuxiliary } from '../nn/index.ts'
 import { checkImageSide } from '../spaces/describe.ts'
@@ -9,7 +10,7 @@ import { checkFiniteWeights, checkTensors, checkWeights } from '../spaces/weight
 import { Generator, type Tensor } from '../torch/index.ts'
 import { type TrainConfig, trainConfigSchema } from './config.ts'
 import { evaluateNetwork, type NetworkEvaluation } from './evaluate-network.ts'
-import { type OnSkippedFile, openTestImages } from './images.ts'
+import { openTestImages } from './images.ts'
 
 export interface WeightsToEvaluate {
   readonly shape: NetworkShape

@@ -1,7 +1,9 @@
 /** The images of a training, wherever they are from: batches to train on, a part to choose the epoch by, the test set. */
 
-import { join } from 'node:path'
 import { cifarLayouts } from '../data/cifar-layout.ts'
+import { badLinksOf } from '../data/folder.ts'
+import { type OnSkippedFile, tellOnce } from '../data/folder-images.ts'
+import { type EvaluatedSize, folderEvaluation, folderTraining } from '../data/folder-transform.ts'
 import {
   BatchStream,
   type CifarName,
@@ -13,11 +15,9 @@ import {
   type ImageFolder,
   type ImageTensors,
   imagenetEvaluation,
-  imagenetTraining,
   type Normalisation,
   type OnSkip,
   readImageFolder,
-  type SkippedImage,
   type TrainingTransform,
 } from '../data/index.ts'
 import type { ImageBatch, ImageSource } from '../data/source.ts'
@@ -28,21 +28,12 @@ import {
   readCifarImages,
   toTensors,
 } from '../data/training-images.ts'
-import { DdsasError, quoted } from '../errors.ts'
+import { DdsasError } from '../errors.ts'
 import { Generator } from '../torch/index.ts'
-import { commandLine } from '../words.ts'
 import type { TrainConfig } from './config.ts'
 
 /** `test` is looked at for the final report alone. */
 export type EvaluatedPart = 'validation' | 'test'
-
-/** A file of an image folder that could not be decoded, and is left out. */
-export interface SkippedFile extends SkippedImage {
-  readonly path: string
-}
-
-/** Told once of each such file, with how many there are so far. */
-export type OnSkippedFile = (skipped: SkippedFile, count: number) => void
 
 /** How many images of a part could not be decoded. */
 type Skipped = number
@@ -129,18 +120,6 @@ export function normalisationOf({ dataset, data }: DataSettings<TrainConfig['dat
   return { mean: data.mean ?? usual.mean, std: data.std ?? usual.std }
 }
 
-/** A file is met again in every epoch, and by the stream as well as by an evaluation. */
-function tellOnce(onSkip: OnSkippedFile | undefined): (folder: ImageFolder) => OnSkip {
-  const told = new Set<string>()
-  return ({ directory, split }) =>
-    (skipped) => {
-      const path = join(directory, split, skipped.file)
-      if (told.has(path)) return
-      told.add(path)
-      onSkip?.({ ...skipped, path }, told.size)
-    }
-}
-
 function allOf({ count }: { readonly count: number }): number[] {
   return Array.from({ length: count }, (_, position) => position)
 }
@@ -176,15 +155,6 @@ function plainFolder(
     },
     dispose: () => {},
   }
-}
-
-function badLinksOf({ directory, split, badLinks }: ImageFolder): string[] {
-  return badLinks === 0
-    ? []
-    : [
-        `left out links in ${join(directory, split)} that lead nowhere or in a circle: ${badLinks}; ` +
-          `list them with \`${commandLine(`data check ${quoted(directory)}`)}\``,
-      ]
 }
 
 /** How many classes the images at `positions` are of. */
@@ -261,32 +231,12 @@ function openFolder(
 
 function trainingTransform(config: TrainConfig): TrainingTransform {
   const { imageSize, augmentation } = config.data
-  const { flip, crop, jitter } = augmentation
-  const [brightness, contrast, saturation, hue] = jitter
-  const still = jitter.every((most) => most === 0)
-  return {
-    ...imagenetTraining,
-    ...normalisationOf(config),
-    size: imageSize,
-    scale: [crop, 1],
-    flip,
-    jitter: still ? undefined : { brightness, contrast, saturation, hue },
-  }
+  return folderTraining(imageSize, normalisationOf(config), augmentation)
 }
 
 /** How an image of a folder becomes one to evaluate. */
 export function evaluationTransform(
-  config: DataSettings<TrainConfig['dataset']> & EvaluatedSize,
+  config: DataSettings<TrainConfig['dataset']> & { readonly data: EvaluatedSize },
 ): EvaluationTransform {
-  return { ...normalisationOf(config), size: config.data.imageSize, resize: resizeOf(config.data) }
-}
-
-interface EvaluatedSize {
-  readonly data: Pick<TrainConfig['data'], 'imageSize' | 'resize'>
-}
-
-/** Pixels of the shorter side from which the centre is evaluated. */
-export function resizeOf({ imageSize, resize }: EvaluatedSize['data']): number {
-  const { size, resize: usual } = imagenetEvaluation
-  return resize === 0 ? Math.round((imageSize * usual) / size) : Math.max(imageSize, resize)
+  return folderEvaluation(config.data, normalisationOf(config))
 }

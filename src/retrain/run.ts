@@ -1,6 +1,8 @@
 /** A training as one run folder: begins a new one or resumes one, and sees that both are what was asked for. */
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
+import type { OnSkippedFile, SkippedFile } from '../data/folder-images.ts'
+import { resizeOf } from '../data/folder-transform.ts'
 import { DdsasError } from '../errors.ts'
 import {
   beginRun,
@@ -18,7 +20,6 @@ import { findSpace } from '../spaces/index.ts'
 import { spaceOf, usualNetwork } from '../spaces/network-shape.ts'
 import type { SearchSpace } from '../spaces/space.ts'
 import { type TrainConfig, trainConfigSchema } from './config.ts'
-import { type OnSkippedFile, resizeOf, type SkippedFile } from './images.ts'
 import { trainPreset } from './presets.ts'
 import { type TrainObserver, type TrainReport, train } from './train.ts'
 import { createTraining, disposeTraining, restoreTraining, type Training, trainingFiles } from './training.ts'

@@ -1,5 +1,6 @@
 /** All that a training holds while it runs, and how it is saved and restored: the state behind exact resume. */
 import { z } from 'zod'
+import type { OnSkippedFile } from '../data/folder-images.ts'
 import { DdsasError } from '../errors.ts'
 import { type Average, emptyAverage } from '../loop/averages.ts'
 import {
@@ -21,7 +22,7 @@ import type { SearchSpace } from '../spaces/space.ts'
 import { clone, encodeSafetensors, Generator, keep, noGrad, type Tensor, tidy } from '../torch/index.ts'
 import { type TrainConfig, trainConfigSchema } from './config.ts'
 import type { NetworkScore } from './evaluate-network.ts'
-import { type OnSkippedFile, openImages, type TrainingImages } from './images.ts'
+import { openImages, type TrainingImages } from './images.ts'
 
 /** How an epoch did on the images held out of the training set. */
 export interface EpochScore {

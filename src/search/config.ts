@@ -7,6 +7,7 @@ import {
   channels,
   commonSettings,
   evaluationBatch,
+  folderSettings,
   imageSettings,
   natural,
   nonNegative,
@@ -40,11 +41,49 @@ const size = z.union(
 
 /** How the learning rate of the weights falls; `authors-code`: as in the published search on ImageNet. */
 const searchSchedules = ['cosine', 'authors-code'] as const
+const fraction = z.number().min(0).max(1)
+
+/** Of image folders. Runs that were begun before there were any do not say. */
+const ownImages = {
+  imageSize: folderSettings.imageSize.default(32),
+  load: z
+    .enum(['decoded', 'stream'])
+    .default('decoded')
+    .describe(
+      'decoded: each file once, then kept as bytes; stream: again for every batch, cropped at random from the whole image; image folders alone',
+    ),
+  trainFraction: fraction.default(0).meta({
+    unit: '-',
+    description:
+      'share of the images of each class that trains the weights, drawn by the seed; 0: a half; image folders alone',
+  }),
+  validFraction: fraction.default(0).meta({
+    unit: '-',
+    description:
+      'share of each class that trains the architecture, of the images that are left; 0: the other half',
+  }),
+  crop: folderSettings.crop.default(1).meta({
+    unit: '-',
+    description: "smallest share of the image's area that a random crop takes; of images that are streamed",
+  }),
+  jitter: folderSettings.jitter.default([0, 0, 0, 0]).meta({
+    unit: '-',
+    description:
+      'largest relative change of brightness, contrast, saturation, and turn of the hue; of images that are streamed',
+  }),
+  resize: folderSettings.resize.default(0).meta({
+    unit: 'px',
+    description:
+      "what the shorter side is resized to before the centre is evaluated; 0: in ImageNet's proportion; of images that are streamed",
+  }),
+}
 
 /** What every search has, whatever its space and strategy. */
 const baseSettings = {
   space: z.string().describe('what is searched'),
-  dataset: z.enum(['cifar10', 'cifar100']).describe('what to search on'),
+  dataset: z
+    .enum(['cifar10', 'cifar100', 'folder'])
+    .describe('what to search on; folder: images of your own'),
   data: z
     .strictObject({
       ...imageSettings,
@@ -56,6 +95,7 @@ const baseSettings = {
       }),
       ...augmentationSettings,
       ...normalisationSettings,
+      ...ownImages,
     })
     .describe('the images, a half for the weights and a half for the architecture'),
   network: z
@@ -118,6 +158,12 @@ const baseSettings = {
         description:
           'memory that tensors may take, or text with a unit: a search that needs more is not begun, one that asks for a byte more ends; 0: no limit',
       }),
+      images: z
+        .enum(['auto', 'memory', 'file'])
+        .default('auto')
+        .describe(
+          'where decoded images of a folder are kept: in memory, in a file that is mapped, or there where they would take more than half of what is free',
+        ),
     })
     .describe('what a search may take'),
   // older runs have none

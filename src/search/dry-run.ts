@@ -1,11 +1,13 @@
 /** A search that nobody keeps: real steps on images of noise, in subspaces of any size, for their memory and their time. */
-import { type CifarName, cifarLayouts, imageBytes, imageSize } from '../data/cifar-layout.ts'
-import { BatchStream, type ImageDataset } from '../data/index.ts'
+import { BatchStream, type ImageDataset, type ImageTensors } from '../data/index.ts'
+import { toTensors } from '../data/training-images.ts'
 import { type ArchWeightsOf, namedParameters } from '../nn/index.ts'
 import type { Batch, Strategy } from '../strategies/strategy.ts'
 import { Generator, resetPeakMemory, tensorMemory, tidy, zerosLike } from '../torch/index.ts'
 import type { SearchConfig, SearchParts } from './config.ts'
 import { evaluateSupernet } from './evaluate.ts'
+import { overTensors } from './images.ts'
+import { datasetBytes } from './images-shape.ts'
 import { bothUpdates } from './search.ts'
 import { createSession, disposeSession, type Session } from './session.ts'
 import { stepOptions } from './weight-step.ts'
@@ -17,26 +19,20 @@ export interface Seen {
   readonly seconds: number
 }
 
-/** Bytes of the tensors of so many images and labels. */
-export function datasetBytes(count: number): number {
-  return count * (imageBytes + 8)
-}
-
-/** Bytes of a batch as a network takes it. */
-export function batchBytes(count: number): number {
-  return count * (4 * imageBytes + 8)
-}
-
 export class DryRun {
   readonly #session: Session
   readonly #parts: SearchParts
+  /** Noise; the session disposes of it. */
+  readonly #data: ImageTensors
   #strategy: Strategy
 
-  /** `largest`: the most images of a batch to come. */
-  constructor(config: SearchConfig, parts: SearchParts, device: string, largest: number) {
-    const data = { ...config.data, images: 0 }
-    const noise = makeNoise(config.dataset, 2 * largest)
-    const session = createSession({ ...config, data }, noise, device, parts)
+  /** `largest`: the most images of a batch to come; `classes`: of all images. */
+  constructor(config: SearchConfig, parts: SearchParts, device: string, largest: number, classes: number) {
+    const noise = makeNoise(2 * largest, config.data.imageSize, classes)
+    this.#data = toTensors(noise, device)
+    const part = Array.from({ length: noise.count }, (_, index) => index)
+    const batches = overTensors(this.#data, { train: part, valid: part }, config)
+    const session = createSession(config, { classes: noise.classes, ...batches }, device, parts)
     this.#session = session
     this.#parts = parts
     this.#strategy = session.strategy
@@ -64,7 +60,8 @@ export class DryRun {
    * computed at a time, by the configuration unless given.
    */
   step(batch: number, times: number, microBatch = this.#session.config.data.microBatch): Seen {
-    const { data, config, supernet, optimizer, replay } = this.#session
+    const { config, supernet, optimizer, replay } = this.#session
+    const data = this.#data
     const strategy = this.#strategy
     const part = Array.from({ length: data.labels.size }, (_, index) => index)
     const stream = () =>
@@ -93,20 +90,23 @@ export class DryRun {
 
   /** Measures accuracy on a batch of this many images. */
   evaluate(batch: number, times: number): Seen {
-    const { supernet, data, device } = this.#session
+    const { supernet, device } = this.#session
     const archWeights: ArchWeightsOf = (group) => this.#strategy.archWeights(group, 'eval')
     const part = Array.from({ length: batch }, (_, index) => index)
-    return this.#see(times, () => evaluateSupernet(supernet, archWeights, data, part, { batch, device }))
+    return this.#see(times, () =>
+      evaluateSupernet(supernet, archWeights, this.#data, part, { batch, device }),
+    )
   }
 
   #see(times: number, part: () => void): Seen {
-    const { device, data } = this.#session
+    const { device } = this.#session
+    const noise = datasetBytes(this.#data.labels.size, this.#data.size)
     resetPeakMemory(device)
     for (let i = 1; i < times; i++) part()
     const began = performance.now()
     part()
     const seconds = (performance.now() - began) / 1000
-    return { peak: tensorMemory(device).peak - datasetBytes(data.labels.size), seconds }
+    return { peak: tensorMemory(device).peak - noise, seconds }
   }
 
   dispose(): void {
@@ -115,20 +115,20 @@ export class DryRun {
   }
 }
 
-function makeNoise(name: CifarName, count: number): ImageDataset {
-  const { classes, mean, std } = cifarLayouts[name]
+function makeNoise(count: number, size: number, classes: number): ImageDataset {
   // a hash of the position: drawing a million numbers would take longer than a step
-  const pixel = (index: number) => Math.imul(index + 1, 0x9e3779b1) >>> 24
+  const images = new Uint8Array(count * 3 * size * size)
+  for (let index = 0; index < images.length; index++) images[index] = Math.imul(index + 1, 0x9e3779b1) >>> 24
   return {
     name: 'noise',
     split: 'train',
-    images: Uint8Array.from({ length: count * imageBytes }, (_, index) => pixel(index)),
-    labels: Uint8Array.from({ length: count }, (_, index) => index % classes.length),
+    images,
+    labels: Int32Array.from({ length: count }, (_, index) => index % classes),
     count,
-    size: imageSize,
-    classes,
-    mean,
-    std,
+    size,
+    classes: Array.from({ length: classes }, (_, label) => `${label}`),
+    mean: [0.5, 0.5, 0.5],
+    std: [0.25, 0.25, 0.25],
     fingerprint: '',
   }
 }

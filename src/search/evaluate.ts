@@ -3,7 +3,16 @@ import { forEachPlainBatch, type ImageBatch, type ImageTensors } from '../data/i
 import { ReplayedStep } from '../loop/replay.ts'
 import { type ArchWeightsOf, loadTensors, type Network, namedBuffers } from '../nn/index.ts'
 import type { Score } from '../strategies/strategy.ts'
-import { clone, countCorrect, crossEntropy, noGrad, stackScalars, tidy } from '../torch/index.ts'
+import {
+  clone,
+  countCorrect,
+  crossEntropy,
+  keep,
+  noGrad,
+  stackScalars,
+  type Tensor,
+  tidy,
+} from '../torch/index.ts'
 
 export interface EvaluationOptions {
   readonly batch: number
@@ -12,49 +21,96 @@ export interface EvaluationOptions {
   readonly pause?: () => void
 }
 
-/** Runs `body` and puts the running statistics back as they were. */
-function keepingStatistics<Result>(supernet: Network, body: () => Result): Result {
-  return tidy(() => {
-    const buffers = namedBuffers(supernet)
-    const before = new Map([...buffers].map(([name, tensor]) => [name, clone(tensor)]))
-    try {
-      return body()
-    } finally {
-      loadTensors(buffers, before, 'the running statistics')
-    }
-  })
+/**
+ * An evaluation under way; changes nothing that stays. Batch norms go by the batch: an epoch may end just after a subspace was
+ * sampled, and operations that ran a step or two have no running statistics to go by.
+ */
+class Evaluation {
+  readonly #supernet: Network
+  readonly #archWeights: ArchWeightsOf
+  readonly #pause: (() => void) | undefined
+  readonly #replay: ReplayedStep
+  /** Running statistics as they were. */
+  readonly #before: ReadonlyMap<string, Tensor>
+  #loss = 0
+  #correct = 0
+  #images = 0
+
+  constructor(
+    supernet: Network,
+    archWeights: ArchWeightsOf,
+    { device, pause }: Omit<EvaluationOptions, 'batch'>,
+  ) {
+    this.#supernet = supernet
+    this.#archWeights = archWeights
+    this.#pause = pause
+    this.#replay = ReplayedStep.on(device)
+    const copies = tidy(() =>
+      [...namedBuffers(supernet)].map(([name, tensor]) => [name, clone(tensor)] as const),
+    )
+    this.#before = new Map(copies.map(([name, tensor]) => [name, keep(tensor)]))
+  }
+
+  measure(given: ImageBatch): void {
+    this.#pause?.()
+    const found = noGrad(() =>
+      this.#replay.run('evaluation', [given], ([{ images, labels }]) =>
+        tidy(() => {
+          const { logits } = this.#supernet.forward(images, {
+            training: true,
+            archWeights: this.#archWeights,
+          })
+          return stackScalars([crossEntropy(logits, labels), countCorrect(logits, labels)])
+        }),
+      ),
+    )
+    const [mean, right] = found.floats()
+    this.#loss += mean * given.labels.size
+    this.#correct += right
+    this.#images += given.labels.size
+  }
+
+  score(): Score {
+    return { loss: this.#loss / this.#images, accuracy: this.#correct / this.#images }
+  }
+
+  /** Puts the running statistics back. */
+  dispose(): void {
+    this.#replay.dispose()
+    noGrad(() => loadTensors(namedBuffers(this.#supernet), this.#before, 'the running statistics'))
+    for (const tensor of this.#before.values()) tensor.dispose()
+  }
 }
 
-/**
- * Evaluates on the images at `positions` of a data set; changes nothing. Batch norms go by the batch: an epoch may end
- * just after a subspace was sampled, and operations that ran a step or two have no running statistics to go by.
- */
+/** Evaluates on the images at `positions` of a data set. */
 export function evaluateSupernet(
   supernet: Network,
   archWeights: ArchWeightsOf,
   data: ImageTensors,
   positions: readonly number[],
-  { batch, device, pause }: EvaluationOptions,
+  { batch, ...options }: EvaluationOptions,
 ): Score {
-  let loss = 0
-  let correct = 0
-  const replay = ReplayedStep.on(device)
-  const measure = (given: ImageBatch) => {
-    pause?.()
-    const found = replay.run('evaluation', [given], ([{ images, labels }]) =>
-      tidy(() => {
-        const { logits } = supernet.forward(images, { training: true, archWeights })
-        return stackScalars([crossEntropy(logits, labels), countCorrect(logits, labels)])
-      }),
-    )
-    const [mean, right] = found.floats()
-    loss += mean * given.labels.size
-    correct += right
-  }
+  const evaluation = new Evaluation(supernet, archWeights, options)
   try {
-    noGrad(() => keepingStatistics(supernet, () => forEachPlainBatch(data, positions, batch, measure)))
+    forEachPlainBatch(data, positions, batch, (given) => evaluation.measure(given))
+    return evaluation.score()
   } finally {
-    replay.dispose()
+    evaluation.dispose()
   }
-  return { loss: loss / positions.length, accuracy: correct / positions.length }
+}
+
+/** The same on images that may have to be waited for: `each` gives their batches to what it is told. */
+export async function evaluateOnImages(
+  supernet: Network,
+  archWeights: ArchWeightsOf,
+  each: (use: (batch: ImageBatch) => void) => Promise<unknown>,
+  options: Omit<EvaluationOptions, 'batch'>,
+): Promise<Score> {
+  const evaluation = new Evaluation(supernet, archWeights, options)
+  try {
+    await each((given) => evaluation.measure(given))
+    return evaluation.score()
+  } finally {
+    evaluation.dispose()
+  }
 }

@@ -1,6 +1,7 @@
 /** How much memory the tensors of a search will take: measured in a few of its steps, on smaller batches where those will do. */
 import type { SearchConfig, SearchParts } from './config.ts'
-import { batchBytes, type DryRun, datasetBytes } from './dry-run.ts'
+import type { DryRun } from './dry-run.ts'
+import { batchBytes, datasetBytes, type ImagesShape } from './images-shape.ts'
 
 /** Bytes of tensors at the peak of a search in subspaces of one size. */
 export interface Footprint {
@@ -24,17 +25,16 @@ const subspacesOfSize = 4
 /** Images of the largest batches of a search on `images`: of a step, and of an evaluation. */
 export function batchesOf(
   { data, evaluation }: SearchConfig,
-  images: number,
+  { train, valid }: ImagesShape,
 ): Record<'batch' | 'evaluated', number> {
-  const half = Math.ceil(Math.min(data.images || images, images) / 2)
   return {
-    batch: Math.min(half, data.batch),
-    evaluated: Math.min(half, evaluation.batch, evaluation.images || half),
+    batch: Math.min(Math.max(train, valid), data.batch),
+    evaluated: Math.min(valid, evaluation.batch, evaluation.images || valid),
   }
 }
 
 /** The most images of a batch. */
-export function largestBatch(config: SearchConfig, images: number): number {
+export function largestBatch(config: SearchConfig, images: ImagesShape): number {
   return Math.max(...Object.values(batchesOf(config, images)))
 }
 
@@ -75,12 +75,12 @@ export class FootprintMeter {
   readonly #searched: SearchParts
   readonly #parts: readonly { readonly growth: Growth; readonly besides: number }[]
 
-  constructor(dry: DryRun, config: SearchConfig, searched: SearchParts, device: string, images: number) {
+  constructor(dry: DryRun, config: SearchConfig, searched: SearchParts, device: string, images: ImagesShape) {
     const { batch, evaluated } = batchesOf(config, images)
     // the second time a GPU records the step
     const times = device === 'cpu' ? 1 : 2
     const large = (whole: number, few: number) => (device === 'cpu' ? Math.min(whole, few) : whole)
-    const { microBatch } = config.data
+    const { microBatch, imageSize, load } = config.data
     const computed = microBatch > 0 ? Math.min(batch, microBatch) : batch
     const inParts = computed < batch
     const step = new Growth(
@@ -90,15 +90,18 @@ export class FootprintMeter {
       (count) => dry.step(inParts ? 2 * count : count, times, count).peak,
     )
     // of two halves, the batch that is computed and the next one
-    const uncomputed = inParts ? 4 * (batchBytes(batch) - batchBytes(2 * computed)) : 0
+    const uncomputed = inParts ? 4 * batchBytes(batch - 2 * computed, imageSize) : 0
     const evaluation = new Growth(evaluated, large(evaluated, 4), (count) => dry.evaluate(count, times).peak)
     this.#dry = dry
     this.#config = config
     this.#searched = searched
+    const batches = 2 * batchBytes(batch, imageSize)
+    // decoded pixels of the batches under preparation: of larger images than they become
+    const kept = datasetBytes(images.kept, imageSize) + (load === 'stream' ? batches : 0)
     this.#parts = [
-      { growth: step, besides: datasetBytes(images) + uncomputed },
+      { growth: step, besides: kept + uncomputed },
       // while accuracy is measured the next batches of both halves wait
-      { growth: evaluation, besides: datasetBytes(images) + 2 * batchBytes(batch) },
+      { growth: evaluation, besides: kept + batches },
     ]
   }
 

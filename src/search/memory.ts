@@ -6,8 +6,9 @@ import { disposeModule, Network, namedBuffers, namedParameters } from '../nn/ind
 import { Generator, setMemoryLimit, type Tensor, tensorMemory } from '../torch/index.ts'
 import { commandLine } from '../words.ts'
 import type { SearchConfig, SearchParts } from './config.ts'
-import { DryRun, datasetBytes } from './dry-run.ts'
+import { DryRun } from './dry-run.ts'
 import { FootprintMeter, largestBatch, likelyPeak } from './footprint.ts'
+import { batchBytes, datasetBytes, type ImagesShape } from './images-shape.ts'
 
 /** What tensors may take. */
 export interface Budget {
@@ -26,8 +27,8 @@ interface BudgetOptions {
 }
 
 interface DryRunOptions extends BudgetOptions {
-  /** How many the data set has, and the most in a batch of the dry run. */
-  readonly images: number
+  readonly images: ImagesShape
+  /** The most in a batch of the dry run. */
   readonly largest: number
 }
 
@@ -58,14 +59,17 @@ const fragments = 1.03
 /** Bytes that the process will take besides tensors and what it holds already. */
 function bytesToCome(config: SearchConfig, parts: SearchParts, unread: number): number {
   const { weights, statistics } = supernetBytes(config, parts)
+  const { imageSize, batch, load } = config.data
+  // pixels that were decoded, and are not tensors yet
+  const decoded = load === 'stream' ? 4 * batchBytes(batch, imageSize) : 0
   // the bytes of a checkpoint are made before they are written
-  return margin + 2 * (2 * weights + statistics) + datasetBytes(unread)
+  return margin + 2 * (2 * weights + statistics) + datasetBytes(unread, imageSize) + decoded
 }
 
 /** What tensors take in any case: weights, a velocity for each, and the data set. */
-function leastBytes(config: SearchConfig, parts: SearchParts, images: number): number {
+function leastBytes(config: SearchConfig, parts: SearchParts, { kept }: ImagesShape): number {
   const { weights, statistics } = supernetBytes(config, parts)
-  return 2 * weights + statistics + datasetBytes(images)
+  return 2 * weights + statistics + datasetBytes(kept, config.data.imageSize)
 }
 
 /** What is free for tensors and what the process holds for them, on the CPU less what it will take besides. */
@@ -126,7 +130,7 @@ export function withDryRun<Result>(
   const most = room && room.bytes < config.memory.limit ? limitOf(config) : room
   const least = leastBytes(config, parts, images)
   if (most && least > most.bytes) throw refusal(config, parts, 'more than', least, most)
-  const dry = new DryRun(config, parts, device, largest)
+  const dry = new DryRun(config, parts, device, largest, images.classes)
   try {
     if (most && device === 'cpu') setMemoryLimit(device, most.bytes)
     return body(dry)
@@ -140,14 +144,14 @@ export function withDryRun<Result>(
 }
 
 /**
- * Throws DdsasError 'budget' where the tensors of a search would take more than they may; `images`: how many the data set has.
+ * Throws DdsasError 'budget' where the tensors of a search would take more than they may.
  * Takes a step on small batches of noise; near the limit a few more.
  */
 export function checkMemory(
   config: SearchConfig,
   parts: SearchParts,
   device: string,
-  images: number,
+  images: ImagesShape,
   available: Look = availableMemory,
 ): void {
   if (memoryBudget(config, parts, device, { available }) === undefined) return

@@ -3,12 +3,15 @@ import { z } from 'zod'
 import { leastSquares } from '../budget/least-squares.ts'
 import type { CostRange } from '../budget/limits.ts'
 import type { TargetNetwork } from '../budget/network-costs.ts'
+import { cifarLayouts } from '../data/cifar-layout.ts'
 import { DdsasError } from '../errors.ts'
 import { checkRequest } from '../loop/request.ts'
 import { resolveDevice, setThreads, watchInterrupts } from '../torch/index.ts'
 import type { SearchConfig, SearchParts } from './config.ts'
 import type { DryRun } from './dry-run.ts'
 import { batchesOf, type Footprint, FootprintMeter, largestBatch, likelyPeak } from './footprint.ts'
+import { findImages } from './images.ts'
+import { type ImagesShape, shapeOfDataset } from './images-shape.ts'
 import { costRanges, targetNetwork } from './limits.ts'
 import { type Budget, bytesBesides, checkFits, memoryBudget, withDryRun } from './memory.ts'
 import { requestedSearch, type SearchRequest, searchRequest } from './request.ts'
@@ -23,6 +26,7 @@ const asASearch = [
   'threads',
   'space',
   'strategy',
+  'data',
 ] as const
 
 /** A search as `runSearch` takes it. */
@@ -80,6 +84,29 @@ export interface Measurement extends Pick<Footprint, 'typical' | 'spread'> {
 /** Training images of both CIFAR data sets. */
 const cifarImages = 50_000
 
+/** What a plan knows of the images of a search. */
+interface PlannedImages {
+  readonly shape: ImagesShape
+  /** Images that a search will read before it makes tensors of them. */
+  readonly unread: number
+}
+
+/** CIFAR's are known; those of a folder are counted. Throws DdsasError 'input' or 'data' where that cannot be. */
+function plannedImages({ data }: PlanRequest, config: SearchConfig, device: string): PlannedImages {
+  const { dataset } = config
+  if (dataset !== 'folder') {
+    checkCounts(cifarImages, config)
+    const { classes } = cifarLayouts[dataset]
+    return { shape: shapeOfDataset(cifarImages, classes.length, config), unread: cifarImages }
+  }
+  if (data === undefined)
+    throw new DdsasError(
+      'input',
+      'how much a search needs depends on the number of images: name their folder by --data',
+    )
+  return { shape: findImages(config, data, device).shape, unread: 0 }
+}
+
 /** The values of L that a plan may be asked for, those it shows, and where it measures. */
 interface Lengths {
   readonly smallest: number
@@ -122,14 +149,13 @@ export function planLengths(request: PlanRequest, observer?: MeasureObserver): P
   const { config, parts } = requestedSearch(request)
   const lengths = askedLengths(request, config, parts)
   const device = resolveDevice(config.device)
-  checkCounts(cifarImages, config)
+  const images = plannedImages(request, config, device)
   setThreads(config.threads)
-  const { measurements, budget, besides } = measure(config, parts, device, observer)
+  const { measurements, budget, besides } = measure(config, parts, device, images, observer)
   const predict = fit(lengthsOf(config, parts)?.whole, measurements)
-  const images = config.data.images || cifarImages
-  const half = Math.ceil(images / 2)
-  const stepsPerEpoch = Math.ceil(Math.floor(images / 2) / config.data.batch)
-  const evaluated = Math.min(half, config.evaluation.images || half)
+  const { train, valid } = images.shape
+  const stepsPerEpoch = Math.ceil(train / config.data.batch)
+  const evaluated = Math.min(valid, config.evaluation.images || valid)
   const rows = lengths.map((subspace): PlannedLength => {
     const { memory, tensors, secondsPerStep, secondsPerImage } = predict(subspace)
     const seconds = config.epochs * (stepsPerEpoch * secondsPerStep + evaluated * secondsPerImage)
@@ -171,6 +197,7 @@ function measure(
   config: SearchConfig,
   parts: SearchParts,
   device: string,
+  images: PlannedImages,
   observer: MeasureObserver = () => {},
 ): Measured {
   const interrupts = watchInterrupts()
@@ -179,9 +206,12 @@ function measure(
     if (interrupts.interrupted()) throw new DdsasError('interrupted', 'stopped before all was measured')
     observer(subspace, done++, mostParts)
   }
-  const options = { images: cifarImages, largest: largestBatch(config, cifarImages), unread: cifarImages }
+  const { shape, unread } = images
+  const options = { images: shape, largest: largestBatch(config, shape), unread }
   try {
-    return withDryRun(config, parts, device, options, (dry) => measureIn(dry, config, parts, device, begin))
+    return withDryRun(config, parts, device, options, (dry) =>
+      measureIn(dry, config, parts, device, images, begin),
+    )
   } finally {
     interrupts.stop()
   }
@@ -193,11 +223,11 @@ function measureIn(
   config: SearchConfig,
   parts: SearchParts,
   device: string,
+  { shape, unread }: PlannedImages,
   begin: (subspace: number | null) => void,
 ): Measured {
-  const meter = new FootprintMeter(dry, config, parts, device, cifarImages)
-  const batches = batchesOf(config, cifarImages)
-  const unread = cifarImages
+  const meter = new FootprintMeter(dry, config, parts, device, shape)
+  const batches = batchesOf(config, shape)
   const lengths = lengthsOf(config, parts)
   let budget: Budget | undefined
   let besides: number | undefined

@@ -10,7 +10,23 @@ import { noLimits } from './limits.ts'
 /** The published search on CIFAR-10: section 4.2 of the paper, settings of the published code. */
 const cifar10 = {
   dataset: 'cifar10',
-  data: { images: 0, batch: 64, microBatch: 0, padding: 4, flip: true, cutout: 0, mean: null, std: null },
+  data: {
+    images: 0,
+    batch: 64,
+    microBatch: 0,
+    padding: 4,
+    flip: true,
+    cutout: 0,
+    mean: null,
+    std: null,
+    imageSize: 32,
+    load: 'decoded',
+    trainFraction: 0,
+    validFraction: 0,
+    crop: 1,
+    jitter: [0, 0, 0, 0],
+    resize: 0,
+  },
   network: { channels: 16, cells: 8, stem: 'cifar' },
   space: dartsSpace.name,
   strategy: ddsas.name,
@@ -29,7 +45,7 @@ const cifar10 = {
   archOptimizer: { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3, gradClip: null },
   precision: 'float32',
   evaluation: { images: 0, batch: 250 },
-  memory: { limit: 0 },
+  memory: { limit: 0, images: 'auto' },
   limits: noLimits,
   epochs: 50,
   checkpoint: { seconds: 300, steps: 0 },
@@ -102,6 +118,25 @@ export const searchPresets = {
     archOptimizer: { ...cifar10.archOptimizer, lr: 3e-5, weightDecay: 0 },
   },
   'cifar100-expand': { ...expand, dataset: 'cifar100' },
+  /** For an image folder of a few hundred to some ten thousand images, on a processor. */
+  folder: {
+    ...cifar10,
+    dataset: 'folder',
+    data: {
+      ...cifar10.data,
+      // of 240 images still eight steps an epoch
+      batch: 16,
+      // twice CIFAR's: what many photographs show can be told at this size, and a step takes four times as long for an image
+      imageSize: 64,
+      // as large a part of the image as CIFAR's
+      padding: 8,
+    },
+    // of few images an epoch has few steps: short windows let it try a hundred subspaces all the same
+    ddsas: { ...cifar10.ddsas, window: 4 },
+    // fewer steps than on CIFAR must do for the architecture, too
+    archOptimizer: { ...cifar10.archOptimizer, lr: 3e-3 },
+    evaluation: { images: 0, batch: 100 },
+  },
   /** Section 4.4 of the paper: L = 12, all else as on CIFAR-10. */
   nasbench201: {
     ...cifar10,

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { type RunKind, requestedConfig } from '../loop/record.ts'
 import { type CommonRequest, commonRequest } from '../loop/request.ts'
+import { checkFits } from '../spaces/describe.ts'
 import type { SearchSpace } from '../spaces/space.ts'
 import type { AnyStrategy } from '../strategies/index.ts'
 import {
@@ -14,6 +15,7 @@ import {
   searchConfigSchema,
   withParts,
 } from './config.ts'
+import { checkImageSettings } from './images.ts'
 import { limitsOf } from './limits.ts'
 import { searchPreset, searchPresets } from './presets.ts'
 import type { Judgement } from './report.ts'
@@ -100,6 +102,9 @@ export function requestedSearch(request: SearchRequest): {
   const parts = partsOf(config, own)
   checkStrategy(config, parts)
   limitsOf(config, parts.space)
+  checkImageSettings(config)
+  // how many classes there are changes no size
+  checkFits(parts.space.supernet({ ...config.network, classes: 10 }), config.data.imageSize)
   return { preset, config, parts }
 }
 

@@ -1,7 +1,6 @@
 /** A search as one run folder: begins a new one or resumes one, and sees that both are what was asked for. */
 import { join, resolve } from 'node:path'
-import type { ImageDataset } from '../data/index.ts'
-import { differencesOf, readCifarImages } from '../data/training-images.ts'
+import type { SkippedFile } from '../data/folder-images.ts'
 import { DdsasError, quoted } from '../errors.ts'
 import {
   beginRun,
@@ -19,6 +18,8 @@ import type { SearchSpace } from '../spaces/space.ts'
 import { withMemoryLimit } from '../torch/index.ts'
 import { commandLine } from '../words.ts'
 import { partsOf, type SearchConfig, type SearchParts } from './config.ts'
+import { recordDrawn } from './drawn.ts'
+import { findImages, type ImagesObserver, type SearchImages } from './images.ts'
 import { checkMemory } from './memory.ts'
 import type { SearchObserver } from './report.ts'
 import {
@@ -32,7 +33,6 @@ import {
 } from './request.ts'
 import { search } from './search.ts'
 import { createSession, disposeSession, restoreSession, type Session, sessionFiles } from './session.ts'
-import { checkCounts } from './split.ts'
 
 export interface SearchResult {
   readonly run: RunFolder
@@ -44,11 +44,15 @@ export interface SearchResult {
 /** Who is told what a run is before it starts. */
 export interface RunObserver extends SearchObserver {
   start(about: RunStart): void
+  /** While images of a folder are decoded, before the start. */
+  decoding(done: number, total: number): void
+  /** Of each file of an image folder that cannot be decoded, once, with how many there are so far. */
+  skip(file: SkippedFile, count: number): void
 }
 
 export interface RunStart extends Omit<Started<SearchConfig, never>, 'session'> {
   readonly parts: SearchParts
-  readonly dataset: ImageDataset
+  readonly images: SearchImages
 }
 
 /** A new search as it was asked for, checked as far as that needs no data. */
@@ -85,7 +89,7 @@ export function planSearch(request: SearchRequest): SearchPlan {
 /** What a search holds, and what it is made of. */
 interface OpenSearch {
   readonly session: Session
-  readonly dataset: ImageDataset
+  readonly images: SearchImages
 }
 
 function lifeOf(
@@ -93,30 +97,34 @@ function lifeOf(
   observer: Partial<RunObserver>,
 ): LifeCycle<SearchConfig, OpenSearch, SearchResult> {
   const own = ownPartsOf(request)
+  const told: ImagesObserver = {
+    onSkip: (file, count) => observer.skip?.(file, count),
+    onProgress: (done, total) => observer.decoding?.(done, total),
+    signal: request.signal,
+  }
   return {
     kind: searchKindWith(own),
-    open: (config, device, directory) => {
+    open: async (config, device, directory) => {
       checkBenchmark(request, config)
       const parts = partsOf(config, own)
-      const dataset = readSearchImages(directory, config)
-      checkCounts(dataset.count, config)
-      checkMemory(config, parts, device, dataset.count)
-      return { session: createSession(config, dataset, device, parts), dataset }
+      const found = findImages(config, directory, device)
+      checkMemory(config, parts, device, found.shape)
+      const images = await found.open(told)
+      return { session: sessionOn(images, config, device, parts), images }
     },
     dispose: ({ session }) => disposeSession(session),
     module: ({ session }) => session.supernet,
-    data: ({ dataset: { fingerprint } }) => ({ fingerprint }),
+    data: ({ images: { fingerprint, normalisation, classes, drawn } }) =>
+      drawn ? { fingerprint, normalisation, classes } : { fingerprint },
     resumable: ({ session }) => ({
       globalStep: () => session.progress.globalStep,
       restore: (files) => restoreSession(session, files),
       files: (logs) => sessionFiles(session, logs),
     }),
-    warnings: ({ session, dataset }, directory) => [
-      ...differencesOf(dataset, directory),
-      ...warningsOf(session),
-    ],
-    run: ({ session: { session, dataset }, ...about }) => {
-      observer.start?.({ ...about, parts: session.parts, dataset })
+    warnings: ({ session, images }) => [...images.warnings, ...warningsOf(session)],
+    run: ({ session: { session, images }, ...about }) => {
+      if (images.drawn) recordDrawn(about.run, images.drawn)
+      observer.start?.({ ...about, parts: session.parts, images })
       return runSession(about, session, request, observer)
     },
   }
@@ -182,7 +190,12 @@ function warningsOf({ config, streams, parts: { space, strategy } }: Session): s
   ]
 }
 
-function readSearchImages(directory: string, config: SearchConfig): ImageDataset {
-  const advice = 'search takes CIFAR alone so far, train takes image folders'
-  return readCifarImages(directory, config, 'train', advice)
+/** A session that owns the images, or they go. */
+function sessionOn(images: SearchImages, config: SearchConfig, device: string, parts: SearchParts): Session {
+  try {
+    return createSession(config, images, device, parts)
+  } catch (error) {
+    images.dispose()
+    throw error
+  }
 }

@@ -7,9 +7,10 @@ import { emptyAverage, include, means } from '../loop/averages.ts'
 import { checkFinite, fit } from '../loop/fit.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import type { Batch, Evaluate } from '../strategies/strategy.ts'
-import { stackScalars, type Tensor, tidy } from '../torch/index.ts'
+import { adopt, stackScalars, type Tensor, tidy } from '../torch/index.ts'
 import { SpaceControl } from './control.ts'
-import { evaluateSupernet } from './evaluate.ts'
+import { evaluateOnImages } from './evaluate.ts'
+import type { HalfStreams } from './images.ts'
 import type { EpochReport, SearchObserver, StepReport } from './report.ts'
 import type { SearchRequest } from './request.ts'
 import { searchLr } from './schedule.ts'
@@ -49,18 +50,17 @@ export async function search(
         write('space', report)
         observer.space?.(report)
       },
-      step: (write) => {
+      step: async (write) => {
         control.beforeStep(write)
-        const report = searchStep(session, lr())
+        const report = await searchStep(session, lr())
         writeRecord()
         const { limits } = session
         if (!limits?.isDue(report.globalStep)) return report
-        return limits
-          .follow(
-            strategy,
-            evaluateOn(session, () => {}),
-          )
-          .then(() => report)
+        await limits.follow(
+          strategy,
+          evaluateOn(session, () => {}),
+        )
+        return report
       },
       endEpoch: async (began, pause) => {
         const ended = await endEpoch(session, lr(), began, pause)
@@ -87,13 +87,16 @@ export async function search(
 }
 
 /** One architecture step and one weight step; moves the session's progress by a step. */
-export function searchStep(session: Session, lr: number): StepReport {
+export async function searchStep(session: Session, lr: number): Promise<StepReport> {
   const { strategy, streams, progress, config } = session
   const began = performance.now()
   strategy.prepareStep(progress)
+  const [train, valid] = await nextBatches(streams)
   const { architecture, weights } = tidy(() => {
-    const train = streams.train.next()
-    const valid = streams.valid.next()
+    for (const { images, labels } of [train, valid]) {
+      adopt(images)
+      adopt(labels)
+    }
     // one look at the device, after all of the step was asked of it
     const compute = (batches: readonly Batch[]) => bothUpdates(session, batches, stepOptions(config, lr))
     const values =
@@ -140,6 +143,18 @@ export function searchStep(session: Session, lr: number): StepReport {
   return report
 }
 
+/** A batch of each half; their tensors belong to the caller. */
+async function nextBatches({ train, valid }: HalfStreams): Promise<readonly [train: Batch, valid: Batch]> {
+  const first = await train.next()
+  try {
+    return [first, await valid.next()]
+  } catch (error) {
+    first.images.dispose()
+    first.labels.dispose()
+    throw error
+  }
+}
+
 /**
  * Loss and correct predictions of the weight step and its gradients' norm, then loss and correct predictions of the
  * architecture step, where the strategy has one, which comes first: float64 [5] or [3].
@@ -169,10 +184,9 @@ export function bothUpdates(
 }
 
 /** Measures parts of the supernet on the validation images that accuracy is measured on. `pause` is called between batches. */
-function evaluateOn({ supernet, data, evaluated, config, device }: Session, pause: () => void): Evaluate {
-  const { batch } = config.evaluation
-  return (archWeights, images) =>
-    evaluateSupernet(supernet, archWeights, data, evaluated.slice(0, images), { batch, device, pause })
+function evaluateOn({ supernet, images, device }: Session, pause: () => void): Evaluate {
+  return (archWeights, count) =>
+    evaluateOnImages(supernet, archWeights, (use) => images.evaluate(use, count), { device, pause })
 }
 
 /**
@@ -188,7 +202,7 @@ async function endEpoch(
   const { strategy, space, progress, limits } = session
   const evaluate = evaluateOn(session, pause)
   const architecture = await strategy.derive(evaluate)
-  const valid = evaluate((group) => strategy.archWeights(group, 'eval'))
+  const valid = await evaluate((group) => strategy.archWeights(group, 'eval'))
   checkFinite(`after epoch ${progress.epoch + 1}`, { 'validation loss': valid.loss }, 'search')
   const { lastArchitecture } = progress
   const report: EpochReport = {

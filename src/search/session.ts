@@ -1,7 +1,5 @@
 /** All that a search holds while it runs, and how it is saved and restored: the state behind exact resume. */
 import { z } from 'zod'
-import { BatchStream, type ImageDataset, type ImageTensors } from '../data/index.ts'
-import { toTensors } from '../data/training-images.ts'
 import { type Average, emptyAverage } from '../loop/averages.ts'
 import { ReplayedStep } from '../loop/replay.ts'
 import {
@@ -29,8 +27,8 @@ import { type SearchSpace, type SupernetOptions, stemKinds } from '../spaces/spa
 import type { Strategy } from '../strategies/strategy.ts'
 import { encodeSafetensors, Generator, tidy } from '../torch/index.ts'
 import { type OwnParts, partsOf, type SearchConfig, type SearchParts, searchConfigSchema } from './config.ts'
+import type { HalfStreams, SearchImages } from './images.ts'
 import { limitsOf, SearchLimits } from './limits.ts'
-import { splitTrainVal } from './split.ts'
 
 /** Where a search stands, as plain data. */
 export interface SearchProgress extends Progress {
@@ -42,11 +40,14 @@ export interface SearchProgress extends Progress {
   readonly lastArchitecture: unknown
 }
 
+/** What a session uses of its images. */
+export type SessionImages = Pick<SearchImages, 'classes' | 'streams' | 'evaluate' | 'dispose'>
+
 /** A search between two steps. */
 export interface Session {
   readonly config: SearchConfig
   readonly device: string
-  readonly data: ImageTensors
+  readonly images: SessionImages
   readonly parts: SearchParts
   readonly space: SearchSpace
   readonly strategy: Strategy
@@ -57,9 +58,7 @@ export interface Session {
   size: SupernetOptions
   supernet: Network
   optimizer: Sgd
-  readonly streams: { readonly train: BatchStream; readonly valid: BatchStream }
-  /** Positions of the images that accuracy is measured on. */
-  readonly evaluated: readonly number[]
+  readonly streams: HalfStreams
   progress: SearchProgress
 }
 
@@ -73,49 +72,38 @@ const start: SearchProgress = {
 }
 
 /**
- * A search before its first step: everything drawn from the seed.
+ * A search before its first step: everything drawn from the seed. It becomes the owner of the images.
  * @throws {DdsasError} `input` for a space or strategy that there is not, or settings that do not fit.
  */
 export function createSession(
   config: SearchConfig,
-  dataset: ImageDataset,
+  images: SessionImages,
   device: string,
   own: OwnParts = {},
 ): Session {
-  const { data: how, seed } = config
+  const { seed } = config
   const parts = partsOf(config, own)
   const { strategy: definition } = parts
-  const limiting = limitsOf(config, parts.space, dataset.classes.length)
+  const limiting = limitsOf(config, parts.space, images.classes.length)
   const limits =
     limiting.length > 0 ? new SearchLimits(parts.space, limiting, config.limits, device) : undefined
   const space = limits?.space ?? parts.space
   const init: InitContext = { device, generator: new Generator(seed, 'weights') }
   const { channels, cells, stem } = config.network
-  const size = { channels, cells, stem, classes: dataset.classes.length }
-  const split = splitTrainVal(dataset.count, config)
+  const size = { channels, cells, stem, classes: images.classes.length }
   const stage = makeStage(config, space, size, init)
   const strategy = definition.create({ space, init, seed, epochs: config.epochs }, config)
-  const data = toTensors(dataset, device)
-  const stream = (part: readonly number[], name: string) =>
-    new BatchStream(data, { part, batch: how.batch, augmentation: how }, new Generator(seed, name))
-  const streams = {
-    train: stream(split.train, 'weight batches'),
-    valid: stream(split.valid, 'architecture batches'),
-  }
-  const { images } = config.evaluation
-  const evaluated = split.valid.slice(0, images === 0 ? undefined : images)
   const replay = ReplayedStep.on(device)
   return {
     config,
     device,
-    data,
+    images,
     parts,
     space,
     strategy,
     replay,
     limits,
-    streams,
-    evaluated,
+    streams: images.streams,
     ...stage,
     progress: start,
   }
@@ -139,16 +127,13 @@ export function beginStage(session: Session, size: SupernetOptions): void {
 
 /** Frees every tensor of a session. */
 export function disposeSession(session: Session): void {
-  const { data, supernet, strategy, optimizer, replay, limits, streams } = session
+  const { images, supernet, strategy, optimizer, replay, limits } = session
   replay.dispose()
   limits?.dispose()
-  streams.train.dispose()
-  streams.valid.dispose()
+  images.dispose()
   optimizer.dispose()
   strategy.dispose()
   disposeModule(supernet)
-  data.images.dispose()
-  data.labels.dispose()
 }
 
 const stateSchema = z.object({

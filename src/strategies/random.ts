@@ -5,7 +5,7 @@ import { ArchitectureWeights, drawArchitecture } from '../spaces/architecture-we
 import { Generator } from '../torch/index.ts'
 import { stateData } from './shared/state.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
-import type { Evaluate, StateDict, Strategy, StrategyContext, StrategyDefinition } from './strategy.ts'
+import type { Evaluate, Score, StateDict, Strategy, StrategyContext, StrategyDefinition } from './strategy.ts'
 
 const randomSettings = {
   random: z
@@ -75,25 +75,26 @@ class RandomSearch<Architecture> implements Strategy<Architecture> {
   }
 
   /** The best by accuracy of some drawn now and the best so far; then that one is what runs, so that it is measured. */
-  derive(evaluate: Evaluate): Architecture {
+  async derive(evaluate: Evaluate): Promise<Architecture> {
     const { space, seed } = this.#context
     // a stream of its own for each time: stopped midway, the same are drawn again
     const generator = new Generator(seed, `candidates ${this.#step}`)
     const drawn = Array.from({ length: this.#settings.candidates }, () => drawArchitecture(space, generator))
     const candidates = this.#best === undefined ? drawn : [this.#best, ...drawn]
-    const [best] = candidates
-      .map((architecture) => ({ architecture, ...this.#score(architecture, evaluate) }))
-      .sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss)
+    const scored: (Score & { readonly architecture: Architecture })[] = []
+    for (const architecture of candidates)
+      scored.push({ architecture, ...(await this.#score(architecture, evaluate)) })
+    const [best] = scored.sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss)
     this.#best = best.architecture
     this.#run(best.architecture)
     return best.architecture
   }
 
-  #score(architecture: Architecture, evaluate: Evaluate) {
+  async #score(architecture: Architecture, evaluate: Evaluate): Promise<Score> {
     const weights = this.#weightsOf(architecture)
     const of: ArchWeightsOf = (group) => weights.of(group)
     try {
-      return evaluate(of, this.#settings.images || undefined)
+      return await evaluate(of, this.#settings.images || undefined)
     } finally {
       weights.dispose()
     }

@@ -59,7 +59,7 @@ export interface Score {
 }
 
 /** Measures on the validation images that accuracy is measured on, or on their first `images`. */
-export type Evaluate = (weights: ArchWeightsOf, images?: number) => Score
+export type Evaluate = (weights: ArchWeightsOf, images?: number) => Promise<Score>
 
 /** The loop in `search/search.ts` owns data, the weights' optimizer, clipping, logging and resume. */
 export interface Strategy<Architecture = unknown> {

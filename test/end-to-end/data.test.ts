@@ -63,7 +63,7 @@ async function refuseAndKeep(args: readonly string[], pattern: RegExp, cwd = pla
 }
 
 describe('a folder is not filled unasked', () => {
-  const photographs = /is an image folder, not cifar10: search takes CIFAR alone so far, train takes image/
+  const photographs = /is an image folder, not cifar10: search it with the preset folder/
   for (const [preset, folder] of [
     ['demo', 'photographs'],
     ['cifar10', 'flat'],

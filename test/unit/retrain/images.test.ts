@@ -1,10 +1,11 @@
 /** How a training reads images at any size, and what it warns of when settings make no sense on them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { resizeOf } from '../../../src/data/folder-transform.ts'
 import { centreBox } from '../../../src/data/image-transform.ts'
 import { newRecord, resumedConfig } from '../../../src/loop/record.ts'
 import { applyTrainSettings, trainConfigSchema } from '../../../src/retrain/config.ts'
-import { evaluationTransform, normalisationOf, resizeOf } from '../../../src/retrain/images.ts'
+import { evaluationTransform, normalisationOf } from '../../../src/retrain/images.ts'
 import { trainPreset, trainPresets } from '../../../src/retrain/presets.ts'
 import { trainKind } from '../../../src/retrain/run.ts'
 import { trainWarnings } from '../../../src/retrain/warnings.ts'

@@ -11,7 +11,14 @@ import { runSearch } from '../../../src/search/run.ts'
 import { searchStep } from '../../../src/search/search.ts'
 import { restoreSession } from '../../../src/search/session.ts'
 import { type AnyStrategy, strategies } from '../../../src/strategies/index.ts'
-import { crossEntropy, resetPeakMemory, setThreads, tensorMemory, tidy } from '../../../src/torch/index.ts'
+import {
+  adopt,
+  crossEntropy,
+  resetPeakMemory,
+  setThreads,
+  tensorMemory,
+  tidy,
+} from '../../../src/torch/index.ts'
 import { writeImages } from '../../end-to-end/images.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
 import { filesOf, withSession } from './pairs.ts'
@@ -33,20 +40,20 @@ for (const strategy of Object.values<AnyStrategy>(strategies))
     withSession(
       { space, strategy },
       async (whole) => {
-        for (let step = 0; step < 2; step++) searchStep(whole, 0.02)
+        for (let step = 0; step < 2; step++) await searchStep(whole, 0.02)
         const saved = filesOf(whole)
-        const goOn = () => {
-          const { train, valid, gradNorm } = searchStep(whole, 0.02)
+        const goOn = async () => {
+          const { train, valid, gradNorm } = await searchStep(whole, 0.02)
           for (const value of [train.loss, valid?.loss ?? 0, gradNorm]) assert.ok(Number.isFinite(value))
           assert.ok(train.accuracy >= 0 && train.accuracy <= 1)
         }
         await withSession(
           { space, strategy },
-          (resumed) => {
+          async (resumed) => {
             restoreSession(resumed, saved)
             assert.deepEqual(filesOf(resumed), saved)
-            searchStep(resumed, 0.02)
-            goOn()
+            await searchStep(resumed, 0.02)
+            await goOn()
             assert.deepEqual(filesOf(resumed), filesOf(whole))
           },
           inParts,
@@ -56,18 +63,20 @@ for (const strategy of Object.values<AnyStrategy>(strategies))
     ))
 
 test('a step in parts reports the mean over its images, and takes less memory', () =>
-  withSession(partsOf(searchPreset('demo')), (session) => {
+  withSession(partsOf(searchPreset('demo')), async (session) => {
     const { supernet, strategy, streams } = session
-    const peak = (microBatch: number) => {
+    const peak = async (microBatch: number) => {
       session.config.data.microBatch = microBatch
       resetPeakMemory()
       const before = tensorMemory().live
-      searchStep(session, 0)
+      await searchStep(session, 0)
       return tensorMemory().peak - before
     }
     const weights = [...session.optimizer.parameters.values()]
+    const batch = await streams.train.next()
     tidy(() => {
-      const batch = streams.train.next()
+      adopt(batch.images)
+      adopt(batch.labels)
       const losses: number[] = []
       strategy.prepareStep(session.progress)
       const { outcome } = batchGradients(weights, batch, 3, ({ images, labels }) => {
@@ -81,18 +90,18 @@ test('a step in parts reports the mean over its images, and takes less memory', 
       assert.equal(losses.length, 3)
       assert.ok(Math.abs(outcome.loss.item() / mean - 1) < 1e-6)
     })
-    peak(0)
-    const [whole, parts] = [peak(0), peak(2)]
+    await peak(0)
+    const [whole, parts] = [await peak(0), await peak(2)]
     assert.ok(parts < 0.75 * whole, `${parts} of ${whole} bytes`)
   }))
 
 test('gradients of alpha and zeta count in the norm where that is asked for, and the weights move less', () =>
   withSession(partsOf(searchPreset('demo')), async (without) => {
-    const plain = searchStep(without, 0.02).gradNorm
+    const plain = (await searchStep(without, 0.02)).gradNorm
     await withSession(
       partsOf(searchPreset('demo')),
-      (session) => {
-        const joint = searchStep(session, 0.02).gradNorm
+      async (session) => {
+        const joint = (await searchStep(session, 0.02)).gradNorm
         assert.ok(joint > plain && joint < 1.5 * plain, `${joint}, ${plain} without`)
       },
       (config) => ({ ...config, weightOptimizer: { ...config.weightOptimizer, clipArch: true } }),

@@ -5,8 +5,9 @@ import fc from 'fast-check'
 import { formatSize, parseSize } from '../../../src/budget/memory-size.ts'
 import { describeDifferences } from '../../../src/loop/settings.ts'
 import { applySettings, partsOf, type SearchConfig } from '../../../src/search/config.ts'
-import { DryRun, datasetBytes } from '../../../src/search/dry-run.ts'
+import { DryRun } from '../../../src/search/dry-run.ts'
 import { FootprintMeter, largestBatch, likelyPeak } from '../../../src/search/footprint.ts'
+import { datasetBytes, type ImagesShape, shapeOfDataset } from '../../../src/search/images-shape.ts'
 import { bytesBesides, checkFits, checkMemory, memoryBudget } from '../../../src/search/memory.ts'
 import { fit } from '../../../src/search/plan.ts'
 import { searchPreset } from '../../../src/search/presets.ts'
@@ -15,7 +16,8 @@ import { assertRefuses } from '../runs/temporary.ts'
 
 setThreads(1)
 
-const images = 100
+const imagesOf = (count: number) => shapeOfDataset(count, 10, searchPreset('cifar10'))
+const images = imagesOf(100)
 
 const small = (...settings: readonly string[]) =>
   applySettings(searchPreset('demo'), [
@@ -29,7 +31,7 @@ const small = (...settings: readonly string[]) =>
 /** What `body` makes of a dry run that leaves nothing behind. */
 function withDry<Result>(config: SearchConfig, body: (dry: DryRun) => Result, largest = 64): Result {
   const before = [liveSlots(), tensorMemory().live]
-  const dry = new DryRun(config, partsOf(config), 'cpu', largest)
+  const dry = new DryRun(config, partsOf(config), 'cpu', largest, 10)
   try {
     return body(dry)
   } finally {
@@ -58,7 +60,7 @@ for (const [name, settings] of networks)
         const peaks = Array.from({ length: 6 }, () => {
           dry.sample()
           const peak = Math.max(dry.step(data.batch, 1).peak, dry.evaluate(evaluation.batch, 1).peak)
-          return peak + datasetBytes(images)
+          return peak + datasetBytes(100, 32)
         })
         const mean = peaks.reduce((sum, peak) => sum + peak, 0) / peaks.length
         const { tensors, memory } = predict(subspace)
@@ -85,10 +87,10 @@ for (const [what, settings] of [
     const config = small(...settings)
     withDry(config, (dry) => {
       dry.begin(28)
-      const foretold = new FootprintMeter(dry, config, partsOf(config), 'cpu', 128).peak()
+      const foretold = new FootprintMeter(dry, config, partsOf(config), 'cpu', imagesOf(128)).peak()
       const step = dry.step(config.data.batch, 1).peak
       const evaluation = dry.evaluate(config.evaluation.batch, 1).peak
-      const ratio = foretold / (Math.max(step, evaluation) + datasetBytes(128))
+      const ratio = foretold / (Math.max(step, evaluation) + datasetBytes(128, 32))
       assert.ok(Math.abs(ratio - 1) < 0.01, `${ratio} of what was measured`)
       assert.equal(step < evaluation, what === 'an evaluation')
     })
@@ -115,7 +117,7 @@ test('a peak grows with L, batch and channels; no batch is larger than half of t
   )
 })
 
-const check = (config: SearchConfig, count: number, available?: Parameters<typeof checkMemory>[4]) =>
+const check = (config: SearchConfig, count: ImagesShape, available?: Parameters<typeof checkMemory>[4]) =>
   checkMemory(config, partsOf(config), 'cpu', count, available)
 
 const free = (bytes: number) => () => ({ bytes, where: 'free on this machine' })
@@ -131,7 +133,7 @@ test('a search that does not fit is refused with both amounts and the remedies, 
     remedies,
   )
   assertRefuses(
-    () => check(small(), 100_000, free(2 ** 28)),
+    () => check(small(), imagesOf(100_000), free(2 ** 28)),
     'budget',
     /^L = 28 needs more than \d+ MiB of memory for its tensors, \d+(\.\d)? MiB are free on this machine for tensors: /,
     remedies,
@@ -184,7 +186,7 @@ test('a limit stands in place of what is free; what the process will take beside
   assert.equal(budget()?.where, 'free on this machine for tensors')
   assert.deepEqual(budget('memory.limit=2 GB'), { bytes: 2e9, where: 'allowed by memory.limit' })
   const unread = memoryBudget(small(), parts, 'cpu', { available, unread: 50_000 })?.bytes ?? 0
-  assert.ok(Math.abs(room - unread - datasetBytes(50_000) / 1.03) < 2)
+  assert.ok(Math.abs(room - unread - datasetBytes(50_000, 32) / 1.03) < 2)
   assert.deepEqual(memoryBudget(small(), parts, 'cuda:0', { available })?.bytes, 2 ** 30)
   assert.equal(memoryBudget(small(), parts, 'cpu', { available: () => undefined }), undefined)
   assert.equal(bytesBesides(small(), parts, 'cuda:0', 0), 0)

@@ -5,6 +5,7 @@ import type { ImageDataset } from '../../../src/data/index.ts'
 import { exportOnnx } from '../../../src/export/onnx.ts'
 import { Network, stateDict } from '../../../src/nn/index.ts'
 import { type SearchConfig, type SearchParts, withParts } from '../../../src/search/config.ts'
+import { imagesOf } from '../../../src/search/images.ts'
 import { searchPresets } from '../../../src/search/presets.ts'
 import { searchStep } from '../../../src/search/search.ts'
 import {
@@ -68,7 +69,8 @@ export async function withSession(
   use: (session: Session) => void | Promise<void>,
   change: (config: SearchConfig) => SearchConfig = (config) => config,
 ): Promise<void> {
-  const session = createSession(change(smallConfig(parts)), dataset(), 'cpu', parts)
+  const config = change(smallConfig(parts))
+  const session = createSession(config, imagesOf(dataset(), config, 'cpu'), 'cpu', parts)
   try {
     await use(session)
   } finally {
@@ -93,8 +95,9 @@ export function testPair(parts: SearchParts): void {
   const name = `${parts.space.name} by ${parts.strategy.name}`
 
   test(`${name}: losses are finite and fall`, () =>
-    withSession(parts, (session) => {
-      const losses = Array.from({ length: 60 }, () => searchStep(session, lr).train.loss)
+    withSession(parts, async (session) => {
+      const losses: number[] = []
+      for (let step = 0; step < 60; step++) losses.push((await searchStep(session, lr)).train.loss)
       assert.ok(losses.every(Number.isFinite))
       assert.ok(
         mean(losses.slice(-20)) < 0.9 * mean(losses.slice(0, 20)),
@@ -104,37 +107,37 @@ export function testPair(parts: SearchParts): void {
 
   test(`${name}: a search goes on exactly, in the middle of a window`, () =>
     withSession(parts, async (whole) => {
-      for (let step = 0; step < 2; step++) searchStep(whole, lr)
+      for (let step = 0; step < 2; step++) await searchStep(whole, lr)
       for (let before = 2; before < 4; before++) {
         const saved = filesOf(whole)
-        await withSession(parts, (resumed) => {
+        await withSession(parts, async (resumed) => {
           restoreSession(resumed, saved)
           assert.deepEqual(filesOf(resumed), saved, 'what was restored is what was saved')
-          searchStep(resumed, lr)
-          searchStep(whole, lr)
+          await searchStep(resumed, lr)
+          await searchStep(whole, lr)
           assert.deepEqual(filesOf(resumed), filesOf(whole), 'and goes on the same')
         })
       }
     }))
 
   test(`${name}: no tensor is left behind by a step`, () =>
-    withSession(parts, (session) => {
-      const after = (steps: number) => {
-        for (let step = 0; step < steps; step++) searchStep(session, lr)
+    withSession(parts, async (session) => {
+      const after = async (steps: number) => {
+        for (let step = 0; step < steps; step++) await searchStep(session, lr)
         return liveSlots()
       }
       // velocities of operations that run for the first time stay
-      after(15)
+      await after(15)
       const before = [...session.optimizer.state()].length
-      const slots = after(3) - ([...session.optimizer.state()].length - before)
-      assert.equal(after(9) - ([...session.optimizer.state()].length - before), slots)
+      const slots = (await after(3)) - ([...session.optimizer.state()].length - before)
+      assert.equal((await after(9)) - ([...session.optimizer.state()].length - before), slots)
     }))
 
   test(`${name}: what is derived is allowed, and evaluation neither samples nor moves anything`, () =>
     withSession(parts, async (session) => {
-      for (let step = 0; step < 4; step++) searchStep(session, lr)
+      for (let step = 0; step < 4; step++) await searchStep(session, lr)
       const { space, strategy } = session
-      const derived = await strategy.derive(() => ({ loss: 1, accuracy: 0.5 }))
+      const derived = await strategy.derive(async () => ({ loss: 1, accuracy: 0.5 }))
       assert.deepEqual(space.parse(JSON.parse(JSON.stringify(derived)), 'derived'), derived)
       const before = JSON.stringify(strategy.state().data)
       for (const { name: group } of space.choices) tidy(() => strategy.archWeights(group, 'eval'))
