@@ -1,4 +1,5 @@
 /** A search that nobody keeps: real steps on images of noise, in subspaces of any size, for their memory and their time. */
+import { cifarLayouts } from '../data/cifar-layout.ts'
 import { BatchStream, type ImageDataset, type ImageTensors } from '../data/index.ts'
 import { toTensors } from '../data/training-images.ts'
 import { type ArchWeightsOf, namedParameters } from '../nn/index.ts'
@@ -127,8 +128,9 @@ function makeNoise(count: number, size: number, classes: number): ImageDataset {
     count,
     size,
     classes: Array.from({ length: classes }, (_, label) => `${label}`),
-    mean: [0.5, 0.5, 0.5],
-    std: [0.25, 0.25, 0.25],
+    // any will do
+    mean: cifarLayouts.cifar10.mean,
+    std: cifarLayouts.cifar10.std,
     fingerprint: '',
   }
 }
