@@ -1,5 +1,11 @@
 /** What a choice within limits can reach at most, by Lagrange multipliers: each cost has a price, and every part takes what pays best. */
-import type { Option } from './choose.ts'
+
+/** A way to decide a part. */
+export interface Option {
+  readonly score: number
+  /** One for each limit. */
+  readonly costs: readonly number[]
+}
 
 export interface Bounds {
   /** For each option of each part its score, less the price of what it costs. */

@@ -2,14 +2,9 @@
  * The best choice of one option for each part within limits: dynamic programming over the parts, whose states are the choices so far
  * that no other beats in score and in every cost. Exact: what is left out cannot be part of the best.
  */
-import { type Bounds, boundsOf } from './choose-bounds.ts'
+import { type Bounds, boundsOf, type Option } from './choose-bounds.ts'
 
-/** A way to decide a part. */
-export interface Option {
-  readonly score: number
-  /** One for each limit. */
-  readonly costs: readonly number[]
-}
+export type { Option }
 
 /** An option by its place among those of its part. */
 export interface Placed extends Option {

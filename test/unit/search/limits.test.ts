@@ -9,6 +9,7 @@ import { networkCosts } from '../../../src/budget/network-costs.ts'
 import { epochLine } from '../../../src/cli/search-text.ts'
 import type { ArchWeights } from '../../../src/nn/index.ts'
 import { applySettings, type SearchConfig, type SearchParts } from '../../../src/search/config.ts'
+import { imagesOf } from '../../../src/search/images.ts'
 import { costRanges, limitsOf, targetNetwork } from '../../../src/search/limits.ts'
 import { searchPreset } from '../../../src/search/presets.ts'
 import { requestedSearch } from '../../../src/search/request.ts'
@@ -27,7 +28,7 @@ setThreads(1)
 const place = mkdtempSync(join(tmpdir(), 'ddsas-test-'))
 after(() => rmSync(place, { recursive: true }))
 
-const evaluate = () => ({ loss: 1, accuracy: 0.5 })
+const evaluate = async () => ({ loss: 1, accuracy: 0.5 })
 const network = ['limits.network.channels=4', 'limits.network.cells=3', 'limits.network.classes=4']
 
 /** A small search within a share of what networks cost between the least and the most. */
@@ -42,7 +43,7 @@ async function withLimited(
   config: SearchConfig,
   use: (session: Session) => void | Promise<void>,
 ): Promise<void> {
-  const session = createSession(config, dataset(), 'cpu', parts)
+  const session = createSession(config, imagesOf(dataset(), config, 'cpu'), 'cpu', parts)
   try {
     await use(session)
   } finally {
@@ -52,7 +53,7 @@ async function withLimited(
 
 /** As the loop does. */
 async function step(session: Session): Promise<void> {
-  const { globalStep } = searchStep(session, 0.02)
+  const { globalStep } = await searchStep(session, 0.02)
   if (session.limits?.isDue(globalStep)) await session.limits.follow(session.strategy, evaluate)
 }
 
