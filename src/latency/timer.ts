@@ -15,7 +15,7 @@ export interface LatencyProgress {
   readonly done: number
   /** Of `timing`: at most. */
   readonly total: number
-  /** Of `timing`: the standard error so far of nine of ten times at most, as a part of them. */
+  /** Of `timing`, from the second round on: the standard error so far of nine of ten times at most, as a part of them. */
   readonly error?: number
 }
 
@@ -107,8 +107,8 @@ export class Timer {
       }
       const onRound = (rounds: Rounds) => {
         this.#kept.save(group, rounds)
-        const { error } = timesOf(rounds)
-        progress({ models, stage: 'timing', done: rounds.length, total: limits.most, error })
+        const error = rounds.length > 1 ? { error: timesOf(rounds).error } : {}
+        progress({ models, stage: 'timing', done: rounds.length, total: limits.most, ...error })
       }
       const rounds = await timeRounds(loaded, done, limits, { onRound, stopped })
       this.#checkStopped()
