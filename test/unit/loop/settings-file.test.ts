@@ -90,10 +90,7 @@ test('what has the wrong type is named, with the file', (t) => {
     [{ seed: 'x' }, /mine\.json: seed: expected number, received string$/],
     [{ seed: {} }, /mine\.json: seed: expected number, received object$/],
     [{ seed: null }, /mine\.json: seed: expected number, received null$/],
-    [
-      { data: 3 },
-      /mine\.json: data is a group of settings: images, batch, padding, flip, cutout, mean, std$/,
-    ],
+    [{ data: 3 }, /mine\.json: data is a group of settings: images, batch, microBatch, /],
     [{ data: null }, /mine\.json: data is a group of settings/],
     [{ data: [] }, /mine\.json: data is a group of settings/],
     [{ data: { batch: 0 } }, /mine\.json: data\.batch: .*>0/],

@@ -62,7 +62,10 @@ test('what cannot be set is refused with its key', () => {
     )
   refuses('weightOptimizer.lt=1', /the nearest is 'weightOptimizer\.lr'/)
   refuses('archOptimizer.lt=1', /the nearest is 'archOptimizer\.lr'/)
-  refuses('weightOptimizer=1', /^--set: weightOptimizer is a group of settings: lr, minLr, momentum, /)
+  refuses(
+    'weightOptimizer=1',
+    /^--set: weightOptimizer is a group of settings: lr, minLr, schedule, warmUp, momentum, /,
+  )
   refuses('weightOptimizer.lr.x=1', /^--set: weightOptimizer\.lr: expected number, received object$/)
   refuses('weights.rate=0.1', /^--set: there is no setting 'weights\.rate'; it is now 'weightOptimizer\.lr'$/)
   refuses('architecture.betas=1', /it is now 'archOptimizer\.betas'$/)
