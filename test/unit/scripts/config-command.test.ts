@@ -58,8 +58,8 @@ test('show: a run, with what is changed of it; what it prints is a file for --co
 
 test('show: what cannot be is refused', async () => {
   await assert.rejects(
-    config('show', 'search', 'folder'),
-    /no preset 'folder'; known are cifar10, cifar100, .*demo/,
+    config('show', 'search', 'elsewhere'),
+    /no preset 'elsewhere'; known are cifar10, cifar100, .*demo/,
   )
   await assert.rejects(config('show', 'searhc'), /searhc does not exist; name the folder of a run/)
   await assert.rejects(config('show', 'search', '--set', 'sed=1'), /no setting 'sed'; the nearest is 'seed'/)
@@ -106,7 +106,7 @@ test('keys: of both commands, and as JSON', async () => {
   const both = z.array(row).parse(JSON.parse(await config('keys', '--json')))
   assert.deepEqual(new Set(both.map(({ command }) => command)), new Set(['search', 'train']))
   await assert.rejects(config('keys', 'demo'), /Allowed choices are search, train/)
-  await assert.rejects(config('keys', 'search', 'folder'), /no preset 'folder'/)
+  await assert.rejects(config('keys', 'search', 'elsewhere'), /no preset 'elsewhere'/)
 })
 
 test('schema: of each command', async () => {
