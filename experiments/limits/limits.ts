@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { runSearch } from '../../src/search/run.ts'
 
 const [data = 'data', runs = 'runs/limits'] = process.argv.slice(2)
-const limits = ['1G', '2.4M', '2M', '1.7M']
+const limits = ['1G', '3.5M', '2.8M', '2.2M']
 const settings = [
   'network.channels=4',
   'network.cells=3',
@@ -13,7 +13,7 @@ const settings = [
   'evaluation.images=50',
   'ddsas.window=3',
   'archOptimizer.lr=0.03',
-  'limits.rate=0.2',
+  'limits.rate=1',
   'limits.steps=3',
 ]
 const lines = ['limit,epoch,cost,unlimited,lambda']

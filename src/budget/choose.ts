@@ -22,7 +22,8 @@ interface State extends Option {
 
 /**
  * For each part the place of its option: the best sum of scores among all choices whose costs sum to at most `limits`; among
- * equals one of least cost, and the same one each time. Undefined where no choice keeps to all limits. Scores are finite.
+ * equals one of least cost, and the same one each time. Undefined where no choice keeps to all limits. Scores are finite. Where more
+ * than `mostStates` choices of some parts were none beaten by another, the best that was found.
  */
 export function chooseBest(
   parts: readonly (readonly Option[])[],
