@@ -79,10 +79,20 @@ const expand = { ...cifar10, epochs: 60, ddsas: { ...cifar10.ddsas, changes: exp
 /** Section 4.3: operations without weights come when those with some have learnt. */
 const withWeights: readonly string[] = ['sep_conv_3x3', 'sep_conv_5x5', 'dil_conv_3x3', 'dil_conv_5x5']
 
-/** The published search on ImageNet but for its images: section 4.3 of the paper, settings of the published code. */
-export const imagenetSearch = {
+/** The published search on ImageNet, or on another folder of as many images: section 4.3 of the paper, settings of the published code. */
+const imagenet = {
   ...cifar10,
-  data: { ...cifar10.data, batch: 512 },
+  dataset: 'folder',
+  data: {
+    ...cifar10.data,
+    batch: 512,
+    imageSize: 224,
+    load: 'stream',
+    trainFraction: 0.1,
+    validFraction: 0.025,
+    crop: 0.08,
+    jitter: [0.4, 0.4, 0.4, 0.2],
+  },
   network: { ...cifar10.network, stem: 'imagenet' },
   ddsas: {
     ...cifar10.ddsas,
@@ -118,6 +128,7 @@ export const searchPresets = {
     archOptimizer: { ...cifar10.archOptimizer, lr: 3e-5, weightDecay: 0 },
   },
   'cifar100-expand': { ...expand, dataset: 'cifar100' },
+  imagenet,
   /** For an image folder of a few hundred to some ten thousand images, on a processor. */
   folder: {
     ...cifar10,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
 import { carriedCosineLr, cosineLr } from '../../src/nn/index.ts'
-import { imagenetSearch } from '../../src/search/presets.ts'
+import { searchPresets } from '../../src/search/presets.ts'
 import { searchLr } from '../../src/search/schedule.ts'
 import { skipWithout } from '../needs.ts'
 import { fixtures, readJson } from './fixtures.ts'
@@ -41,5 +41,5 @@ test('learning rates of the published searches', { skip }, () => {
   const { epochs, base_lr: lr, eta_min: minLr, warmup_epochs: rising } = imagenet
   assertRates(imagenet.closed_form_step_first, (epoch) => carriedCosineLr(epoch, epochs, lr, minLr, 0))
   assertRates(imagenet.lr_of_epoch, (epoch) => carriedCosineLr(epoch, epochs, lr, minLr, rising))
-  assertRates(imagenet.lr_of_epoch, (epoch) => searchLr(epoch, imagenetSearch))
+  assertRates(imagenet.lr_of_epoch, (epoch) => searchLr(epoch, searchPresets.imagenet))
 })

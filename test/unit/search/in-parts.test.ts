@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { describeStart } from '../../../src/cli/search-text.ts'
 import { batchGradients } from '../../../src/nn/index.ts'
 import { applySettings, partsOf, type SearchConfig, withParts } from '../../../src/search/config.ts'
-import { imagenetSearch, searchPreset } from '../../../src/search/presets.ts'
+import { searchPreset } from '../../../src/search/presets.ts'
 import { requestedSearch } from '../../../src/search/request.ts'
 import { runSearch } from '../../../src/search/run.ts'
 import { searchStep } from '../../../src/search/search.ts'
@@ -160,7 +160,8 @@ test('spaces without such a stem refuse it, and another space takes its own', ()
 })
 
 test('the settings of the search on ImageNet fit its space', () => {
-  const { strategy } = partsOf(imagenetSearch)
-  strategy.check?.(imagenetSearch, space, imagenetSearch.epochs)
-  assert.deepEqual(applySettings(imagenetSearch, []), imagenetSearch)
+  const imagenet = searchPreset('imagenet')
+  const { strategy } = partsOf(imagenet)
+  strategy.check?.(imagenet, space, imagenet.epochs)
+  assert.deepEqual(applySettings(imagenet, []), imagenet)
 })
