@@ -18,7 +18,7 @@ const all = [
 
 /** Numbers that no preset has: null stands for none, or for another that is known. */
 const nullable =
-  /^(data\.(mean|std)|archOptimizer\.gradClip|limits\.(parameters|multiplyAdds|latency|network\.(channels|cells|classes)))$/
+  /^(data\.(mean|std)|archOptimizer\.gradClip|limits\.(parameters|multiplyAdds|latency|network\.(channels|cells|classes|imageSize)))$/
 
 /** Whether a value is a number, or holds one: then it has a unit. */
 const isNumeric = (value: unknown): boolean =>
