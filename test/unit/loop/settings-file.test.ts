@@ -31,7 +31,12 @@ test('some settings or all, nested as in config.json; --set and short options co
   assert.deepEqual(withFile(t, {}), preset)
   assert.deepEqual(withFile(t, preset), preset)
   const given = { seed: 7, data: { batch: 8 }, ddsas: { changes: [] }, memory: { limit: '4 GiB' } }
-  const wanted = { ...preset, seed: 7, data: { ...preset.data, batch: 8 }, memory: { limit: 2 ** 32 } }
+  const wanted = {
+    ...preset,
+    seed: 7,
+    data: { ...preset.data, batch: 8 },
+    memory: { ...preset.memory, limit: 2 ** 32 },
+  }
   assert.deepEqual(withFile(t, given), wanted)
   assert.deepEqual(withFile(t, `\uFEFF${JSON.stringify(given)}`), wanted)
   assert.equal(withFile(t, given, 'seed=9').seed, 9)
