@@ -94,11 +94,11 @@ for (const strategy of ['ddsas', 'darts', 'gdas'] as const)
     /** The penalty for lambda = 1 after some steps under another lambda. */
     const expected = async (lambda: number): Promise<number> => {
       let found = 0
-      await withLimited(parts, config, (session) => {
+      await withLimited(parts, config, async (session) => {
         const { limits, strategy: own } = session
         assert.ok(limits)
         limits.penalty.load([lambda])
-        for (let done = 0; done < 9; done++) searchStep(session, 0.02)
+        for (let done = 0; done < 9; done++) await searchStep(session, 0.02)
         limits.penalty.load([1])
         found = tidy(() => limits.penalty.of((group) => weightsNow(own, group)).item())
       })
