@@ -9,12 +9,14 @@
 #include <ATen/ATen.h>
 #include <netdb.h>
 #include <sys/socket.h>
+#include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #ifdef USE_C10D_NCCL
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
+#include <torch/library.h>
 #include <torch/version.h>
 #include <unistd.h>
 
@@ -274,6 +276,29 @@ c10::intrusive_ptr<Group> open_group(const std::string& backend, int rank, int w
   if (backend != "gloo") throw std::invalid_argument("this build has no process group '" + backend + "'");
   return open_gloo(rank, world, timeout);
 }
+
+/// The sum over all ranks; what each rank's loss owes to it adds up on the way back.
+class SumOverRanks final : public torch::autograd::Function<SumOverRanks> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext*, const at::Tensor& x) { return summed(x); }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext*,
+                                                 torch::autograd::variable_list gradients) {
+    return {summed(gradients[0])};
+  }
+
+ private:
+  static at::Tensor summed(const at::Tensor& x) {
+    if (!state().group) throw std::logic_error("there is no group of ranks");
+    std::vector<at::Tensor> buffers{x.contiguous().clone()};
+    blaming([&] { wait_for(*state().group->allreduce(buffers)); });
+    return buffers[0];
+  }
+};
+
+at::Tensor sum_over_ranks(const at::Tensor& x) { return SumOverRanks::apply(x); }
+
+TORCH_LIBRARY_FRAGMENT(ddsas, library) { library.def("sum_over_ranks(Tensor x) -> Tensor", sum_over_ranks); }
 
 }  // namespace
 

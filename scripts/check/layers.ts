@@ -39,12 +39,17 @@ const table: readonly Row[] = [
     may: ['src/strategies/ddsas/', ...strategyParts],
   },
   { files: 'src/strategies/', may: strategyParts },
-  { files: 'src/loop/', may: ['src/loop/', 'src/runs/', 'src/data/', 'src/nn/', 'src/torch/'] },
+  { files: 'src/distributed/', may: ['src/distributed/', 'src/torch/'] },
+  {
+    files: 'src/loop/',
+    may: ['src/loop/', 'src/distributed/', 'src/runs/', 'src/data/', 'src/nn/', 'src/torch/'],
+  },
   {
     files: 'src/search/',
     may: [
       'src/search/',
       'src/loop/',
+      'src/distributed/',
       'src/budget/',
       'src/strategies/',
       'src/spaces/',
@@ -59,6 +64,7 @@ const table: readonly Row[] = [
     may: [
       'src/retrain/',
       'src/loop/',
+      'src/distributed/',
       'src/budget/',
       'src/spaces/',
       'src/data/',

@@ -5,16 +5,18 @@ import type { CommonRequest, StopSignal } from '../loop/request.ts'
 import { spaces } from '../spaces/index.ts'
 import { strategies } from '../strategies/index.ts'
 import { deviceExamples, devicePattern, deviceWanted, watchInterrupts } from '../torch/device.ts'
+import { maxProcesses } from './launch.ts'
 import { suggesting } from './suggestions.ts'
 
 /** The options of a command that begins a run or goes on with one. */
 export interface RunOptions extends Omit<CommonRequest, 'settings' | 'signal'> {
   readonly set: readonly string[]
   readonly json?: boolean
+  readonly nproc?: number
 }
 
 /** What they ask for. */
-export function requestOf({ set, json: _, ...options }: RunOptions): CommonRequest {
+export function requestOf({ set, json: _, nproc: __, ...options }: RunOptions): CommonRequest {
   return { ...options, settings: set }
 }
 
@@ -69,6 +71,13 @@ export function threadsOption(): Option {
   return new Option('--threads <n>', help).argParser(countTo(maxThreads))
 }
 
+/** `--nproc`. */
+function processesOption(): Option {
+  const help =
+    'processes on this machine that share each batch, and the threads (default: 1, or as torchrun or srun start them)'
+  return new Option('--nproc <n>', help).argParser(countTo(maxProcesses))
+}
+
 /** Gives a command the options of `RunOptions`; `out`: its default. */
 export function addRunOptions(command: Command, out: string): Command {
   return command
@@ -80,6 +89,7 @@ export function addRunOptions(command: Command, out: string): Command {
     .option('--epochs <n>', 'how many epochs', count)
     .addOption(deviceOption())
     .addOption(threadsOption())
+    .addOption(processesOption())
     .option('--resume <run>', 'go on with a run, from its latest checkpoint')
     .option('--checkpoint <step>', 'with --resume: go on from this checkpoint', wholeNumber)
     .option('--take-over', 'with --resume: take over the lock of a run that was left by another host')

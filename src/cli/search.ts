@@ -12,6 +12,7 @@ import type { Benchmark, SearchRequest } from '../search/request.ts'
 import { planSearch, type RunObserver, runSearch } from '../search/run.ts'
 import { shownNetwork } from '../spaces/network-shape.ts'
 import { fetchWithProgress } from './data.ts'
+import { isFirst, withRanks } from './launch.ts'
 import {
   addLimitOptions,
   addPartOptions,
@@ -46,7 +47,7 @@ async function searchAction(preset: string | undefined, given: SearchOptions): P
   const { resume, json = false, space: from, strategy } = options
   const benchmark = table === undefined ? undefined : benchmarkOf(openTable(table))
   const request: SearchRequest = { ...requestOf(options), preset, space: from, strategy, benchmark }
-  if (preset === 'demo' && resume === undefined) await fetchUnlessThere(request)
+  if (preset === 'demo' && resume === undefined && isFirst()) await fetchUnlessThere(request)
   const display = searchDisplay(json, resume !== undefined)
   const observer: Partial<RunObserver> = {
     decoding: (done, total) => display.decoding(done, total),
@@ -58,9 +59,13 @@ async function searchAction(preset: string | undefined, given: SearchOptions): P
     refused: (change) => display.event('refused', change, refusedText(change)),
   }
   try {
-    const { run, space, architecture } = await interruptible((signal) =>
-      runSearch({ ...request, signal }, observer),
+    const result = await interruptible((signal) =>
+      withRanks(options, signal, (ranks) =>
+        runSearch({ ...request, signal, ranks }, ranks.rank === 0 ? observer : {}),
+      ),
     )
+    if (result === undefined) return
+    const { run, space, architecture } = result
     const drawings = await drawBlocks(run, shownNetwork(space, architecture))
     display.result({ run: run.path, architecture, text: space.format(architecture), drawings })
   } finally {

@@ -4,6 +4,7 @@ import { DdsasError } from '../errors.ts'
 import { trainPresets } from '../retrain/presets.ts'
 import { runTrain, type TrainRequest, type TrainRunObserver, type TrainStart } from '../retrain/run.ts'
 import { genotypeArgument, readArchitecture, spaceOption } from './genotype.ts'
+import { withRanks } from './launch.ts'
 import { addRunOptions, interruptible, type RunOptions, requestOf } from './options.ts'
 import { runDisplay } from './run-display.ts'
 import { suggestedArgument, suggesting } from './suggestions.ts'
@@ -50,8 +51,12 @@ async function trainAction(
       epoch: (epoch) => display.epoch(epoch),
       skip: (file, count) => display.skip(file, count),
     }
-    const { run, report } = await interruptible((signal) => runTrain({ ...request, signal }, observer))
-    display.result({ ...report, run: run.path, recipe })
+    const result = await interruptible((signal) =>
+      withRanks(options, signal, (ranks) =>
+        runTrain({ ...request, signal, ranks }, ranks.rank === 0 ? observer : {}),
+      ),
+    )
+    if (result) display.result({ ...result.report, run: result.run.path, recipe })
   } finally {
     display.stop()
   }

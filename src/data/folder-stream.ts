@@ -14,7 +14,14 @@ import {
   randomBox,
   type TrainingTransform,
 } from './image-transform.ts'
-import type { ImageBatch, ImageSource, StreamState } from './source.ts'
+import {
+  type ImageBatch,
+  type ImageSource,
+  type PlaceInBatch,
+  placeInBatch,
+  type Share,
+  type StreamState,
+} from './source.ts'
 
 export interface FolderStreamOptions {
   /** Positions in the folder's list of files. */
@@ -24,6 +31,8 @@ export interface FolderStreamOptions {
   readonly device: string
   /** Batches under preparation besides the one that is asked for; at least 1, by default 2. */
   readonly ahead?: number | undefined
+  /** Gives this part of each batch alone; what is drawn, and the state, are those of the whole. */
+  readonly share?: Share | undefined
   /** Told of each file that cannot be decoded; see {@link FolderStream.next}. */
   readonly onSkip?: OnSkip | undefined
 }
@@ -31,6 +40,7 @@ export interface FolderStreamOptions {
 /** A batch on its way: files are read, pixels decoded, then `work` makes it on a thread of its own. */
 interface Pending {
   readonly before: StreamState
+  readonly place: PlaceInBatch | undefined
   readonly labels: BigInt64Array
   /** All files are read, so that their decoding is with the thread pool. */
   readonly reading: Promise<unknown>
@@ -94,34 +104,39 @@ export class FolderStream implements ImageSource {
     return this.#finish(batch)
   }
 
-  #finish({ work, labels, skipped }: Pending): ImageBatch {
+  #finish({ work, labels, skipped, place }: Pending): ImageBatch {
     const { device } = this.#options
     return tidy(() => {
       if (!work) throw new DdsasError('data', 'the stream was disposed of while a batch was asked for')
       const images = work.finish()
-      const batch = { images, labels: Tensor.from(labels, [labels.length]), skipped }
+      const batch = { images, labels: Tensor.from(labels, [labels.length]), skipped, place }
       return device === 'cpu'
         ? batch
-        : { images: to(images, { device }), labels: to(batch.labels, { device }), skipped }
+        : { images: to(images, { device }), labels: to(batch.labels, { device }), skipped, place }
     })
   }
 
   /** Draws the next batch and starts making it. All draws are made here, so nothing depends on what is decoded first. */
   #prepare(): Pending {
     const before = this.#position()
-    const { part, batch, transform } = this.#options
+    const { part, batch, transform, share } = this.#options
     if (this.#used >= this.#order.length) {
       this.#order = this.#generator.permutation(part.length).map((index) => part[index])
       this.#used = 0
     }
     const order = this.#order
-    const start = this.#used
-    this.#used = Math.min(start + batch, order.length)
-    const draws = Array.from({ length: this.#used - start }, () => drawImage(transform, this.#generator))
-    const files = Promise.all(order.slice(start, this.#used).map((position) => this.#images.read(position)))
+    const first = this.#used
+    this.#used = Math.min(first + batch, order.length)
+    const all = Array.from({ length: this.#used - first }, () => drawImage(transform, this.#generator))
+    const place = share && placeInBatch(all.length, share)
+    const draws = place ? all.slice(place.start, place.start + Math.max(place.images, 1)) : all
+    const start = first + (place?.start ?? 0)
+    const files = Promise.all(
+      order.slice(start, start + draws.length).map((position) => this.#images.read(position)),
+    )
     const labels = new BigInt64Array(draws.length)
     const ready = Promise.resolve()
-    const pending: Pending = { before, labels, reading: files, skipped: 0, ready, dropped: false }
+    const pending: Pending = { before, place, labels, reading: files, skipped: 0, ready, dropped: false }
     pending.ready = this.#make(pending, { order, start, draws, files })
     // it may fail long before anyone waits for it
     pending.ready.catch(() => {})

@@ -1,10 +1,34 @@
 /** What a training loop asks of its data: batches without end, whose place in the order can be saved and taken up again. */
 import type { GeneratorState, Tensor } from '../torch/index.ts'
 
+/** Which of several processes a source gives its part of each batch to. */
+export interface Share {
+  readonly rank: number
+  readonly world: number
+}
+
+/** Which images of a batch those of one process are. */
+export interface PlaceInBatch {
+  readonly start: number
+  /** How many of them are its own; one more stands in where it has none. */
+  readonly images: number
+  readonly total: number
+}
+
+/** The place of a part in a batch of `total` images: parts differ by one image at most, in the order of ranks. */
+export function placeInBatch(total: number, { rank, world }: Share): PlaceInBatch {
+  const start = Math.floor((total * rank) / world)
+  const images = Math.floor((total * (rank + 1)) / world) - start
+  // what stands in must be there
+  return { start: images > 0 ? start : Math.min(start, total - 1), images, total }
+}
+
 /** Images float32 [n, 3, size, size], channels last, and int64 labels [n], on the device of their source. */
 export interface ImageBatch {
   readonly images: Tensor
   readonly labels: Tensor
+  /** Where these are but a part of the batch. */
+  readonly place?: PlaceInBatch | undefined
   /** How many of its files could not be decoded, so that others took their places; absent for images in memory. */
   readonly skipped?: number
 }

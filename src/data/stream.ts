@@ -1,7 +1,14 @@
 /** Batches of a part of a data set in random order, without end; the next one is prepared while one is computed with. */
 import { adopt, type Generator, indexSelect, keep, onDevice, Tensor, tidy } from '../torch/index.ts'
 import { type Augmentation, drawAugmentation, type ImageTensors, plain, prepareImages } from './augment.ts'
-import type { ImageBatch, ImageSource, StreamState } from './source.ts'
+import {
+  type ImageBatch,
+  type ImageSource,
+  type PlaceInBatch,
+  placeInBatch,
+  type Share,
+  type StreamState,
+} from './source.ts'
 
 export type { ImageBatch, ImageSource, StreamState } from './source.ts'
 
@@ -10,11 +17,14 @@ export interface StreamOptions {
   readonly part: readonly number[]
   readonly batch: number
   readonly augmentation: Augmentation
+  /** Gives this part of each batch alone; what is drawn, and the state, are those of the whole. */
+  readonly share?: Share | undefined
 }
 
 interface Pending {
   readonly work: { finish(): Tensor }
   readonly labels: Tensor
+  readonly place: PlaceInBatch | undefined
   /** Where the stream stood before this batch was drawn. */
   readonly before: StreamState
 }
@@ -53,19 +63,19 @@ export class BatchStream implements ImageSource {
 
   /** The next batch. Its tensors belong to the current `tidy` scope. */
   next(): ImageBatch {
-    const { work, labels } = this.#pending ?? this.#prepare()
+    const { work, labels, place } = this.#pending ?? this.#prepare()
     this.#pending = undefined
     // first, so that they go where there is no memory for the images
     adopt(labels)
     const images = placed(work, labels)
     this.#pending = this.#prepare()
-    return { images, labels }
+    return { images, labels, ...(place ? { place } : {}) }
   }
 
   /** Draws the next batch and starts making it. */
   #prepare(): Pending {
     const before = this.#position()
-    const { part, batch, augmentation } = this.#options
+    const { part, batch, augmentation, share } = this.#options
     if (this.#used >= this.#order.length) {
       this.#order = this.#generator.permutation(part.length).map((index) => part[index])
       this.#used = 0
@@ -74,11 +84,13 @@ export class BatchStream implements ImageSource {
     this.#used += positions.length
     const draws = drawAugmentation(positions.length, this.#data.size, augmentation, this.#generator)
     return tidy(() => {
-      const index = indexTensor(positions)
+      const own = share && placeInBatch(positions.length, share)
+      const [from, to] = own ? [own.start, own.start + Math.max(own.images, 1)] : [0, positions.length]
+      const index = indexTensor(positions.slice(from, to))
       // before the work, which would go on where there is no memory for them
       const labels = labelsOf(this.#data, index)
-      const work = prepareImages(this.#data, index, draws, augmentation)
-      return { work, labels: keep(labels), before }
+      const work = prepareImages(this.#data, index, draws.subarray(5 * from, 5 * to), augmentation)
+      return { work, labels: keep(labels), place: own, before }
     })
   }
 

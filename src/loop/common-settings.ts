@@ -33,6 +33,13 @@ export const commonSettings = {
     .describe('when a run is saved'),
   seed: natural.meta({ unit: '-', description: 'what all random numbers follow from' }),
   threads: positive.max(maxThreads).meta({ unit: 'threads', description: 'threads for one operator' }),
+  // older runs do not say
+  syncBatchNorm: z
+    .boolean()
+    .default(false)
+    .describe(
+      'of several processes: whether batch norms go by the images of all, or each by its own; costs several times the time of a step',
+    ),
   device: z
     .string()
     .regex(devicePattern, { error: deviceWanted })

@@ -1,6 +1,7 @@
 /** The loop over epochs and steps of every run: metrics, checkpoints when they are due, and stopping when the user asks. */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Ranks } from '../distributed/ranks.ts'
 import { DdsasError, quoted } from '../errors.ts'
 import type { Progress } from '../nn/step.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
@@ -21,6 +22,8 @@ export interface TrainingLoop<Step extends Report, Epoch extends Report, Result>
   readonly stepsPerEpoch: number
   /** The command that goes on with such a run: `search`. */
   readonly command: string
+  /** The processes that share the run. */
+  readonly ranks: Ranks
   progress(): Progress
   /** Called where an epoch begins, not where one is resumed. */
   beginEpoch?(epoch: number, write: Write): void
@@ -51,12 +54,12 @@ export async function fit<Step extends Report, Epoch extends Report, Result>(
   observer: LoopObserver<Step, Epoch>,
   signal?: StopSignal,
 ): Promise<Result> {
-  const { config, stepsPerEpoch } = loop
-  const logger = new MetricsLogger(run, loop.progress().globalStep)
+  const { config, stepsPerEpoch, ranks } = loop
+  const logger = run.writes ? new MetricsLogger(run, loop.progress().globalStep) : undefined
   const checkpoints = new Checkpoints(loop, run)
-  const write: Write = (kind, report) => logger.write(kind, report)
+  const write: Write = (kind, report) => logger?.write(kind, report)
   const stopIfAsked = () => {
-    if (signal?.aborted) checkpoints.stop()
+    if (ranks.any(signal?.aborted === true)) checkpoints.stop()
   }
   try {
     while (loop.progress().epoch < config.epochs) {
@@ -64,22 +67,22 @@ export async function fit<Step extends Report, Epoch extends Report, Result>(
       if (loop.progress().step === 0) loop.beginEpoch?.(loop.progress().epoch, write)
       while (loop.progress().step < stepsPerEpoch) {
         const report = await loop.step(write)
-        logger.write('step', report)
+        write('step', report)
         observer.step?.(report, stepsPerEpoch)
         checkpoints.saveIfDue()
         await nextTurn()
         stopIfAsked()
       }
       const report = await loop.endEpoch(began, stopIfAsked)
-      logger.write('epoch', report)
+      write('epoch', report)
       checkpoints.save()
       observer.epoch?.(report)
     }
     return await loop.finish(write, stopIfAsked)
   } catch (error) {
-    throw withCheckpoint(error, run)
+    throw withCheckpoint(error, run, loop.command)
   } finally {
-    logger.close()
+    logger?.close()
   }
 }
 
@@ -129,11 +132,22 @@ export function checkFinite(when: string, values: Readonly<Record<string, number
 }
 
 /** What ended a run by itself, with the checkpoint before it, where there is one. */
-function withCheckpoint(error: unknown, run: RunFolder): unknown {
+function withCheckpoint(error: unknown, run: RunFolder, command: string): unknown {
   const step = run.checkpointSteps().at(-1)
-  if (!(error instanceof DdsasError) || step === undefined) return error
+  if (!(error instanceof DdsasError)) return error
+  if (error.kind === 'rank') return withWayOn(error, run, step, command)
+  if (step === undefined) return error
   if (error.kind !== 'nonfinite' && error.kind !== 'memory') return error
   return new DdsasError(error.kind, `${error.message}; the checkpoint after step ${step} is kept`, {
+    cause: error,
+  })
+}
+
+/** Another process ended; any number of them can go on. */
+function withWayOn(error: DdsasError, run: RunFolder, step: number | undefined, command: string): DdsasError {
+  const from = step === undefined ? '' : ` from the checkpoint after step ${step}`
+  const again = commandLine(`${command} --resume ${quoted(run.path)}`)
+  return new DdsasError('rank', `${error.message}; go on${from}, with any number of processes: ${again}`, {
     cause: error,
   })
 }

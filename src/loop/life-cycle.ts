@@ -1,6 +1,9 @@
 /** The life of a run, begun or resumed: the one order in which it is checked, made, locked, taken up and run. */
 import { statfsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { z } from 'zod'
+import { parseJson } from '../checks.ts'
+import { oneProcess, type Ranks, threadsFor } from '../distributed/ranks.ts'
 import { DdsasError } from '../errors.ts'
 import { type Module, type Precision, stateDict } from '../nn/index.ts'
 import type { CheckpointFiles } from '../runs/checkpoint.ts'
@@ -17,6 +20,7 @@ import {
   resumedConfig,
 } from './record.ts'
 import type { CommonRequest } from './request.ts'
+import { flatten, isBookkeeping } from './settings.ts'
 import type { ReadFiles } from './state-file.ts'
 
 type Config = CommonConfig & { readonly precision: Precision }
@@ -69,18 +73,42 @@ export async function beginRun<Own extends Config, Session, Result>(
   request: CommonRequest,
   { preset, config, out, device }: PlannedRun<Own>,
 ): Promise<Result> {
-  const { data: directory = 'data' } = request
-  setThreads(config.threads)
+  const { data: directory = 'data', ranks = oneProcess } = request
+  setThreads(threadsFor(config.threads, ranks))
   return withSession(life, await life.open(config, device, directory), async (session) => {
-    checkSpace(out, life.module(session))
     const data = { directory, ...life.data(session) }
-    const run = createRun(request, out, newRecord(life.kind, preset, config, device, data))
+    ranks.agree(factsOf(life.kind, config, data))
+    if (ranks.rank === 0) checkSpace(out, life.module(session))
+    const run = runOf(ranks, newRecord(life.kind, preset, config, device, data), (record) =>
+      createRun(request, out, record),
+    )
     return withLock(run, async () => {
       life.begin?.(session, run)
       const warnings = life.warnings(session, directory)
       return life.run({ run, config, device, session, done: 0, notes: [], warnings })
     })
   })
+}
+
+/** What all ranks must have alike, by its name. */
+function factsOf<Own extends Config>(
+  { effective = (config) => config }: RunKind<Own>,
+  config: Own,
+  { fingerprint }: Pick<RunData, 'fingerprint'>,
+): Record<string, string> {
+  const settings = [...flatten(effective(config))].filter(([key]) => !isBookkeeping(key))
+  const facts = settings.map(([key, value]) => [`the setting ${key}`, JSON.stringify(value)])
+  return Object.fromEntries([...facts, ['the fingerprint of the images', fingerprint]])
+}
+
+/** Rank 0 makes or opens the run; the others know it by its path there. */
+function runOf(ranks: Ranks, record: object, ofFirst: (record: object) => RunFolder): RunFolder {
+  if (ranks.world === 1) return ofFirst(record)
+  if (ranks.rank > 0)
+    return RunFolder.elsewhere(Buffer.from(ranks.broadcast(new Uint8Array())).toString(), record)
+  const run = ofFirst(record)
+  ranks.broadcast(Buffer.from(run.path))
+  return run
 }
 
 /** A run that is asked to go on. */
@@ -107,15 +135,19 @@ export function openRun<Own extends Config>(
 export async function resumeRun<Own extends Config, Session, Result>(
   life: LifeCycle<Own, Session, Result>,
   request: CommonRequest,
-  { run, record, config }: OpenedRun<Own>,
+  { run: opened, record, config }: OpenedRun<Own>,
 ): Promise<Result> {
-  const device = deviceOf(config)
-  const { data: directory = record.data.directory } = request
-  setThreads(config.threads)
+  const { data: directory = record.data.directory, ranks = oneProcess } = request
+  const device = deviceOf(config, ranks)
+  // rank 0 writes, and reads the checkpoint for all
+  const run = ranks.rank === 0 ? opened : RunFolder.elsewhere(opened.path, record)
+  setThreads(threadsFor(config.threads, ranks))
   const body = async () =>
     withSession(life, await life.open(config, device, directory), async (session) => {
-      checkSameImages(life.data(session), record, directory)
-      const { done, lost } = restoreCheckpoint(run, request.checkpoint, life.resumable(session))
+      const data = life.data(session)
+      checkSameImages(data, record, directory)
+      ranks.agree(factsOf(life.kind, config, data))
+      const { done, lost } = restoreCheckpoint(run, request.checkpoint, life.resumable(session), ranks)
       const notes = describeChanges(record, config, device)
       const warnings = [...lost, ...life.warnings(session, directory)]
       return life.run({ run, config, device, session, done, notes, warnings })
@@ -156,8 +188,8 @@ export function refuseCheckpoint({ checkpoint }: CommonRequest): void {
 }
 
 /** Where a run computes. Throws DdsasError 'device' where that is not there, or slow beyond use in its precision. */
-export function deviceOf({ device, precision }: Config): string {
-  const found = resolveDevice(device)
+export function deviceOf({ device, precision }: Config, { localRank }: Ranks = oneProcess): string {
+  const found = resolveDevice(device, localRank)
   checkPrecision(precision, found)
   return found
 }
@@ -191,14 +223,31 @@ function restoreCheckpoint(
   run: RunFolder,
   checkpoint: number | undefined,
   session: Resumable,
+  ranks: Ranks,
 ): { readonly done: number; readonly lost: string[] } {
-  const saved = run.loadCheckpoint(checkpoint)
-  const logs = saved ? session.restore(saved.files) : emptyLogs
+  const files = sharedFiles(ranks, () => run.loadCheckpoint(checkpoint)?.files)
+  const logs = files ? session.restore(files) : emptyLogs
   const globalStep = session.globalStep()
   // The course after an earlier checkpoint is given up now: killed before the next one, a resume must not find it.
   if (run.checkpointSteps().some((step) => step > globalStep))
     run.saveCheckpoint(globalStep, session.files(logs))
   return { done: globalStep, lost: run.truncateLogs(logs) }
+}
+
+/** The files that rank 0 reads, on every rank: no other needs to see its disk. */
+function sharedFiles(ranks: Ranks, read: () => ReadFiles | undefined): ReadFiles | undefined {
+  const files = ranks.rank === 0 ? read() : undefined
+  if (ranks.world === 1) return files
+  const names: unknown = parseJson(
+    Buffer.from(ranks.broadcast(Buffer.from(JSON.stringify(files ? [...files.keys()] : null)))).toString(),
+  )
+  if (names === null) return undefined
+  return new Map(
+    z
+      .array(z.string())
+      .parse(names)
+      .map((name) => [name, Buffer.from(ranks.broadcast(files?.get(name) ?? new Uint8Array()))]),
+  )
 }
 
 /** Throws DdsasError 'disk' when three checkpoints (two kept, one being written) and the metrics will not fit. */

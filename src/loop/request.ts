@@ -1,6 +1,7 @@
 /** What a caller may ask of a run, checked as settings are; and the settings that its short options stand for. */
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
+import type { Ranks } from '../distributed/ranks.ts'
 import { DdsasError } from '../errors.ts'
 import { parseSettings } from './settings.ts'
 
@@ -34,6 +35,8 @@ export interface CommonRequest {
   readonly threads?: number | undefined
   /** Looked at after each step: once aborted, the run saves and ends with DdsasError 'interrupted'. */
   readonly signal?: StopSignal | undefined
+  /** The processes that share the run, which all make the same request; this one alone unless given. */
+  readonly ranks?: Ranks | undefined
 }
 
 /** The keys of `CommonRequest`. */
@@ -53,6 +56,11 @@ export const commonRequest = {
   signal: z
     .custom<StopSignal>((value) => typeof value === 'object' && value !== null && 'aborted' in value, {
       error: 'expected an AbortSignal',
+    })
+    .optional(),
+  ranks: z
+    .custom<Ranks>((value) => typeof value === 'object' && value !== null && 'world' in value, {
+      error: 'expected what joinRanks gave',
     })
     .optional(),
 }

@@ -163,6 +163,11 @@ function edits(from: string, to: string): number {
 /** Settings that change no number of a run beyond rounding: it may be resumed with others. */
 const bookkeeping = /^(checkpoint|memory|threads|device)(\.|$)/
 
+/** Whether a dotted key is one of them: the ranks of a run may differ in it. */
+export function isBookkeeping(key: string): boolean {
+  return bookkeeping.test(key)
+}
+
 /** Those settings of a run: what a resume goes on with where nothing else is asked for. */
 export function bookkeepingOf(config: object): object {
   return Object.fromEntries(Object.entries(config).filter(([key]) => bookkeeping.test(key)))

@@ -13,7 +13,7 @@ import {
   tidy,
 } from '../torch/index.ts'
 import type { Gradients } from './optim.ts'
-import type { Batch, Outcome } from './step.ts'
+import type { Batch, BatchPart, Outcome } from './step.ts'
 
 /** What a forward pass on images gives: [n, classes], and the mean loss, a scalar. */
 export interface Passed {
@@ -33,7 +33,7 @@ export interface BatchGradients {
 /**
  * d loss / d parameters, with every part counted by its share of the images; everything else takes part as a constant.
  * `microBatch`: the most images that are computed at a time, 0: all. Parts are as even as can be; a batch norm that goes by the
- * batch goes by the part. Memory is that of a part, and of the gradients once more.
+ * batch goes by the part. Of a batch that several processes share, all get the gradients of the whole. Memory is that of a part, and of the gradients once more.
  */
 export function batchGradients(
   parameters: readonly Tensor[],
@@ -44,10 +44,11 @@ export function batchGradients(
   setRequiresGrad(parameters, true)
   try {
     const [first, ...others] = partsOf(batch, microBatch)
-    return others.reduce<BatchGradients>(
+    const own = others.reduce<BatchGradients>(
       (sum, part) => tidy(() => total(sum, partGradients(parameters, part, forward))),
       partGradients(parameters, first, forward),
     )
+    return batch.part ? ofAllProcesses(batch.part, own) : own
   } finally {
     setRequiresGrad(parameters, false)
   }
@@ -62,12 +63,14 @@ interface Part {
 function partsOf(batch: Batch, microBatch: number): Part[] {
   const images = batch.labels.size
   const count = microBatch > 0 ? Math.ceil(images / microBatch) : 1
-  if (count <= 1) return [{ batch, share: 1 }]
+  const whole = batch.part ? batch.part.images / batch.part.total : 1
+  if (count <= 1) return [{ batch, share: whole }]
   const start = (part: number) => Math.floor((part * images) / count)
   return Array.from({ length: count }, (_, part) => {
     const [from, to] = [start(part), start(part + 1)]
-    const cut = (whole: Tensor) => slice(whole, 0, from, to)
-    return { batch: { images: cut(batch.images), labels: cut(batch.labels) }, share: (to - from) / images }
+    const cut = (all: Tensor) => slice(all, 0, from, to)
+    const share = (whole * (to - from)) / images
+    return { batch: { images: cut(batch.images), labels: cut(batch.labels) }, share }
   })
 }
 
@@ -82,6 +85,24 @@ function partGradients(
     const loss = shared(own)
     const gradients = grad(penalty ? add(loss, shared(penalty)) : loss, parameters)
     return { gradients, outcome: { loss: detach(loss), correct: countCorrect(logits, batch.labels) } }
+  })
+}
+
+/**
+ * Sums of what each process has by its part of a batch, outcome included, in one go. Only gradients that exist travel: which those are
+ * must be the same everywhere.
+ */
+function ofAllProcesses({ images, sum }: BatchPart, { gradients, outcome }: BatchGradients): BatchGradients {
+  return noGrad(() => {
+    const found = gradients.filter((gradient) => gradient !== null)
+    // an image that stands in for none does not count
+    const sums = sum([...found, outcome.loss, mul(outcome.correct, images > 0 ? 1 : 0)])
+    const [loss, correct] = sums.slice(found.length)
+    let next = 0
+    return {
+      gradients: gradients.map((gradient) => gradient && sums[next++]),
+      outcome: { loss, correct },
+    }
   })
 }
 

@@ -1,10 +1,14 @@
 /** Drop-path: whole operations left out of a training pass for single images, at random (Larsson et al., FractalNet). */
+
 import { type Generator, slice, Tensor, to } from '../torch/index.ts'
+import type { BatchPart } from './step.ts'
 
 export interface DropPath {
   /** How likely an operation is left out for an image, 0 <= rate < 1. */
   readonly rate: number
   readonly generator: Generator
+  /** Where the images are but a part of a batch, which others have too: all of it is drawn. */
+  readonly place?: Pick<BatchPart, 'start' | 'total'> | undefined
 }
 
 /** What is left of the next `count` edges in each image: float32 [count, n], zero where one is left out. */
@@ -16,14 +20,17 @@ export type Drop = (count: number) => Tensor
  * go to the device in one transfer.
  */
 export function drawDrops(
-  { rate, generator }: DropPath,
+  { rate, generator, place }: DropPath,
   droppable: readonly boolean[],
   images: Tensor,
 ): Drop {
   const [count] = images.shape
   const kept = 1 - rate
   const draw = (drops: boolean) => (!drops ? 1 : generator.uniform() < kept ? 1 / kept : 0)
-  const draws = droppable.flatMap((drops) => Array.from({ length: count }, () => draw(drops)))
+  const { start, total } = place ?? { start: 0, total: count }
+  const draws = droppable.flatMap((drops) =>
+    Array.from({ length: total }, () => draw(drops)).slice(start, start + count),
+  )
   const masks = to(Tensor.from(Float32Array.from(draws), [droppable.length, count]), {
     device: images.device,
   })

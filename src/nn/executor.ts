@@ -20,6 +20,7 @@ import { type Drop, type DropPath, drawDrops } from './drop-path.ts'
 import { isZero } from './layer.ts'
 import { joined, type Parts } from './layer-forward.ts'
 import { images as imagesId, lookUp, type State, type StateId, type Term } from './program.ts'
+import type { BatchPart } from './step.ts'
 
 /** How a forward pass runs. */
 export interface Pass {
@@ -29,6 +30,8 @@ export interface Pass {
   readonly archWeights?: ArchWeightsOf
   /** In training mode: leaves out terms of unweighted sums at random. */
   readonly dropPath?: DropPath | undefined
+  /** What these images are of a batch that several processes share: synchronised batch norms go by all of it. */
+  readonly part?: BatchPart | undefined
   /** Whether the auxiliary head runs too, where there is one. */
   readonly auxiliary?: boolean
 }

@@ -19,6 +19,7 @@ import {
 } from '../torch/index.ts'
 import { joinName, type NamedLayer, type Sequence } from './layer.ts'
 import type { ProgramWeights } from './layer-weights.ts'
+import { synchronisedNorm } from './synchronised-norm.ts'
 
 /**
  * Images as parts whose channels stand side by side, which nobody concatenated; with the moments of each channel where
@@ -100,7 +101,13 @@ export function layerStep({ name, layer }: NamedLayer, weights: ProgramWeights):
     }
     case 'batch_norm2d': {
       const { running_mean: runningMean, running_var: runningVar, ...affine } = normStatistics(weights, name)
-      return whole((x, training) => batchNorm(x, { ...affine, runningMean, runningVar, training }))
+      const statistics = { ...affine, runningMean, runningVar }
+      return whole((x, training) => {
+        const part = weights.synchronised?.part
+        return part && training
+          ? synchronisedNorm(x, part, statistics)
+          : batchNorm(x, { ...statistics, training })
+      })
     }
     case 'concat': {
       const branches = layer.branches.map((branch) => sequenceStep(branch, name, weights))

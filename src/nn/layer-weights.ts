@@ -11,6 +11,7 @@ import {
   uniformByFanIn,
 } from './module.ts'
 import { namedLayers, type Program } from './program.ts'
+import type { Synchronised } from './synchronised-norm.ts'
 
 interface Weight {
   readonly name: string
@@ -71,6 +72,8 @@ export interface ProgramWeights {
   readonly parameters: Map<string, Tensor>
   readonly buffers: Map<string, Tensor>
   readonly opaque: Map<string, OpaqueLayer>
+  /** Where batch norms go by the images of all processes. */
+  readonly synchronised?: Synchronised | undefined
 }
 
 /** Throws DdsasError 'input' naming two layers that would have the same weights, or one whose weights have no name. */

@@ -17,15 +17,22 @@ import {
   statesFor,
   type Term,
 } from './program.ts'
+import type { Synchronised } from './synchronised-norm.ts'
 
 export interface NetworkOptions {
   /** Element type of images between the layers; weights and statistics are float32 in any case. */
   readonly precision?: Precision | undefined
   /** Every layer by ATen, by itself: the oracle of the kernels, and the yardstick of benchmarks. */
   readonly plain?: boolean
+  /** Batch norms go by the images of all processes that share a batch; every layer is then ATen's, by itself. */
+  readonly synchronised?: boolean | undefined
 }
 
-const optionsSchema = z.object({ precision: z.enum(precisions).optional(), plain: z.boolean().optional() })
+const optionsSchema = z.object({
+  precision: z.enum(precisions).optional(),
+  plain: z.boolean().optional(),
+  synchronised: z.boolean().optional(),
+})
 
 /** [n, classes] each. */
 export interface Outputs {
@@ -42,6 +49,8 @@ export class Network implements Module {
   /** By how many outputs are wanted: the logits alone, or those of the auxiliary head too. */
   readonly #prepared = new Map<number, Prepared>()
   readonly #options: NetworkOptions
+  readonly #plain: boolean
+  readonly #synchronised: Synchronised | undefined
 
   /**
    * Draws all weights from the context's generator with PyTorch's default distributions.
@@ -56,13 +65,18 @@ export class Network implements Module {
     this.parameters = Object.fromEntries(weights.parameters)
     this.buffers = Object.fromEntries(weights.buffers)
     this.#options = options
-    const fused = options.plain ? fuseNothing(program) : fuse(program)
-    for (const [owner, found] of fused) this.#compiled.set(owner, compile(found, weights))
+    this.#synchronised = options.synchronised ? { part: undefined } : undefined
+    this.#plain = options.plain === true || this.#synchronised !== undefined
+    const fused = this.#plain ? fuseNothing(program) : fuse(program)
+    for (const [owner, found] of fused) {
+      this.#compiled.set(owner, compile(found, { ...weights, synchronised: this.#synchronised }))
+    }
   }
 
   /** Images [n, 3, h, w], channels last for speed. */
   forward(images: Tensor, pass: Pass): Outputs {
     const { logits, auxiliary } = this.program.outputs
+    if (this.#synchronised) this.#synchronised.part = pass.part
     const second = pass.auxiliary ? auxiliary : undefined
     return tidy(() => {
       const x = inPrecision(images, this.#options.precision)
@@ -81,7 +95,7 @@ export class Network implements Module {
     if (known) return known
     const states = statesFor(this.program, outputs)
     const apart = concatenationsApart(states, outputs)
-    const made = { states, outputs, apart, compiled: this.#compiled, plain: this.#options.plain === true }
+    const made = { states, outputs, apart, compiled: this.#compiled, plain: this.#plain }
     this.#prepared.set(outputs.length, made)
     return made
   }

@@ -1,5 +1,6 @@
 /** How well a network does on images as they are: loss, top-1 and top-5 error, and which classes it takes for which. */
 import type { ImageBatch } from '../data/source.ts'
+import { oneProcess, type Ranks } from '../distributed/ranks.ts'
 import { DdsasError } from '../errors.ts'
 import type { Network } from '../nn/index.ts'
 import { callMany, crossEntropy, noGrad, type Tensor } from '../torch/index.ts'
@@ -25,7 +26,7 @@ export interface NetworkEvaluation extends NetworkScore {
 export type EachBatch = (use: (batch: ImageBatch) => void) => Promise<number>
 
 /**
- * Evaluates by running statistics. `pause` is called between batches; what it throws ends the evaluation.
+ * Evaluates by running statistics; of several processes each takes some of the batches. `pause` is called between batches; what it throws ends the evaluation.
  * @throws {DdsasError} `data` where there is not one image.
  */
 export async function evaluateNetwork(
@@ -33,37 +34,51 @@ export async function evaluateNetwork(
   classes: number,
   eachBatch: EachBatch,
   pause: () => void = () => {},
+  ranks: Ranks = oneProcess,
 ): Promise<NetworkEvaluation> {
-  const confusion = Array.from({ length: classes }, () => new Int32Array(classes))
-  let [loss, images, first, five] = [0, 0, 0, 0]
+  const losses: number[] = []
+  const pairs = new Float64Array(classes * classes)
+  let [images, first, five] = [0, 0, 0]
   const skipped = await eachBatch(({ images: x, labels }) => {
     pause()
+    const mine = losses.length % ranks.world === ranks.rank
+    losses.push(0)
+    if (!mine) return
     const logits = noGrad(() => network.forward(x, { training: false }).logits)
     const count = labels.size
     const guesses = topGuesses(logits, Math.min(5, classes))
-    loss += crossEntropy(logits, labels).item() * count
+    losses[losses.length - 1] = crossEntropy(logits, labels).item() * count
     images += count
     wholeNumbers(labels).forEach((label, row) => {
       const [guess] = guesses[row]
-      confusion[label][guess] += 1
+      pairs[classes * label + guess] += 1
       if (guess === label) first += 1
       if (guesses[row].includes(label)) five += 1
     })
   })
+  // losses in the order of the batches, however many processes there are
+  const [allImages, allFirst, allFive, ...rest] = ranks.total([images, first, five, ...losses, ...pairs])
+  checkSome(allImages, skipped)
+  const confusion = Array.from({ length: classes }, (_, label) =>
+    Int32Array.from(rest.slice(losses.length + classes * label, losses.length + classes * (label + 1))),
+  )
+  return {
+    loss: rest.slice(0, losses.length).reduce((sum, loss) => sum + loss, 0) / allImages,
+    top1Error: 1 - allFirst / allImages,
+    top5Error: 1 - allFive / allImages,
+    images: allImages,
+    skipped,
+    confusion,
+  }
+}
+
+function checkSome(images: number, skipped: number): void {
   if (images === 0) {
     const problem =
       skipped > 0
         ? `none of the ${skipped} images to evaluate on can be decoded`
         : 'there is no image to evaluate on'
     throw new DdsasError('data', `${problem}: name a folder with images`)
-  }
-  return {
-    loss: loss / images,
-    top1Error: 1 - first / images,
-    top5Error: 1 - five / images,
-    images,
-    skipped,
-    confusion,
   }
 }
 

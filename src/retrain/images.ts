@@ -20,7 +20,7 @@ import {
   readImageFolder,
   type TrainingTransform,
 } from '../data/index.ts'
-import type { ImageBatch, ImageSource } from '../data/source.ts'
+import type { ImageBatch, ImageSource, Share } from '../data/source.ts'
 import {
   checkEnough,
   type DataSettings,
@@ -60,12 +60,18 @@ export function openImages(
   config: TrainConfig,
   directory: string,
   device: string,
-  onSkip?: OnSkippedFile,
+  options: OpenOptions = {},
 ): TrainingImages {
   const { dataset } = config
   return dataset === 'folder'
-    ? openFolder(config, directory, device, onSkip)
-    : openCifar(config, dataset, directory, device)
+    ? openFolder(config, directory, device, options)
+    : openCifar(config, dataset, directory, device, options)
+}
+
+interface OpenOptions {
+  readonly onSkip?: OnSkippedFile | undefined
+  /** Where several processes train, which part of each batch this one gets. */
+  readonly share?: Share | undefined
 }
 
 /**
@@ -167,7 +173,13 @@ function disposeImages({ images, labels }: ImageTensors): void {
   labels.dispose()
 }
 
-function openCifar(config: TrainConfig, name: CifarName, directory: string, device: string): TrainingImages {
+function openCifar(
+  config: TrainConfig,
+  name: CifarName,
+  directory: string,
+  device: string,
+  { share }: OpenOptions,
+): TrainingImages {
   const { data: how, seed } = config
   const dataset = readCifarImages(directory, { dataset: name, data: how }, 'train')
   if (how.imageSize !== dataset.size)
@@ -178,7 +190,7 @@ function openCifar(config: TrainConfig, name: CifarName, directory: string, devi
   const { train, validation } = splitForTraining(dataset.count, config)
   const test = openTestImages(config, directory, device)
   const tensors = toTensors(dataset, device)
-  const options = { part: train, batch: how.batch, augmentation: how.augmentation }
+  const options = { part: train, batch: how.batch, augmentation: how.augmentation, share }
   const source = new BatchStream(tensors, options, new Generator(seed, 'batches'))
   return {
     classes: dataset.classes,
@@ -204,7 +216,7 @@ function openFolder(
   config: TrainConfig,
   directory: string,
   device: string,
-  onSkip?: OnSkippedFile,
+  { onSkip, share }: OpenOptions,
 ): TrainingImages {
   const { data: how, seed } = config
   const [folder, tests] = [readImageFolder(directory, 'train'), readImageFolder(directory, 'val')]
@@ -215,7 +227,7 @@ function openFolder(
     test: plainFolder(tests, allOf(tests), config, { device, onSkip: tell(tests) }),
   }
   const transform = trainingTransform(config)
-  const options = { part: train, batch: how.batch, transform, device, onSkip: tell(folder) }
+  const options = { part: train, batch: how.batch, transform, device, onSkip: tell(folder), share }
   const source = new FolderStream(folder, options, new Generator(seed, 'batches'))
   return {
     classes: folder.classes,

@@ -32,8 +32,9 @@ export function networkStep(
   optimizer: Sgd,
   { loss, dropPath, ...options }: NetworkStepOptions,
 ): WeightOutcome {
-  return sgdStep(batch, optimizer, options, ({ images, labels }) => {
-    const output = network.forward(images, { training: true, dropPath, auxiliary: true })
+  return sgdStep(batch, optimizer, options, ({ images, labels, part }) => {
+    const how = { training: true, dropPath: { ...dropPath, place: part }, auxiliary: true, part }
+    const output = network.forward(images, how)
     return { logits: output.logits, loss: networkLoss(output, labels, loss) }
   })
 }

@@ -40,6 +40,7 @@ const cifar10: TrainConfig = {
   checkpoint,
   seed: 0,
   threads: availableParallelism(),
+  syncBatchNorm: false,
   device: 'auto',
 }
 

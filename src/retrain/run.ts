@@ -100,11 +100,16 @@ function lifeOf(
   request: TrainRequest,
   observer: TrainRunObserver,
 ): LifeCycle<TrainConfig, Training, TrainResult> {
+  const { ranks } = request
   const onSkip: OnSkippedFile = (file, count) => observer.skip?.(file, count)
   return {
     kind: trainKind,
     open: (config, device, directory) =>
-      createTraining(config, genotype, directory, device, { onSkip, space: spaceFor(request, config) }),
+      createTraining(config, genotype, directory, device, {
+        onSkip,
+        space: spaceFor(request, config),
+        ranks,
+      }),
     dispose: disposeTraining,
     module: ({ network }) => network,
     data: ({ images: { fingerprint, classes } }) => ({ fingerprint, classes }),
@@ -133,8 +138,8 @@ async function beginTrain(request: TrainRequest, observer: TrainRunObserver): Pr
   const config = requestedConfig(trainKind, inSpace(request, trainPreset(preset)), request)
   const genotype = spaceFor(request, config).parse(request.genotype, 'given to runTrain')
   const out = resolve(request.out ?? join('runs', `train-${preset}`))
-  if (request.out !== undefined) RunFolder.refuseUnlessNew(out)
-  const plan = { preset, config, out, device: deviceOf(config) }
+  if (request.out !== undefined && (request.ranks?.rank ?? 0) === 0) RunFolder.refuseUnlessNew(out)
+  const plan = { preset, config, out, device: deviceOf(config, request.ranks) }
   return beginRun(lifeOf(genotype, request, observer), request, plan)
 }
 

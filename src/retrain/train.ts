@@ -3,6 +3,7 @@
 import { emptyAverage, include, means } from '../loop/averages.ts'
 import { checkFinite, fit, type LoopObserver } from '../loop/fit.ts'
 import type { StopSignal } from '../loop/request.ts'
+import { imagesOf, sharedBatch } from '../loop/shared-batch.ts'
 import { cosineLr, disposeModule, linearLr, loadTensors, Network, stateDict, warmUp } from '../nn/index.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import { adopt, Generator, tidy } from '../torch/index.ts'
@@ -10,6 +11,7 @@ import type { TrainConfig } from './config.ts'
 import { evaluateNetwork, type NetworkScore, scoreOf } from './evaluate-network.ts'
 import type { EvaluatedPart } from './images.ts'
 import { networkStep } from './network-step.ts'
+import { checkSame, shareStatistics } from './ranks.ts'
 import { type EpochScore, keepBest, type Training, trainingFiles } from './training.ts'
 
 /** One training step. */
@@ -94,6 +96,7 @@ export function train(
       config: training.config,
       stepsPerEpoch: training.images.source.batchesPerPass,
       command: 'train',
+      ranks: training.ranks,
       progress: () => training.progress,
       step: () => trainStep(training),
       endEpoch: (began, pause) => endEpoch(training, began, pause),
@@ -112,7 +115,7 @@ export function train(
 
 /** One step; moves the training's progress. */
 export async function trainStep(training: Training): Promise<TrainStepReport> {
-  const { config, images, network, optimizer, progress } = training
+  const { config, images, network, optimizer, progress, ranks } = training
   const { epoch, step, globalStep } = progress
   const began = performance.now()
   const batch = await images.source.next()
@@ -121,8 +124,13 @@ export async function trainStep(training: Training): Promise<TrainStepReport> {
     const [x, labels] = [adopt(batch.images), adopt(batch.labels)]
     const dropPath = { rate: dropPathOf(epoch, config), generator: training.dropPath }
     const options = { lr, gradClip: config.weightOptimizer.gradClip, loss: config.loss, dropPath }
-    const { loss, correct, gradNorm } = networkStep(network, { images: x, labels }, optimizer, options)
-    return { loss: loss.item(), correct: correct.item(), images: labels.size, gradNorm: gradNorm.item() }
+    const { loss, correct, gradNorm } = networkStep(
+      network,
+      sharedBatch({ ...batch, images: x, labels }, ranks),
+      optimizer,
+      options,
+    )
+    return { loss: loss.item(), correct: correct.item(), images: imagesOf(batch), gradNorm: gradNorm.item() }
   })
   const report: TrainStepReport = {
     epoch,
@@ -137,7 +145,7 @@ export async function trainStep(training: Training): Promise<TrainStepReport> {
   const numbers = { 'training loss': result.loss, 'gradient norm': result.gradNorm }
   checkFinite(`at step ${report.globalStep} (epoch ${epoch + 1}, step ${report.step})`, numbers, 'train')
   const averages = include(progress.train, result)
-  const skipped = progress.skipped + (batch.skipped ?? 0)
+  const skipped = progress.skipped + ranks.total([batch.skipped ?? 0])[0]
   training.progress = {
     ...progress,
     step: report.step,
@@ -150,14 +158,20 @@ export async function trainStep(training: Training): Promise<TrainStepReport> {
 
 /** Evaluates the network on a part of the images. */
 async function score(
-  { images, config }: Training,
+  { images, config, ranks }: Training,
   network: Network,
   part: EvaluatedPart,
   pause: () => void,
 ): Promise<NetworkScore> {
   const { batch } = config.evaluation
   return scoreOf(
-    await evaluateNetwork(network, images.classes.length, (use) => images.evaluate(part, batch, use), pause),
+    await evaluateNetwork(
+      network,
+      images.classes.length,
+      (use) => images.evaluate(part, batch, use),
+      pause,
+      ranks,
+    ),
   )
 }
 
@@ -165,6 +179,8 @@ async function score(
 async function endEpoch(training: Training, began: number, pause: () => void): Promise<TrainEpochReport> {
   const { config, images, network, progress } = training
   const { epoch, globalStep } = progress
+  checkSame(training, `after epoch ${epoch + 1}`)
+  shareStatistics(training)
   const validation =
     images.counts.validation > 0 ? await score(training, network, 'validation', pause) : undefined
   if (validation) checkFinite(`after epoch ${epoch + 1}`, { 'validation loss': validation.loss }, 'train')

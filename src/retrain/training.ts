@@ -1,8 +1,10 @@
 /** All that a training holds while it runs, and how it is saved and restored: the state behind exact resume. */
 import { z } from 'zod'
 import type { OnSkippedFile } from '../data/folder-images.ts'
+import { oneProcess, type Ranks } from '../distributed/ranks.ts'
 import { DdsasError } from '../errors.ts'
 import { type Average, emptyAverage } from '../loop/averages.ts'
+import { shareOf } from '../loop/shared-batch.ts'
 import {
   averageSchema,
   countSchema,
@@ -45,6 +47,8 @@ export interface TrainProgress extends Progress {
 
 /** A training between two steps. */
 export interface Training {
+  /** The processes that share it. */
+  readonly ranks: Ranks
   readonly config: TrainConfig
   readonly shape: NetworkShape
   readonly device: string
@@ -72,6 +76,7 @@ interface TrainingOptions {
   readonly onSkip?: OnSkippedFile | undefined
   /** A space of one's own, by the name that the settings give it. */
   readonly space?: SearchSpace | undefined
+  readonly ranks?: Ranks | undefined
 }
 
 /**
@@ -83,10 +88,11 @@ export function createTraining(
   genotype: unknown,
   directory: string,
   device: string,
-  { onSkip, space = findSpace(config.space) }: TrainingOptions = {},
+  { onSkip, space = findSpace(config.space), ranks = oneProcess }: TrainingOptions = {},
 ): Training {
   const auxiliary = config.loss.auxiliary > 0
-  const images = openImages(config, directory, device, onSkip)
+  const synchronised = config.syncBatchNorm && ranks.world > 1
+  const images = openImages(config, directory, device, { onSkip, share: shareOf(ranks) })
   try {
     const { network: sizes, precision } = config
     const classes = images.classes.length
@@ -94,10 +100,11 @@ export function createTraining(
     const program = programOf(shape)
     checkImageSide(program, config.data.imageSize)
     const generator = new Generator(config.seed, 'weights')
-    const network = new Network(program, { device, generator }, { precision })
+    const network = new Network(program, { device, generator }, { precision, synchronised })
     const optimizer = new Sgd(namedParameters(network), config.weightOptimizer)
     const dropPath = new Generator(config.seed, 'drop-path')
     return {
+      ranks,
       config,
       shape,
       device,

@@ -42,6 +42,8 @@ export class RunFolder {
   readonly path: string
   /** What `config.json` holds, not validated. */
   readonly config: unknown
+  /** Whether this process writes it; for another of the same run all that writes does nothing. */
+  readonly writes: boolean
   readonly #metrics: LogFile
   readonly #windows: LogFile
   readonly #checkpoints: string
@@ -49,9 +51,10 @@ export class RunFolder {
   /** The checkpoint this process goes on from: the one it loaded or saved last. */
   #lastStep: number | undefined
 
-  private constructor(path: string, config: unknown) {
+  private constructor(path: string, config: unknown, writes = true) {
     this.path = path
     this.config = config
+    this.writes = writes
     this.#metrics = new LogFile(join(path, 'metrics.jsonl'))
     this.#windows = new LogFile(join(path, 'windows.jsonl'))
     this.#checkpoints = join(path, 'checkpoints')
@@ -134,17 +137,23 @@ export class RunFolder {
     return new RunFolder(root, config)
   }
 
+  /** A run that another process writes, by its path there: nothing of it is read or written. */
+  static elsewhere(path: string, config: object): RunFolder {
+    return new RunFolder(path, config, false)
+  }
+
   /** Adds one line to `metrics.jsonl`. @throws {DdsasError} `disk` when it cannot be written. */
   appendMetrics(record: Readonly<Record<string, unknown>>): void {
-    this.#metrics.append(record)
+    if (this.writes) this.#metrics.append(record)
   }
 
   /** Adds one line to `windows.jsonl`. @throws {DdsasError} `disk` when it cannot be written. */
   appendWindow(record: Readonly<Record<string, unknown>>): void {
-    this.#windows.append(record)
+    if (this.writes) this.#windows.append(record)
   }
 
   get logLengths(): LogLengths {
+    if (!this.writes) return emptyLogs
     return { metricsBytes: this.#metrics.bytes, windowsBytes: this.#windows.bytes }
   }
 
@@ -154,13 +163,14 @@ export class RunFolder {
    * @throws {DdsasError} `disk` when it cannot be written.
    */
   truncateLogs({ metricsBytes, windowsBytes }: LogLengths): string[] {
+    if (!this.writes) return []
     const said = [this.#metrics.resumeAt(metricsBytes), this.#windows.resumeAt(windowsBytes)]
     return said.filter((line) => line !== undefined)
   }
 
   /** All complete lines of `metrics.jsonl`. @throws {DdsasError} `data` for a line that is not a JSON object. */
   readMetrics(): Record<string, unknown>[] {
-    return this.#metrics.read()
+    return this.writes ? this.#metrics.read() : []
   }
 
   /** The complete lines of `windows.jsonl` one by one, not validated. @throws {DdsasError} `data` for one that is not a JSON object. */
@@ -170,7 +180,7 @@ export class RunFolder {
 
   /** Replaces `genotype.json`. @throws {DdsasError} `disk` when it cannot be written. */
   writeGenotype(genotype: unknown): void {
-    writeFileAtomic(join(this.path, 'genotype.json'), formatJson(genotype))
+    if (this.writes) writeFileAtomic(join(this.path, 'genotype.json'), formatJson(genotype))
   }
 
   /** What `genotype.json` holds, not validated; undefined before the run has derived one. */
@@ -189,6 +199,7 @@ export class RunFolder {
    * @throws {DdsasError} `disk` when it cannot be written: the ones before are untouched.
    */
   saveCheckpoint(step: number, files: CheckpointFiles): void {
+    if (!this.writes) return
     this.#metrics.sync()
     this.#windows.sync()
     saveCheckpoint(this.#checkpoints, step, files, this.#lastStep)
@@ -209,7 +220,7 @@ export class RunFolder {
 
   /** Steps of the checkpoints that can be loaded, ascending. */
   checkpointSteps(): number[] {
-    return checkpointSteps(this.#checkpoints)
+    return this.writes ? checkpointSteps(this.#checkpoints) : []
   }
 
   /** Whether a process works on the run now. */
@@ -224,6 +235,7 @@ export class RunFolder {
    * @throws {DdsasError} `input` when another living process of this host holds it, or one of another host.
    */
   lock(takeOver = false): () => void {
+    if (!this.writes) return () => {}
     const release = acquireLock(join(this.path, 'lock'), takeOver)
     try {
       reportDisk(this.path, () => {

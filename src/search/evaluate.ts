@@ -1,5 +1,6 @@
 /** Accuracy of a part of the supernet, by the statistics of each batch and on images as they are. */
 import { forEachPlainBatch, type ImageBatch, type ImageTensors } from '../data/index.ts'
+import { oneProcess, type Ranks } from '../distributed/ranks.ts'
 import { ReplayedStep } from '../loop/replay.ts'
 import { type ArchWeightsOf, loadTensors, type Network, namedBuffers } from '../nn/index.ts'
 import type { Score } from '../strategies/strategy.ts'
@@ -19,6 +20,8 @@ export interface EvaluationOptions {
   readonly device: string
   /** Called between batches; what it throws ends the evaluation. */
   readonly pause?: () => void
+  /** Each of them takes some of the batches. */
+  readonly ranks?: Ranks | undefined
 }
 
 /**
@@ -32,18 +35,19 @@ class Evaluation {
   readonly #replay: ReplayedStep
   /** Running statistics as they were. */
   readonly #before: ReadonlyMap<string, Tensor>
-  #loss = 0
-  #correct = 0
-  #images = 0
+  readonly #ranks: Ranks
+  /** Loss, correct predictions and images of each batch; zeros where another process measures it. */
+  readonly #sums: number[] = []
 
   constructor(
     supernet: Network,
     archWeights: ArchWeightsOf,
-    { device, pause }: Omit<EvaluationOptions, 'batch'>,
+    { device, pause, ranks = oneProcess }: Omit<EvaluationOptions, 'batch'>,
   ) {
     this.#supernet = supernet
     this.#archWeights = archWeights
     this.#pause = pause
+    this.#ranks = ranks
     this.#replay = ReplayedStep.on(device)
     const copies = tidy(() =>
       [...namedBuffers(supernet)].map(([name, tensor]) => [name, clone(tensor)] as const),
@@ -53,6 +57,11 @@ class Evaluation {
 
   measure(given: ImageBatch): void {
     this.#pause?.()
+    const { rank, world } = this.#ranks
+    if ((this.#sums.length / 3) % world !== rank) {
+      this.#sums.push(0, 0, 0)
+      return
+    }
     const found = noGrad(() =>
       this.#replay.run('evaluation', [given], ([{ images, labels }]) =>
         tidy(() => {
@@ -65,13 +74,15 @@ class Evaluation {
       ),
     )
     const [mean, right] = found.floats()
-    this.#loss += mean * given.labels.size
-    this.#correct += right
-    this.#images += given.labels.size
+    this.#sums.push(mean * given.labels.size, right, given.labels.size)
   }
 
   score(): Score {
-    return { loss: this.#loss / this.#images, accuracy: this.#correct / this.#images }
+    const all = [0, 0, 0]
+    // added up in the order of the batches, however many processes there are
+    for (const [index, value] of this.#ranks.total(this.#sums).entries()) all[index % 3] += value
+    const [loss, correct, images] = all
+    return { loss: loss / images, accuracy: correct / images }
   }
 
   /** Puts the running statistics back. */

@@ -18,7 +18,7 @@ import {
   readImageFolder,
 } from '../data/index.ts'
 import { type KeptImages, keepFolder } from '../data/kept-folder.ts'
-import type { ImageBatch, ImageSource } from '../data/source.ts'
+import type { ImageBatch, ImageSource, Share } from '../data/source.ts'
 import { differencesOf, labelTensor, readCifarImages, toTensors } from '../data/training-images.ts'
 import { DdsasError } from '../errors.ts'
 import type { StopSignal } from '../loop/request.ts'
@@ -32,6 +32,8 @@ export interface ImagesObserver {
   readonly onSkip?: OnSkippedFile | undefined
   readonly onProgress?: ((done: number, total: number) => void) | undefined
   readonly signal?: StopSignal | undefined
+  /** Where several processes search, which part of each batch this one gets. */
+  readonly share?: Share | undefined
 }
 
 /** Images that were counted; none was decoded. */
@@ -107,12 +109,20 @@ function findCifar(config: SearchConfig, name: CifarName, directory: string, dev
   checkCounts(dataset.count, config)
   return {
     shape: shapeOfDataset(dataset.count, dataset.classes.length, config),
-    open: async () => ({ ...imagesOf(dataset, config, device), warnings: differencesOf(dataset, directory) }),
+    open: async ({ share } = {}) => ({
+      ...imagesOf(dataset, config, device, share),
+      warnings: differencesOf(dataset, directory),
+    }),
   }
 }
 
 /** Images that are in memory already. */
-export function imagesOf(dataset: ImageDataset, config: SearchConfig, device: string): SearchImages {
+export function imagesOf(
+  dataset: ImageDataset,
+  config: SearchConfig,
+  device: string,
+  share?: Share,
+): SearchImages {
   const { classes, fingerprint, mean, std } = dataset
   const split = splitTrainVal(dataset.count, config)
   return {
@@ -122,17 +132,17 @@ export function imagesOf(dataset: ImageDataset, config: SearchConfig, device: st
     normalisation: { mean, std },
     where: 'in memory',
     warnings: [],
-    ...overTensors(toTensors(dataset, device), split, config),
+    ...overTensors(toTensors(dataset, device), split, config, share),
   }
 }
 
 type Batches = Pick<SearchImages, 'streams' | 'evaluate' | 'dispose'>
 
 /** Both halves of images that are tensors, whose owner this becomes. */
-export function overTensors(data: ImageTensors, split: Split, config: SearchConfig): Batches {
+export function overTensors(data: ImageTensors, split: Split, config: SearchConfig, share?: Share): Batches {
   const { data: how, seed, evaluation } = config
   const streams = streamsOf(split, (part, name) => {
-    const options = { part, batch: how.batch, augmentation: how }
+    const options = { part, batch: how.batch, augmentation: how, share }
     return new BatchStream(data, options, new Generator(seed, name))
   })
   const evaluated = evaluatedOf(split, config)
@@ -215,14 +225,17 @@ function placeFor({ memory, data }: SearchConfig, images: number, device: string
 
 type OpenFolder = Omit<SearchImages, 'classes' | 'drawn'>
 
-function streamFolder({ config, folder, split, device }: Found, { onSkip }: ImagesObserver): OpenFolder {
+function streamFolder(
+  { config, folder, split, device }: Found,
+  { onSkip, share }: ImagesObserver,
+): OpenFolder {
   const { data: how, seed, evaluation } = config
   const normalisation = { mean: how.mean ?? imagenetEvaluation.mean, std: how.std ?? imagenetEvaluation.std }
   const tell = tellOnce(onSkip)(folder)
   const transform = folderTraining(how.imageSize, normalisation, how)
   const streams = streamsOf(split, (part, name) => {
     // one ahead: batches of a search on ImageNet are large, and there are two of them
-    const options = { part, batch: how.batch, transform, device, ahead: 1, onSkip: tell }
+    const options = { part, batch: how.batch, transform, device, ahead: 1, onSkip: tell, share }
     return new FolderStream(folder, options, new Generator(seed, name))
   })
   const evaluated = evaluatedOf(split, config)
@@ -248,7 +261,7 @@ function streamFolder({ config, folder, split, device }: Found, { onSkip }: Imag
 async function decodeFolder(
   { config, folder, split, device }: Found,
   place: 'memory' | 'file',
-  { onSkip, onProgress, signal }: ImagesObserver,
+  { onSkip, onProgress, signal, share }: ImagesObserver,
 ): Promise<OpenFolder> {
   const { data: how } = config
   const positions = [...split.train, ...split.valid].sort((a, b) => a - b)
@@ -273,7 +286,7 @@ async function decodeFolder(
       normalisation,
       where: kept.file === undefined ? 'in memory' : `in ${kept.file}`,
       warnings: [...badLinksOf(folder), ...kept.warnings],
-      ...overTensors(data, sound, config),
+      ...overTensors(data, sound, config, share),
     }
   } catch (error) {
     kept.images.dispose()

@@ -51,6 +51,7 @@ const cifar10 = {
   checkpoint: { seconds: 300, steps: 0 },
   seed: 0,
   threads: availableParallelism(),
+  syncBatchNorm: false,
   device: 'auto',
 } as const satisfies SearchConfig
 

@@ -1,6 +1,7 @@
 /** A search as one run folder: begins a new one or resumes one, and sees that both are what was asked for. */
 import { join, resolve } from 'node:path'
 import type { SkippedFile } from '../data/folder-images.ts'
+import { oneProcess, type Ranks } from '../distributed/ranks.ts'
 import { DdsasError, quoted } from '../errors.ts'
 import {
   beginRun,
@@ -13,6 +14,7 @@ import {
   type Started,
 } from '../loop/life-cycle.ts'
 import { checkRequest, threadWarnings, warmUpWarnings } from '../loop/request.ts'
+import { shareOf } from '../loop/shared-batch.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { SearchSpace } from '../spaces/space.ts'
 import { withMemoryLimit } from '../torch/index.ts'
@@ -21,6 +23,7 @@ import { partsOf, type SearchConfig, type SearchParts } from './config.ts'
 import { recordDrawn } from './drawn.ts'
 import { findImages, type ImagesObserver, type SearchImages } from './images.ts'
 import { checkMemory } from './memory.ts'
+import { checkShared } from './ranks.ts'
 import type { SearchObserver } from './report.ts'
 import {
   checkBenchmark,
@@ -78,12 +81,12 @@ export async function runSearch(
 /** Checks a request for a new search: preset, settings, device and run folder. Throws DdsasError 'input' or 'device'. */
 export function planSearch(request: SearchRequest): SearchPlan {
   checkRequest(request, searchRequest, 'planSearch')
-  const { out } = request
+  const { out, ranks } = request
   refuseCheckpoint(request)
   const { preset, ...asked } = requestedSearch(request)
   const path = resolve(out ?? join('runs', preset))
-  if (out !== undefined) RunFolder.refuseUnlessNew(path)
-  return { preset, ...asked, out: path, device: deviceOf(asked.config) }
+  if (out !== undefined && (ranks?.rank ?? 0) === 0) RunFolder.refuseUnlessNew(path)
+  return { preset, ...asked, out: path, device: deviceOf(asked.config, ranks) }
 }
 
 /** What a search holds, and what it is made of. */
@@ -97,10 +100,12 @@ function lifeOf(
   observer: Partial<RunObserver>,
 ): LifeCycle<SearchConfig, OpenSearch, SearchResult> {
   const own = ownPartsOf(request)
+  const { ranks = oneProcess } = request
   const told: ImagesObserver = {
     onSkip: (file, count) => observer.skip?.(file, count),
     onProgress: (done, total) => observer.decoding?.(done, total),
     signal: request.signal,
+    share: shareOf(ranks),
   }
   return {
     kind: searchKindWith(own),
@@ -108,9 +113,10 @@ function lifeOf(
       checkBenchmark(request, config)
       const parts = partsOf(config, own)
       const found = findImages(config, directory, device)
-      checkMemory(config, parts, device, found.shape)
+      checkShared(config, ranks)
+      checkMemory(partOf(config, ranks), parts, device, found.shape)
       const images = await found.open(told)
-      return { session: sessionOn(images, config, device, parts), images }
+      return { session: sessionOn(images, config, device, parts, ranks), images }
     },
     dispose: ({ session }) => disposeSession(session),
     module: ({ session }) => session.supernet,
@@ -123,7 +129,7 @@ function lifeOf(
     }),
     warnings: ({ session, images }) => [...images.warnings, ...warningsOf(session)],
     run: ({ session: { session, images }, ...about }) => {
-      if (images.drawn) recordDrawn(about.run, images.drawn)
+      if (images.drawn && about.run.writes) recordDrawn(about.run, images.drawn)
       observer.start?.({ ...about, parts: session.parts, images })
       return runSession(about, session, request, observer)
     },
@@ -180,6 +186,12 @@ function withMemoryRemedy(error: unknown, run: RunFolder): unknown {
   )
 }
 
+/** The settings as one of several processes computes by them: its memory is that of its part of a batch. */
+function partOf(config: SearchConfig, { world }: Ranks): SearchConfig {
+  const { data } = config
+  return world === 1 ? config : { ...config, data: { ...data, batch: Math.ceil(data.batch / world) } }
+}
+
 /** What can be foreseen to disappoint. */
 function warningsOf({ config, streams, parts: { space, strategy } }: Session): string[] {
   const schedule = { epochs: config.epochs, stepsPerEpoch: streams.train.batchesPerPass }
@@ -191,9 +203,15 @@ function warningsOf({ config, streams, parts: { space, strategy } }: Session): s
 }
 
 /** A session that owns the images, or they go. */
-function sessionOn(images: SearchImages, config: SearchConfig, device: string, parts: SearchParts): Session {
+function sessionOn(
+  images: SearchImages,
+  config: SearchConfig,
+  device: string,
+  parts: SearchParts,
+  ranks: Ranks,
+): Session {
   try {
-    return createSession(config, images, device, parts)
+    return createSession(config, images, device, parts, ranks)
   } catch (error) {
     images.dispose()
     throw error

@@ -5,12 +5,14 @@
 
 import { emptyAverage, include, means } from '../loop/averages.ts'
 import { checkFinite, fit } from '../loop/fit.ts'
+import { imagesOf, sharedBatch } from '../loop/shared-batch.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import type { Batch, Evaluate } from '../strategies/strategy.ts'
 import { adopt, stackScalars, type Tensor, tidy } from '../torch/index.ts'
 import { SpaceControl } from './control.ts'
 import { evaluateOnImages } from './evaluate.ts'
 import type { HalfStreams } from './images.ts'
+import { checkSame, prepareStep } from './ranks.ts'
 import type { EpochReport, SearchObserver, StepReport } from './report.ts'
 import type { SearchRequest } from './request.ts'
 import { searchLr } from './schedule.ts'
@@ -34,12 +36,14 @@ export async function search(
     const record = strategy.takeRecord?.()
     if (record !== undefined) run.appendWindow(record)
   }
-  const control = new SpaceControl(session, run, observer)
+  // rank 0 changes the space, and the others take over what it samples
+  const control = run.writes ? new SpaceControl(session, run, observer) : undefined
   return fit(
     {
       config,
       stepsPerEpoch: streams.train.batchesPerPass,
       command: 'search',
+      ranks: session.ranks,
       progress: () => session.progress,
       beginEpoch: (epoch, write) => {
         const stage = strategy.nextStage?.(epoch)
@@ -51,7 +55,7 @@ export async function search(
         observer.space?.(report)
       },
       step: async (write) => {
-        control.beforeStep(write)
+        control?.beforeStep(write)
         const report = await searchStep(session, lr())
         writeRecord()
         const { limits } = session
@@ -70,7 +74,7 @@ export async function search(
         return report
       },
       finish: async (_, pause) => {
-        control.end()
+        control?.end()
         if (strategy.finish === undefined) return session.progress.lastArchitecture
         strategy.finish(session.progress)
         writeRecord()
@@ -88,28 +92,29 @@ export async function search(
 
 /** One architecture step and one weight step; moves the session's progress by a step. */
 export async function searchStep(session: Session, lr: number): Promise<StepReport> {
-  const { strategy, streams, progress, config } = session
+  const { strategy, streams, progress, config, ranks } = session
   const began = performance.now()
-  strategy.prepareStep(progress)
+  prepareStep(session)
   const [train, valid] = await nextBatches(streams)
   const { architecture, weights } = tidy(() => {
     for (const { images, labels } of [train, valid]) {
       adopt(images)
       adopt(labels)
     }
+    const both = [sharedBatch(train, ranks), sharedBatch(valid, ranks)]
     // one look at the device, after all of the step was asked of it
     const compute = (batches: readonly Batch[]) => bothUpdates(session, batches, stepOptions(config, lr))
     const values =
       strategy.graphKey === undefined
-        ? compute([train, valid])
-        : session.replay.run(`${strategy.graphKey} ${lr}`, [train, valid], compute)
+        ? compute(both)
+        : session.replay.run(`${strategy.graphKey} ${lr}`, both, compute)
     const [loss, correct, gradNorm, firstLoss, firstCorrect] = values.floats()
     return {
       architecture:
         firstLoss === undefined
           ? undefined
-          : { loss: firstLoss, correct: firstCorrect, images: valid.labels.size },
-      weights: { loss, correct, gradNorm, images: train.labels.size },
+          : { loss: firstLoss, correct: firstCorrect, images: imagesOf(valid) },
+      weights: { loss, correct, gradNorm, images: imagesOf(train) },
     }
   })
   const done = { ...progress, step: progress.step + 1, globalStep: progress.globalStep + 1 }
@@ -184,9 +189,9 @@ export function bothUpdates(
 }
 
 /** Measures parts of the supernet on the validation images that accuracy is measured on. `pause` is called between batches. */
-function evaluateOn({ supernet, images, device }: Session, pause: () => void): Evaluate {
+function evaluateOn({ supernet, images, device, ranks }: Session, pause: () => void): Evaluate {
   return (archWeights, count) =>
-    evaluateOnImages(supernet, archWeights, (use) => images.evaluate(use, count), { device, pause })
+    evaluateOnImages(supernet, archWeights, (use) => images.evaluate(use, count), { device, pause, ranks })
 }
 
 /**
@@ -200,6 +205,7 @@ async function endEpoch(
   pause: () => void,
 ): Promise<EpochReport> {
   const { strategy, space, progress, limits } = session
+  checkSame(session, `after epoch ${progress.epoch + 1}`)
   const evaluate = evaluateOn(session, pause)
   const architecture = await strategy.derive(evaluate)
   const valid = await evaluate((group) => strategy.archWeights(group, 'eval'))

@@ -1,5 +1,6 @@
 /** All that a search holds while it runs, and how it is saved and restored: the state behind exact resume. */
 import { z } from 'zod'
+import { oneProcess, type Ranks } from '../distributed/ranks.ts'
 import { type Average, emptyAverage } from '../loop/averages.ts'
 import { ReplayedStep } from '../loop/replay.ts'
 import {
@@ -45,6 +46,8 @@ export type SessionImages = Pick<SearchImages, 'classes' | 'streams' | 'evaluate
 
 /** A search between two steps. */
 export interface Session {
+  /** The processes that share it. */
+  readonly ranks: Ranks
   readonly config: SearchConfig
   readonly device: string
   readonly images: SessionImages
@@ -80,6 +83,7 @@ export function createSession(
   images: SessionImages,
   device: string,
   own: OwnParts = {},
+  ranks: Ranks = oneProcess,
 ): Session {
   const { seed } = config
   const parts = partsOf(config, own)
@@ -91,10 +95,12 @@ export function createSession(
   const init: InitContext = { device, generator: new Generator(seed, 'weights') }
   const { channels, cells, stem } = config.network
   const size = { channels, cells, stem, classes: images.classes.length }
-  const stage = makeStage(config, space, size, init)
+  const stage = makeStage(config, space, size, init, ranks)
   const strategy = definition.create({ space, init, seed, epochs: config.epochs }, config)
-  const replay = ReplayedStep.on(device)
+  // a sum over processes is not part of a graph
+  const replay = ReplayedStep.on(ranks.world > 1 ? 'cpu' : device)
   return {
+    ranks,
     config,
     device,
     images,
@@ -110,8 +116,15 @@ export function createSession(
 }
 
 /** A supernet and what trains it. */
-function makeStage(config: SearchConfig, space: SearchSpace, size: SupernetOptions, init: InitContext) {
-  const supernet = new Network(space.supernet(size), init, { precision: config.precision })
+function makeStage(
+  config: SearchConfig,
+  space: SearchSpace,
+  size: SupernetOptions,
+  init: InitContext,
+  { world }: Ranks,
+) {
+  const synchronised = config.syncBatchNorm && world > 1
+  const supernet = new Network(space.supernet(size), init, { precision: config.precision, synchronised })
   return { size, supernet, optimizer: new Sgd(namedParameters(supernet), config.weightOptimizer) }
 }
 
@@ -119,7 +132,7 @@ function makeStage(config: SearchConfig, space: SearchSpace, size: SupernetOptio
 export function beginStage(session: Session, size: SupernetOptions): void {
   const { config, device, space, supernet, optimizer } = session
   const generator = new Generator(config.seed, `weights of epoch ${session.progress.epoch}`)
-  const stage = makeStage(config, space, size, { device, generator })
+  const stage = makeStage(config, space, size, { device, generator }, session.ranks)
   optimizer.dispose()
   disposeModule(supernet)
   Object.assign(session, stage)

@@ -33,8 +33,8 @@ export function weightStep(
     batch,
     optimizer,
     options,
-    ({ images, labels }) => {
-      const { logits } = supernet.forward(images, { training: true, archWeights })
+    ({ images, labels, part }) => {
+      const { logits } = supernet.forward(images, { training: true, archWeights, part })
       return { logits, loss: crossEntropy(logits, labels) }
     },
     beside,

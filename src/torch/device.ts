@@ -10,10 +10,11 @@ export const deviceExamples = ['auto', 'cpu', 'cuda', 'cuda:1'] as const
 export const devicePattern = /^(?:auto|cpu|cuda(?::(?:0|[1-9]\d{0,2}))?)$/
 export const deviceWanted = 'auto, cpu, cuda or cuda:N is wanted'
 
-/** `cpu` or `cuda:0`, …, ready to compute. Throws DdsasError 'device' for one that there is not. */
-export function resolveDevice(wanted: string): string {
+/** `cpu` or `cuda:0`, …, ready to compute; of several processes each takes a GPU. Throws DdsasError 'device' for one that there is not. */
+export function resolveDevice(wanted: string, localRank = 0): string {
   const { cuda, libtorch } = describeEngine()
-  const device = chooseDevice(wanted, cuda, libtorch)
+  const any = wanted === 'cuda' || (wanted === 'auto' && cuda.length > 0)
+  const device = chooseDevice(any && localRank > 0 ? `cuda:${localRank}` : wanted, cuda, libtorch)
   if (device !== 'cpu') prepareDevice(device)
   return device
 }

@@ -1,6 +1,6 @@
 /** The process group of this process, as torch.distributed has one: sums over all ranks, and bytes that they share. */
 import { native } from './native.ts'
-import { guard, Tensor } from './tensor.ts'
+import { call, guard, Tensor } from './tensor.ts'
 
 /** Which process groups this build has: `gloo`, and `nccl` for CUDA; none where libtorch's headers of them were absent. */
 export function groupBackends(): readonly string[] {
@@ -60,6 +60,11 @@ export function openGroup({ backend, rank, names, silence, milliseconds }: Group
 export function sumLater(tensors: readonly Tensor[]): { take(): Tensor[] } {
   const ticket = guard(() => native().sumLater(tensors.map(({ slot }) => slot)))
   return { take: () => guard(() => native().takeSum(ticket)).map((slot) => new Tensor(slot)) }
+}
+
+/** The sum over all ranks, through which gradients flow: those of all ranks' losses, added up. */
+export function sumOverRanks(x: Tensor): Tensor {
+  return call('ddsas::sum_over_ranks', x)
 }
 
 /** Leaves the group: a text tells the other ranks why, an empty one says that all is done. */

@@ -122,8 +122,8 @@ export function lossGradients(
   batch: Batch,
   { microBatch = 0, penalty }: Pick<StepContext, 'microBatch' | 'penalty'> = {},
 ): BatchGradients {
-  return batchGradients(parameters, batch, microBatch, ({ images, labels }) => {
-    const { logits } = supernet.forward(images, { training: true, archWeights })
+  return batchGradients(parameters, batch, microBatch, ({ images, labels, part }) => {
+    const { logits } = supernet.forward(images, { training: true, archWeights, part })
     return {
       logits,
       loss: crossEntropy(logits, labels),

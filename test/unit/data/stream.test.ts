@@ -186,3 +186,36 @@ test('plain batches: the positions in order, unchanged but for the normalisation
     assert.equal(liveSlots(), before)
   })
 })
+
+test('parts of batches are together what one process gets, and their state is the same', () => {
+  const property = (world: number, batch: number, seed: number) => {
+    const options = { part: whole, batch, augmentation: strong }
+    const data = dataset()
+    const alone = new BatchStream(data, options, new Generator(seed))
+    const parts = Array.from(
+      { length: world },
+      (_, rank) => new BatchStream(data, { ...options, share: { rank, world } }, new Generator(seed)),
+    )
+    for (let step = 0; step < 4; step++)
+      tidy(() => {
+        const wanted = read(alone.next())
+        const found = parts.map((one) => one.next())
+        const own = found.map((one) => ({ ...read(one), images: one.place?.images ?? -1 }))
+        const labels = own.flatMap((one) => one.labels.slice(0, one.images))
+        const pixels = own.flatMap((one) => one.pixels.slice(0, one.images * 48))
+        assert.deepEqual({ labels, pixels }, wanted)
+        // where there are fewer images than processes, one stands in
+        assert.ok(own.every((one) => one.labels.length === Math.max(one.images, 1)))
+        for (const one of parts) assert.deepEqual(one.state(), alone.state())
+      })
+    for (const one of [alone, ...parts]) one.dispose()
+    data.images.dispose()
+    data.labels.dispose()
+  }
+  fc.assert(
+    fc.property(fc.integer({ min: 2, max: 5 }), fc.integer({ min: 1, max: 9 }), fc.nat(1000), property),
+    {
+      numRuns: 25,
+    },
+  )
+})
