@@ -1,5 +1,5 @@
 /** The functions of a TypeScript or JavaScript file and their lengths. */
-import ts from 'typescript'
+import ts from 'typescript6'
 import { isScript, type Source } from './sources.ts'
 
 /** A function with a name of its own; a callback's lines count as its enclosing function's. */

@@ -1,6 +1,6 @@
 /** Who imports whom: the relative imports of every TypeScript and JavaScript file, types included. */
 import { posix } from 'node:path'
-import ts from 'typescript'
+import ts from 'typescript6'
 import { isScript, lineAt, type Source } from './sources.ts'
 
 /** One import of a file of this repository by another. */

@@ -1,7 +1,7 @@
 /** Last step of the set-up: compiles src to dist with TypeScript when a source changed. */
 import { existsSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { digest, excerpt, filesBelow, readStamp, run, SetupError, writeWhole } from './run.mjs'
 
 export function distStep(root) {
@@ -26,7 +26,8 @@ export function distStep(root) {
 
 /** A source with a type error leaves the last good dist as it is. */
 async function compile(root) {
-  const tsc = createRequire(join(root, 'package.json')).resolve('typescript/bin/tsc')
+  const compiler = createRequire(join(root, 'package.json')).resolve('typescript/package.json')
+  const tsc = join(dirname(compiler), 'bin/tsc')
   const { code, output } = await run(
     process.execPath,
     [tsc, '-p', 'tsconfig.build.json', '--noEmitOnError'],
