@@ -1,4 +1,6 @@
 /** What an architecture's network costs, as a sum over the candidates it consists of: the form in which limits are kept. */
+import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import type { Picks } from '../spaces/space.ts'
 
@@ -12,17 +14,22 @@ export interface CostTable {
   readonly costs: ReadonlyMap<string, readonly (readonly number[])[]>
 }
 
+const tableSchema = z.object({ quantity: z.string(), base: z.number(), costs: z.instanceof(Map) })
+
 /** Throws DdsasError 'input' where the table lacks a group that was picked from. */
-export function tableCost({ base, costs, quantity }: CostTable, picks: Picks): number {
+export function tableCost(table: CostTable, picks: Picks): number {
+  checkGiven(tableSchema, table, 'tableCost', 'table')
+  checkGiven(z.instanceof(Map), picks, 'tableCost', 'picks')
+  const { base, costs, quantity } = table
   let total = base
   for (const [group, rows] of picks) {
-    const table = costs.get(group)
-    if (table === undefined)
+    const rowCosts = costs.get(group)
+    if (rowCosts === undefined)
       throw new DdsasError(
         'input',
         `the table of ${quantity} has no group '${group}'; make one of this space`,
       )
-    for (const [row, columns] of rows.entries()) for (const column of columns) total += table[row][column]
+    for (const [row, columns] of rows.entries()) for (const column of columns) total += rowCosts[row][column]
   }
   return total
 }

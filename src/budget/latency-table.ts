@@ -1,7 +1,7 @@
 /** Latency tables as JSON files: what the candidates of a space cost in time, on which machine and at which size of network. */
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
-import { checkText, firstProblem } from '../checks.ts'
+import { checkGiven, checkText, firstProblem } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { formatJson, makeFolder, readJson, writeFileAtomic } from '../runs/files.ts'
 import type { NetworkSize, SearchSpace } from '../spaces/space.ts'
@@ -138,16 +138,29 @@ export function writeLatencyTable(path: string, content: LatencyTable): void {
   writeFileAtomic(path, formatJson(file))
 }
 
+const map = z.instanceof(Map)
+const latencySchema = z.object({
+  space: z.string(),
+  network: timedNetworkSchema,
+  candidates: map,
+  table: z.object({ costs: map }),
+})
+
 /**
  * The costs of a table, for networks of a space at a size.
  * @throws {DdsasError} `input` naming the space, the size or the operations, where the table is of another.
  */
 export function latencyCosts(
-  { space, network, candidates, table }: LatencyTable,
+  latency: LatencyTable,
   wanted: SearchSpace,
   size: NetworkSize & { readonly imageSide: number },
   source: string,
 ): CostTable {
+  checkGiven(latencySchema, latency, 'latencyCosts', 'table')
+  checkGiven(z.object({ name: z.string(), choices: z.array(z.unknown()) }), wanted, 'latencyCosts', 'space')
+  checkGiven(z.object({}), size, 'latencyCosts', 'size')
+  checkText(source, 'latencyCosts', 'source')
+  const { space, network, candidates, table } = latency
   const refuse = (what: string, has: unknown, needed: unknown) =>
     new DdsasError('input', `${source}: its ${what} ${has}, ${needed} needed; ${remedy} for this one`)
   if (space !== wanted.name) throw refuse('space is', space, `${wanted.name} is`)

@@ -1,12 +1,14 @@
 /** Whether a latency table holds on this machine: measures a few networks anew and compares. */
+import { z } from 'zod'
 import { tableCost } from '../budget/cost-table.ts'
 import { type HeldOutErrors, type LatencyTable, latencyCosts } from '../budget/latency-table.ts'
+import { checkGiven } from '../checks.ts'
 import { spaceOf } from '../spaces/network-shape.ts'
 import type { SearchSpace } from '../spaces/space.ts'
-import { errorsOf, type Prediction } from './measure.ts'
+import { errorsOf, type Prediction, spaceSchema } from './measure.ts'
 import { deployed, drawDifferent } from './networks.ts'
 import type { RoundLimits } from './rounds.ts'
-import type { Runtime } from './runtime.ts'
+import { type Runtime, runtimeSchema } from './runtime.ts'
 import { type LatencyObserver, Timer } from './timer.ts'
 
 export interface CheckRequest {
@@ -20,6 +22,15 @@ export interface CheckRequest {
   readonly seed: number
   readonly limits: RoundLimits
 }
+
+const requestSchema = z.object({
+  space: spaceSchema,
+  table: z.object({ fitted: z.array(z.unknown()), heldOut: z.array(z.unknown()) }),
+  source: z.string(),
+  networks: z.int().positive().max(500),
+  seed: z.int().nonnegative(),
+  limits: z.object({}),
+})
 
 export interface LatencyCheck {
   readonly networks: readonly (Prediction & { readonly architecture: string })[]
@@ -40,6 +51,8 @@ export async function checkLatency(
   runtime: Runtime,
   observer: LatencyObserver = {},
 ): Promise<LatencyCheck> {
+  checkGiven(requestSchema, request, 'checkLatency', 'request')
+  checkGiven(runtimeSchema, runtime, 'checkLatency', 'runtime')
   const { table, source, networks, seed, limits } = request
   const space = spaceOf(request)
   const costs = latencyCosts(table, space, table.network, source)

@@ -17,7 +17,7 @@ import { fitCosts } from './fit.ts'
 import { type Conditions, deployed, drawDifferent } from './networks.ts'
 import { openPartial } from './partial.ts'
 import { median } from './rounds.ts'
-import type { Runtime } from './runtime.ts'
+import { type Runtime, runtimeSchema } from './runtime.ts'
 import { structureOf } from './structure.ts'
 import { type LatencyObserver, Timer, type TimerOptions } from './timer.ts'
 
@@ -34,8 +34,11 @@ export interface MeasureRequest extends TimerOptions {
   readonly out: string
 }
 
+/** Its name, or the space itself. */
+export const spaceSchema = z.union([z.string(), z.looseObject({ name: z.string() })])
+
 const requestSchema = z.object({
-  space: z.union([z.string(), z.looseObject({ name: z.string() })]),
+  space: spaceSchema,
   network: timedNetworkSchema,
   batch: z.int().positive().max(65_536),
   threads: z.int().positive().max(1024),
@@ -55,6 +58,7 @@ export async function measureLatency(
   observer: LatencyObserver = {},
 ): Promise<LatencyTable> {
   checkGiven(requestSchema, request, 'measureLatency', 'request')
+  checkGiven(runtimeSchema, runtime, 'measureLatency', 'runtime')
   const space = spaceOf(request)
   const { network, networks, heldOut, batch, threads, seed } = request
   const timing = timingOf(runtime, request)

@@ -1,5 +1,6 @@
 /** ONNX Runtime as it is installed here: native, or its build for WebAssembly; what times a model, behind one small interface. */
 import { z } from 'zod'
+import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 
 export interface RunOptions {
@@ -21,6 +22,9 @@ export interface Runtime {
   readonly version: string
   load(model: Uint8Array, options: RunOptions): Promise<TimedModel>
 }
+
+/** What a caller may hand over as one. */
+export const runtimeSchema = z.object({ name: z.string(), version: z.string(), load: z.function() })
 
 /** The packages that hold it, the one that users run first. */
 export const runtimeNames = ['onnxruntime-node', 'onnxruntime-web'] as const
@@ -60,6 +64,8 @@ export async function openRuntime(
   name: RuntimeName = runtimeNames[0],
   load: (name: string) => Promise<unknown> = (path) => import(path),
 ): Promise<Runtime> {
+  checkGiven(z.enum(runtimeNames), name, 'openRuntime', 'name')
+  checkGiven(z.function(), load, 'openRuntime', 'load')
   let loaded: unknown
   try {
     loaded = await load(name)

@@ -62,7 +62,12 @@ export const limitSettings = z
       unit: 'ms',
       description: 'most time of it by the latency table, or text with a unit; 0 or null: no limit',
     }),
-    latencyTable: z.string().nullable().describe('file of a latency table of such networks; null: none'),
+    latencyTable: z
+      .string()
+      .min(1)
+      .max(4096)
+      .nullable()
+      .describe('file of a latency table of such networks; null: none'),
     network: z
       .strictObject({
         kind: z

@@ -35,6 +35,20 @@ const content: ddsas.TableContent = {
 }
 const table = new ddsas.BenchmarkTable(content)
 
+const timed = { kind: 'cifar', channels: 16, cells: 8, classes: 10, imageSide: 32 } as const
+const latencyRequest = {
+  ...{ space: 'darts', network: timed, batch: 1, threads: 1, networks: 1, heldOut: 1, seed: 0, out: nowhere },
+}
+const runtime = {
+  name: 'made',
+  version: '1',
+  load: () => Promise.reject(new ddsas.DdsasError('data', 'none')),
+}
+const latencyTable = {
+  ...{ space: 'darts', network: timed, fitted: [], heldOut: [], candidates: new Map() },
+  table: { quantity: 'latency', unit: 'ms', base: 1, costs: new Map() },
+}
+
 /** Each public function with arguments that it takes as they are. */
 const calls: Readonly<Record<string, readonly unknown[]>> = {
   runSearch: [{ preset: 'demo', out: nowhere }],
@@ -70,6 +84,12 @@ const calls: Readonly<Record<string, readonly unknown[]>> = {
   importNasbench201: [nowhere],
   openTable: [nowhere],
   writeTable: ['/proc/none/table', content],
+  askChange: [{ run: nowhere, change: { kind: 'shrink', count: 1 } }],
+  measureLatency: [latencyRequest, runtime],
+  checkLatency: [{ ...latencyRequest, table: latencyTable, source: 'made', limits: {} }, runtime],
+  readLatencyTable: [nowhere],
+  latencyCosts: [latencyTable, ddsas.dartsSpace, latencyTable.network, 'made'],
+  tableCost: [latencyTable.table, ddsas.dartsSpace.encode(genotype)],
   findRow: [table, '3'],
   factsOf: [table, 0],
   accuraciesOf: [table, 0],
@@ -113,8 +133,9 @@ async function outcome(name: string, args: readonly unknown[]): Promise<unknown>
 }
 
 test('every public function is here', () => {
-  // it would fetch; its names are tested below
-  for (const [name] of functions) assert.ok(name in calls || name === 'fetchDataset', name)
+  // one would fetch, one import a package; their names are tested below
+  const besides = ['fetchDataset', 'openRuntime']
+  for (const [name] of functions) assert.ok(name in calls || besides.includes(name), name)
 })
 
 for (const [name, args] of Object.entries(calls))
