@@ -11,6 +11,7 @@ const examples: Readonly<Record<string, readonly string[]>> = {
     'search cifar10 --out runs/first --seed 1 --set ddsas.subspace=20',
     'search folder --data PHOTOS',
     'search cifar10 --config mine.json',
+    'search cifar10 --memory 4GB --time 2h',
     'search --resume runs/first',
   ],
   control: ['control runs/first expand sep_conv_5x5', 'control runs/first shrink 14'],

@@ -3,8 +3,12 @@ import { Command, InvalidArgumentError } from 'commander'
 import { formatNumber } from '../budget/limits-amounts.ts'
 import { formatSize } from '../budget/memory-size.ts'
 import { networkText } from '../search/limits.ts'
+import type { FilledSubspaces } from '../search/memory-fill.ts'
 import { type MeasureObserver, type Plan, type PlannedLength, planLengths } from '../search/plan.ts'
 import { searchPresets } from '../search/presets.ts'
+import { planWithin } from '../search/time.ts'
+import { counted } from '../words.ts'
+import { addBudgetOptions, type BudgetOptions } from './budget-options.ts'
 import {
   addLimitOptions,
   addPartOptions,
@@ -20,7 +24,7 @@ import {
 import { formatDuration } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'
 
-interface PlanOptions extends PartOptions, LimitOptions {
+interface PlanOptions extends PartOptions, LimitOptions, BudgetOptions {
   readonly config?: string
   readonly set: readonly string[]
   readonly lengths?: readonly number[]
@@ -41,6 +45,7 @@ export function planCommand(): Command {
     )
   addPartOptions(command)
   addLimitOptions(command)
+  addBudgetOptions(command)
   return command
     .addOption(configOption())
     .addOption(settingOption())
@@ -59,11 +64,12 @@ function lengthList(text: string): number[] {
 }
 
 function planAction(preset: string, options: PlanOptions): void {
-  const { set: settings, lengths, json = false, ...asked } = withLimitSettings(options)
+  const { set: settings, lengths, json = false, time, ...asked } = withLimitSettings(options)
   const progress = json ? silent : progressOf(process.stdout)
   const request = { preset, settings, ...asked, ...(lengths ? { lengths } : {}) }
   try {
-    const plan = planLengths(request, progress.show)
+    const measured = planLengths(request, progress.show)
+    const plan = time === undefined ? measured : planWithin(measured, time)
     progress.clear()
     console.log(json ? JSON.stringify(plan) : planText(preset, plan))
   } catch (error) {
@@ -98,13 +104,14 @@ function progressOf(stream: NodeJS.WriteStream): PlanProgress {
 
 function planText(
   preset: string,
-  { config, device, budget, besides, measured, stepsPerEpoch, lengths, networks }: Plan,
+  { config, device, budget, besides, measured, stepsPerEpoch, filled, lengths, networks }: Plan,
 ): string {
   const { network, data, epochs, threads } = config
   const rows = [['L', 'memory', 's/step', 'search', ''], ...lengths.map(rowOf)]
   const widths = [4, 11, 8, 9, 0]
   const table = rows.map((row) => row.map((cell, k) => (k < 4 ? cell.padStart(widths[k]) : `  ${cell}`)))
   return [
+    ...(filled ? [filledText(filled, config.memory.limit)] : []),
     `${preset}: ${network.cells} cells of ${network.channels} channels, batches of ${data.batch}`,
     `${epochs} epochs of ${stepsPerEpoch} steps, ${device} with ${threads === 1 ? '1 thread' : `${threads} threads`}`,
     `${measured.includes(null) ? 'measured' : `measured at L = ${measured.join(', ')}`}; ${budget ? `${formatSize(budget.bytes)} ${budget.where}` : 'free memory is not known'}`,
@@ -128,8 +135,14 @@ function rangeLines({ size, costs }: Plan['networks']): string[] {
   return ['', `networks of ${networkText(size)}:`, ...ranges]
 }
 
-function rowOf({ subspace, memory, fits, secondsPerStep, seconds }: PlannedLength): string[] {
+/** What the memory that was asked for buys. */
+function filledText({ operations, predicted }: FilledSubspaces, limit: number): string {
+  return `${formatSize(limit)} for tensors: subspaces of ${operations.toFixed(1)} operations, ${formatSize(predicted)} at the peak`
+}
+
+function rowOf({ subspace, memory, fits, secondsPerStep, seconds, epochs }: PlannedLength): string[] {
   const step = secondsPerStep.toFixed(secondsPerStep < 10 ? 3 : 1)
-  const verdict = fits === null ? '' : fits ? 'fits' : 'does not fit'
+  const within = epochs === undefined ? [] : [counted(epochs, 'epoch')]
+  const verdict = [...(fits === null ? [] : [fits ? 'fits' : 'does not fit']), ...within].join(', ')
   return [String(subspace ?? '-'), formatSize(memory), step, formatDuration(seconds), verdict]
 }

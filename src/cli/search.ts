@@ -11,6 +11,8 @@ import { searchPresets } from '../search/presets.ts'
 import type { Benchmark, SearchRequest } from '../search/request.ts'
 import { planSearch, type RunObserver, runSearch } from '../search/run.ts'
 import { shownNetwork } from '../spaces/network-shape.ts'
+import { addBudgetOptions, type BudgetOptions } from './budget-options.ts'
+import { memoryText, timeText } from './budget-text.ts'
 import { fetchWithProgress } from './data.ts'
 import { isFirst, withRanks } from './launch.ts'
 import {
@@ -36,17 +38,26 @@ export function searchCommand(): Command {
     .addArgument(suggestedArgument('[preset]', `what to search: ${presets.join(', ')}`, presets))
   addPartOptions(command)
   addLimitOptions(command)
+  addBudgetOptions(command)
   command.option('--table <file>', "a benchmark's table: what it has of each epoch's architecture is told")
   return addRunOptions(command, 'runs/<preset>').action(searchAction)
 }
 
-type SearchOptions = RunOptions & PartOptions & LimitOptions & { readonly table?: string }
+type SearchOptions = RunOptions & PartOptions & LimitOptions & BudgetOptions & { readonly table?: string }
 
 async function searchAction(preset: string | undefined, given: SearchOptions): Promise<void> {
   const { table, ...options } = withLimitSettings(given)
-  const { resume, json = false, space: from, strategy } = options
+  const { resume, json = false, space: from, strategy, memory, time } = options
   const benchmark = table === undefined ? undefined : benchmarkOf(openTable(table))
-  const request: SearchRequest = { ...requestOf(options), preset, space: from, strategy, benchmark }
+  const request: SearchRequest = {
+    ...requestOf(options),
+    preset,
+    space: from,
+    strategy,
+    memory,
+    time,
+    benchmark,
+  }
   if (preset === 'demo' && resume === undefined && isFirst()) await fetchUnlessThere(request)
   const display = searchDisplay(json, resume !== undefined)
   const observer: Partial<RunObserver> = {
@@ -57,6 +68,8 @@ async function searchAction(preset: string | undefined, given: SearchOptions): P
     epoch: (epoch) => display.epoch(epoch),
     space: (change) => display.event('space', change, spaceText(change)),
     refused: (change) => display.event('refused', change, refusedText(change)),
+    memory: (report) => display.event('memory', report, memoryText(report)),
+    time: (plan) => display.event('time', plan, timeText(plan)),
   }
   try {
     const result = await interruptible((signal) =>

@@ -3,12 +3,14 @@ import { cifarLayouts } from '../data/cifar-layout.ts'
 import { BatchStream, type ImageDataset, type ImageTensors } from '../data/index.ts'
 import { toTensors } from '../data/training-images.ts'
 import { type ArchWeightsOf, namedParameters } from '../nn/index.ts'
+import type { Picks } from '../spaces/space.ts'
 import type { Batch, Strategy } from '../strategies/strategy.ts'
 import { Generator, resetPeakMemory, tensorMemory, tidy, zerosLike } from '../torch/index.ts'
 import type { SearchConfig, SearchParts } from './config.ts'
 import { evaluateSupernet } from './evaluate.ts'
 import { overTensors } from './images.ts'
 import { datasetBytes } from './images-shape.ts'
+import { runsOf } from './runs.ts'
 import { bothUpdates } from './search.ts'
 import { createSession, disposeSession, type Session } from './session.ts'
 import { stepOptions } from './weight-step.ts'
@@ -33,7 +35,8 @@ export class DryRun {
     this.#data = toTensors(noise, device)
     const part = Array.from({ length: noise.count }, (_, index) => index)
     const batches = overTensors(this.#data, { train: part, valid: part }, config)
-    const session = createSession(config, { classes: noise.classes, ...batches }, device, parts)
+    const images = { classes: noise.classes, ...batches }
+    const session = createSession(byOperations(config, parts), images, device, parts)
     this.#session = session
     this.#parts = parts
     this.#strategy = session.strategy
@@ -41,12 +44,12 @@ export class DryRun {
     tidy(() => session.optimizer.load(new Map(parameters.map(([name, x]) => [name, zerosLike(x)]))))
   }
 
-  /** Begins anew with a strategy that has sampled nothing; `subspace`: L, where it has one. */
-  begin(subspace?: number): void {
+  /** Begins anew with a strategy that has sampled nothing; `subspace`: L, where it has one; `seed` of what it samples. */
+  begin(subspace?: number, seed = 0): void {
     const { config, device } = this.#session
     const { space, strategy } = this.#parts
     const settings = subspace === undefined ? config : (strategy.subspace?.with(config, subspace) ?? config)
-    const init = { device, generator: new Generator(0, 'dry run') }
+    const init = { device, generator: new Generator(seed, 'dry run') }
     if (this.#strategy !== this.#session.strategy) this.#strategy.dispose()
     this.#strategy = strategy.create({ space, init, seed: 0, epochs: config.epochs }, settings)
   }
@@ -54,6 +57,11 @@ export class DryRun {
   /** Lets the strategy sample, other candidates each time. */
   sample(): void {
     this.#strategy.prepareStep({ epoch: 0, step: 0, globalStep: 0 })
+  }
+
+  /** What runs now of the groups that candidates are sampled of. */
+  get runs(): Picks {
+    return runsOf(this.#parts.space, this.#strategy)
   }
 
   /**
@@ -114,6 +122,11 @@ export class DryRun {
     if (this.#strategy !== this.#session.strategy) this.#strategy.dispose()
     disposeSession(this.#session)
   }
+}
+
+/** A dry run says itself which L it wants. */
+function byOperations(config: SearchConfig, { strategy: { subspace } }: SearchParts): SearchConfig {
+  return subspace ? { ...config, ...subspace.with(config, subspace.of(config)) } : config
 }
 
 function makeNoise(count: number, size: number, classes: number): ImageDataset {

@@ -107,8 +107,13 @@ export class FootprintMeter {
 
   /** Bytes of tensors at the peak of a search in what the strategy samples next. */
   peak(): number {
+    return Math.max(...this.peaks())
+  }
+
+  /** The same of a step and of an evaluation. */
+  peaks(): number[] {
     this.#dry.sample()
-    return Math.max(...this.#parts.map(({ growth, besides }) => growth.peak() + besides))
+    return this.#parts.map(({ growth, besides }) => growth.peak() + besides)
   }
 
   /** Of subspaces of L operations, where the strategy has an L: of what it samples one after the other. */

@@ -2,13 +2,13 @@
 import { availableMemory } from '../budget/memory-available.ts'
 import { formatSize } from '../budget/memory-size.ts'
 import { DdsasError } from '../errors.ts'
-import { disposeModule, Network, namedBuffers, namedParameters } from '../nn/index.ts'
-import { Generator, setMemoryLimit, type Tensor, tensorMemory } from '../torch/index.ts'
+import { setMemoryLimit, tensorMemory } from '../torch/index.ts'
 import { commandLine } from '../words.ts'
 import type { SearchConfig, SearchParts } from './config.ts'
 import { DryRun } from './dry-run.ts'
 import { FootprintMeter, largestBatch, likelyPeak } from './footprint.ts'
 import { batchBytes, datasetBytes, type ImagesShape } from './images-shape.ts'
+import { checkpointBytes, type Look, supernetBytes, tensorRoom } from './memory-room.ts'
 
 /** What tensors may take. */
 export interface Budget {
@@ -16,9 +16,6 @@ export interface Budget {
   /** Who says so, as part of a sentence: "free for tensors on this machine". */
   readonly where: string
 }
-
-/** Who says what is free. */
-type Look = typeof availableMemory
 
 interface BudgetOptions {
   /** Images that are not read yet. */
@@ -32,38 +29,18 @@ interface DryRunOptions extends BudgetOptions {
   readonly largest: number
 }
 
-/** Bytes of the weights of the supernet, and of its running statistics. */
-function supernetBytes(
-  { network }: SearchConfig,
-  { space }: SearchParts,
-): { readonly weights: number; readonly statistics: number } {
-  // the number of classes changes next to nothing
-  const program = space.supernet({ ...network, classes: 100 })
-  const supernet = new Network(program, { device: 'meta', generator: new Generator(0, 'shape') })
-  const bytes = (tensors: ReadonlyMap<string, Tensor>) =>
-    [...tensors.values()].reduce((sum, { size }) => sum + 4 * size, 0)
-  const sizes = { weights: bytes(namedParameters(supernet)), statistics: bytes(namedBuffers(supernet)) }
-  disposeModule(supernet)
-  return sizes
-}
-
 /**
  * What a process still takes besides after its first steps, at most: JavaScript's memory grows, and cells are drawn in the end. 80
  * to 115 MiB were seen of it.
  */
 const margin = 144 * 2 ** 20
 
-/** What is freed is not always large enough for what comes next. */
-const fragments = 1.03
-
 /** Bytes that the process will take besides tensors and what it holds already. */
 function bytesToCome(config: SearchConfig, parts: SearchParts, unread: number): number {
-  const { weights, statistics } = supernetBytes(config, parts)
   const { imageSize, batch, load } = config.data
   // pixels that were decoded, and are not tensors yet
   const decoded = load === 'stream' ? 4 * batchBytes(batch, imageSize) : 0
-  // the bytes of a checkpoint are made before they are written
-  return margin + 2 * (2 * weights + statistics) + datasetBytes(unread, imageSize) + decoded
+  return margin + checkpointBytes(config, parts) + datasetBytes(unread, imageSize) + decoded
 }
 
 /** What tensors take in any case: weights, a velocity for each, and the data set. */
@@ -82,12 +59,8 @@ function roomFor(
 ): Budget | undefined {
   const free = available(device)
   if (free === undefined) return undefined
-  const { held } = tensorMemory(device)
-  const room =
-    device === 'cpu'
-      ? (free.bytes - bytesToCome(config, parts, unread)) / fragments + held
-      : free.bytes + held
-  return { bytes: Math.max(0, Math.floor(room)), where: `${free.where} for tensors` }
+  const toCome = device === 'cpu' ? bytesToCome(config, parts, unread) : 0
+  return { bytes: tensorRoom(free.bytes, device, toCome), where: `${free.where} for tensors` }
 }
 
 /** What a search may take for its tensors: its limit where it has one, else what there is; undefined where nobody can tell. */

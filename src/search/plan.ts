@@ -14,6 +14,8 @@ import { findImages } from './images.ts'
 import { type ImagesShape, shapeOfDataset } from './images-shape.ts'
 import { costRanges, targetNetwork } from './limits.ts'
 import { type Budget, bytesBesides, checkFits, memoryBudget, withDryRun } from './memory.ts'
+import { type FilledSubspaces, filledSubspaces, fitSubspaceMemory } from './memory-fill.ts'
+import { fillsMemory } from './memory-request.ts'
 import { requestedSearch, type SearchRequest, searchRequest } from './request.ts'
 import { checkCounts } from './split.ts'
 
@@ -27,17 +29,23 @@ const asASearch = [
   'space',
   'strategy',
   'data',
+  'memory',
 ] as const
 
 /** A search as `runSearch` takes it. */
 export interface PlanRequest extends Pick<SearchRequest, (typeof asASearch)[number]> {
-  /** Values of L; a few over the whole range unless given. */
-  readonly lengths?: readonly number[]
+  /** Values of L, or that of the settings alone; a few over the whole range unless given. */
+  readonly lengths?: readonly number[] | 'own'
+}
+
+/** What of a search's request a plan depends on. */
+export function planRequestOf(request: SearchRequest): PlanRequest {
+  return Object.fromEntries(asASearch.map((key) => [key, request[key]]))
 }
 
 const planRequest = {
   ...Object.fromEntries(asASearch.map((key) => [key, searchRequest[key]])),
-  lengths: z.array(z.int()).readonly().optional(),
+  lengths: z.union([z.literal('own'), z.array(z.int()).readonly()]).optional(),
 }
 
 /** What a search in subspaces of L operations will take. */
@@ -53,6 +61,8 @@ export interface PlannedLength {
   readonly secondsPerStep: number
   /** Of the whole search. */
   readonly seconds: number
+  /** How many fit, where a time was asked for. */
+  readonly epochs?: number
 }
 
 export interface Plan {
@@ -65,6 +75,8 @@ export interface Plan {
   /** Values of L that were measured. */
   readonly measured: readonly (number | null)[]
   readonly stepsPerEpoch: number
+  /** Where subspaces are filled up to memory: what that buys, and the one L of the plan. */
+  readonly filled: FilledSubspaces | null
   readonly lengths: readonly PlannedLength[]
   /** Networks to be trained of the usual size, or of `limits.network`: what they cost. */
   readonly networks: { readonly size: TargetNetwork; readonly costs: readonly CostRange[] }
@@ -146,11 +158,13 @@ const mostParts = 10
  */
 export function planLengths(request: PlanRequest, observer?: MeasureObserver): Plan {
   checkRequest(request, planRequest, 'planLengths')
-  const { config, parts } = requestedSearch(request)
-  const lengths = askedLengths(request, config, parts)
-  const device = resolveDevice(config.device)
-  const images = plannedImages(request, config, device)
-  setThreads(config.threads)
+  const { config: asked, parts } = requestedSearch(request)
+  const device = resolveDevice(asked.device)
+  const images = plannedImages(request, asked, device)
+  setThreads(asked.threads)
+  const filled = fillsMemory(asked, parts) ? planFilled(asked, parts, device, images.shape) : null
+  const config = filled ? withLength(asked, parts, Math.round(filled.operations)) : asked
+  const lengths = askedLengths(filled ? { lengths: 'own' } : request, config, parts)
   const { measurements, budget, besides } = measure(config, parts, device, images, observer)
   const predict = fit(lengthsOf(config, parts)?.whole, measurements)
   const { train, valid } = images.shape
@@ -160,21 +174,37 @@ export function planLengths(request: PlanRequest, observer?: MeasureObserver): P
     const { memory, tensors, secondsPerStep, secondsPerImage } = predict(subspace)
     const seconds = config.epochs * (stepsPerEpoch * secondsPerStep + evaluated * secondsPerImage)
     const fits = budget ? memory <= budget.bytes : null
-    return { subspace, memory, tensors, fits, secondsPerStep, seconds }
+    const row = { subspace, memory, tensors, fits, secondsPerStep, seconds }
+    return filled ? { ...row, memory: filled.predicted, fits: true } : row
   })
   const measured = measurements.map(({ subspace }) => subspace)
   const networks = { size: targetNetwork(config, parts.space), costs: costRanges(config, parts.space) }
-  return { config, device, budget: budget ?? null, besides, measured, stepsPerEpoch, lengths: rows, networks }
+  return {
+    ...{ config: asked, device, budget: budget ?? null, besides, measured, stepsPerEpoch, filled },
+    ...{ lengths: rows, networks },
+  }
+}
+
+/** What the limit of a search buys that fills its subspaces up to it. */
+function planFilled(
+  config: SearchConfig,
+  parts: SearchParts,
+  device: string,
+  images: ImagesShape,
+): FilledSubspaces {
+  const model = fitSubspaceMemory(config, parts, device, images)
+  return filledSubspaces(config, parts, device, model, images.classes)
 }
 
 /** Those asked for, else a few over the whole range and the one of the settings. Throws DdsasError 'input' for what does not fit. */
 function askedLengths(
-  { lengths }: PlanRequest,
+  { lengths }: Pick<PlanRequest, 'lengths'>,
   config: SearchConfig,
   parts: SearchParts,
 ): readonly (number | null)[] {
   const known = lengthsOf(config, parts)
   const own = parts.strategy.subspace?.of(config)
+  if (lengths === 'own') return [own ?? null]
   if (known === undefined || own === undefined) {
     if (lengths === undefined) return [null]
     throw new DdsasError('input', `${parts.strategy.name} has no L: leave it out`)

@@ -30,7 +30,14 @@ const cifar10 = {
   network: { channels: 16, cells: 8, stem: 'cifar' },
   space: dartsSpace.name,
   strategy: ddsas.name,
-  ddsas: { variant: 'authors-code', subspace: 28, window: 30, mixture: 'simple', changes: [] },
+  ddsas: {
+    variant: 'authors-code',
+    subspace: 28,
+    fill: 'operations',
+    window: 30,
+    mixture: 'simple',
+    changes: [],
+  },
   weightOptimizer: {
     lr: 0.025,
     minLr: 0.001,

@@ -7,12 +7,20 @@ import { DdsasError } from '../errors.ts'
 import { namedParameters } from '../nn/index.ts'
 import type { StateDict } from '../strategies/strategy.ts'
 import { decodeSafetensors, encodeSafetensors, tidy } from '../torch/index.ts'
-import type { SearchConfig } from './config.ts'
+import type { SearchConfig, SearchParts } from './config.ts'
+import { fillsMemory } from './memory-request.ts'
 import type { Session } from './session.ts'
 
 /** Throws DdsasError 'input' for settings that several processes cannot keep to. */
-export function checkShared({ syncBatchNorm, data }: SearchConfig, { world }: Ranks): void {
-  if (world === 1 || !syncBatchNorm || data.microBatch === 0) return
+export function checkShared(config: SearchConfig, parts: SearchParts, { world }: Ranks): void {
+  if (world === 1) return
+  if (fillsMemory(config, parts))
+    throw new DdsasError(
+      'input',
+      `subspaces are filled up to the memory of one process, not of ${world}: leave out --memory (or ddsas.fill), or use one process`,
+    )
+  const { syncBatchNorm, data } = config
+  if (!syncBatchNorm || data.microBatch === 0) return
   throw new DdsasError(
     'input',
     `syncBatchNorm = true with data.microBatch = ${data.microBatch}: parts that are computed one after the other have no statistics in common; leave one out`,

@@ -79,10 +79,30 @@ export interface RefusedChange extends Pick<SpaceChangeReport, 'epoch' | 'global
   readonly reason: string
 }
 
+/** What a window was filled up to, in bytes of tensors. */
+export interface MemoryReport {
+  /** From 0. */
+  readonly epoch: number
+  /** Steps done since the search began, the window's first one included. */
+  readonly globalStep: number
+  /** The most it may take. */
+  readonly allowed: number
+  /** What it was foretold to take. */
+  readonly predicted: number
+  /** What was taken at the peak from the first step of the window before to this one; null where there was none. */
+  readonly peak: number | null
+  /** How many run of each group. */
+  readonly operations: Readonly<Record<string, number>>
+  /** Why more or less is allowed than in the window before; null where it is the same. */
+  readonly reason: string | null
+}
+
 /** Who is told. */
 export interface SearchObserver {
   step(report: StepReport, stepsPerEpoch: number): void
   epoch(report: EpochReport): void
   space(report: SpaceChangeReport): void
   refused(report: RefusedChange): void
+  /** At the first window, and whenever more or less is allowed. */
+  memory(report: MemoryReport): void
 }

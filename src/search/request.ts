@@ -17,6 +17,7 @@ import {
 } from './config.ts'
 import { checkImageSettings } from './images.ts'
 import { limitsOf } from './limits.ts'
+import { withMemory } from './memory-request.ts'
 import { searchPreset, searchPresets } from './presets.ts'
 import type { Judgement } from './report.ts'
 
@@ -28,6 +29,13 @@ export interface SearchRequest extends CommonRequest {
   readonly space?: string | SearchSpace | undefined
   /** How: a name, or a strategy of one's own; as the preset says unless given. A run with its own parts needs them again. */
   readonly strategy?: string | AnyStrategy | undefined
+  /**
+   * Bytes that the process may take, on a GPU the tensors alone: sets `memory.limit`, and subspaces that are filled up to it
+   * where the strategy can. Of a run that is resumed the limit alone.
+   */
+  readonly memory?: number | undefined
+  /** Seconds that a new search may take: as many epochs as fit. */
+  readonly time?: number | undefined
   /** A benchmark of the space: each epoch is reported with what it has recorded. */
   readonly benchmark?: Benchmark | undefined
 }
@@ -50,6 +58,8 @@ export const searchRequest = {
   ...commonRequest,
   space: ownPart.optional(),
   strategy: ownPart.optional(),
+  memory: z.int().positive().optional(),
+  time: z.number().positive().optional(),
   benchmark: benchmark.optional(),
 }
 
@@ -98,8 +108,9 @@ export function requestedSearch(request: SearchRequest): {
   const own = ownPartsOf(request)
   const base = searchPreset(preset)
   const named = withParts(base, partsOf(partNames(request, base), own))
-  const config = requestedConfig(searchKindWith(own), named, request)
-  const parts = partsOf(config, own)
+  const asked = requestedConfig(searchKindWith(own), named, request)
+  const parts = partsOf(asked, own)
+  const config = withMemory(asked, parts, request)
   checkStrategy(config, parts)
   limitsOf(config, parts.space)
   checkImageSettings(config)

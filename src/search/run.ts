@@ -1,5 +1,6 @@
 /** A search as one run folder: begins a new one or resumes one, and sees that both are what was asked for. */
 import { join, resolve } from 'node:path'
+import type { MemoryModel } from '../budget/memory-model.ts'
 import type { SkippedFile } from '../data/folder-images.ts'
 import { oneProcess, type Ranks } from '../distributed/ranks.ts'
 import { DdsasError, quoted } from '../errors.ts'
@@ -22,7 +23,11 @@ import { commandLine } from '../words.ts'
 import { partsOf, type SearchConfig, type SearchParts } from './config.ts'
 import { recordDrawn } from './drawn.ts'
 import { findImages, type ImagesObserver, type SearchImages } from './images.ts'
+import type { ImagesShape } from './images-shape.ts'
 import { checkMemory } from './memory.ts'
+import { fitSubspaceMemory } from './memory-fill.ts'
+import { fillsMemory, limitWithin } from './memory-request.ts'
+import { type MeasureObserver, planRequestOf } from './plan.ts'
 import { checkShared } from './ranks.ts'
 import type { SearchObserver } from './report.ts'
 import {
@@ -36,6 +41,7 @@ import {
 } from './request.ts'
 import { search } from './search.ts'
 import { createSession, disposeSession, restoreSession, type Session, sessionFiles } from './session.ts'
+import { planEpochs, type TimePlan } from './time.ts'
 
 export interface SearchResult {
   readonly run: RunFolder
@@ -51,6 +57,10 @@ export interface RunObserver extends SearchObserver {
   decoding(done: number, total: number): void
   /** Of each file of an image folder that cannot be decoded, once, with how many there are so far. */
   skip(file: SkippedFile, count: number): void
+  /** While steps are measured to plan a time. */
+  measure: MeasureObserver
+  /** How many epochs fit, where a time was asked for. */
+  time(plan: TimePlan): void
 }
 
 export interface RunStart extends Omit<Started<SearchConfig, never>, 'session'> {
@@ -113,10 +123,10 @@ function lifeOf(
       checkBenchmark(request, config)
       const parts = partsOf(config, own)
       const found = findImages(config, directory, device)
-      checkShared(config, ranks)
-      checkMemory(partOf(config, ranks), parts, device, found.shape)
+      checkShared(config, parts, ranks)
+      const model = checkedMemory(partOf(config, ranks), parts, device, found.shape)
       const images = await found.open(told)
-      return { session: sessionOn(images, config, device, parts, ranks), images }
+      return { session: sessionOn(images, config, device, parts, ranks, model), images }
     },
     dispose: ({ session }) => disposeSession(session),
     module: ({ session }) => session.supernet,
@@ -136,8 +146,40 @@ function lifeOf(
   }
 }
 
+/** Throws DdsasError 'budget' for what will not fit; says what subspaces take where they are filled up to memory. */
+function checkedMemory(
+  config: SearchConfig,
+  parts: SearchParts,
+  device: string,
+  images: ImagesShape,
+): MemoryModel | undefined {
+  if (fillsMemory(config, parts)) return fitSubspaceMemory(config, parts, device, images)
+  checkMemory(config, parts, device, images)
+  return undefined
+}
+
 async function beginSearch(request: SearchRequest, observer: Partial<RunObserver>): Promise<SearchResult> {
-  return beginRun(lifeOf(request, observer), request, planSearch(request))
+  const timed = withTime(request, observer)
+  return beginRun(lifeOf(timed, observer), timed, planSearch(timed))
+}
+
+/** A request with the epochs that its time allows. */
+function withTime(request: SearchRequest, observer: Partial<RunObserver>): SearchRequest {
+  const { time, epochs } = request
+  if (time === undefined) return request
+  if (epochs !== undefined)
+    throw new DdsasError('input', `--time says how many epochs there are: leave out --epochs ${epochs}`)
+  const { world } = request.ranks ?? oneProcess
+  if (world > 1)
+    throw new DdsasError(
+      'input',
+      `--time measures one process, not ${world}: say how many --epochs there are`,
+    )
+  // what can be refused at once is, before anything is measured
+  planSearch(request)
+  const planned = planEpochs(planRequestOf(request), time, observer.measure)
+  observer.time?.(planned)
+  return { ...request, epochs: planned.epochs }
 }
 
 async function resumeSearch(
@@ -147,6 +189,8 @@ async function resumeSearch(
 ): Promise<SearchResult> {
   const life = lifeOf(request, observer)
   const opened = openRun(life.kind, request, path)
+  if (request.time !== undefined)
+    throw new DdsasError('input', '--time plans a new search: leave it out, the run has its epochs')
   const { config } = opened
   const asked = partNames(request, config)
   for (const key of ['space', 'strategy'] as const)
@@ -155,7 +199,9 @@ async function resumeSearch(
         'input',
         `${key} is '${config[key]}' in the run, not '${asked[key]}'; resume without it`,
       )
-  return resumeRun(life, request, opened)
+  if (request.memory === undefined) return resumeRun(life, request, opened)
+  const limit = limitWithin(config, partsOf(config, ownPartsOf(request)), request.memory)
+  return resumeRun(life, request, { ...opened, config: { ...config, memory: { ...config.memory, limit } } })
 }
 
 async function runSession(
@@ -209,9 +255,10 @@ function sessionOn(
   device: string,
   parts: SearchParts,
   ranks: Ranks,
+  model: MemoryModel | undefined,
 ): Session {
   try {
-    return createSession(config, images, device, parts, ranks)
+    return createSession(config, images, device, parts, ranks, model && { model })
   } catch (error) {
     images.dispose()
     throw error

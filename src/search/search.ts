@@ -8,12 +8,13 @@ import { checkFinite, fit } from '../loop/fit.ts'
 import { imagesOf, sharedBatch } from '../loop/shared-batch.ts'
 import type { RunFolder } from '../runs/folder.ts'
 import type { Batch, Evaluate } from '../strategies/strategy.ts'
-import { adopt, stackScalars, type Tensor, tidy } from '../torch/index.ts'
+import { adopt, resetPeakMemory, stackScalars, type Tensor, tidy } from '../torch/index.ts'
 import { SpaceControl } from './control.ts'
 import { evaluateOnImages } from './evaluate.ts'
 import type { HalfStreams } from './images.ts'
+import { stepWithinMemory } from './memory-step.ts'
 import { checkSame, prepareStep } from './ranks.ts'
-import type { EpochReport, SearchObserver, StepReport } from './report.ts'
+import type { EpochReport, MemoryReport, SearchObserver, StepReport } from './report.ts'
 import type { SearchRequest } from './request.ts'
 import { searchLr } from './schedule.ts'
 import { beginStage, type Session, sessionFiles } from './session.ts'
@@ -32,6 +33,8 @@ export async function search(
 ): Promise<unknown> {
   const { config, strategy, streams } = session
   const lr = () => searchLr(session.progress.epoch, config)
+  // what was tried before is no part of a window
+  resetPeakMemory(session.device)
   const writeRecord = () => {
     const record = strategy.takeRecord?.()
     if (record !== undefined) run.appendWindow(record)
@@ -56,7 +59,11 @@ export async function search(
       },
       step: async (write) => {
         control?.beforeStep(write)
-        const report = await searchStep(session, lr())
+        const tellMemory = (report: MemoryReport) => {
+          write('memory', report)
+          if (report.reason !== null || report.peak === null) observer.memory?.(report)
+        }
+        const report = await stepWithinMemory(session, () => searchStep(session, lr()), tellMemory)
         writeRecord()
         const { limits } = session
         if (!limits?.isDue(report.globalStep)) return report

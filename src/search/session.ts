@@ -30,6 +30,7 @@ import { encodeSafetensors, Generator, tidy } from '../torch/index.ts'
 import { type OwnParts, partsOf, type SearchConfig, type SearchParts, searchConfigSchema } from './config.ts'
 import type { HalfStreams, SearchImages } from './images.ts'
 import { limitsOf, SearchLimits } from './limits.ts'
+import { type MemoryWatch, memoryStateSchema, SubspaceMemory } from './memory-watch.ts'
 
 /** Where a search stands, as plain data. */
 export interface SearchProgress extends Progress {
@@ -57,6 +58,8 @@ export interface Session {
   readonly replay: ReplayedStep
   /** Where the networks that it is for are limited. */
   readonly limits: SearchLimits | undefined
+  /** Where subspaces are filled up to memory. */
+  readonly memory: SubspaceMemory | undefined
   /** Of this stage. */
   size: SupernetOptions
   supernet: Network
@@ -75,7 +78,8 @@ const start: SearchProgress = {
 }
 
 /**
- * A search before its first step: everything drawn from the seed. It becomes the owner of the images.
+ * A search before its first step: everything drawn from the seed. It becomes the owner of the images. `fill`: what its subspaces
+ * take, where they are filled up to memory.
  * @throws {DdsasError} `input` for a space or strategy that there is not, or settings that do not fit.
  */
 export function createSession(
@@ -84,6 +88,7 @@ export function createSession(
   device: string,
   own: OwnParts = {},
   ranks: Ranks = oneProcess,
+  fill?: Pick<MemoryWatch, 'model' | 'available'>,
 ): Session {
   const { seed } = config
   const parts = partsOf(config, own)
@@ -96,7 +101,8 @@ export function createSession(
   const { channels, cells, stem } = config.network
   const size = { channels, cells, stem, classes: images.classes.length }
   const stage = makeStage(config, space, size, init, ranks)
-  const strategy = definition.create({ space, init, seed, epochs: config.epochs }, config)
+  const memory = fill && new SubspaceMemory({ config, parts, device, classes: size.classes, ...fill })
+  const strategy = definition.create({ space, init, seed, epochs: config.epochs, memory }, config)
   // a sum over processes is not part of a graph
   const replay = ReplayedStep.on(ranks.world > 1 ? 'cpu' : device)
   return {
@@ -109,6 +115,7 @@ export function createSession(
     strategy,
     replay,
     limits,
+    memory,
     streams: images.streams,
     ...stage,
     progress: start,
@@ -164,6 +171,7 @@ const stateSchema = z.object({
     classes: z.number(),
   }),
   strategy: z.record(z.string(), z.unknown()),
+  memory: memoryStateSchema.optional(),
   metricsBytes: countSchema,
   // older runs wrote none
   windowsBytes: countSchema.default(0),
@@ -182,6 +190,7 @@ export function sessionFiles(session: Session, logs: LogLengths): Record<string,
     size: { stem: 'cifar', ...size },
     strategy: data,
     ...(session.limits ? { lambdas: [...session.limits.penalty.lambdas] } : {}),
+    ...(session.memory ? { memory: session.memory.state() } : {}),
     ...logs,
   }
   return {
@@ -214,6 +223,7 @@ export function restoreSession(session: Session, files: ReadFiles): LogLengths {
     session.strategy.load({ tensors: tensors('strategy.safetensors'), data: state.strategy })
   })
   if (state.lambdas !== undefined) session.limits?.penalty.load(state.lambdas)
+  if (state.memory) session.memory?.load(state.memory)
   session.streams.train.load(streams.train)
   session.streams.valid.load(streams.valid)
   const { lastArchitecture: last } = progress

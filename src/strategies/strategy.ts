@@ -10,7 +10,7 @@ import type {
   Progress,
   Sgd,
 } from '../nn/index.ts'
-import type { SearchSpace, SupernetOptions } from '../spaces/space.ts'
+import type { Picks, SearchSpace, SupernetOptions } from '../spaces/space.ts'
 import type { Tensor } from '../torch/index.ts'
 import type { SpaceChange } from './shared/space-change.ts'
 
@@ -105,6 +105,14 @@ export interface Strategy<Architecture = unknown> {
   dispose(): void
 }
 
+/** The memory that a strategy keeps to whose subspaces are filled up to it. */
+export interface SubspaceBudget {
+  /** Bytes of tensors at the peak of a search where these candidates run, by group. */
+  predict(runs: Picks): number
+  /** Bytes that a subspace may take that is sampled now. */
+  allowed(): number
+}
+
 /** What a strategy is made of, besides its settings. */
 export interface StrategyContext<Architecture = unknown> {
   readonly space: SearchSpace<Architecture>
@@ -114,6 +122,8 @@ export interface StrategyContext<Architecture = unknown> {
   readonly seed: number
   /** How many the search has, for schedules. */
   readonly epochs: number
+  /** Where settings say that subspaces are filled up to what `memory.limit` allows. */
+  readonly memory?: SubspaceBudget | undefined
 }
 
 /** How long a search is, for checks and warnings. */
@@ -150,6 +160,11 @@ export interface StrategyDefinition<Settings = never> {
     whole(settings: Settings, space: SearchSpace): number
     of(settings: Settings): number
     with(settings: Settings, size: number): Settings
+    /** Present where a subspace can be filled up to what `memory.limit` allows instead, and `StrategyContext.memory` is then used. */
+    readonly byMemory?: {
+      of(settings: Settings): boolean
+      with(settings: Settings): Settings
+    }
   }
   create<Architecture>(context: StrategyContext<Architecture>, settings: Settings): Strategy<Architecture>
 }

@@ -71,7 +71,14 @@ class Search {
     this.#dtype = dtype
     this.supernet = new Network(dartsSpace.supernet({ channels: 4, cells: 3, classes: 10 }), context)
     const settings: DdsasSettings = {
-      ddsas: { variant: 'authors-code', subspace: 28, window: 20, mixture: 'simple', changes: [] },
+      ddsas: {
+        variant: 'authors-code',
+        subspace: 28,
+        window: 20,
+        fill: 'operations',
+        mixture: 'simple',
+        changes: [],
+      },
       archOptimizer: { lr, betas: [0.5, 0.999], weightDecay: 1e-3 },
     }
     this.strategy = new Ddsas({ space: dartsSpace, init: context, seed: 0, epochs: 50 }, settings)

@@ -111,6 +111,7 @@ export class Search {
       ddsas: {
         variant: 'authors-code',
         subspace: recorded.L,
+        fill: 'operations',
         window: recorded.M,
         mixture: recorded.saliency_type === 'all' ? 'joint' : 'simple',
         changes: [],

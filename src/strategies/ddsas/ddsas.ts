@@ -22,7 +22,9 @@ import type {
   Strategy,
   StrategyContext,
   StrategyDefinition,
+  SubspaceBudget,
 } from '../strategy.ts'
+import { memoryOf, sampleByMemory } from './by-memory.ts'
 import { changeSpace, checkChange, describeChange, type ElasticChange } from './elastic.ts'
 import { SampledGroup, samplingState, type Values } from './group.ts'
 import {
@@ -41,6 +43,7 @@ import {
   endedWindow,
   openedWindow,
   type WindowLine,
+  type WindowMemory,
   type WindowOpening,
   windowOpening,
 } from './window-record.ts'
@@ -61,6 +64,8 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   /** Groups of which all candidates run: inputs and outputs of blocks. */
   readonly #whole: ReadonlyMap<string, AlphaGroup>
   readonly #optimizer: ArchOptimizer
+  /** What subspaces are filled up to, where that is not L. */
+  readonly #memory: SubspaceBudget | undefined
   /** T: how many samplings there were, plus the variant's prior. */
   #totalPulls: number
   #samplings = 0
@@ -70,12 +75,13 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   #record: WindowLine | undefined
 
   /** Throws DdsasError 'input' for an L that does not fit the space. */
-  constructor({ space, init }: StrategyContext<Architecture>, settings: DdsasSettings) {
+  constructor({ space, init, memory }: StrategyContext<Architecture>, settings: DdsasSettings) {
     checkGiven(z.object(ddsasSettings), settings, 'ddsas', 'settings')
     checkSettings(settings, space, Number.POSITIVE_INFINITY)
     checkInitContext(init, 'ddsas')
     this.#space = space
     this.#settings = settings.ddsas
+    this.#memory = memoryOf(settings, memory)
     this.#variant = variants[settings.ddsas.variant]
     const { prior } = this.#variant
     this.#sampled = new Map(
@@ -160,12 +166,21 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     const values = this.#each((group) => group.values())
     this.#credit(values)
     this.#endRecord(at.globalStep, { credited: true, last: false })
-    const { exploration, noneCounts } = this.#variant
-    const sampling = { size: this.#settings.subspace, noneCounts, exploration, totalPulls: this.#totalPulls }
-    for (const [name, group] of this.#sampled) group.sample(values[name], sampling)
-    this.#openRecord(at, values)
+    const memory = this.#sample(values)
+    this.#openRecord(at, values, memory)
     this.#totalPulls += 1
     this.#samplings += 1
+  }
+
+  /** The next subspace of each group, by L or by memory; says how much, where by that. */
+  #sample(values: Readonly<Record<string, Values>>): WindowMemory | undefined {
+    const { exploration, noneCounts } = this.#variant
+    const constants = { exploration, totalPulls: this.#totalPulls }
+    if (this.#memory !== undefined)
+      return sampleByMemory([...this.#sampled.values()], values, constants, noneCounts, this.#memory)
+    const sampling = { size: this.#settings.subspace, noneCounts, ...constants }
+    for (const [name, group] of this.#sampled) group.sample(values[name], sampling)
+    return undefined
   }
 
   #credit(values: Readonly<Record<string, Values>>): void {
@@ -211,6 +226,7 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   #openRecord(
     { epoch, globalStep: opened }: Pick<Progress, 'epoch' | 'globalStep'>,
     values: Record<string, Values>,
+    memory: WindowMemory | undefined,
   ): void {
     const facts = { epoch, opened, exploration: this.#variant.exploration, totalPulls: this.#totalPulls }
     this.#window = openedWindow(
@@ -221,6 +237,7 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
         mask,
         available,
       })),
+      memory,
     )
   }
 
@@ -284,13 +301,20 @@ export const ddsas: StrategyDefinition<DdsasSettings> = {
   defaults: defaultSettings,
   check: checkNewSettings,
   warnings: settingsWarnings,
-  describe: ({ ddsas: { subspace, window, variant } }) =>
-    `L = ${subspace}, M = ${window}, variant ${variant}`,
+  describe: ({ ddsas: { subspace, fill, window, variant } }) =>
+    `${fill === 'memory' ? 'L by memory' : `L = ${subspace}`}, M = ${window}, variant ${variant}`,
   subspace: {
     range: subspaceRange,
     whole: wholeSubspace,
     of: (settings) => settings.ddsas.subspace,
-    with: (settings, subspace) => ({ ...settings, ddsas: { ...settings.ddsas, subspace } }),
+    with: (settings, subspace) => ({
+      ...settings,
+      ddsas: { ...settings.ddsas, subspace, fill: 'operations' },
+    }),
+    byMemory: {
+      of: ({ ddsas: { fill } }) => fill === 'memory',
+      with: (settings) => ({ ...settings, ddsas: { ...settings.ddsas, fill: 'memory' } }),
+    },
   },
   create: (context, settings) => new Ddsas(context, settings),
 }

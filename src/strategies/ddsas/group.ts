@@ -5,6 +5,7 @@ import { type ArchWeights, type InitContext, sampledIndex } from '../../nn/index
 import type { ChoiceGroup } from '../../spaces/space.ts'
 import { keep, type Tensor } from '../../torch/index.ts'
 import { smallNormal } from '../shared/alphas.ts'
+import type { FilledGroup } from './fill.ts'
 import { maskTensor, mixingWeights, unnormalisedWeights } from './mixing-weights.ts'
 import { type EdgeMask, type EdgeMatrix, type Mixture, rawWeights } from './mixture.ts'
 import { closeWindow, emptyState, type SamplingState } from './saliency.ts'
@@ -17,14 +18,18 @@ export interface Values {
   readonly zeta: EdgeMatrix
 }
 
-/** Eq. (4) and the rule of section 3.3 for a window. */
-export interface Sampling {
-  /** L. */
-  readonly size: number
-  readonly noneCounts: boolean
+/** The constants of Eq. (4) in a window. */
+export interface Exploration {
   readonly exploration: number
   /** T. */
   readonly totalPulls: number
+}
+
+/** Eq. (4) and the rule of section 3.3 for a window. */
+export interface Sampling extends Exploration {
+  /** L. */
+  readonly size: number
+  readonly noneCounts: boolean
 }
 
 /** What runs in a window, on the device. */
@@ -86,11 +91,21 @@ export class SampledGroup {
   }
 
   /** Samples the next subspace. */
-  sample({ zeta }: Values, { size, noneCounts, exploration, totalPulls }: Sampling): void {
+  sample(values: Values, { size, noneCounts, ...constants }: Sampling): void {
+    const { scores, estimates, available, none } = this.scored(values, constants)
+    this.take(sampleSubspace(scores, estimates, available, { size, none, noneCounts }))
+  }
+
+  /** What the next subspace is sampled by. */
+  scored({ zeta }: Values, { exploration, totalPulls }: Exploration): FilledGroup {
     const { pulls, available } = this.#state
     const scores = ucbScores(zeta, pulls, totalPulls, exploration)
-    const rule = { size, none: this.#none, noneCounts }
-    this.#state = { ...this.#state, mask: sampleSubspace(scores, zeta, available, rule) }
+    return { scores, estimates: zeta, available, none: this.#none }
+  }
+
+  /** Goes on in the subspace of a mask. */
+  take(mask: EdgeMask): void {
+    this.#state = { ...this.#state, mask }
   }
 
   /** Credits the window that ends, where there is one. */

@@ -50,6 +50,11 @@ export const ddsasSettings = {
         description:
           'L: operations of a subspace, over all edges of a cell type; one more than there are edges, up to all: 15 to 112 in the space of DARTS',
       }),
+      // older runs do not say
+      fill: z
+        .enum(['operations', 'memory'])
+        .default('operations')
+        .describe('what a subspace is filled up to: L operations, or the memory that memory.limit allows'),
       window: positive.meta({ unit: 'steps', description: 'M: steps in a subspace' }),
       mixture: z
         .enum(['simple', 'joint'])
@@ -92,7 +97,14 @@ export function wholeSubspace({ ddsas }: DdsasSettings, space: SearchSpace): num
 export function defaultSettings(space: SearchSpace): DdsasSettings {
   const rows = Math.max(...sampledGroups(space).map((group) => group.rows))
   return {
-    ddsas: { variant: 'authors-code', subspace: 2 * rows, window: 30, mixture: 'simple', changes: [] },
+    ddsas: {
+      variant: 'authors-code',
+      subspace: 2 * rows,
+      fill: 'operations',
+      window: 30,
+      mixture: 'simple',
+      changes: [],
+    },
     archOptimizer: { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
   }
 }

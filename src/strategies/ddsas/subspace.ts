@@ -15,7 +15,7 @@ export function activeOperations(sampled: EdgeMask, none: number): number[][] {
   return sampled.map((row) => row.flatMap((taken, k) => (taken && k !== none ? [k] : [])))
 }
 
-interface Candidate {
+export interface Candidate {
   readonly edge: number
   readonly operation: number
 }
@@ -44,6 +44,15 @@ function candidatesOf(available: EdgeMask): Candidate[] {
   )
 }
 
+/** What is available, the best first. */
+export function rankedCandidates(
+  scores: EdgeMatrix,
+  estimates: EdgeMatrix,
+  available: EdgeMask,
+): Candidate[] {
+  return candidatesOf(available).sort(ranking(scores, estimates))
+}
+
 /**
  * The sampled subspace as a mask [edges x operations]. Each edge takes its best available operation other than `none`;
  * the best of all the rest follow until L are taken or none is left. Where `none` does not count, it enters free wherever
@@ -58,7 +67,7 @@ export function sampleSubspace(
 ): boolean[][] {
   const mask = available.map((row) => row.map(() => false))
   const served = available.map(() => false)
-  const ranked = candidatesOf(available).sort(ranking(scores, estimates))
+  const ranked = rankedCandidates(scores, estimates, available)
   let taken = 0
   for (const { edge, operation } of ranked) {
     if (served[edge]) continue

@@ -17,6 +17,8 @@ const openedGroup = z.object({
   mask: z.string(),
 })
 
+const windowMemory = z.object({ allowed: count, predicted: z.number().nonnegative() })
+
 /** What is known of a window when it opens: a checkpoint keeps it until the window closes. */
 export const windowOpening = z.object({
   epoch: count,
@@ -24,6 +26,7 @@ export const windowOpening = z.object({
   exploration: z.number().nonnegative(),
   totalPulls: count,
   groups: z.record(z.string(), openedGroup),
+  memory: windowMemory.optional(),
 })
 
 const lineSchema = windowOpening.extend({
@@ -35,6 +38,8 @@ const lineSchema = windowOpening.extend({
 })
 
 export type WindowOpening = z.infer<typeof windowOpening>
+/** Where a subspace was filled up to memory, bytes of tensors: the most it might take, and what it was foretold to. */
+export type WindowMemory = Readonly<z.infer<typeof windowMemory>>
 export type WindowLine = z.infer<typeof lineSchema>
 
 /** One group of decisions; every matrix is [rows x candidates]. */
@@ -75,6 +80,7 @@ export interface SearchWindow {
   /** T of the bonus: samplings before this one, with the prior. */
   readonly totalPulls: number
   readonly groups: Readonly<Record<string, WindowGroup>>
+  readonly memory?: WindowMemory | undefined
   /** What the search would have picked after the window, as its space writes architectures. */
   readonly architecture: unknown
 }
@@ -86,9 +92,11 @@ type OpeningFacts = Pick<SearchWindow, 'epoch' | 'opened' | 'exploration' | 'tot
 export function openedWindow(
   { epoch, opened, exploration, totalPulls }: OpeningFacts,
   groups: Readonly<Record<string, OpenedGroup>>,
+  memory?: WindowMemory,
 ): WindowOpening {
   const encoded = Object.entries(groups).map(([name, group]) => [name, encodeGroup(group)] as const)
-  return { epoch, opened, exploration, totalPulls, groups: Object.fromEntries(encoded) }
+  const opening = { epoch, opened, exploration, totalPulls, groups: Object.fromEntries(encoded) }
+  return memory === undefined ? opening : { ...opening, memory }
 }
 
 /** The whole record, made when the window has ended; `saliency` of each group. */
@@ -97,7 +105,7 @@ export function endedWindow(
   end: Pick<SearchWindow, 'closed' | 'credited' | 'last' | 'architecture'>,
   saliency: Readonly<Record<string, EdgeMatrix>>,
 ): WindowLine {
-  const { epoch, opened, exploration, totalPulls } = opening
+  const { epoch, opened, exploration, totalPulls, memory } = opening
   const { closed, credited, last, architecture } = end
   const groups = Object.entries(opening.groups).map(
     ([name, group]) => [name, { ...group, saliency: encodeFloats(saliency[name]) }] as const,
@@ -105,6 +113,7 @@ export function endedWindow(
   return {
     ...{ epoch, opened, closed, credited, last, exploration, totalPulls },
     groups: Object.fromEntries(groups),
+    ...(memory === undefined ? {} : { memory }),
     architecture,
   }
 }

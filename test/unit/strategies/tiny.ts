@@ -14,7 +14,14 @@ setThreads(1)
 export type DdsasOptions = Partial<DdsasSettings['ddsas']>
 
 const usual: DdsasSettings = {
-  ddsas: { variant: 'authors-code', subspace: 28, window: 3, mixture: 'simple', changes: [] },
+  ddsas: {
+    variant: 'authors-code',
+    subspace: 28,
+    window: 3,
+    fill: 'operations',
+    mixture: 'simple',
+    changes: [],
+  },
   archOptimizer: { lr: 0.05, betas: [0.5, 0.999], weightDecay: 1e-3 },
 }
 
