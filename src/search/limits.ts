@@ -79,7 +79,8 @@ export const limitSettings = z
         classes: length(10_000_000).meta({ unit: 'classes', description: 'classes; null: of the data set' }),
         imageSize: length(65_536).meta({
           unit: 'px',
-          description: 'height and width of its images; null: 32, or 224 of kind imagenet',
+          description:
+            "height and width of its images; null: the search's, or the usual ones of the kind that is set",
         }),
       })
       .describe('the network to be trained, which limits are on'),
@@ -111,13 +112,14 @@ export const noLimits: LimitSettings = {
 /** What of a configuration says it. */
 export interface LimitedConfig {
   readonly dataset: string
+  readonly data: { readonly imageSize: number }
   readonly network: { readonly stem: NetworkOptions['kind'] }
   readonly limits: LimitSettings
 }
 
 /** The networks that limits are on; `classes`: of the data set, where that is read. */
 export function targetNetwork(
-  { dataset, network: { stem }, limits }: LimitedConfig,
+  { dataset, data, network: { stem }, limits }: LimitedConfig,
   space: SearchSpace,
   classes?: number,
 ): TargetNetwork {
@@ -130,7 +132,7 @@ export function targetNetwork(
     channels: network.channels ?? size.channels,
     cells: network.cells ?? size.cells,
     classes: network.classes ?? classes ?? known ?? size.classes,
-    imageSide: network.imageSize ?? usualImageSides[kind],
+    imageSide: network.imageSize ?? (network.kind === null ? data.imageSize : usualImageSides[kind]),
   }
 }
 
