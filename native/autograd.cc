@@ -2,6 +2,7 @@
 #include "autograd.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/ones.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "errors.h"
@@ -21,6 +22,23 @@ torch::autograd::variable_list tensors_of(const Napi::Value& value) {
   return tensors;
 }
 
+/// Gradients, whose inputs may have none. After an error the engine's queue of this thread keeps what was still to be computed, and
+/// with it the graph and its tensors, until it is asked for gradients again: so it is, for those of a number.
+torch::autograd::variable_list gradients_of(const at::Tensor& output, const torch::autograd::variable_list& inputs) {
+  try {
+    return torch::autograd::grad({output}, inputs, {}, false, false, true);
+  } catch (...) {
+    try {
+      const at::AutoGradMode recorded(true);
+      const auto one = at::ones({}).set_requires_grad(true);
+      torch::autograd::grad({one * 1}, {one});
+    } catch (const std::exception&) {
+      // no memory for a number: what is asked for next does it
+    }
+    throw;
+  }
+}
+
 }  // namespace
 
 Napi::Value Grad(const Napi::CallbackInfo& info) {
@@ -32,7 +50,7 @@ Napi::Value Grad(const Napi::CallbackInfo& info) {
       if (gradient_is_left(inputs[i]))
         throw std::invalid_argument("input " + std::to_string(i) + " lies between two kernels that leave its gradient to one "
                                     "another; ask for gradients of what it was made of, or compute without kernels");
-    const auto gradients = torch::autograd::grad({output}, inputs, {}, false, false, true);
+    const auto gradients = gradients_of(output, inputs);
     auto slots = Napi::Array::New(env, gradients.size());
     for (size_t i = 0; i < gradients.size(); ++i)
       slots[i] = gradients[i].defined() ? Napi::Number::New(env, put(gradients[i])) : env.Null();

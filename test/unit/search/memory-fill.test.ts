@@ -69,7 +69,8 @@ async function withSession<Result>(
   fill: { readonly model: MemoryModel; readonly available?: () => Available | undefined },
   body: (session: Session) => Promise<Result>,
 ): Promise<Result> {
-  const before = liveSlots()
+  const held = () => [liveSlots(), tensorMemory().live]
+  const before = held()
   const session = createSession(config, imagesOf(dataset, config, 'cpu'), 'cpu', {}, oneProcess, {
     available: enough,
     ...fill,
@@ -80,7 +81,7 @@ async function withSession<Result>(
   } finally {
     setMemoryLimit('cpu', 0)
     disposeSession(session)
-    assert.equal(liveSlots(), before)
+    assert.deepEqual(held(), before)
   }
 }
 

@@ -13,6 +13,7 @@ import {
   liveSlots,
   resetPeakMemory,
   setMemoryLimit,
+  setRequiresGrad,
   setThreads,
   sum,
   type Tensor,
@@ -112,6 +113,18 @@ for (const threads of [1, 2]) {
     setThreads(1)
   })
 }
+
+test('a backward pass that ends for want of memory keeps nothing of what it had still to compute', () => {
+  const before = held()
+  tidy(() => {
+    const inputs = [1, 2].map(() => call('aten::ones', [1000], dtypes.float32))
+    setRequiresGrad(inputs, true)
+    const [first, second] = inputs.map((x) => sum(call('aten::mul.Tensor', x, x)))
+    const loss = call('aten::add.Tensor', first, second)
+    assert.throws(() => withRoom(200, () => grad(loss, inputs)), isMemory(/^grad: tensors hold/))
+  })
+  assert.deepEqual(held(), before)
+})
 
 /** Images as a stream reads them. */
 function imagesOf(count: number) {
