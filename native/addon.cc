@@ -61,6 +61,7 @@ Napi::Object Initialise(Napi::Env env, Napi::Object exports) {
   add("setThreads", ddsas::SetThreads);
   add("memory", ddsas::Memory);
   add("resetPeakMemory", ddsas::ResetPeakMemory);
+  add("releaseMemory", ddsas::ReleaseMemory);
   add("setMemoryLimit", ddsas::SetMemoryLimit);
   add("watchInterrupts", ddsas::WatchInterrupts);
   add("interrupts", ddsas::Interrupts);

@@ -180,6 +180,15 @@ Napi::Value ResetPeakMemory(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value ReleaseMemory(const Napi::CallbackInfo& info) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+  peak_before.store(0);
+  peak.store(live.load());
+#endif
+  return info.Env().Undefined();
+}
+
 Napi::Value SetMemoryLimit(const Napi::CallbackInfo& info) {
   const c10::Device device(info[0].As<Napi::String>().Utf8Value());
   const double bytes = info[1].As<Napi::Number>().DoubleValue();

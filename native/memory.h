@@ -16,6 +16,10 @@ Napi::Value Memory(const Napi::CallbackInfo& info);
 /// resetPeakMemory(device): the peak becomes what is live now.
 Napi::Value ResetPeakMemory(const Napi::CallbackInfo& info);
 
+/// releaseMemory(): what the C library keeps for tensors of the CPU and none needs now goes back to the system; the peak becomes what
+/// is live.
+Napi::Value ReleaseMemory(const Napi::CallbackInfo& info);
+
 /// setMemoryLimit(device, bytes): what tensors of the whole process may take from now on; 0: no limit. On the CPU to the byte; on
 /// CUDA it is what libtorch may take from the device, spare blocks and graphs included. An allocation beyond it throws.
 Napi::Value SetMemoryLimit(const Napi::CallbackInfo& info);

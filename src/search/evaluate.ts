@@ -1,6 +1,7 @@
 /** Accuracy of a part of the supernet, by the statistics of each batch and on images as they are. */
 import { forEachPlainBatch, type ImageBatch, type ImageTensors } from '../data/index.ts'
 import { oneProcess, type Ranks } from '../distributed/ranks.ts'
+import { DdsasError } from '../errors.ts'
 import { ReplayedStep } from '../loop/replay.ts'
 import { type ArchWeightsOf, loadTensors, type Network, namedBuffers } from '../nn/index.ts'
 import type { Score } from '../strategies/strategy.ts'
@@ -10,6 +11,7 @@ import {
   crossEntropy,
   keep,
   noGrad,
+  slice,
   stackScalars,
   type Tensor,
   tidy,
@@ -22,6 +24,8 @@ export interface EvaluationOptions {
   readonly pause?: () => void
   /** Each of them takes some of the batches. */
   readonly ranks?: Ranks | undefined
+  /** Whether the halves of a batch are measured one after the other where there is no memory for all of it. */
+  readonly halves?: boolean
 }
 
 /**
@@ -36,18 +40,20 @@ class Evaluation {
   /** Running statistics as they were. */
   readonly #before: ReadonlyMap<string, Tensor>
   readonly #ranks: Ranks
+  readonly #halves: boolean
   /** Loss, correct predictions and images of each batch; zeros where another process measures it. */
   readonly #sums: number[] = []
 
   constructor(
     supernet: Network,
     archWeights: ArchWeightsOf,
-    { device, pause, ranks = oneProcess }: Omit<EvaluationOptions, 'batch'>,
+    { device, pause, ranks = oneProcess, halves = false }: Omit<EvaluationOptions, 'batch'>,
   ) {
     this.#supernet = supernet
     this.#archWeights = archWeights
     this.#pause = pause
     this.#ranks = ranks
+    this.#halves = halves
     this.#replay = ReplayedStep.on(device)
     const copies = tidy(() =>
       [...namedBuffers(supernet)].map(([name, tensor]) => [name, clone(tensor)] as const),
@@ -62,7 +68,34 @@ class Evaluation {
       this.#sums.push(0, 0, 0)
       return
     }
-    const found = noGrad(() =>
+    this.#sums.push(...this.#seen(given), given.labels.size)
+  }
+
+  /** Loss and correct predictions of all images. */
+  #seen(given: ImageBatch): readonly [loss: number, correct: number] {
+    const { size } = given.labels
+    try {
+      const [mean, correct] = this.#compute(given).floats()
+      return [mean * size, correct]
+    } catch (error) {
+      const isMemory = error instanceof DdsasError && error.kind === 'memory'
+      if (!this.#halves || !isMemory || size === 1) throw error
+    }
+    const middle = Math.ceil(size / 2)
+    const partOf = (start: number, end: number) =>
+      tidy(() =>
+        this.#seen({
+          images: slice(given.images, 0, start, end),
+          labels: slice(given.labels, 0, start, end),
+        }),
+      )
+    const [first, second] = [partOf(0, middle), partOf(middle, size)]
+    return [first[0] + second[0], first[1] + second[1]]
+  }
+
+  /** Mean loss and correct predictions. */
+  #compute(given: ImageBatch): Tensor {
+    return noGrad(() =>
       this.#replay.run('evaluation', [given], ([{ images, labels }]) =>
         tidy(() => {
           const { logits } = this.#supernet.forward(images, {
@@ -73,8 +106,6 @@ class Evaluation {
         }),
       ),
     )
-    const [mean, right] = found.floats()
-    this.#sums.push(mean * given.labels.size, right, given.labels.size)
   }
 
   score(): Score {

@@ -18,7 +18,7 @@ import { checkRequest, threadWarnings, warmUpWarnings } from '../loop/request.ts
 import { shareOf } from '../loop/shared-batch.ts'
 import { RunFolder } from '../runs/folder.ts'
 import type { SearchSpace } from '../spaces/space.ts'
-import { withMemoryLimit } from '../torch/index.ts'
+import { releaseMemory, withMemoryLimit } from '../torch/index.ts'
 import { commandLine } from '../words.ts'
 import { partsOf, type SearchConfig, type SearchParts } from './config.ts'
 import { recordDrawn } from './drawn.ts'
@@ -128,7 +128,11 @@ function lifeOf(
       const images = await found.open(told)
       return { session: sessionOn(images, config, device, parts, ranks, model), images }
     },
-    dispose: ({ session }) => disposeSession(session),
+    dispose: ({ session }) => {
+      disposeSession(session)
+      // what is drawn in the end is no reason to take more
+      releaseMemory()
+    },
     module: ({ session }) => session.supernet,
     data: ({ images: { fingerprint, normalisation, classes, drawn } }) =>
       drawn ? { fingerprint, normalisation, classes } : { fingerprint },

@@ -196,9 +196,11 @@ export function bothUpdates(
 }
 
 /** Measures parts of the supernet on the validation images that accuracy is measured on. `pause` is called between batches. */
-function evaluateOn({ supernet, images, device, ranks }: Session, pause: () => void): Evaluate {
+function evaluateOn({ supernet, images, device, ranks, memory }: Session, pause: () => void): Evaluate {
+  // no step of a window showed what an evaluation takes
+  const options = { device, pause, ranks, halves: memory !== undefined }
   return (archWeights, count) =>
-    evaluateOnImages(supernet, archWeights, (use) => images.evaluate(use, count), { device, pause, ranks })
+    evaluateOnImages(supernet, archWeights, (use) => images.evaluate(use, count), options)
 }
 
 /**

@@ -93,6 +93,11 @@ export function resetPeakMemory(device = 'cpu'): void {
   guard(() => native().resetPeakMemory(device))
 }
 
+/** Gives back to the system what is kept for tensors of the CPU and none needs now; the peak becomes what is live. */
+export function releaseMemory(): void {
+  guard(() => native().releaseMemory())
+}
+
 /**
  * Bytes that all tensors of the process may take on a device from now on; 0: no limit. What asks for a byte more throws
  * DdsasError 'memory' and takes nothing. On CUDA the bytes are those that libtorch takes from the device, spare blocks and

@@ -40,6 +40,7 @@ export interface Native {
   synchronize(): void
   memory(device: string): { live: number; peak: number; held: number; reserved: number; free: number }
   resetPeakMemory(device: string): void
+  releaseMemory(): void
   setMemoryLimit(device: string, bytes: number): void
   groupBackends(): string[]
   openStore(host: string, port: number, serve: boolean, milliseconds: number): number

@@ -4,9 +4,11 @@ import { test } from 'node:test'
 import type { Available } from '../../../src/budget/memory-available.ts'
 import type { MemoryModel } from '../../../src/budget/memory-model.ts'
 import type { ImageDataset } from '../../../src/data/index.ts'
+import { toTensors } from '../../../src/data/training-images.ts'
 import { oneProcess } from '../../../src/distributed/ranks.ts'
 import { DdsasError } from '../../../src/errors.ts'
 import { applySettings, partsOf, type SearchConfig } from '../../../src/search/config.ts'
+import { evaluateSupernet } from '../../../src/search/evaluate.ts'
 import { imagesOf } from '../../../src/search/images.ts'
 import { shapeOfDataset } from '../../../src/search/images-shape.ts'
 import { filledSubspaces, fitSubspaceMemory } from '../../../src/search/memory-fill.ts'
@@ -196,6 +198,31 @@ test('where not even small subspaces fit in a step, the search ends with the lim
       assert.match(error.message, /would go beyond the limit of \d\.\d MiB/)
       return true
     })
+  })
+})
+
+test('accuracy is measured on halves of a batch where there is no memory for all of it', async () => {
+  const model = modelOf('demo')
+  await withSession(configOf('demo', 20 * MiB), { model }, async ({ strategy, supernet }) => {
+    strategy.prepareStep({ epoch: 0, step: 0, globalStep: 0 })
+    const data = toTensors(dataset, 'cpu')
+    const positions = Array.from({ length: 24 }, (_, index) => index)
+    const measure = (batch: number, halves: boolean) =>
+      evaluateSupernet(supernet, (group) => strategy.archWeights(group, 'eval'), data, positions, {
+        batch,
+        device: 'cpu',
+        halves,
+      })
+    setMemoryLimit('cpu', 0)
+    resetPeakMemory()
+    const wanted = measure(6, false)
+    setMemoryLimit('cpu', Math.round(1.2 * tensorMemory().peak))
+    assert.throws(() => measure(24, false), /would go beyond the limit/)
+    const { loss, accuracy } = measure(24, true)
+    assert.ok(Math.abs(loss - wanted.loss) < 1e-6, `${loss}, ${wanted.loss}`)
+    assert.equal(accuracy, wanted.accuracy)
+    data.images.dispose()
+    data.labels.dispose()
   })
 })
 
