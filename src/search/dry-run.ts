@@ -73,28 +73,32 @@ export class DryRun {
     const data = this.#data
     const strategy = this.#strategy
     const part = Array.from({ length: data.labels.size }, (_, index) => index)
-    const stream = () =>
-      new BatchStream(data, { part, batch, augmentation: config.data }, new Generator(0, 'noise'))
-    const streams = [stream(), stream()]
+    // one to compute with and one that waits: what a thread prepared meanwhile would count at one time and not at another
+    const twoBatches = () => {
+      const stream = new BatchStream(
+        data,
+        { part, batch, augmentation: config.data },
+        new Generator(0, 'noise'),
+      )
+      const [first] = [stream.next(), stream.next()]
+      stream.dispose()
+      return first
+    }
     // at a rate of zero no weight moves, however often
     const options = { ...stepOptions(config, 0), microBatch }
     const compute = (batches: readonly Batch[]) =>
       bothUpdates({ supernet, strategy, optimizer }, batches, options)
-    try {
+    return tidy(() => {
+      const batches = [twoBatches(), twoBatches()]
+      const { graphKey } = strategy
+      const key = `dry ${graphKey} ${microBatch}`
       return this.#see(times, () =>
         tidy(() => {
-          const batches = streams.map((one) => one.next())
-          const { graphKey } = strategy
-          const values =
-            graphKey === undefined
-              ? compute(batches)
-              : replay.run(`dry ${graphKey} ${microBatch}`, batches, compute)
+          const values = graphKey === undefined ? compute(batches) : replay.run(key, batches, compute)
           values.floats()
         }),
       )
-    } finally {
-      for (const one of streams) one.dispose()
-    }
+    })
   }
 
   /** Measures accuracy on a batch of this many images. */
