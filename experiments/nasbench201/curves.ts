@@ -79,7 +79,12 @@ function chartOf(rows: readonly Row[]): ChartSpec {
         scale: { zero: false },
       },
       color: { field: 'strategy', type: 'nominal', title: 'strategy' },
-      strokeDash: { field: 'seed', type: 'nominal', title: 'seed', legend: { symbolType: 'stroke' } },
+      strokeDash: {
+        field: 'seed',
+        type: 'nominal',
+        title: 'seed',
+        legend: { symbolType: 'stroke', symbolStrokeColor: 'black', symbolFillColor: 'transparent' },
+      },
     },
   }
 }
