@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { RunFolder } from '../src/runs/folder.ts'
+import { median } from './measure.ts'
 
 const program = new URL('../bin/ddsas.mjs', import.meta.url).pathname
 const [data = 'data', ...counts] = process.argv.slice(2)
@@ -15,8 +16,6 @@ const [processes = 2, rounds = 3, steps = 24] = counts.map(Number)
 const batch = 64
 /** The first steps draw buffers and wait for the others to start. */
 const warmUp = 4
-
-const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]
 
 /** Seconds of the steps of a search, L = 28, C = 16, 8 cells. */
 function secondsOfSteps(nproc: number, folder: string): number[] {

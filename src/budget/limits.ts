@@ -16,6 +16,8 @@ export interface Limit {
 export interface LimitedSpace<Architecture = unknown> extends SearchSpace<Architecture> {
   /** What the architecture costs, limit by limit, that the scores of the last `decode` mean without limits; none before one. */
   wanted(): readonly number[] | undefined
+  /** Runs `derive` with the `decode` of the space itself, which says what is wanted without the work of a choice within limits. */
+  withoutLimits(derive: () => unknown): Promise<void>
 }
 
 /**
@@ -29,13 +31,22 @@ export function withLimits<Architecture>(
 ): LimitedSpace<Architecture> {
   const parts = partsOfSpace(space, limits.map(({ table }) => table.quantity).join(' and '))
   let wanted: readonly number[] | undefined
+  let bound = true
   return {
     ...space,
     wanted: () => wanted,
+    withoutLimits: async (derive) => {
+      bound = false
+      try {
+        await derive()
+      } finally {
+        bound = true
+      }
+    },
     decode: (scores, available) => {
       const plain = space.decode(scores, available)
       wanted = costsOf(space, limits, plain)
-      if (limits.every(({ most }, q) => (wanted?.[q] ?? 0) <= most)) return plain
+      if (!bound || limits.every(({ most }, q) => (wanted?.[q] ?? 0) <= most)) return plain
       const open = parts.map((alternatives) => alternatives.filter((one) => isAvailable(one, available)))
       const options = optionsOf(open, limits, scores)
       const chosen = chooseBest(options, roomOf(limits)) ?? nearest(options, limits)

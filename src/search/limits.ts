@@ -219,7 +219,7 @@ export class SearchLimits {
 
   /** Dual ascent on what the strategy would pick now without limits. */
   async follow(strategy: Strategy, evaluate: Evaluate): Promise<void> {
-    await strategy.derive(evaluate)
+    await this.space.withoutLimits(() => strategy.derive(evaluate))
     const costs = this.space.wanted()
     if (costs !== undefined) this.penalty.follow(costs)
   }

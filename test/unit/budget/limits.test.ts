@@ -129,6 +129,26 @@ for (const space of [dartsSpace, nasbench201Space] as readonly SearchSpace[])
     }
   })
 
+test('without limits for a while: the architecture of the scores, and what it costs; bound again after, also after an error', async () => {
+  const generator = new Generator(5, 'without')
+  const scores = scoresOf(small, () => generator.uniform())
+  const plain = small.decode(scores)
+  const table = networkCosts(small, cifar, 'parameters')
+  const most = tableCost(table, small.encode(plain))
+  const limited = withLimits(small, [{ table, most: most - 1 }])
+  const decoded: unknown[] = []
+  await limited.withoutLimits(async () => {
+    await null
+    decoded.push(limited.decode(scores))
+  })
+  assert.deepEqual([decoded, limited.wanted()], [[plain], [most]])
+  await assert.rejects(
+    limited.withoutLimits(() => Promise.reject(new Error('none'))),
+    /none/,
+  )
+  assert.ok(tableCost(table, small.encode(limited.decode(scores))) < most)
+})
+
 test('a limit as large as the architecture leaves it; one less gives another that keeps to it, also with equal scores', () => {
   const generator = new Generator(4, 'least')
   for (let draw = 0; draw < 10; draw++) {
