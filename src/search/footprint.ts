@@ -75,17 +75,25 @@ export class FootprintMeter {
   readonly #searched: SearchParts
   readonly #parts: readonly { readonly growth: Growth; readonly besides: number }[]
 
-  constructor(dry: DryRun, config: SearchConfig, searched: SearchParts, device: string, images: ImagesShape) {
+  /** `few`: images of the step that is measured, a quarter of a batch where that is more. */
+  constructor(
+    dry: DryRun,
+    config: SearchConfig,
+    searched: SearchParts,
+    device: string,
+    images: ImagesShape,
+    few = 16,
+  ) {
     const { batch, evaluated } = batchesOf(config, images)
     // the second time a GPU records the step
     const times = device === 'cpu' ? 1 : 2
-    const large = (whole: number, few: number) => (device === 'cpu' ? Math.min(whole, few) : whole)
+    const large = (whole: number, part: number) => (device === 'cpu' ? Math.min(whole, part) : whole)
     const { microBatch, imageSize, load } = config.data
     const computed = microBatch > 0 ? Math.min(batch, microBatch) : batch
     const inParts = computed < batch
     const step = new Growth(
       computed,
-      large(computed, Math.max(16, Math.ceil(computed / 4))),
+      large(computed, Math.max(few, Math.ceil(computed / 4))),
       // two parts: the gradients of the first are there while the second is computed
       (count) => dry.step(inParts ? 2 * count : count, times, count).peak,
     )

@@ -7,7 +7,7 @@ import {
 } from '../budget/memory-model.ts'
 import { formatSize } from '../budget/memory-size.ts'
 import { DdsasError } from '../errors.ts'
-import { Generator } from '../torch/index.ts'
+import { Generator, releaseMemory } from '../torch/index.ts'
 import type { SearchConfig, SearchParts } from './config.ts'
 import type { DryRun } from './dry-run.ts'
 import { FootprintMeter, largestBatch } from './footprint.ts'
@@ -39,11 +39,40 @@ export function fitSubspaceMemory(
       'ddsas.fill = memory fills subspaces up to memory.limit, which is not set: say how much with --memory SIZE',
     )
   const options = { images, largest: largestBatch(config, images), ...(available ? { available } : {}) }
-  const model = withDryRun(config, parts, device, options, (dry) =>
-    fitMemoryModel(measureSubspaces(dry, config, parts, device, images)),
-  )
-  checkLeast(config, parts, device, model, images.classes)
-  return model
+  const fit = ({ few, ...within }: Measuring) =>
+    withDryRun(config, parts, device, { ...options, ...within }, (dry) => {
+      const meter = new FootprintMeter(dry, config, parts, device, images, few)
+      return fitMemoryModel(measureSubspaces(dry, meter, config, parts, images.classes))
+    })
+  try {
+    const model = fitWithin(config.memory.limit, fit)
+    checkLeast(config, parts, device, model, images.classes)
+    return model
+  } finally {
+    // else the process would hold what was measured as long as it searches
+    releaseMemory()
+  }
+}
+
+interface Measuring {
+  /** Bytes; what is free where it is not said. */
+  readonly within?: number
+  /** Images of a step that is measured. */
+  readonly few?: number
+}
+
+/**
+ * Measures subspaces under a limit: by smaller steps where hardly any fits, and where that is too little with what is free, so that
+ * the nearest limit can be named.
+ */
+function fitWithin(within: number, fit: (how: Measuring) => MemoryModel): MemoryModel {
+  for (const how of [{ within }, { within, few: 8 }])
+    try {
+      return fit(how)
+    } catch (error) {
+      if (!(error instanceof DdsasError) || error.kind !== 'memory') throw error
+    }
+  return fit({})
 }
 
 /** What a budget buys. */
@@ -108,13 +137,12 @@ function checkLeast(
 /** Peaks in subspaces of all sizes, each of other candidates. */
 function measureSubspaces(
   dry: DryRun,
+  meter: FootprintMeter,
   config: SearchConfig,
   parts: SearchParts,
-  device: string,
-  images: ImagesShape,
+  classes: number,
 ): SubspacePeaks[] {
-  const counted = partsOfConfig(config, parts, images.classes)
-  const meter = new FootprintMeter(dry, config, parts, device, images)
+  const counted = partsOfConfig(config, parts, classes)
   const [smallest] = parts.strategy.subspace?.range(parts.space) ?? [0]
   let largest = parts.strategy.subspace?.whole(config, parts.space) ?? 0
   const seen: SubspacePeaks[] = []

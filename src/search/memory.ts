@@ -27,6 +27,8 @@ interface DryRunOptions extends BudgetOptions {
   readonly images: ImagesShape
   /** The most in a batch of the dry run. */
   readonly largest: number
+  /** What the dry run may take where that is less than there is: it then ends with the DdsasError 'memory' itself. */
+  readonly within?: number
 }
 
 /**
@@ -96,7 +98,7 @@ export function withDryRun<Result>(
   config: SearchConfig,
   parts: SearchParts,
   device: string,
-  { images, largest, unread = 0, available = availableMemory }: DryRunOptions,
+  { images, largest, unread = 0, available = availableMemory, within }: DryRunOptions,
   body: (dry: DryRun) => Result,
 ): Result {
   const room = roomFor(config, parts, device, unread, available)
@@ -105,10 +107,12 @@ export function withDryRun<Result>(
   if (most && least > most.bytes) throw refusal(config, parts, 'more than', least, most)
   const dry = new DryRun(config, parts, device, largest, images.classes)
   try {
-    if (most && device === 'cpu') setMemoryLimit(device, most.bytes)
+    const bytes = Math.min(most?.bytes ?? Number.POSITIVE_INFINITY, within ?? Number.POSITIVE_INFINITY)
+    if (Number.isFinite(bytes) && device === 'cpu') setMemoryLimit(device, bytes)
     return body(dry)
   } catch (error) {
-    if (!(error instanceof DdsasError) || error.kind !== 'memory' || !most) throw error
+    if (!(error instanceof DdsasError) || error.kind !== 'memory' || !most || within !== undefined)
+      throw error
     throw refusal(config, parts, 'more than', most.bytes, most)
   } finally {
     if (device === 'cpu') setMemoryLimit(device, 0)

@@ -2,19 +2,20 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Available } from '../../../src/budget/memory-available.ts'
-import type { MemoryModel } from '../../../src/budget/memory-model.ts'
+import { type MemoryModel, predictMemory } from '../../../src/budget/memory-model.ts'
 import type { ImageDataset } from '../../../src/data/index.ts'
 import { toTensors } from '../../../src/data/training-images.ts'
 import { oneProcess } from '../../../src/distributed/ranks.ts'
 import { DdsasError } from '../../../src/errors.ts'
 import { applySettings, partsOf, type SearchConfig } from '../../../src/search/config.ts'
+import { DryRun } from '../../../src/search/dry-run.ts'
 import { evaluateSupernet } from '../../../src/search/evaluate.ts'
 import { imagesOf } from '../../../src/search/images.ts'
 import { shapeOfDataset } from '../../../src/search/images-shape.ts'
 import { filledSubspaces, fitSubspaceMemory } from '../../../src/search/memory-fill.ts'
 import { memoryForLimit, withMemory } from '../../../src/search/memory-request.ts'
 import { stepWithinMemory } from '../../../src/search/memory-step.ts'
-import { followRoom } from '../../../src/search/memory-watch.ts'
+import { followRoom, leastMemory, partsOfConfig } from '../../../src/search/memory-watch.ts'
 import { searchPreset } from '../../../src/search/presets.ts'
 import type { MemoryReport } from '../../../src/search/report.ts'
 import { searchStep } from '../../../src/search/search.ts'
@@ -249,6 +250,35 @@ test('a resumed search goes by its own model and what it followed, in the middle
       await take(resumed, 3)
       assert.deepEqual(filesOf(resumed), later)
     })
+  }
+})
+
+test('what is measured before a search keeps to its limit, also where hardly any subspace fits', (t) => {
+  const whole = configOf('nasbench201', 256 * MiB, 'data.batch=16')
+  const parts = partsOf(whole)
+  const counted = partsOfConfig(whole, parts, 10)
+  const model = fitSubspaceMemory(whole, parts, 'cpu', images, enough)
+  const least = leastMemory(parts, (runs) => predictMemory(model, counted.count(runs)))
+  const { step } = DryRun.prototype
+  let most = 0
+  t.mock.method(DryRun.prototype, 'step', function taken(this: DryRun, ...args: Parameters<typeof step>) {
+    const seen = step.apply(this, args)
+    most = Math.max(most, seen.peak)
+    return seen
+  })
+  for (const factor of [1.02, 1.5]) {
+    const limit = Math.ceil(factor * least)
+    most = 0
+    const found = fitSubspaceMemory(
+      configOf('nasbench201', limit, 'data.batch=16'),
+      parts,
+      'cpu',
+      images,
+      enough,
+    )
+    assert.ok(most > limit / 4 && most <= limit, `${most} of ${limit}`)
+    const again = leastMemory(parts, (runs) => predictMemory(found, counted.count(runs)))
+    assert.ok(Math.abs(again / least - 1) < 0.05, `${again} is not ${least}`)
   }
 })
 
