@@ -7,9 +7,9 @@ import { benchmarks } from '../benchmarks.ts'
 import { type Results, readResults, resultsLines } from '../results.ts'
 import { type Blocks, writeBlocks } from './blocks.ts'
 import { gpuLines, readGpu } from './gpu.ts'
-import { nasbenchLines } from './nasbench.ts'
 import { readmeBlocks } from './readme.ts'
 import { readRuns } from './runs.ts'
+import { spaceStepLines } from './space-step.ts'
 
 /** A text as it is, and as its blocks should be. */
 export interface Text {
@@ -35,7 +35,8 @@ export function measuredBlocks(root: string): Readonly<Record<string, Blocks>> {
     'README.md': readmeBlocks({ results: latest(all, folder), gpu, runs: readRuns(folder) }),
     'bench/README.md': {
       gpu: gpuLines(gpu),
-      nasbench: nasbenchLines(join(folder, 'runs/nasbench201-step.json')),
+      imagenet: spaceStepLines(join(folder, 'runs/imagenet-step.json')),
+      nasbench: spaceStepLines(join(folder, 'runs/nasbench201-step.json')),
       results: resultsLines(all, benchmarks, 'results'),
     },
   }

@@ -1,4 +1,4 @@
-/** The block of bench/README.md on the search step of NAS-Bench-201, which `bench -- step --space nasbench201 --json` measured. */
+/** The blocks of bench/README.md on the search step of one space, which `bench -- step --space SPACE --json` measured. */
 import { DdsasError } from '../../src/errors.ts'
 import { readJson } from '../../src/runs/files.ts'
 import { codeText, machineSchema, machineText } from '../machine.ts'
@@ -10,7 +10,7 @@ import { mebibytes, tableLines } from '../table.ts'
 const schema = stepSchema.extend({ machine: machineSchema })
 
 /** `path`: of what was printed. */
-export function nasbenchLines(path: string): string[] {
+export function spaceStepLines(path: string): string[] {
   const parsed = schema.safeParse(readJson(path))
   if (!parsed.success) throw new DdsasError('data', `${path} is no result of 'step'; measure it again`)
   const { machine, shape, timings, speedupNchw, speedupChannelsLast, memoryRatio } = parsed.data
