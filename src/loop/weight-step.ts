@@ -1,5 +1,13 @@
 /** The weight step: one SGD update on a batch, with gradients clipped by their joint norm. */
-import { type Batch, batchGradients, clipTogether, type Outcome, type Passed, type Sgd } from '../nn/index.ts'
+import {
+  type Batch,
+  batchGradients,
+  clipTogether,
+  type Gradients,
+  type Outcome,
+  type Passed,
+  type Sgd,
+} from '../nn/index.ts'
 import { type Tensor, tidy } from '../torch/index.ts'
 
 export interface WeightStepOptions {
@@ -15,24 +23,29 @@ export interface WeightOutcome extends Outcome {
   readonly gradNorm: Tensor
 }
 
-/**
- * One clipped SGD update of what the optimizer moves, on the loss that `forward` computes; none where a gradient is not finite.
- * `beside`: parameters that stay where they are, and whose gradients count in the norm.
- */
+/** Parameters whose gradients are taken by the same loss, and that stay where they are. */
+export interface Beside {
+  readonly parameters: readonly Tensor[]
+  /** Whether their gradients count in the norm that those of the weights are clipped by. */
+  readonly clip: boolean
+}
+
+/** One clipped SGD update of what the optimizer moves, on the loss that `forward` computes; none where a gradient is not finite. */
 export function sgdStep(
   batch: Batch,
   optimizer: Sgd,
   { lr, gradClip, microBatch = 0 }: WeightStepOptions,
   forward: (part: Batch) => Passed,
-  beside: readonly Tensor[] = [],
-): WeightOutcome {
+  { parameters, clip }: Beside = { parameters: [], clip: false },
+): WeightOutcome & { readonly beside: Gradients } {
   const weights = [...optimizer.parameters.values()]
   return tidy(() => {
-    const { gradients, outcome } = batchGradients([...weights, ...beside], batch, microBatch, forward)
+    const { gradients, outcome } = batchGradients([...weights, ...parameters], batch, microBatch, forward)
     const own = gradients.slice(0, weights.length)
-    if (beside.length === 0) return { ...outcome, gradNorm: optimizer.step(own, lr, gradClip) }
-    const clipped = clipTogether(own, gradients.slice(weights.length), gradClip)
+    const beside = gradients.slice(weights.length)
+    if (!clip) return { ...outcome, gradNorm: optimizer.step(own, lr, gradClip), beside }
+    const clipped = clipTogether(own, beside, gradClip)
     optimizer.step(clipped.gradients, lr)
-    return { ...outcome, gradNorm: clipped.norm }
+    return { ...outcome, gradNorm: clipped.norm, beside }
   })
 }

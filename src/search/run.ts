@@ -28,6 +28,7 @@ import { checkMemory } from './memory.ts'
 import { fitSubspaceMemory } from './memory-fill.ts'
 import { fillsMemory, limitWithin } from './memory-request.ts'
 import { type MeasureObserver, planRequestOf } from './plan.ts'
+import { publishedWarnings } from './published.ts'
 import { checkShared } from './ranks.ts'
 import type { SearchObserver } from './report.ts'
 import {
@@ -243,12 +244,14 @@ function partOf(config: SearchConfig, { world }: Ranks): SearchConfig {
 }
 
 /** What can be foreseen to disappoint. */
-function warningsOf({ config, streams, parts: { space, strategy } }: Session): string[] {
+function warningsOf({ config, streams, parts }: Session): string[] {
+  const { space, strategy } = parts
   const schedule = { epochs: config.epochs, stepsPerEpoch: streams.train.batchesPerPass }
   return [
     ...threadWarnings(config.threads),
     ...warmUpWarnings(config.epochs, config.weightOptimizer),
     ...(strategy.warnings?.(config, schedule, space) ?? []),
+    ...publishedWarnings(config, parts),
   ]
 }
 

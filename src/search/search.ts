@@ -183,9 +183,13 @@ export function bothUpdates(
 ): Tensor {
   return tidy(() => {
     const { lr, microBatch = 0 } = options
-    const context = { supernet, weightOptimizer: optimizer, lr, microBatch, penalty: limits?.penalty.of }
-    const first = strategy.archStep(context, train, valid)
-    const second = weightStep(supernet, strategy, train, optimizer, options)
+    const penalty = limits?.penalty.of
+    const first = strategy.archStep(
+      { supernet, weightOptimizer: optimizer, lr, microBatch, penalty },
+      train,
+      valid,
+    )
+    const second = weightStep(supernet, strategy, train, optimizer, { ...options, penalty })
     return stackScalars([
       second.loss,
       second.correct,

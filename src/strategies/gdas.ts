@@ -4,10 +4,11 @@
  */
 import { z } from 'zod'
 import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
-import type { ChoiceGroup } from '../spaces/space.ts'
-import { add, call, Generator, mul, softmax, sum, Tensor, tidy, to } from '../torch/index.ts'
+import { add, call, Generator, mul, softmax, sum, type Tensor, tidy } from '../torch/index.ts'
 import { Alphas } from './shared/alphas.ts'
 import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
+import { gumbelNoise, type Matrix } from './shared/gumbel.ts'
+import { matrixTensor } from './shared/matrix-tensor.ts'
 import { stateData } from './shared/state.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type {
@@ -36,8 +37,6 @@ const gdasSettings = {
 const settingsSchema = z.object(gdasSettings)
 export type GdasSettings = z.infer<typeof settingsSchema>
 
-type Matrix = readonly (readonly number[])[]
-
 /** Temperature of an epoch, from 0: linear, both ends included. */
 export function gdasTemperature(
   { tau, minTau }: GdasSettings['gdas'],
@@ -47,18 +46,6 @@ export function gdasTemperature(
   return epochs < 2 ? tau : tau + ((minTau - tau) * epoch) / (epochs - 1)
 }
 
-/** Standard Gumbel noise, -ln E with E exponential; drawn again where it is not finite. */
-export function gumbelNoise(
-  { rows, candidates }: Pick<ChoiceGroup, 'rows' | 'candidates'>,
-  generator: Generator,
-): Matrix {
-  const draw = (): number => {
-    const noise = -Math.log(-Math.log(1 - generator.uniform()))
-    return Number.isFinite(noise) ? noise : draw()
-  }
-  return Array.from({ length: rows }, () => candidates.map(draw))
-}
-
 /** The candidate of each row that alpha and noise draw; the softmax has its largest element there at any temperature. */
 export function drawnCandidates(alpha: Matrix, noise: Matrix): number[] {
   return alpha.map((row, index) => {
@@ -66,9 +53,6 @@ export function drawnCandidates(alpha: Matrix, noise: Matrix): number[] {
     return values.indexOf(Math.max(...values))
   })
 }
-
-const matrixTensor = (matrix: Matrix, device: string): Tensor =>
-  tidy(() => to(Tensor.from(Float32Array.from(matrix.flat()), [matrix.length, matrix[0].length]), { device }))
 
 /**
  * Straight-through weights of one draw: 1 for the candidate that runs and 0 for the others, with the gradient of the softmax of

@@ -5,15 +5,20 @@ import { darts } from './darts.ts'
 import { ddsas } from './ddsas/ddsas.ts'
 import { gdas } from './gdas.ts'
 import { random } from './random.ts'
+import { snas } from './snas.ts'
 import type { StrategyDefinition } from './strategy.ts'
 
-export const strategies = { ddsas, darts, gdas, random } as const
+export const strategies = { ddsas, darts, gdas, random, snas } as const
 
 type SettingsOf<Definition> = Definition extends StrategyDefinition<infer Settings> ? Settings : never
 
 /** The settings of all strategies, of which a configuration has those of its own. */
 export type StrategySettings = Partial<
-  SettingsOf<typeof ddsas> & SettingsOf<typeof darts> & SettingsOf<typeof gdas> & SettingsOf<typeof random>
+  SettingsOf<typeof ddsas> &
+    SettingsOf<typeof darts> &
+    SettingsOf<typeof gdas> &
+    SettingsOf<typeof random> &
+    SettingsOf<typeof snas>
 >
 
 /** A strategy whose settings nobody but itself looks at. */

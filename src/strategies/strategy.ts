@@ -4,6 +4,7 @@ import type {
   ArchWeights,
   ArchWeightsOf,
   Batch,
+  Gradients,
   InitContext,
   Network,
   Outcome,
@@ -83,6 +84,11 @@ export interface Strategy<Architecture = unknown> {
   archStep(context: StepContext, train: Batch, valid: Batch): Outcome | undefined
   /** What it moves, by names such as `alpha.normal`; nothing where there is none. */
   parameters?(): ReadonlyMap<string, Tensor>
+  /**
+   * Present where the architecture follows the loss of the weight step, one forward and backward pass for both: moves `parameters`
+   * by their gradients of it, in their order, after the weights moved. `archWeights` then follows the parameters in `train`.
+   */
+  stepWithWeights?(gradients: Gradients): void
   /** Weights and sampled candidates of a group for a forward pass; `eval`: to measure accuracy, and never samples. */
   archWeights(group: string, mode: 'train' | 'eval'): ArchWeights
   /** The architecture this search would pick now, at every epoch's end, and between where limits steer; some methods rank candidates by `evaluate`. */
@@ -147,6 +153,8 @@ export interface StrategyDefinition<Settings = never> {
   defaults(space: SearchSpace): Settings
   /** SGD on the weights as published with it for a space, where that is not the usual one. */
   weightRecipe?(space: SearchSpace): WeightRecipe
+  /** Settings it was published with for a space, by their keys (`epochs`, `data.batch`); searches with others say so. */
+  published?(space: SearchSpace): Readonly<Record<string, number>>
   /** Throws DdsasError 'input' for settings that a space or a number of epochs does not allow. */
   check?(settings: Settings, space: SearchSpace, epochs: number): void
   /** What can be foreseen to disappoint. */

@@ -33,9 +33,9 @@ export class AlphaGroup {
     return [[`alpha.${this.choices.name}`, this.alpha]]
   }
 
-  /** All candidates at once. */
-  archWeights(): ArchWeights {
-    return { weights: softmax(this.alpha, 1), sampledOps: this.#sampledOps, index: this.#index }
+  /** All candidates at once, weighted by a softmax of alpha unless said otherwise. */
+  archWeights(weights = softmax(this.alpha, 1)): ArchWeights {
+    return { weights, sampledOps: this.#sampledOps, index: this.#index }
   }
 
   /** The softmax of alpha; waits for the device. */

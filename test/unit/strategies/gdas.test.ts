@@ -13,13 +13,8 @@ import {
   type Term,
 } from '../../../src/nn/index.ts'
 import { nasbench201Space } from '../../../src/spaces/nasbench201/space.ts'
-import {
-  drawnCandidates,
-  gdas,
-  gdasTemperature,
-  gumbelNoise,
-  straightThrough,
-} from '../../../src/strategies/gdas.ts'
+import { drawnCandidates, gdas, gdasTemperature, straightThrough } from '../../../src/strategies/gdas.ts'
+import { gumbelNoise } from '../../../src/strategies/shared/gumbel.ts'
 import {
   channelsLast,
   crossEntropy,
