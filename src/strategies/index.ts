@@ -3,12 +3,13 @@ import { checkText } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { darts } from './darts.ts'
 import { ddsas } from './ddsas/ddsas.ts'
+import { drnas } from './drnas.ts'
 import { gdas } from './gdas.ts'
 import { random } from './random.ts'
 import { snas } from './snas.ts'
 import type { StrategyDefinition } from './strategy.ts'
 
-export const strategies = { ddsas, darts, gdas, random, snas } as const
+export const strategies = { ddsas, darts, gdas, random, snas, drnas } as const
 
 type SettingsOf<Definition> = Definition extends StrategyDefinition<infer Settings> ? Settings : never
 
@@ -18,7 +19,8 @@ export type StrategySettings = Partial<
     SettingsOf<typeof darts> &
     SettingsOf<typeof gdas> &
     SettingsOf<typeof random> &
-    SettingsOf<typeof snas>
+    SettingsOf<typeof snas> &
+    SettingsOf<typeof drnas>
 >
 
 /** A strategy whose settings nobody but itself looks at. */

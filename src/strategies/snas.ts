@@ -105,6 +105,7 @@ class Snas<Architecture> implements Strategy<Architecture> {
 
   archWeights(name: string, mode: 'train' | 'eval'): ArchWeights {
     const group = this.#alphas.group(name)
+    if (group.choices.run === 'all') return group.archWeights()
     const noise = mode === 'train' ? this.#noise.get(name) : undefined
     return group.archWeights(concreteWeights(group.alpha, noise, this.#tau))
   }

@@ -1,9 +1,28 @@
-/** SNAS against the published code: the temperature of each epoch. */
+/** SNAS and DrNAS against the published code: temperatures, divergence, samples and their gradients, pruning. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from 'zod'
+import { dartsSpace } from '../../src/spaces/darts/cell-space.ts'
+import { bestOfRows, renormalised } from '../../src/strategies/drnas.ts'
+import { concentrationOf, klToUniform, pathwiseSample } from '../../src/strategies/shared/dirichlet.ts'
 import { snasTemperature } from '../../src/strategies/snas.ts'
-import { absent, readJson } from './fixtures.ts'
+import { add, grad, mul, setRequiresGrad, softmax, sum, Tensor, tidy } from '../../src/torch/index.ts'
+import { absent, assertClose, readJson } from './fixtures.ts'
+
+const matrix = z.array(z.array(z.number()))
+const genotype = z.array(z.tuple([z.string(), z.number()]))
+
+const tensorOf = (rows: readonly (readonly number[])[]) =>
+  Tensor.from(Float32Array.from(rows.flat()), [rows.length, rows[0].length])
+const vector = (values: readonly number[]) => Tensor.from(Float32Array.from(values), [values.length])
+
+/** d value / d leaf of what `body` makes of the leaf. */
+function gradientOf(leaf: Tensor, body: (leaf: Tensor) => Tensor): Tensor | null {
+  setRequiresGrad([leaf], true)
+  const [gradient] = grad(body(leaf), [leaf])
+  setRequiresGrad([leaf], false)
+  return gradient
+}
 
 test('SNAS: the temperature of each epoch', { skip: absent }, () => {
   const schema = z.object({
@@ -17,4 +36,98 @@ test('SNAS: the temperature of each epoch', { skip: absent }, () => {
   const how = { tau: golden.temp, minTau: golden.temp_min }
   for (const [epoch, wanted] of golden.temperature_of_epoch.entries())
     assert.ok(Math.abs(snasTemperature(how, epoch, golden.epochs) - wanted) < 1e-12)
+})
+
+const drawn = z.object({ weights: matrix, upstream: matrix, dalpha: matrix })
+const drnasSchema = z.object({
+  primitives: z.array(z.string()),
+  reg_scale: z.number(),
+  alpha: z.object({ normal: matrix, reduce: matrix }),
+  concentration: z.object({ normal: matrix, reduce: matrix }),
+  kl_per_edge: z.object({ normal: z.array(z.number()), reduce: z.array(z.number()) }),
+  kl_regulariser: z.number(),
+  kl_gradient: z.object({ normal: matrix, reduce: matrix }),
+  softmax: z.object({ normal: matrix, reduce: matrix }),
+  sample: drawn,
+  pruned: z.object({
+    num_keep: z.number(),
+    alpha_after: matrix,
+    mask: matrix,
+    softmax: matrix,
+    sample: drawn.extend({ raw: matrix }),
+  }),
+  genotype: z.object({ normal: genotype, reduce: genotype }),
+  extreme: z.object({
+    alpha: matrix,
+    concentration: matrix,
+    kl: z.array(z.number()),
+    gradient: z.array(z.number()),
+  }),
+})
+
+test('DrNAS: concentration, divergence and its gradient', { skip: absent }, () =>
+  tidy(() => {
+    const golden = drnasSchema.parse(readJson('methods/drnas.json'))
+    const cells = ['normal', 'reduce'] as const
+    const sums = cells.map((cell) => {
+      const alpha = tensorOf(golden.alpha[cell])
+      const concentration = concentrationOf(alpha)
+      assertClose(concentration, tensorOf(golden.concentration[cell]), 'concentration')
+      assertClose(klToUniform(concentration), vector(golden.kl_per_edge[cell]), 'divergence')
+      const regulariser = (of: Tensor) => mul(sum(klToUniform(concentrationOf(of))), golden.reg_scale)
+      assertClose(gradientOf(alpha, regulariser), tensorOf(golden.kl_gradient[cell]), 'its gradient')
+      assertClose(softmax(alpha, 1), tensorOf(golden.softmax[cell]), 'softmax')
+      return regulariser(alpha)
+    })
+    const whole = sums.reduce(add).item()
+    assert.ok(Math.abs(whole / golden.kl_regulariser - 1) < 1e-4, `${whole} ${golden.kl_regulariser}`)
+    const { alpha, concentration, kl, gradient } = golden.extreme
+    const far = { tolerance: 1e-3 }
+    assertClose(concentrationOf(tensorOf(alpha)), tensorOf(concentration), 'far concentration', far)
+    assertClose(klToUniform(concentrationOf(tensorOf(alpha))), vector(kl), 'far divergence', far)
+    const found = gradientOf(tensorOf(alpha), (of) => sum(klToUniform(concentrationOf(of))))
+    assertClose(found, tensorOf([gradient]), 'far gradient', far)
+  }),
+)
+
+test('DrNAS: the gradient of a sample, whole and with pruned candidates', { skip: absent }, () =>
+  tidy(() => {
+    const { alpha, sample, pruned } = drnasSchema.parse(readJson('methods/drnas.json'))
+    const whole = gradientOf(tensorOf(alpha.normal), (of) =>
+      sum(mul(pathwiseSample(tensorOf(sample.weights), concentrationOf(of)), tensorOf(sample.upstream))),
+    )
+    assertClose(whole, tensorOf(sample.dalpha), 'gradient')
+    const kept = bestOfRows(alpha.normal, pruned.num_keep)
+    assert.deepEqual(
+      kept,
+      pruned.mask.map((row) => row.map(Boolean)),
+    )
+    const left = tensorOf(pruned.mask)
+    const after = mul(tensorOf(alpha.normal), left)
+    assertClose(after, tensorOf(pruned.alpha_after), 'alpha')
+    assertClose(renormalised(softmax(after, 1), left), tensorOf(pruned.softmax), 'softmax')
+    const weightsOf = (of: Tensor) =>
+      renormalised(pathwiseSample(tensorOf(pruned.sample.raw), concentrationOf(of)), left)
+    assertClose(weightsOf(after), tensorOf(pruned.sample.weights), 'weights')
+    const found = gradientOf(after, (of) => sum(mul(weightsOf(of), tensorOf(pruned.sample.upstream))))
+    assertClose(found, tensorOf(pruned.sample.dalpha), 'gradient of what is left')
+  }),
+)
+
+test('DrNAS: the genotype that alpha means', { skip: absent }, () => {
+  const golden = drnasSchema.parse(readJson('methods/drnas.json'))
+  const columns = dartsSpace.choices[0].candidates.map((name) => golden.primitives.indexOf(name))
+  const scores = (cell: 'normal' | 'reduce') =>
+    tidy(() => softmax(tensorOf(golden.alpha[cell]), 1).matrix()).map((row) =>
+      columns.map((k) => row[k] ?? 0),
+    )
+  const found = z.object({ normal: genotype, reduce: genotype }).parse(
+    dartsSpace.decode(
+      new Map([
+        ['normal', scores('normal')],
+        ['reduce', scores('reduce')],
+      ]),
+    ),
+  )
+  for (const cell of ['normal', 'reduce'] as const) assert.deepEqual(found[cell], golden.genotype[cell])
 })

@@ -10,6 +10,7 @@ import type { SearchSpace } from '../../spaces/space.ts'
 import { type Tensor, tidy } from '../../torch/index.ts'
 import { AlphaGroup } from '../shared/alphas.ts'
 import { ArchOptimizer, lossGradients } from '../shared/arch-optimizer.ts'
+import { describeChange } from '../shared/group-change.ts'
 import { stateData } from '../shared/state.ts'
 import type {
   Batch,
@@ -25,7 +26,7 @@ import type {
   SubspaceBudget,
 } from '../strategy.ts'
 import { memoryOf, sampleByMemory } from './by-memory.ts'
-import { changeSpace, checkChange, describeChange, type ElasticChange } from './elastic.ts'
+import { changeSpace, checkChange, type ElasticChange } from './elastic.ts'
 import { SampledGroup, samplingState, type Values } from './group.ts'
 import {
   checkNewSettings,

@@ -2,7 +2,6 @@
 import { DdsasError } from '../../errors.ts'
 import type { ChoiceGroup } from '../../spaces/space.ts'
 import { changeText, type SpaceChange } from '../shared/space-change.ts'
-import type { GroupChange } from '../strategy.ts'
 import type { EdgeMask, EdgeMatrix } from './mixture.ts'
 
 /** The columns `from` to `to` (exclusive) are added; from the first on they are all that there is. */
@@ -157,23 +156,4 @@ export function checkChange(
     changes ||= after.some((row, edge) => row.some((present, k) => present !== available[edge][k]))
   }
   if (!changes) refuse('the space is so already')
-}
-
-/** Compares what was available with what is; `operations` names the columns. */
-export function describeChange(
-  before: EdgeMask,
-  after: EdgeMask,
-  operations: readonly string[],
-): GroupChange {
-  const count = (here: EdgeMask, there: EdgeMask) =>
-    Object.fromEntries(
-      operations
-        .map((name, k) => [name, here.filter((row, edge) => row[k] && !there[edge][k]).length] as const)
-        .filter(([, edges]) => edges > 0),
-    )
-  return {
-    available: after.flat().filter(Boolean).length,
-    deleted: count(before, after),
-    added: count(after, before),
-  }
 }

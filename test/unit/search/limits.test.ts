@@ -87,7 +87,7 @@ function weightsNow(strategy: Strategy, group: string): ArchWeights {
   return alpha && !weights.strengths ? { ...weights, weights: softmax(alpha, 1) } : weights
 }
 
-for (const strategy of ['ddsas', 'darts', 'gdas'] as const)
+for (const strategy of ['ddsas', 'darts', 'gdas', 'snas'] as const)
   test(`${strategy}: under a penalty the expected cost falls, without lambda it does not`, async () => {
     const parts: SearchParts = { space: dartsSpace, strategy: strategies[strategy] as AnyStrategy }
     const config = limitedConfig(parts, 0.1, ['limits.rate=0', 'archOptimizer.lr=0.05'])

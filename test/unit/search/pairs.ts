@@ -50,7 +50,7 @@ export function dataset(): ImageDataset {
 /** The settings of a pair, as small as they can be; L and windows are short. */
 export function smallConfig(parts: SearchParts): SearchConfig {
   const base = withParts(searchPresets.demo, parts)
-  const { ddsas, random } = base
+  const { ddsas, random, drnas } = base
   return {
     ...base,
     network: { ...base.network, channels: 4, cells: 3 },
@@ -60,6 +60,8 @@ export function smallConfig(parts: SearchParts): SearchConfig {
     threads: 1,
     ...(ddsas ? { ddsas: { ...ddsas, window: 3 } } : {}),
     ...(random ? { random: { candidates: 3, images: 8 } } : {}),
+    // alpha moves from the first step on
+    ...(drnas ? { drnas: { ...drnas, warmUp: 0 } } : {}),
   }
 }
 

@@ -4,12 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { chooseEdges } from '../../../../src/spaces/darts/decode.ts'
 import type { ChoiceGroup } from '../../../../src/spaces/space.ts'
-import {
-  changeSpace,
-  checkChange,
-  describeChange,
-  type ElasticChange,
-} from '../../../../src/strategies/ddsas/elastic.ts'
+import { changeSpace, checkChange, type ElasticChange } from '../../../../src/strategies/ddsas/elastic.ts'
 import {
   checkNewSchedule,
   checkSchedule,
@@ -17,6 +12,7 @@ import {
   shrunkBelow,
 } from '../../../../src/strategies/ddsas/schedule.ts'
 import { blindShrink, scheduleWarnings } from '../../../../src/strategies/ddsas/schedule-warnings.ts'
+import { describeChange } from '../../../../src/strategies/shared/group-change.ts'
 import type { SpaceChange } from '../../../../src/strategies/strategy.ts'
 import { assertRefuses } from '../../runs/temporary.ts'
 import { makeStrategy, progressOf } from '../tiny.ts'

@@ -1,0 +1,407 @@
+/**
+ * DrNAS: every candidate runs, weighted by a sample of a Dirichlet distribution of concentration elu(alpha) + 1 (Eq. 5 of its paper),
+ * whose pathwise gradient alpha follows, held near the uniform one by KL divergence. All cells of a kind share a sample. After a
+ * share of the epochs all but the best candidates of each row are pruned.
+ */
+import { z } from 'zod'
+import { DdsasError } from '../errors.ts'
+import { type ArchWeights, sampledIndex } from '../nn/index.ts'
+import type { ChoiceGroup, Scores, SearchSpace } from '../spaces/space.ts'
+import {
+  add,
+  cat,
+  copy,
+  div,
+  Generator,
+  indexSelect,
+  keep,
+  mul,
+  noGrad,
+  slice,
+  softmax,
+  sum,
+  Tensor,
+  tidy,
+  to,
+  zerosLike,
+} from '../torch/index.ts'
+import { Alphas } from './shared/alphas.ts'
+import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
+import { concentrationOf, dirichletSample, klToUniform, pathwiseSample } from './shared/dirichlet.ts'
+import { describeChange, type Mask } from './shared/group-change.ts'
+import { matrixTensor } from './shared/matrix-tensor.ts'
+import { stateData } from './shared/state.ts'
+import type {
+  Batch,
+  Outcome,
+  Penalty,
+  Progress,
+  SpaceReport,
+  StateDict,
+  StepContext,
+  Strategy,
+  StrategyContext,
+  StrategyDefinition,
+} from './strategy.ts'
+
+const share = z.number().min(0).max(1)
+
+const drnasSettings = {
+  drnas: z
+    .strictObject({
+      kl: z.number().nonnegative().meta({
+        unit: '-',
+        description: 'weight of the KL divergence from the uniform distribution in the loss of alpha',
+      }),
+      none: z.boolean().describe('whether the candidate that is nothing takes part'),
+      pruneAt: share.meta({
+        unit: 'of the epochs',
+        description: 'after which all but the best candidates of each row are pruned',
+      }),
+      keep: z.number().int().nonnegative().max(1000).meta({
+        unit: 'candidates',
+        description: 'how many of each row are left then; 0: all',
+      }),
+      warmUp: share.meta({
+        unit: 'of the epochs',
+        description: 'before the pruning, and of those after it, in which alpha rests',
+      }),
+    })
+    .describe('the search by DrNAS'),
+  ...archOptimizerSettings,
+}
+
+const settingsSchema = z.object(drnasSettings)
+export type DrnasSettings = z.infer<typeof settingsSchema>
+
+/** Parts of a sample, or of a softmax, that are left add up to 1 again: [rows, candidates], `left` of ones and zeros. */
+export function renormalised(weights: Tensor, left: Tensor): Tensor {
+  const kept = mul(weights, left)
+  return div(kept, sum(kept, [1], true))
+}
+
+/** The `keep` largest of each row; of equals the first. */
+export function bestOfRows(matrix: readonly (readonly number[])[], keep: number): boolean[][] {
+  return matrix.map((row) => {
+    const order = [...row.keys()].sort((a, b) => row[b] - row[a])
+    const best = new Set(order.slice(0, keep))
+    return row.map((_, k) => best.has(k))
+  })
+}
+
+/** The columns of a group that take part. */
+function columnsOf({ candidates, none }: ChoiceGroup, withNone: boolean): number[] {
+  return [...candidates.keys()].filter((column) => withNone || column !== none)
+}
+
+/** A group of decisions: the sample that its candidates are weighted by, and which of them are left. */
+class DirichletGroup {
+  readonly #choices: ChoiceGroup
+  readonly #columns: readonly number[]
+  readonly alpha: Tensor
+  /** float32 [rows, columns], and which are left, as ones and zeros. */
+  readonly #sample: Tensor
+  readonly #left: Tensor
+  /** int64 [candidates]: where each stands among the columns and a zero after them. */
+  readonly #places: Tensor
+  #runs: { readonly mask: Mask; readonly sampledOps: ArchWeights['sampledOps']; readonly index: Tensor }
+
+  constructor(choices: ChoiceGroup, columns: readonly number[], alpha: Tensor) {
+    const { candidates, rows } = choices
+    this.#choices = choices
+    this.#columns = columns
+    this.alpha = alpha
+    this.#sample = keep(zerosLike(alpha))
+    this.#left = keep(zerosLike(alpha))
+    const places = candidates.map((_, column) => {
+      const at = columns.indexOf(column)
+      return BigInt(at < 0 ? columns.length : at)
+    })
+    this.#places = tidy(() =>
+      keep(to(Tensor.from(BigInt64Array.from(places), [candidates.length]), { device: alpha.device })),
+    )
+    this.#runs = this.#run(Array.from({ length: rows }, () => columns.map(() => true)))
+  }
+
+  #run(mask: Mask) {
+    const { alpha } = this
+    const sampledOps = mask.map((row) => this.#columns.filter((_, at) => row[at]))
+    tidy(() =>
+      copy(
+        this.#left,
+        matrixTensor(
+          mask.map((row) => row.map(Number)),
+          alpha.device,
+        ),
+      ),
+    )
+    return {
+      mask,
+      sampledOps,
+      index: keep(sampledIndex(sampledOps, this.#choices.candidates.length, alpha.device)),
+    }
+  }
+
+  /** Which of the columns are left. */
+  get mask(): Mask {
+    return this.#runs.mask
+  }
+
+  /** Throws DdsasError 'checkpoint' where the mask is of other columns. */
+  set mask(mask: Mask) {
+    const size = (of: Mask) => of.map((row) => row.length).join()
+    if (size(mask) !== size(this.mask) || mask.some((row) => !row.some(Boolean)))
+      throw new DdsasError(
+        'checkpoint',
+        `what is left of '${this.#choices.name}' is that of another space; resume with its own`,
+      )
+    this.#runs.index.dispose()
+    this.#runs = this.#run(mask)
+  }
+
+  /** Which candidates of the group are left. */
+  get available(): boolean[][] {
+    const { sampledOps } = this.#runs
+    return sampledOps.map((row) => this.#choices.candidates.map((_, column) => row.includes(column)))
+  }
+
+  /** Prunes all but the best; their alphas become 0, as published. Says what was available before. */
+  prune(count: number): boolean[][] {
+    const before = this.available
+    const alpha = this.alpha.matrix()
+    this.mask = bestOfRows(alpha, count)
+    noGrad(() => tidy(() => copy(this.alpha, mul(this.alpha, this.#left))))
+    return before
+  }
+
+  draw(generator: Generator): void {
+    tidy(() => {
+      const concentration = concentrationOf(this.alpha).matrix()
+      copy(this.#sample, matrixTensor(dirichletSample(concentration, generator), this.alpha.device))
+    })
+  }
+
+  /** `eval`: by a softmax of what is left. */
+  archWeights(mode: 'train' | 'eval'): ArchWeights {
+    const weights =
+      mode === 'eval' ? softmax(this.alpha, 1) : pathwiseSample(this.#sample, concentrationOf(this.alpha))
+    const { sampledOps, index } = this.#runs
+    return { weights: this.#spread(renormalised(weights, this.#left)), sampledOps, index }
+  }
+
+  /** [rows, columns] -> [rows, candidates], with zeros for those that take no part. */
+  #spread(weights: Tensor): Tensor {
+    const nothing = mul(slice(weights, 1, 0, 1), 0)
+    return indexSelect(cat([weights, nothing], 1), 1, this.#places)
+  }
+
+  get scores(): number[][] {
+    return tidy(() => this.archWeights('eval').weights.matrix())
+  }
+
+  dispose(): void {
+    for (const tensor of [this.#sample, this.#left, this.#places, this.#runs.index]) tensor.dispose()
+  }
+}
+
+/** The epoch of the pruning, and whether alpha rests in an epoch. */
+export function drnasSchedule({ pruneAt, keep, warmUp }: DrnasSettings['drnas'], epochs: number) {
+  const prune = keep === 0 ? epochs : Math.round(pruneAt * epochs)
+  return {
+    prune,
+    rests: (epoch: number) => {
+      const [from, to] = epoch < prune ? [0, prune] : [prune, epochs]
+      return epoch < from + Math.round(warmUp * (to - from))
+    },
+  }
+}
+
+const stateSchema = z.object({
+  generator: z.array(z.number().int()),
+  left: z.record(z.string(), z.array(z.array(z.boolean()))),
+})
+
+class Drnas<Architecture> implements Strategy<Architecture> {
+  readonly #space: SearchSpace<Architecture>
+  readonly #settings: DrnasSettings['drnas']
+  readonly #schedule: ReturnType<typeof drnasSchedule>
+  readonly #alphas: Alphas
+  /** Of the decisions that are sampled; all others go by a softmax. */
+  readonly #groups: ReadonlyMap<string, DirichletGroup>
+  readonly #generator: Generator
+  #rests = false
+
+  constructor({ space, init, seed, epochs }: StrategyContext<Architecture>, settings: DrnasSettings) {
+    this.#space = space
+    this.#settings = settings.drnas
+    this.#schedule = drnasSchedule(settings.drnas, epochs)
+    const sampled = space.choices.filter(({ run }) => run === 'sampled')
+    const columns = new Map(sampled.map((group) => [group.name, columnsOf(group, settings.drnas.none)]))
+    const own = space.choices.map((group) => {
+      const candidates = columns.get(group.name)?.map((column) => group.candidates[column])
+      return candidates ? { ...group, candidates } : group
+    })
+    this.#alphas = new Alphas(own, init, settings)
+    this.#groups = new Map(
+      sampled.map((group) => {
+        const { alpha } = this.#alphas.group(group.name)
+        return [group.name, new DirichletGroup(group, columns.get(group.name) ?? [], alpha)]
+      }),
+    )
+    this.#generator = new Generator(seed, 'dirichlet samples')
+    this.#draw()
+  }
+
+  #draw(): void {
+    for (const group of this.#groups.values()) group.draw(this.#generator)
+  }
+
+  beginEpoch(epoch: number): SpaceReport | undefined {
+    if (epoch !== this.#schedule.prune) return undefined
+    const { keep } = this.#settings
+    return Object.fromEntries(
+      this.#space.choices.flatMap(({ name, candidates }) => {
+        const group = this.#groups.get(name)
+        return group ? [[name, describeChange(group.prune(keep), group.available, candidates)]] : []
+      }),
+    )
+  }
+
+  prepareStep({ epoch }: Progress): void {
+    this.#rests = this.#schedule.rests(epoch)
+    this.#draw()
+  }
+
+  /** The weight step has a sample of its own. */
+  archStep(context: StepContext, _train: Batch, valid: Batch): Outcome | undefined {
+    if (this.#rests) return undefined
+    return tidy(() => {
+      const penalty: Penalty = (archWeights) => {
+        const own = this.#divergence()
+        return context.penalty ? add(own, context.penalty(archWeights)) : own
+      }
+      const { gradients, outcome } = lossGradients(
+        context.supernet,
+        [...this.parameters().values()],
+        (group) => this.archWeights(group, 'train'),
+        valid,
+        { ...context, penalty },
+      )
+      this.#alphas.step(gradients)
+      this.#draw()
+      return outcome
+    })
+  }
+
+  /** Scalar. */
+  #divergence(): Tensor {
+    const sums = [...this.#groups.values()].map(({ alpha }) => sum(klToUniform(concentrationOf(alpha))))
+    return mul(sums.reduce(add), this.#settings.kl)
+  }
+
+  /** `alpha.<group>`: [rows, candidates that take part]. */
+  parameters(): ReadonlyMap<string, Tensor> {
+    return this.#alphas.parameters
+  }
+
+  archWeights(name: string, mode: 'train' | 'eval'): ArchWeights {
+    return this.#groups.get(name)?.archWeights(mode) ?? this.#alphas.group(name).archWeights()
+  }
+
+  derive(): Architecture {
+    const own: Scores = new Map([...this.#groups].map(([name, { scores }]) => [name, scores]))
+    const available = new Map([...this.#groups].map(([name, group]) => [name, group.available]))
+    return this.#space.decode(new Map([...this.#alphas.scores(), ...own]), available)
+  }
+
+  state(): StateDict {
+    const { tensors, data } = this.#alphas.state()
+    const left = Object.fromEntries([...this.#groups].map(([name, { mask }]) => [name, mask]))
+    return { tensors, data: { ...data, generator: [...this.#generator.state()], left } }
+  }
+
+  load(state: StateDict): void {
+    const { generator, left } = stateData(state, stateSchema)
+    this.#alphas.load(state)
+    for (const [name, group] of this.#groups) group.mask = left[name] ?? []
+    this.#generator.load(generator)
+  }
+
+  dispose(): void {
+    this.#alphas.dispose()
+    for (const group of this.#groups.values()) group.dispose()
+  }
+}
+
+/** Of the groups whose candidates can be sampled, how many the smallest has; undefined where there is no such group. */
+function fewestCandidates({ choices }: SearchSpace, withNone: boolean): number | undefined {
+  const counts = choices.flatMap((group) =>
+    group.run === 'sampled' ? [columnsOf(group, withNone).length] : [],
+  )
+  return counts.length === 0 ? undefined : Math.min(...counts)
+}
+
+/** Throws DdsasError 'input' for a pruning that leaves more than there is. */
+function check({ drnas: { keep, none } }: DrnasSettings, space: SearchSpace): void {
+  const fewest = fewestCandidates(space, none)
+  if (fewest === undefined)
+    throw new DdsasError(
+      'input',
+      `'drnas' weights candidates that can be sampled, of which the space '${space.name}' has none: search it by darts`,
+    )
+  if (keep > fewest)
+    throw new DdsasError(
+      'input',
+      `drnas.keep ${keep} is more than the ${fewest} candidates of a row: set it to ${fewest} at most, 0 to prune nothing`,
+    )
+}
+
+/** Of settings with which alpha has nothing to do. */
+function warnings({ drnas: { pruneAt, keep, warmUp } }: DrnasSettings): string[] {
+  if (warmUp === 1)
+    return ['drnas.warmUp 1: alpha rests all the time, and the architecture is drawn by chance']
+  return keep > 0 && pruneAt === 0 ? ['drnas.pruneAt 0: what is pruned at the start is drawn by chance'] : []
+}
+
+const nasbench201 = ({ name }: SearchSpace) => name === 'nasbench201'
+
+/** DrNAS for the registry. */
+export const drnas: StrategyDefinition<DrnasSettings> = {
+  name: 'drnas',
+  settings: drnasSettings,
+  defaults: (space) => ({
+    drnas: nasbench201(space)
+      ? { kl: 1e-3, none: true, pruneAt: 1, keep: 0, warmUp: 0 }
+      : {
+          kl: 1e-3,
+          none: false,
+          pruneAt: 0.5,
+          keep: Math.min(4, fewestCandidates(space, false) ?? 0),
+          warmUp: 0.4,
+        },
+    // the divergence takes the place of L2
+    archOptimizer: {
+      ...usualArchOptimizer.archOptimizer,
+      lr: nasbench201(space) ? 3e-4 : 6e-4,
+      weightDecay: 0,
+    },
+  }),
+  published: (space): Readonly<Record<string, number>> => {
+    const both = { 'data.batch': 64, 'drnas.kl': 1e-3, 'archOptimizer.weightDecay': 0 }
+    if (nasbench201(space)) return { ...both, epochs: 100, 'archOptimizer.lr': 3e-4 }
+    const first = {
+      epochs: 50,
+      'weightOptimizer.lr': 0.1,
+      'weightOptimizer.minLr': 0,
+      'archOptimizer.lr': 6e-4,
+    }
+    return space.name === 'darts'
+      ? { ...both, ...first, 'drnas.keep': 4, 'drnas.pruneAt': 0.5, 'drnas.warmUp': 0.4 }
+      : {}
+  },
+  check,
+  warnings,
+  describe: ({ drnas: { kl, keep, pruneAt } }) =>
+    `KL ${kl}, ${keep === 0 ? 'nothing pruned' : `${keep} of each row left after ${pruneAt} of the epochs`}`,
+  create: (context, settings) => new Drnas(context, settings),
+}
