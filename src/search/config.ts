@@ -237,6 +237,7 @@ export function applySettings(
 /** The same search of another space, by another strategy, or both: sizes and settings are then their usual ones. */
 export function withParts(config: SearchConfig, { space, strategy }: SearchParts): SearchConfig {
   if (config.space === space.name && config.strategy === strategy.name) return config
+  checkPair({ space, strategy })
   const base = Object.fromEntries(Object.entries(config).filter(([key]) => Object.hasOwn(baseSettings, key)))
   // a small preset stays small
   const network = {
@@ -250,8 +251,20 @@ export function withParts(config: SearchConfig, { space, strategy }: SearchParts
   return parseSettings(searchConfigSchema({ space, strategy }), whole, 'search')
 }
 
-/** Throws DdsasError 'input' where the space has no such stem, or the strategy's settings do not fit it or the length of the search. */
+/** Throws DdsasError 'input' where a strategy cannot search a space, with those that it can. */
+function checkPair({ space, strategy }: SearchParts): void {
+  const why = strategy.cannotSearch?.(space)
+  if (why === undefined) return
+  const fitting = Object.values(spaces).filter((one) => strategy.cannotSearch?.(one) === undefined)
+  throw new DdsasError(
+    'input',
+    `'${strategy.name}' cannot search '${space.name}': ${why}; it can search ${fitting.map(({ name }) => name).join(', ')}`,
+  )
+}
+
+/** Throws DdsasError 'input' where the strategy cannot search the space, the space has no such stem, or the strategy's settings do not fit it or the length of the search. */
 export function checkStrategy(config: SearchConfig, { space, strategy }: SearchParts): void {
+  checkPair({ space, strategy })
   const { stem } = config.network
   const stems = stemsOf(space)
   if (!stems.includes(stem))

@@ -1,6 +1,12 @@
 /** What can be searched: the one interface of all search spaces. */
 import type { Choice, Program } from '../nn/index.ts'
 
+/** The edges into a node of a graph. */
+export interface GraphNode {
+  readonly rows: readonly number[]
+  readonly keeps: number
+}
+
 /** Decisions of one kind, each a row of candidates: which operation runs on an edge, which input a block reads. */
 export interface ChoiceGroup {
   /** `normal`; terms of a supernet's program name it. */
@@ -10,6 +16,11 @@ export interface ChoiceGroup {
   readonly candidates: readonly string[]
   /** Column of the candidate that is nothing and costs nothing; `decode` says whether it can be picked. */
   readonly none?: number
+  /**
+   * Where rows are edges of a graph: those into each node, and how many of them an architecture keeps. Absent: it has a candidate of
+   * every row.
+   */
+  readonly nodes?: readonly GraphNode[]
   /** `sampled`: a strategy may run some of all candidates; `all`: every candidate runs, weighted by a softmax. */
   readonly run: 'sampled' | 'all'
 }
@@ -93,4 +104,9 @@ export interface SearchSpace<Architecture = unknown> {
 /** How supernets of a space can begin. */
 export function stemsOf({ stems }: Pick<SearchSpace, 'stems'>): readonly [StemKind, ...StemKind[]] {
   return stems ?? ['cifar']
+}
+
+/** The nodes of a group; where it has none each row is one by itself. */
+export function nodesOf({ nodes, rows }: Pick<ChoiceGroup, 'nodes' | 'rows'>): readonly GraphNode[] {
+  return nodes ?? Array.from({ length: rows }, (_, row) => ({ rows: [row], keeps: 1 }))
 }

@@ -6,10 +6,11 @@ import { ddsas } from './ddsas/ddsas.ts'
 import { drnas } from './drnas.ts'
 import { gdas } from './gdas.ts'
 import { random } from './random.ts'
+import { sgas } from './sgas.ts'
 import { snas } from './snas.ts'
 import type { StrategyDefinition } from './strategy.ts'
 
-export const strategies = { ddsas, darts, gdas, random, snas, drnas } as const
+export const strategies = { ddsas, darts, gdas, random, snas, drnas, sgas } as const
 
 type SettingsOf<Definition> = Definition extends StrategyDefinition<infer Settings> ? Settings : never
 
@@ -20,7 +21,8 @@ export type StrategySettings = Partial<
     SettingsOf<typeof gdas> &
     SettingsOf<typeof random> &
     SettingsOf<typeof snas> &
-    SettingsOf<typeof drnas>
+    SettingsOf<typeof drnas> &
+    SettingsOf<typeof sgas>
 >
 
 /** A strategy whose settings nobody but itself looks at. */

@@ -155,6 +155,8 @@ export interface StrategyDefinition<Settings = never> {
   weightRecipe?(space: SearchSpace): WeightRecipe
   /** Settings it was published with for a space, by their keys (`epochs`, `data.batch`); searches with others say so. */
   published?(space: SearchSpace): Readonly<Record<string, number>>
+  /** Why it cannot search a space; undefined, as where it is absent: it can. */
+  cannotSearch?(space: SearchSpace): string | undefined
   /** Throws DdsasError 'input' for settings that a space or a number of epochs does not allow. */
   check?(settings: Settings, space: SearchSpace, epochs: number): void
   /** What can be foreseen to disappoint. */

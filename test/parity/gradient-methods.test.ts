@@ -1,10 +1,19 @@
-/** SNAS and DrNAS against the published code: temperatures, divergence, samples and their gradients, pruning. */
+/** SNAS, DrNAS and SGAS against the published code: temperatures, divergence, samples and their gradients, pruning, decisions. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from 'zod'
 import { dartsSpace } from '../../src/spaces/darts/cell-space.ts'
-import { bestOfRows, renormalised } from '../../src/strategies/drnas.ts'
+import { nodesOf } from '../../src/spaces/space.ts'
+import { decisionsDue } from '../../src/strategies/sgas.ts'
 import { concentrationOf, klToUniform, pathwiseSample } from '../../src/strategies/shared/dirichlet.ts'
+import { bestOfRows, renormalised } from '../../src/strategies/shared/dirichlet-group.ts'
+import {
+  type Decision,
+  decidedScores,
+  decideEdge,
+  distributionsOf,
+  edgeScores,
+} from '../../src/strategies/shared/edge-decision.ts'
 import { snasTemperature } from '../../src/strategies/snas.ts'
 import { add, grad, mul, setRequiresGrad, softmax, sum, Tensor, tidy } from '../../src/torch/index.ts'
 import { absent, assertClose, readJson } from './fixtures.ts'
@@ -130,4 +139,91 @@ test('DrNAS: the genotype that alpha means', { skip: absent }, () => {
     ),
   )
   for (const cell of ['normal', 'reduce'] as const) assert.deepEqual(found[cell], golden.genotype[cell])
+})
+
+const flags = z.array(z.number())
+const sgasSchema = z.object({
+  primitives: z.array(z.string()),
+  traces: z.array(
+    z.object({
+      criterion: z.number(),
+      warmup_dec_epoch: z.number(),
+      decision_freq: z.number(),
+      history_size: z.number(),
+      genotype,
+      epochs: z.array(
+        z.object({
+          epoch: z.number(),
+          alpha: matrix,
+          importance: flags,
+          certainty: flags,
+          stability: flags.optional(),
+          score: flags,
+          decision: z.boolean(),
+          selected_idxs: flags,
+          candidate_flags: flags,
+          forced_genotype: genotype.optional(),
+        }),
+      ),
+    }),
+  ),
+})
+
+const nearAll = (found: readonly number[], wanted: readonly number[], what: string) => {
+  assert.equal(found.length, wanted.length)
+  for (const [k, value] of found.entries())
+    assert.ok(Math.abs(value - wanted[k]) <= 1e-5, `${what}[${k}]: ${value}, golden ${wanted[k]}`)
+}
+
+/** The golden edges of each node stand by their inputs, ours by their scores. */
+const byInput = (edges: z.infer<typeof genotype>) =>
+  [0, 2, 4, 6].map((at) => edges.slice(at, at + 2).sort(([, a], [, b]) => a - b))
+
+test('SGAS: scores, decisions and genotypes of every epoch', { skip: absent }, () => {
+  const { traces, primitives } = sgasSchema.parse(readJson('methods/sgas.json'))
+  const none = primitives.indexOf('none')
+  const [group] = dartsSpace.choices
+  const nodes = nodesOf(group)
+  assert.deepEqual(group.candidates, primitives)
+  assert.equal(traces.length, 2)
+  for (const { criterion, epochs, ...how } of traces) {
+    let decisions: readonly Decision[] =
+      group.nodes?.flatMap(({ rows }) => rows.map((): Decision => 'open')) ?? []
+    let history: number[][][] = []
+    const genotypeOf = (alpha: readonly (readonly number[])[]) => {
+      const scores = decidedScores(decisions, alpha, none)
+      const found = dartsSpace.decode(
+        new Map([
+          ['normal', scores],
+          ['reduce', scores],
+        ]),
+      )
+      return byInput(genotype.parse(z.object({ normal: z.unknown() }).parse(found).normal))
+    }
+    for (const { epoch, alpha, ...golden } of epochs) {
+      const found = edgeScores(alpha, none, criterion === 2 ? history : undefined)
+      nearAll(found.importance, golden.importance, 'importance')
+      nearAll(found.certainty, golden.certainty, 'certainty')
+      if (golden.stability) nearAll(found.stability, golden.stability, 'stability')
+      nearAll(found.score, golden.score, 'score')
+      history = [...history, distributionsOf(alpha, none)].slice(-how.history_size)
+      // as shares of the epochs there are
+      const all = epochs.length
+      const shares = { warmUp: how.warmup_dec_epoch / all, interval: how.decision_freq / all }
+      const made = decisions.filter((decision) => typeof decision === 'number').length
+      const due = decisionsDue(shares, epoch, all, 8)
+      assert.equal(due > made, golden.decision, `a decision after epoch ${epoch}`)
+      if (golden.decision) decisions = decideEdge(decisions, found.score, alpha, none, nodes)
+      assert.deepEqual(
+        decisions.map((decision) => (decision === 'open' ? -1 : decision === 'closed' ? none : decision)),
+        golden.selected_idxs,
+      )
+      assert.deepEqual(
+        decisions.map((decision) => Number(decision === 'open')),
+        golden.candidate_flags,
+      )
+      if (golden.forced_genotype) assert.deepEqual(genotypeOf(alpha), byInput(golden.forced_genotype))
+    }
+    assert.deepEqual(genotypeOf(epochs[epochs.length - 1].alpha), byInput(how.genotype))
+  }
 })

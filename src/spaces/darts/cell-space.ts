@@ -24,8 +24,12 @@ export function cellSpace(space: CellSpace): SearchSpace<Genotype> {
   const none = candidates.indexOf('none')
   const operations = candidates.filter((name) => name !== 'none')
   const rows = edgeCount(space)
+  const nodes = Array.from({ length: space.nodes }, (_, node) => ({
+    rows: Array.from({ length: node + 2 }, (_, input) => edgeIndex(node, input)),
+    keeps: 2,
+  }))
   const choices = cellTypes.map(
-    (name): ChoiceGroup => ({ name, rows, candidates, run: 'sampled', ...(none < 0 ? {} : { none }) }),
+    (name): ChoiceGroup => ({ name, rows, candidates, nodes, run: 'sampled', ...(none < 0 ? {} : { none }) }),
   )
   const everything = Array.from({ length: rows }, () => candidates.map(() => true))
   const concat = Array.from({ length: space.nodes }, (_, node) => node + 2)

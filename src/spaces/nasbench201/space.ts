@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { onePerRow } from '../one-per-row.ts'
 import type { ChoiceGroup, SearchSpace } from '../space.ts'
-import { edges, formatArchitecture, operationNames, parseArchitecture } from './architecture.ts'
+import { edges, formatArchitecture, nodes, operationNames, parseArchitecture } from './architecture.ts'
 import type { OperationName } from './operations.ts'
 import { networkOfWeights, networkProgram, supernetProgram } from './programs.ts'
 
@@ -16,6 +16,10 @@ const cell: ChoiceGroup = {
   rows: edges.length,
   candidates: operationNames,
   none: operationNames.indexOf('none'),
+  nodes: Array.from({ length: nodes - 1 }, (_, index) => {
+    const rows = edges.flatMap(({ to }, row) => (to === index + 1 ? [row] : []))
+    return { rows, keeps: rows.length }
+  }),
   run: 'sampled',
 }
 

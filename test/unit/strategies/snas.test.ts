@@ -5,10 +5,21 @@ import { searchStep } from '../../../src/search/search.ts'
 import { nasbench201Space } from '../../../src/spaces/nasbench201/space.ts'
 import type { AnyStrategy } from '../../../src/strategies/index.ts'
 import { concreteWeights, snas, snasTemperature } from '../../../src/strategies/snas.ts'
-import { crossEntropy, Generator, grad, setRequiresGrad, Tensor, tidy } from '../../../src/torch/index.ts'
+import {
+  crossEntropy,
+  Generator,
+  grad,
+  setRequiresGrad,
+  setThreads,
+  Tensor,
+  tidy,
+} from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 import { withSession } from '../search/pairs.ts'
 import { checkGradients, randomTensor, weighed } from '../spaces/numerical.ts'
+
+// so little work is slower on several threads
+setThreads(1)
 
 const parts = { space: nasbench201Space, strategy: snas as AnyStrategy }
 

@@ -1,0 +1,223 @@
+/**
+ * SGAS: begins as DARTS; then one edge after the other is decided for its best candidate by a score, and from then on runs that alone.
+ * What is left to compute becomes less and less; the published code makes batches larger for it, here they stay as they are. What is
+ * nothing is never decided for.
+ */
+import { z } from 'zod'
+import type { ArchWeights } from '../nn/index.ts'
+import { nodesOf, type Scores, type SearchSpace } from '../spaces/space.ts'
+import { type Tensor, tidy } from '../torch/index.ts'
+import { Alphas } from './shared/alphas.ts'
+import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
+import { decidedScores, decideEdge, distributionsOf, edgeScores } from './shared/edge-decision.ts'
+import { EdgeGroup } from './shared/edge-group.ts'
+import { describeChange } from './shared/group-change.ts'
+import { withoutSampled } from './shared/sampled.ts'
+import { stateData } from './shared/state.ts'
+import { nasbench201Weights } from './shared/weight-recipe.ts'
+import type {
+  Batch,
+  Outcome,
+  SpaceReport,
+  StateDict,
+  StepContext,
+  Strategy,
+  StrategyContext,
+  StrategyDefinition,
+} from './strategy.ts'
+
+const share = z.number().min(0).max(1)
+
+const sgasSettings = {
+  sgas: z
+    .strictObject({
+      criterion: z
+        .union([z.literal(1), z.literal(2)])
+        .describe('1: an edge is decided by importance and certainty; 2: by stability, too'),
+      warmUp: share.meta({
+        unit: 'of the epochs',
+        description: 'before the first edge of each group is decided',
+      }),
+      interval: share.meta({ unit: 'of the epochs', description: 'from one edge to the next' }),
+      history: z
+        .number()
+        .int()
+        .positive()
+        .max(100)
+        .meta({ unit: 'epochs', description: 'that stability looks back' }),
+    })
+    .describe('the search by SGAS'),
+  ...archOptimizerSettings,
+}
+
+const settingsSchema = z.object(sgasSettings)
+export type SgasSettings = z.infer<typeof settingsSchema>
+
+/** How many edges are decided after an epoch, from 0; `edges`: in all. */
+export function decisionsDue(
+  { warmUp, interval }: Pick<SgasSettings['sgas'], 'warmUp' | 'interval'>,
+  epoch: number,
+  epochs: number,
+  edges: number,
+): number {
+  const at = (decision: number) => Math.round((warmUp + interval * decision) * epochs)
+  return Array.from({ length: edges }, (_, decision) => decision).filter((decision) => at(decision) <= epoch)
+    .length
+}
+
+const numbers = z.array(z.array(z.number()))
+const groupState = z.object({
+  decisions: z.array(z.union([z.number().int().nonnegative(), z.enum(['open', 'closed'])])),
+  history: z.array(numbers),
+})
+const stateSchema = z.object({ groups: z.record(z.string(), groupState) })
+
+class Sgas<Architecture> implements Strategy<Architecture> {
+  readonly #context: StrategyContext<Architecture>
+  readonly #settings: SgasSettings['sgas']
+  readonly #alphas: Alphas
+  readonly #groups: ReadonlyMap<string, EdgeGroup>
+
+  constructor(context: StrategyContext<Architecture>, settings: SgasSettings) {
+    this.#context = context
+    this.#settings = settings.sgas
+    this.#alphas = new Alphas(context.space.choices, context.init, settings)
+    const sampled = context.space.choices.filter(({ run }) => run === 'sampled')
+    this.#groups = new Map(
+      sampled.map((group) => [group.name, new EdgeGroup(group, this.#alphas.group(group.name).alpha)]),
+    )
+  }
+
+  /** Decides what is due after the epoch before. */
+  beginEpoch(epoch: number): SpaceReport | undefined {
+    if (epoch === 0) return undefined
+    const changes = [...this.#groups].flatMap(([name, group]) => {
+      const before = group.available
+      return this.#decide(group, epoch - 1)
+        ? [[name, describeChange(before, group.available, group.choices.candidates)] as const]
+        : []
+    })
+    return changes.length === 0 ? undefined : Object.fromEntries(changes)
+  }
+
+  /** Whether there was something to decide. */
+  #decide(group: EdgeGroup, epoch: number): boolean {
+    const { none } = group.choices
+    const alpha = group.alpha.matrix()
+    const { criterion, history } = this.#settings
+    const { score } = edgeScores(alpha, none, criterion === 2 ? group.history : undefined)
+    if (criterion === 2) group.history = [...group.history, distributionsOf(alpha, none)].slice(-history)
+    const made = group.decisions.filter((decision) => typeof decision === 'number').length
+    const due = decisionsDue(this.#settings, epoch, this.#context.epochs, group.edges)
+    let decisions = group.decisions
+    for (let more = made; more < due; more++)
+      decisions = decideEdge(decisions, score, alpha, none, group.nodes)
+    if (due <= made) return false
+    group.decisions = decisions
+    return true
+  }
+
+  prepareStep(): void {}
+
+  archStep(context: StepContext, _train: Batch, valid: Batch): Outcome {
+    const parameters = [...this.#alphas.parameters.values()]
+    return tidy(() => {
+      const weights = (name: string) => this.archWeights(name)
+      const { gradients, outcome } = lossGradients(context.supernet, parameters, weights, valid, context)
+      this.#alphas.step(gradients)
+      for (const group of this.#groups.values()) group.keepDecided()
+      return outcome
+    })
+  }
+
+  parameters(): ReadonlyMap<string, Tensor> {
+    return this.#alphas.parameters
+  }
+
+  archWeights(name: string): ArchWeights {
+    return this.#groups.get(name)?.archWeights() ?? this.#alphas.group(name).archWeights()
+  }
+
+  derive(): Architecture {
+    const decided: Scores = new Map(
+      [...this.#groups].map(
+        ([
+          name,
+          {
+            decisions,
+            alpha,
+            choices: { none },
+          },
+        ]) => [name, decidedScores(decisions, alpha.matrix(), none)],
+      ),
+    )
+    return this.#context.space.decode(new Map([...this.#alphas.scores(), ...decided]))
+  }
+
+  get graphKey(): string {
+    return [...this.#groups.values()].map(({ decisions }) => decisions.join()).join(' ')
+  }
+
+  state(): StateDict {
+    const { tensors, data } = this.#alphas.state()
+    const groups = Object.fromEntries(
+      [...this.#groups].map(([name, { decisions, history }]) => [name, { decisions, history }]),
+    )
+    return { tensors, data: { ...data, groups } }
+  }
+
+  load(state: StateDict): void {
+    const { groups } = stateData(state, stateSchema)
+    this.#alphas.load(state)
+    for (const [name, group] of this.#groups) {
+      const { decisions, history } = groups[name] ?? { decisions: [], history: [] }
+      group.decisions = decisions
+      group.history = history
+    }
+  }
+
+  dispose(): void {
+    this.#alphas.dispose()
+    for (const group of this.#groups.values()) group.dispose()
+  }
+}
+
+/** Of edges that will not be decided before the end. */
+function warnings(
+  { sgas }: SgasSettings,
+  { epochs }: { readonly epochs: number },
+  { choices }: Pick<SearchSpace, 'choices'>,
+): string[] {
+  return choices.flatMap((group) => {
+    if (group.run !== 'sampled') return []
+    const edges = nodesOf(group).reduce((sum, { keeps }) => sum + keeps, 0)
+    // what is decided after the last epoch comes too late
+    const decided = decisionsDue(sgas, epochs - 2, epochs, edges)
+    return decided < edges
+      ? [
+          `${edges - decided} of ${edges} edges of '${group.name}' are not decided before the last epoch, and picked by importance: set a smaller sgas.warmUp or sgas.interval`,
+        ]
+      : []
+  })
+}
+
+/** SGAS for the registry. */
+export const sgas: StrategyDefinition<SgasSettings> = {
+  name: 'sgas',
+  settings: sgasSettings,
+  // of 50 epochs 9, and 5
+  defaults: () => ({
+    sgas: { criterion: 1, warmUp: 0.18, interval: 0.1, history: 4 },
+    ...usualArchOptimizer,
+  }),
+  published: ({ name }): Readonly<Record<string, number>> =>
+    name === 'darts'
+      ? { epochs: 50, 'data.batch': 64, 'sgas.warmUp': 0.18, 'sgas.interval': 0.1, 'sgas.history': 4 }
+      : {},
+  weightRecipe: nasbench201Weights,
+  cannotSearch: withoutSampled,
+  warnings,
+  describe: ({ sgas: { criterion, warmUp, interval } }) =>
+    `criterion ${criterion}, an edge every ${interval} of the epochs after ${warmUp}`,
+  create: (context, settings) => new Sgas(context, settings),
+}
