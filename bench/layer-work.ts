@@ -122,6 +122,9 @@ export function layerWork(layer: Layer, input: Extent, wanted: Wanted): BothWays
       return passingWork({ read: size, written }, { forward: size, backward: written }, wanted)
     case 'zero':
       return passingWork({ read: written, written }, { forward: written, backward: written }, wanted)
+    case 'channels':
+    case 'channel_shuffle':
+      return passingWork({ read: written, written }, { forward: 0, backward: 0 }, wanted)
     // another view of the same memory
     case 'shift':
     case 'flatten':

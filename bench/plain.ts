@@ -20,6 +20,7 @@ import {
   avgPool2d,
   batchNorm,
   cat,
+  channelShuffle,
   conv2d,
   globalAvgPool2d,
   linear,
@@ -37,6 +38,8 @@ import {
 export interface PlainMixing {
   readonly weights: Tensor
   readonly mask: readonly (readonly boolean[])[]
+  /** [rows]: what rows as a whole weigh; ones where absent. */
+  readonly rows?: Tensor
 }
 
 type Weights = ReadonlyMap<string, Tensor>
@@ -61,6 +64,10 @@ function forward(weights: Weights, { name, layer }: NamedLayer, x: Tensor): Tens
       return sigmoid(x)
     case 'shift':
       return pixels(x, 1, 1)
+    case 'channels':
+      return slice(x, 1, layer.from, layer.to)
+    case 'channel_shuffle':
+      return channelShuffle(x, layer.groups)
     case 'zero':
       return mul(layer.stride === 1 ? x : pixels(x, 0, layer.stride), 0)
     case 'max_pool2d':
@@ -177,9 +184,12 @@ class PlainRun {
     }
   }
 
-  #term({ input, name, layers, choice }: Term): Tensor {
+  #term({ input, name, layers, choice, beside }: Term): Tensor {
     return tidy(() => {
       const x = this.#value(input)
+      const rows = beside && known(this.#mixings, beside.group).rows
+      if (beside && rows)
+        return mul(through(this.#weights, name, layers, x), slice(rows, 0, beside.row, beside.row + 1))
       if (choice === undefined) return through(this.#weights, name, layers, x)
       const { weights } = known(this.#mixings, choice.group)
       const { row, column } = choice

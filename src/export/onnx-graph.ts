@@ -1,6 +1,6 @@
 /** Builds an ONNX graph layer by layer; a value is the name of the node that makes it. */
 import { DdsasError } from '../errors.ts'
-import type { Conv2d, Pool2d } from '../nn/index.ts'
+import type { ChannelShuffle, Conv2d, Pool2d } from '../nn/index.ts'
 import { type Tensor, to } from '../torch/index.ts'
 import type { OnnxAttribute, OnnxNode, OnnxTensor } from './onnx-schema.ts'
 
@@ -113,11 +113,30 @@ export class OnnxGraph {
   /** The image without its first row and column. */
   shifted(name: string, x: string): string {
     const far = 2n ** 62n
-    const ranges = Object.entries({ starts: [1n, 1n], ends: [far, far], axes: [2n, 3n] })
-    const inputs = ranges.map(([part, values]) =>
-      this.constant(`${name}.${part}`, BigInt64Array.from(values), [2]),
+    return this.sliced(name, x, [2n, 3n], [1n, 1n], [far, far])
+  }
+
+  /** What lies between `starts` and `ends` (exclusive) along each of the axes. */
+  sliced(
+    name: string,
+    x: string,
+    axes: readonly bigint[],
+    starts: readonly bigint[],
+    ends: readonly bigint[],
+  ): string {
+    const inputs = Object.entries({ starts, ends, axes }).map(([part, values]) =>
+      this.constant(`${name}.${part}`, BigInt64Array.from(values), [values.length]),
     )
     return this.node('Slice', name, [x, ...inputs])
+  }
+
+  shuffled(name: string, x: string, { channels, groups }: ChannelShuffle): string {
+    const each = channels / groups
+    const order = Array.from({ length: channels }, (_, at) =>
+      BigInt((at % groups) * each + Math.floor(at / groups)),
+    )
+    const index = this.constant(`${name}.order`, BigInt64Array.from(order), [channels])
+    return this.node('Gather', name, [x, index], { axis: { int: 1 } })
   }
 
   concat(name: string, xs: readonly string[]): string {

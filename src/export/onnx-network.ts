@@ -31,6 +31,10 @@ function addLayer(graph: OnnxGraph, { name, layer }: NamedLayer, x: string, valu
       return graph.pool('AveragePool', value, x, layer)
     case 'shift':
       return graph.shifted(value, x)
+    case 'channels':
+      return graph.sliced(value, x, [1n], [BigInt(layer.from)], [BigInt(layer.to)])
+    case 'channel_shuffle':
+      return graph.shuffled(value, x, layer)
     case 'global_avg_pool2d':
       return graph.node('GlobalAveragePool', value, [x])
     case 'flatten':

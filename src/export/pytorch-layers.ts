@@ -92,6 +92,13 @@ export function layerLine(layer: Layer, place: string): LayerLine {
       return { module: torch('Flatten'), call: (x) => `${x}.flatten(1)` }
     case 'shift':
       return { call: (x) => `${x}[:, :, 1:, 1:]` }
+    case 'channels':
+      return { call: (x) => `${x}[:, ${layer.from}:${layer.to}]` }
+    case 'channel_shuffle':
+      return {
+        module: torch('ChannelShuffle', String(layer.groups)),
+        call: (x) => `nn.functional.channel_shuffle(${x}, ${layer.groups})`,
+      }
     case 'zero':
       return { call: (x) => `torch.zeros_like(${layer.stride === 1 ? x : everyOther(x, layer.stride)})` }
     case 'concat':

@@ -1,6 +1,6 @@
 /** What a strategy hands to a supernet for one forward pass: which candidates run and how much each weighs (Eq. 7). */
 import { call, cat, indexSelect, reshape, slice, sum, Tensor, tidy, to } from '../torch/index.ts'
-import type { Choice } from './program.ts'
+import type { Choice, ChoiceRow } from './program.ts'
 
 /** The decisions of one group. */
 export interface ArchWeights {
@@ -10,6 +10,8 @@ export interface ArchWeights {
   readonly sampledOps: readonly (readonly number[])[]
   /** `sampledIndex` of them, where one keeps it from pass to pass: a recorded step cannot bring it to the device. */
   readonly index?: Tensor
+  /** float32 [rows]: what a row as a whole weighs, for terms that pass by its candidates; ones where absent. */
+  readonly rows?: Tensor
   /** float32 [rows]: what is added to every element of the sum that a row's candidates go into; nothing where absent. */
   readonly added?: Tensor
   /**
@@ -36,7 +38,15 @@ interface Group {
   /** Where a row's begin in it. */
   readonly starts: readonly number[]
   readonly sampledOps: ArchWeights['sampledOps']
+  readonly rows: Tensor | undefined
   readonly added: Tensor | undefined
+}
+
+/** A vector of a group, and the place of a weight in it. */
+interface Position {
+  readonly group: string
+  readonly vector: 'flat' | 'rows'
+  readonly at: number
 }
 
 /** The weights of sums' terms in one forward pass; what several sums share is taken out of the matrices once. */
@@ -53,19 +63,24 @@ export class TermWeights {
     return this.#group(group).sampledOps[row].includes(column)
   }
 
-  /** float32 [choices]: the weights of choices that run, in their order, of which one at least is; 1 where there is no choice. */
-  of(choices: readonly (Choice | undefined)[]): Tensor {
-    const runs: { readonly group: string | undefined; readonly start: number; end: number }[] = []
+  /**
+   * float32 [choices]: the weights of choices that run, or of rows as a whole, in their order; 1 where there is neither. Undefined
+   * where nothing is weighted.
+   */
+  of(choices: readonly (Choice | ChoiceRow | undefined)[]): Tensor | undefined {
+    const runs: { readonly from: Position | undefined; end: number }[] = []
     for (const choice of choices) {
-      const group = choice?.group
-      const at = choice === undefined ? 0 : this.#position(choice)
+      const from = choice && this.#position(choice)
       const last = runs.at(-1)
-      if (group !== undefined && last?.group === group && last.end === at) last.end += 1
-      else runs.push({ group, start: at, end: at + 1 })
+      const follows =
+        from && last?.from?.group === from.group && last.from.vector === from.vector && last.end === from.at
+      if (last && follows) last.end += 1
+      else runs.push({ from, end: from ? from.at + 1 : 0 })
     }
-    const parts = runs.map(({ group, start, end }) => group !== undefined && this.#slice(group, start, end))
-    const [some] = parts.filter((part) => part !== false)
-    const whole = parts.map((part) => part || onesLike(slice(some, 0, 0, 1)))
+    const parts = runs.map(({ from, end }) => from && this.#slice(from, end))
+    const some = parts.find((part) => part !== undefined)
+    if (some === undefined) return undefined
+    const whole = parts.map((part) => part ?? onesLike(slice(some, 0, 0, 1)))
     return whole.length === 1 ? whole[0] : cat(whole, 0)
   }
 
@@ -82,15 +97,20 @@ export class TermWeights {
     return parts.size === 0 ? undefined : sum(cat([...parts.values()], 0), [0], true)
   }
 
-  /** Where a choice stands among all of its group that run. */
-  #position({ group, row, column }: Choice): number {
-    const { starts, sampledOps } = this.#group(group)
-    return starts[row] + sampledOps[row].indexOf(column)
+  /** Where a choice stands among all of its group that run, or a row among all rows; undefined for a row that weighs 1. */
+  #position(choice: Choice | ChoiceRow): Position | undefined {
+    const { group, row } = choice
+    const { starts, sampledOps, rows } = this.#group(group)
+    if ('column' in choice)
+      return { group, vector: 'flat', at: starts[row] + sampledOps[row].indexOf(choice.column) }
+    return rows && { group, vector: 'rows', at: row }
   }
 
-  #slice(name: string, start: number, end: number): Tensor {
-    const key = `${name} ${start} ${end}`
-    const known = this.#slices.get(key) ?? slice(this.#group(name).flat, 0, start, end)
+  #slice({ group, vector, at }: Position, end: number): Tensor | undefined {
+    const key = `${group} ${vector} ${at} ${end}`
+    const whole = this.#group(group)[vector]
+    const known = this.#slices.get(key) ?? (whole && slice(whole, 0, at, end))
+    if (known === undefined) return undefined
     this.#slices.set(key, known)
     return known
   }
@@ -98,7 +118,7 @@ export class TermWeights {
   #group(name: string): Group {
     const known = this.#groups.get(name)
     if (known) return known
-    const { weights, sampledOps, index, added } = this.#of(name)
+    const { weights, sampledOps, index, rows, added } = this.#of(name)
     const flat = tidy(() =>
       indexSelect(
         reshape(weights, [-1]),
@@ -111,7 +131,7 @@ export class TermWeights {
       next += length
       return next - length
     })
-    const made = { flat, starts, sampledOps, added }
+    const made = { flat, starts, sampledOps, rows, added }
     this.#groups.set(name, made)
     return made
   }

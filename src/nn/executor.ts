@@ -135,10 +135,11 @@ export class Run {
     for (const state of prepared.states) {
       if (state.kind !== 'sum') continue
       const terms = checkedTerms(state.id, state.terms, weights)
-      const choices = terms.map(({ choice, layers }) => (isZero(layers) ? undefined : choice))
       this.#terms.set(state.id, terms)
-      if (weights && choices.some((choice) => choice !== undefined))
-        this.#weights.set(state.id, weights.of(choices))
+      const own = weights?.of(
+        terms.map(({ choice, beside, layers }) => (isZero(layers) ? undefined : (choice ?? beside))),
+      )
+      if (own) this.#weights.set(state.id, own)
       const added = weights?.added(state.terms.map(({ choice }) => choice))
       if (added) this.#added.set(state.id, added)
     }

@@ -4,6 +4,8 @@ import {
   batchNorm,
   call,
   cat,
+  channelShuffle,
+  clone,
   conv2d,
   globalAvgPool2d,
   linear,
@@ -78,6 +80,10 @@ export function layerStep({ name, layer }: NamedLayer, weights: ProgramWeights):
       return eachPart(sigmoid)
     case 'shift':
       return eachPart((x) => pixels(x, 1, 1))
+    case 'channels':
+      return whole((x) => clone(slice(x, 1, layer.from, layer.to)))
+    case 'channel_shuffle':
+      return whole((x) => channelShuffle(x, layer.groups))
     case 'zero':
       return eachPart((x) => mul(pixels(x, 0, layer.stride), 0))
     case 'max_pool2d':

@@ -73,6 +73,14 @@ export function layerShape(layer: Layer, input: Shape): Shape {
     case 'shift':
       if (height < 2 || width < 2) refuse('shift needs larger images', input)
       return [channels, height - 1, width - 1]
+    case 'channels':
+      if (layer.to > channels) refuse(`channels ${layer.from} to ${layer.to} need as many`, input)
+      return [layer.to - layer.from, height, width]
+    case 'channel_shuffle':
+      checkChannels(layer, layer.channels, input)
+      if (channels % layer.groups !== 0)
+        refuse(`channel_shuffle needs channels that can be divided into ${layer.groups} groups`, input)
+      return input
     case 'zero':
       return [channels, Math.ceil(height / layer.stride), Math.ceil(width / layer.stride)]
     case 'global_avg_pool2d':
@@ -118,6 +126,8 @@ function layerCost(layer: Layer, input: Shape): Cost {
     case 'max_pool2d':
     case 'avg_pool2d':
     case 'shift':
+    case 'channels':
+    case 'channel_shuffle':
     case 'zero':
     case 'global_avg_pool2d':
     case 'flatten':

@@ -57,6 +57,8 @@ function weightsOf(layer: Layer): Weight[] {
     case 'max_pool2d':
     case 'avg_pool2d':
     case 'shift':
+    case 'channels':
+    case 'channel_shuffle':
     case 'zero':
     case 'global_avg_pool2d':
     case 'flatten':

@@ -45,6 +45,20 @@ export interface Concat {
   readonly branches: readonly Sequence[]
 }
 
+/** Those from `from` to `to` (exclusive) of the channels. */
+export interface Channels {
+  readonly type: 'channels'
+  readonly from: number
+  readonly to: number
+}
+
+/** torch.nn.ChannelShuffle: channel j of group g of `groups`, by which `channels` can be divided, comes to place j groups + g. */
+export interface ChannelShuffle {
+  readonly type: 'channel_shuffle'
+  readonly channels: number
+  readonly groups: number
+}
+
 /** The input times what a sequence makes of it, spread over the pixels: squeeze-and-excite. */
 export interface Gate {
   readonly type: 'gate'
@@ -74,6 +88,8 @@ export type Layer =
   | Linear
   | Concat
   | Gate
+  | Channels
+  | ChannelShuffle
   | Opaque
   /** `shift` leaves out the first row and column; `global_avg_pool2d` leaves one pixel; `flatten` makes images vectors. */
   | { readonly type: 'relu' | 'sigmoid' | 'shift' | 'global_avg_pool2d' | 'flatten' }
@@ -139,6 +155,14 @@ export function concat(branches: readonly Sequence[]): Concat {
 
 export function gate(layers: Sequence): Gate {
   return { type: 'gate', layers }
+}
+
+export function channels(from: number, to: number): Channels {
+  return { type: 'channels', from, to }
+}
+
+export function channelShuffle(channels: number, groups: number): ChannelShuffle {
+  return { type: 'channel_shuffle', channels, groups }
 }
 
 export function zero(stride: number): Layer {

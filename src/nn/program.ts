@@ -18,6 +18,9 @@ export interface Choice {
   readonly column: number
 }
 
+/** A row of decisions of a search. */
+export type ChoiceRow = Pick<Choice, 'group' | 'row'>
+
 /** A summand: layers applied to a state. */
 export interface Term {
   readonly input: StateId
@@ -28,6 +31,8 @@ export interface Term {
   readonly operation: string
   /** In a supernet: it runs where it is sampled, and weighs what the strategy says. */
   readonly choice?: Choice
+  /** In a supernet, of a term that is no choice: it passes by the candidates of a row, and weighs what the row as a whole does. */
+  readonly beside?: ChoiceRow
 }
 
 /** Where a state stands, for readers that show a network part by part. */

@@ -17,6 +17,7 @@ import {
 } from '../loop/common-settings.ts'
 import { assignSettings, parseSettings } from '../loop/settings.ts'
 import { findSpace, spaces } from '../spaces/index.ts'
+import { seenChannels } from '../spaces/partial-channels.ts'
 import { type SearchSpace, stemKinds, stemsOf } from '../spaces/space.ts'
 import { type AnyStrategy, findStrategy, type StrategySettings, strategies } from '../strategies/index.ts'
 import { limitSettings, noLimits } from './limits.ts'
@@ -112,6 +113,12 @@ const baseSettings = {
         .enum(stemKinds)
         .default('cifar')
         .describe('how it begins: at the size of the images, or at an eighth of it as for ImageNet'),
+      // older runs had no other
+      partialChannels: z.number().int().positive().max(1000).default(1).meta({
+        unit: '-',
+        description:
+          'candidates see one in so many of the channels, and the others pass by them; it divides network.channels; 1: all',
+      }),
     })
     .describe('the supernet'),
   weightOptimizer: z
@@ -244,6 +251,8 @@ export function withParts(config: SearchConfig, { space, strategy }: SearchParts
     channels: Math.min(config.network.channels, space.defaults.channels),
     cells: Math.min(config.network.cells, space.defaults.cells),
     stem: stemsOf(space).find((stem) => stem === config.network.stem) ?? stemsOf(space)[0],
+    partialChannels: 1,
+    ...strategy.networkRecipe?.(space),
   }
   const weightOptimizer = { ...config.weightOptimizer, ...strategy.weightRecipe?.(space) }
   const names = { space: space.name, strategy: strategy.name }
@@ -265,12 +274,18 @@ function checkPair({ space, strategy }: SearchParts): void {
 /** Throws DdsasError 'input' where the strategy cannot search the space, the space has no such stem, or the strategy's settings do not fit it or the length of the search. */
 export function checkStrategy(config: SearchConfig, { space, strategy }: SearchParts): void {
   checkPair({ space, strategy })
-  const { stem } = config.network
+  const { stem, channels, partialChannels } = config.network
   const stems = stemsOf(space)
   if (!stems.includes(stem))
     throw new DdsasError(
       'input',
       `supernets of the space '${space.name}' do not begin as '${stem}': set network.stem to ${stems.join(' or ')}`,
     )
+  if (partialChannels > 1 && !space.partialChannels)
+    throw new DdsasError(
+      'input',
+      `candidates of the space '${space.name}' see all channels: set network.partialChannels to 1, not ${partialChannels}`,
+    )
+  seenChannels(channels, partialChannels)
   strategy.check?.(config, space, config.epochs)
 }

@@ -27,7 +27,7 @@ const cifar10 = {
     jitter: [0, 0, 0, 0],
     resize: 0,
   },
-  network: { channels: 16, cells: 8, stem: 'cifar' },
+  network: { channels: 16, cells: 8, stem: 'cifar', partialChannels: 1 },
   space: dartsSpace.name,
   strategy: ddsas.name,
   ddsas: {
@@ -160,7 +160,7 @@ export const searchPresets = {
   nasbench201: {
     ...cifar10,
     space: nasbench201Space.name,
-    network: { ...nasbench201Space.defaults, stem: 'cifar' },
+    network: { ...nasbench201Space.defaults, stem: 'cifar', partialChannels: 1 },
     ddsas: { ...cifar10.ddsas, subspace: 12 },
   },
   /** Shows a whole search in a few minutes on two cores; its cell is not meant to be used. */

@@ -98,8 +98,8 @@ export function createSession(
     limiting.length > 0 ? new SearchLimits(parts.space, limiting, config.limits, device) : undefined
   const space = limits?.space ?? parts.space
   const init: InitContext = { device, generator: new Generator(seed, 'weights') }
-  const { channels, cells, stem } = config.network
-  const size = { channels, cells, stem, classes: images.classes.length }
+  const { channels, cells, stem, partialChannels } = config.network
+  const size = { channels, cells, stem, classes: images.classes.length, partialChannels }
   const stage = makeStage(config, space, size, init, ranks)
   const memory = fill && new SubspaceMemory({ config, parts, device, classes: size.classes, ...fill })
   const strategy = definition.create({ space, init, seed, epochs: config.epochs, memory }, config)
@@ -169,6 +169,7 @@ const stateSchema = z.object({
     // older runs had no other
     stem: z.enum(stemKinds).default('cifar'),
     classes: z.number(),
+    partialChannels: z.number().default(1),
   }),
   strategy: z.record(z.string(), z.unknown()),
   memory: memoryStateSchema.optional(),
@@ -187,7 +188,7 @@ export function sessionFiles(session: Session, logs: LogLengths): Record<string,
     config,
     progress,
     streams: { train: streamState(streams.train), valid: streamState(streams.valid) },
-    size: { stem: 'cifar', ...size },
+    size: { stem: 'cifar', partialChannels: 1, ...size },
     strategy: data,
     ...(session.limits ? { lambdas: [...session.limits.penalty.lambdas] } : {}),
     ...(session.memory ? { memory: session.memory.state() } : {}),

@@ -52,6 +52,11 @@ interface Size {
 export interface SupernetOptions extends Size {
   /** One of the space's `stems`; `cifar` where it is not said. */
   readonly stem?: StemKind
+  /**
+   * K: candidates see the first K-th of the channels, and the others pass by them (PC-DARTS). All where it is 1, or not said. Only
+   * of spaces with `partialChannels`; it divides the channels.
+   */
+  readonly partialChannels?: number
 }
 
 /** Size of a network to be trained. */
@@ -69,10 +74,12 @@ export type NetworkSize = Omit<NetworkOptions, 'auxiliary'>
 export interface SearchSpace<Architecture = unknown> {
   readonly name: string
   /** Sizes of a supernet in a real search. */
-  readonly defaults: Omit<SupernetOptions, 'classes' | 'stem'>
+  readonly defaults: Pick<SupernetOptions, 'channels' | 'cells'>
   /** How its supernets can begin, the usual one first; `cifar` alone where absent. */
   readonly stems?: readonly [StemKind, ...StemKind[]]
   readonly choices: readonly ChoiceGroup[]
+  /** Whether candidates of its supernet can see a part of the channels alone. */
+  readonly partialChannels?: boolean
   /** The program of all candidates; its terms name their choices. */
   supernet(options: SupernetOptions): Program
   /** Throws DdsasError 'input' for a size that cannot be. */

@@ -5,12 +5,13 @@ import { darts } from './darts.ts'
 import { ddsas } from './ddsas/ddsas.ts'
 import { drnas } from './drnas.ts'
 import { gdas } from './gdas.ts'
+import { pcDarts } from './pc-darts.ts'
 import { random } from './random.ts'
 import { sgas } from './sgas.ts'
 import { snas } from './snas.ts'
 import type { StrategyDefinition } from './strategy.ts'
 
-export const strategies = { ddsas, darts, gdas, random, snas, drnas, sgas } as const
+export const strategies = { ddsas, darts, gdas, random, snas, drnas, sgas, 'pc-darts': pcDarts } as const
 
 type SettingsOf<Definition> = Definition extends StrategyDefinition<infer Settings> ? Settings : never
 
@@ -22,7 +23,8 @@ export type StrategySettings = Partial<
     SettingsOf<typeof random> &
     SettingsOf<typeof snas> &
     SettingsOf<typeof drnas> &
-    SettingsOf<typeof sgas>
+    SettingsOf<typeof sgas> &
+    SettingsOf<typeof pcDarts>
 >
 
 /** A strategy whose settings nobody but itself looks at. */

@@ -144,6 +144,9 @@ export interface WeightRecipe {
   readonly weightDecay?: number
 }
 
+/** How the supernet was built where a method was published for a space, as far as that differs from the usual. */
+export type NetworkRecipe = Pick<SupernetOptions, 'partialChannels'>
+
 /** A strategy as the registry knows it; `Settings`: those of a configuration that are the strategy's own. */
 export interface StrategyDefinition<Settings = never> {
   readonly name: string
@@ -153,6 +156,8 @@ export interface StrategyDefinition<Settings = never> {
   defaults(space: SearchSpace): Settings
   /** SGD on the weights as published with it for a space, where that is not the usual one. */
   weightRecipe?(space: SearchSpace): WeightRecipe
+  /** The supernet as published with it for a space, where that is not the usual one. */
+  networkRecipe?(space: SearchSpace): NetworkRecipe
   /** Settings it was published with for a space, by their keys (`epochs`, `data.batch`); searches with others say so. */
   published?(space: SearchSpace): Readonly<Record<string, number>>
   /** Why it cannot search a space; undefined, as where it is absent: it can. */

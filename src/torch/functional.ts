@@ -232,6 +232,14 @@ export function globalAvgPool2d(x: Tensor): Tensor {
   return call('aten::mean.dim', x, [2, 3], true)
 }
 
+/** x [n, c, h, w]: channel j of group g of `groups` comes to place j groups + g; the result lies in memory by pixels (NHWC). */
+export function channelShuffle(x: Tensor, groups: number): Tensor {
+  const [n, c, h, w] = x.shape
+  const pixels = call('aten::reshape', call('aten::permute', x, [0, 2, 3, 1]), [n, h, w, groups, c / groups])
+  const shuffled = call('aten::reshape', call('aten::transpose.int', pixels, 3, 4), [n, h, w, c])
+  return call('aten::permute', shuffled, [0, 3, 1, 2])
+}
+
 /** x [n, i], weight [o, i], bias [o] -> [n, o]. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   return call('aten::linear', x, weight, bias ?? null)

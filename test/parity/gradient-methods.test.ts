@@ -1,10 +1,13 @@
-/** SNAS, DrNAS and SGAS against the published code: temperatures, divergence, samples and their gradients, pruning, decisions. */
+/** SNAS, DrNAS, SGAS and PC-DARTS against the published code: temperatures, samples, decisions, partial channels, gradients. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { z } from 'zod'
+import { type ArchWeightsOf, Network, namedParameters } from '../../src/nn/index.ts'
 import { dartsSpace } from '../../src/spaces/darts/cell-space.ts'
 import { nodesOf } from '../../src/spaces/space.ts'
+import { pcDarts } from '../../src/strategies/pc-darts.ts'
 import { decisionsDue } from '../../src/strategies/sgas.ts'
+import { lossGradients } from '../../src/strategies/shared/arch-optimizer.ts'
 import { concentrationOf, klToUniform, pathwiseSample } from '../../src/strategies/shared/dirichlet.ts'
 import { bestOfRows, renormalised } from '../../src/strategies/shared/dirichlet-group.ts'
 import {
@@ -15,8 +18,21 @@ import {
   edgeScores,
 } from '../../src/strategies/shared/edge-decision.ts'
 import { snasTemperature } from '../../src/strategies/snas.ts'
-import { add, grad, mul, setRequiresGrad, softmax, sum, Tensor, tidy } from '../../src/torch/index.ts'
-import { absent, assertClose, readJson } from './fixtures.ts'
+import {
+  add,
+  copy,
+  Generator,
+  grad,
+  mul,
+  noGrad,
+  setRequiresGrad,
+  softmax,
+  sum,
+  Tensor,
+  tidy,
+} from '../../src/torch/index.ts'
+import { absent, assertClose, tensorOf as goldenOf, readJson, readTensors } from './fixtures.ts'
+import { assertNorm, manners } from './norms.ts'
 
 const matrix = z.array(z.array(z.number()))
 const genotype = z.array(z.tuple([z.string(), z.number()]))
@@ -227,3 +243,66 @@ test('SGAS: scores, decisions and genotypes of every epoch', { skip: absent }, (
     assert.deepEqual(genotypeOf(epochs[epochs.length - 1].alpha), byInput(how.genotype))
   }
 })
+
+const pcSchema = z.object({
+  C: z.number(),
+  K: z.number(),
+  layers: z.number(),
+  genotype: z.object({ normal: genotype, reduce: genotype }),
+})
+
+for (const [manner, run] of Object.entries(manners))
+  test(`PC-DARTS: logits, gradients, edge weights and the genotype, ${manner}`, { skip: absent }, () =>
+    run((layout) => {
+      const golden = readTensors('methods/pc-darts.safetensors')
+      const about = pcSchema.parse(readJson('methods/pc-darts.json'))
+      const init = { device: 'cpu', generator: new Generator(0) }
+      const size = { channels: about.C, cells: about.layers, classes: 10, partialChannels: about.K }
+      const supernet = new Network(dartsSpace.supernet(size), init)
+      const weights = namedParameters(supernet)
+      for (const [name, weight] of weights) copy(weight, goldenOf(golden, `init/${name}`))
+      const strategy = pcDarts.create(
+        { space: dartsSpace, init, seed: 0, epochs: 50 },
+        pcDarts.defaults(dartsSpace),
+      )
+      const own = strategy.parameters?.() ?? new Map<string, Tensor>()
+      assert.deepEqual([...own.keys()].sort(), ['alpha.normal', 'alpha.reduce', 'beta.normal', 'beta.reduce'])
+      for (const [name, tensor] of own) copy(tensor, goldenOf(golden, `init/${name}`))
+      const archWeights: ArchWeightsOf = (group) => strategy.archWeights(group, 'train')
+      for (const { name } of dartsSpace.choices)
+        assertClose(archWeights(name).rows ?? null, goldenOf(golden, `edge-weights.${name}`), 'edge weights')
+      const batch = { images: layout(goldenOf(golden, 'x')), labels: goldenOf(golden, 'y') }
+      const forward = (training: boolean) => supernet.forward(batch.images, { training, archWeights }).logits
+      // running statistics are those of one forward pass in the end
+      const parameters = [...own, ...weights]
+      const { gradients, outcome } = lossGradients(
+        supernet,
+        parameters.map(([, tensor]) => tensor),
+        archWeights,
+        batch,
+      )
+      assert.ok(Math.abs(outcome.loss.item() - goldenOf(golden, 'loss').floats()[0]) < 1e-5)
+      assertClose(
+        noGrad(() => forward(false)),
+        goldenOf(golden, 'eval.logits'),
+        'logits in evaluation',
+      )
+      assertClose(
+        noGrad(() => forward(true)),
+        goldenOf(golden, 'logits'),
+        'logits',
+      )
+      let compared = 0
+      for (const [at, [name]] of parameters.entries()) {
+        const wanted = golden.get(`grad/${name}`)
+        if (wanted === undefined) continue
+        assertNorm(gradients[at], wanted, 1e-4, name)
+        compared += 1
+      }
+      assert.equal(compared, [...golden.keys()].filter((name) => name.startsWith('grad/')).length)
+      const found = strategy.derive(async () => assert.fail('nothing is measured'))
+      const cells = z.object({ normal: genotype, reduce: genotype }).parse(found)
+      for (const cell of ['normal', 'reduce'] as const) assert.deepEqual(cells[cell], about.genotype[cell])
+      strategy.dispose()
+    }),
+  )

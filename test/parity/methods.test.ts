@@ -8,34 +8,11 @@ import { nasbench201Space } from '../../src/spaces/nasbench201/space.ts'
 import { darts, unrolledGradients } from '../../src/strategies/darts.ts'
 import { drawnCandidates, gdasTemperature, straightThrough } from '../../src/strategies/gdas.ts'
 import { lossGradients } from '../../src/strategies/shared/arch-optimizer.ts'
-import {
-  channelsLast,
-  copy,
-  Generator,
-  softmax,
-  type Tensor,
-  tidy,
-  withoutKernels,
-} from '../../src/torch/index.ts'
+import { copy, Generator, softmax, type Tensor, tidy } from '../../src/torch/index.ts'
 import { absent, assertClose, below, readJson, readTensors, tensorOf } from './fixtures.ts'
+import { assertNorm, type Layout, manners } from './norms.ts'
 
 const init = (): InitContext => ({ device: 'cpu', generator: new Generator(0) })
-
-type Layout = (x: Tensor) => Tensor
-
-const manners: Readonly<Record<string, (body: (layout: Layout) => void) => void>> = {
-  'NCHW, ATen': (body) => withoutKernels(() => body((x) => x)),
-  'channels last, kernels': (body) => body(channelsLast),
-}
-
-/** 2-norm of the difference against that of the golden values; what is smaller than 1e-6 counts as zero. */
-function assertNorm(actual: Tensor | null | undefined, golden: Tensor, bound: number, what: string): void {
-  assert.ok(actual, `${what} is missing`)
-  const [got, wanted] = [actual.floats(), golden.floats()]
-  const distance = Math.hypot(...[...got].map((value, index) => value - wanted[index]))
-  const norm = Math.hypot(...wanted)
-  assert.ok(distance <= bound * Math.max(norm, 1e-6), `${what}: ${distance} away of ${norm}`)
-}
 
 /** A supernet of the space of DARTS with the golden weights and velocities. */
 function secondOrder(golden: ReadonlyMap<string, Tensor>, layout: Layout) {

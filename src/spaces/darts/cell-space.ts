@@ -37,6 +37,7 @@ export function cellSpace(space: CellSpace): SearchSpace<Genotype> {
     name: space.name,
     defaults: { channels: 16, cells: 8 },
     stems: stemKinds,
+    partialChannels: true,
     choices,
     supernet: (options) => supernetProgram(space, options),
     network: (genotype, options) => networkProgram(genotype, options, space),

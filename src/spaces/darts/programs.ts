@@ -4,6 +4,7 @@ import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
 import type { Block, Program, Sequence, State, StateId, Term } from '../../nn/index.ts'
 import { classifier } from '../classifier.ts'
+import { PartialChannels } from '../partial-channels.ts'
 import type { NetworkOptions, SupernetOptions } from '../space.ts'
 import type { CellType, Genotype } from './genotype.ts'
 import { factorizedReduce, type OperationOptions, reluConvBn } from './operations.ts'
@@ -30,9 +31,10 @@ interface Place {
   readonly state: (index: number) => StateId
 }
 
-/** What is particular to a supernet or to an architecture: the terms into each node, and which states are the output. */
+/** What is particular to a supernet or to an architecture: the nodes, and which states are the output. */
 interface Inside {
-  nodes(place: Place): readonly (readonly Term[])[]
+  /** The states of all nodes; those of the node `n` end with `place.state(n + 2)`. */
+  nodes(place: Place): readonly State[]
   concat(type: CellType): readonly number[]
 }
 
@@ -40,6 +42,17 @@ interface StackShape extends NetworkOptions {
   readonly stem: Stem
   /** Whether batch norms are trained: in networks, not in a supernet. */
   readonly affine: boolean
+}
+
+/** A node is the sum of terms. */
+function sums(place: Place, nodes: readonly (readonly Term[])[]): State[] {
+  return nodes.map((terms, node) => ({
+    id: place.state(node + 2),
+    block: place.name,
+    label: String(node),
+    kind: 'sum',
+    terms,
+  }))
 }
 
 /** Options of the operation that reads input `input` of a cell. */
@@ -63,19 +76,13 @@ function stack(shape: StackShape, inside: Inside): Program {
     if (type === 'reduce') channels *= 2
     const name = `cells.${index}`
     const place: Place = { name, type, channels, affine, state: (at) => `${name}/${at}` }
-    states.push(
-      ...prepared(place, inputs, inputChannels, afterReduction),
-      ...inside.nodes(place).map(
-        (terms, node): State => ({
-          id: place.state(node + 2),
-          block: name,
-          label: String(node),
-          kind: 'sum',
-          terms,
-        }),
-      ),
-      { id: name, block: name, label: 'c_{k}', kind: 'concat', inputs: inside.concat(type).map(place.state) },
-    )
+    states.push(...prepared(place, inputs, inputChannels, afterReduction), ...inside.nodes(place), {
+      id: name,
+      block: name,
+      label: 'c_{k}',
+      kind: 'concat',
+      inputs: inside.concat(type).map(place.state),
+    })
     blocks.push({ name, kind: type, label: cellNames[type], output: name })
     inputs = [inputs[1], name]
     inputChannels = [inputChannels[1], inside.concat(type).length * channels]
@@ -131,7 +138,11 @@ function prepared(
 
 const sizes = { channels: z.int().positive(), cells: z.int().positive(), classes: z.int().positive() }
 const kind = z.enum(Object.keys(networkKinds))
-const supernetSchema = z.object({ ...sizes, stem: kind.optional() })
+const supernetSchema = z.object({
+  ...sizes,
+  stem: kind.optional(),
+  partialChannels: z.int().positive().optional(),
+})
 const networkSchema = z.object({
   ...sizes,
   kind,
@@ -150,29 +161,57 @@ function checkOptions({ name }: CellSpace, schema: z.ZodType, options: unknown):
 export function supernetProgram(space: CellSpace, shape: SupernetOptions): Program {
   checkOptions(space, supernetSchema, shape)
   const operations = Object.entries(space.operations)
-  const edge = (place: Place, row: number, input: number) =>
-    operations.map(
-      ([operation, make], column): Term => ({
-        input: place.state(input),
-        name: `${place.name}._ops.${row}._ops.${column}`,
-        layers: make(optionsAt(place, input)),
-        operation,
-        choice: { group: place.type, row, column },
-      }),
-    )
+  const edge = (place: Place, row: number, input: number, reads: StateId): Term[] =>
+    operations.map(([operation, make], column) => ({
+      input: reads,
+      name: `${place.name}._ops.${row}._ops.${column}`,
+      layers: make(optionsAt(place, input)),
+      operation,
+      choice: { group: place.type, row, column },
+    }))
   const concat = Array.from({ length: space.nodes }, (_, node) => node + 2)
+  const { partialChannels: partial = 1 } = shape
   const kind = shape.stem ?? 'cifar'
   const stem = supernetStems[kind](shape.channels)
   return stack(
     { ...shape, kind, stem, auxiliary: false, affine: false },
     {
       nodes: (place) =>
-        concat.map((inputs, node) =>
-          Array.from({ length: inputs }, (_, input) => edge(place, edgeIndex(node, input), input)).flat(),
-        ),
+        partial > 1
+          ? partialNodes(space, place, partial, edge)
+          : sums(
+              place,
+              concat.map((inputs, node) =>
+                Array.from({ length: inputs }, (_, input) =>
+                  edge(place, edgeIndex(node, input), input, place.state(input)),
+                ).flat(),
+              ),
+            ),
       concat: () => concat,
     },
   )
+}
+
+/** The candidates of an edge into a node, at a place whose channels are those that they see. */
+type EdgeTerms = (place: Place, row: number, input: number, reads: StateId) => readonly Term[]
+
+function partialNodes({ nodes }: CellSpace, place: Place, partial: number, terms: EdgeTerms): State[] {
+  const parts = new PartialChannels(place.channels, partial)
+  return Array.from({ length: nodes }, (_, node) =>
+    parts.node({
+      id: place.state(node + 2),
+      block: place.name,
+      label: String(node),
+      edges: Array.from({ length: node + 2 }, (_, input) => {
+        const row = edgeIndex(node, input)
+        return {
+          input: place.state(input),
+          stride: optionsAt(place, input).stride,
+          terms: (channels: number, reads: StateId) => terms({ ...place, channels }, row, input, reads),
+        }
+      }),
+    }),
+  ).flat()
 }
 
 /** What makes the layers of an operation at its place. */
@@ -191,10 +230,13 @@ function insideOf(genotype: Genotype, layers: Layers): Inside {
   }
   return {
     nodes: (place) =>
-      Array.from({ length: genotype[place.type].length / 2 }, (_, node) => [
-        term(place, 2 * node),
-        term(place, 2 * node + 1),
-      ]),
+      sums(
+        place,
+        Array.from({ length: genotype[place.type].length / 2 }, (_, node) => [
+          term(place, 2 * node),
+          term(place, 2 * node + 1),
+        ]),
+      ),
     concat: (type) => genotype[`${type}_concat`],
   }
 }

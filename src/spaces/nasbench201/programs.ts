@@ -18,6 +18,7 @@ import {
   type Term,
 } from '../../nn/index.ts'
 import { classifier } from '../classifier.ts'
+import { PartialChannels } from '../partial-channels.ts'
 import type { NetworkOptions, SupernetOptions } from '../space.ts'
 import { edges, nodes, operationNames } from './architecture.ts'
 import { type OperationName, operations, residualWays } from './operations.ts'
@@ -27,7 +28,8 @@ const stages = 3
 /** The terms on the edge of a row: `name`, what their weights' names begin with; all that a node reads is made already. */
 type EdgeTerms = (row: number, channels: number, name: string, input: StateId) => readonly Term[]
 
-function stack({ channels, cells, classes }: SupernetOptions, termsOf: EdgeTerms): Program {
+function stack(size: SupernetOptions, termsOf: EdgeTerms): Program {
+  const { channels, cells, classes, partialChannels = 1 } = size
   const stem = sequential('', [conv2d(3, channels, 3), batchNorm2d(channels, true)])
   const states: State[] = [{ id: 'stem', kind: 'layers', input: images, name: 'stem', layers: stem }]
   const blocks: Block[] = []
@@ -45,7 +47,12 @@ function stack({ channels, cells, classes }: SupernetOptions, termsOf: EdgeTerms
       width *= 2
     }
     for (let index = 0; index < cells / stages; index++)
-      add(cell(nextName(), last, width, termsOf), { name: nextName(), kind: 'cell' })
+      add(
+        partialChannels > 1
+          ? partialCell(nextName(), last, new PartialChannels(width, partialChannels), termsOf)
+          : cell(nextName(), last, width, termsOf),
+        { name: nextName(), kind: 'cell' },
+      )
   }
   const act = sequential('lastact', [batchNorm2d(width, true), relu])
   const head = classifier(width, classes, 'classifier')
@@ -58,18 +65,41 @@ function stack({ channels, cells, classes }: SupernetOptions, termsOf: EdgeTerms
   }
 }
 
-/** A cell: node 0 is what it is given, the last node its output. */
+const nodeId = (block: string, node: number): StateId => `${block}/${node}`
+
+/** Node 0 of a cell: what it is given. */
+function cellInput(block: string, input: StateId): State {
+  return { id: nodeId(block, 0), block, label: '0', kind: 'layers', input, name: '', layers: [] }
+}
+
+/** A cell whose candidates see a part of the channels. */
+function partialCell(block: string, input: StateId, parts: PartialChannels, termsOf: EdgeTerms): State[] {
+  const made = Array.from({ length: nodes - 1 }, (_, index) => {
+    const node = index + 1
+    return parts.node({
+      id: nodeId(block, node),
+      block,
+      label: String(node),
+      edges: edges.flatMap(({ from, to }, row) => {
+        if (to !== node) return []
+        const terms = (channels: number, reads: StateId) => termsOf(row, channels, block, reads)
+        return [{ input: nodeId(block, from), stride: 1 as const, terms }]
+      }),
+    })
+  })
+  return [cellInput(block, input), ...made.flat()]
+}
+
+/** A cell: the last node is its output. */
 function cell(block: string, input: StateId, channels: number, termsOf: EdgeTerms): State[] {
-  const id = (node: number) => `${block}/${node}`
-  const first: State = { id: id(0), block, label: '0', kind: 'layers', input, name: '', layers: [] }
   const sums = Array.from({ length: nodes - 1 }, (_, index): State => {
     const node = index + 1
     const terms = edges.flatMap(({ from, to }, row) =>
-      to === node ? termsOf(row, channels, block, id(from)) : [],
+      to === node ? termsOf(row, channels, block, nodeId(block, from)) : [],
     )
-    return { id: id(node), block, label: String(node), kind: 'sum', terms }
+    return { id: nodeId(block, node), block, label: String(node), kind: 'sum', terms }
   })
-  return [first, ...sums]
+  return [cellInput(block, input), ...sums]
 }
 
 /** Twice the channels of half the size. Its ways are states, and so terms without layers, which drop-path never leaves out. */
@@ -87,7 +117,11 @@ function residual(block: string, input: StateId, channels: number): State[] {
 }
 
 const sizes = { channels: z.int().positive(), cells: z.int().positive(), classes: z.int().positive() }
-const supernetSchema = z.object({ ...sizes, stem: z.literal('cifar').optional() })
+const supernetSchema = z.object({
+  ...sizes,
+  stem: z.literal('cifar').optional(),
+  partialChannels: z.int().positive().optional(),
+})
 const networkSchema = z.object({ ...sizes, kind: z.enum(['cifar', 'imagenet']), auxiliary: z.boolean() })
 
 function checkOptions(schema: z.ZodType, options: SupernetOptions): void {

@@ -33,6 +33,7 @@ export const nasbench201Space: SearchSpace<Nasbench201Cell> = {
   name: 'nasbench201',
   defaults: { channels: 16, cells: 15 },
   choices: [cell],
+  partialChannels: true,
   supernet: (options) => supernetProgram(cell.name, options),
   network: ({ cell }, options) => networkProgram(cell, options),
   decode: (scores, available) => schema.parse(coding.decode(scores, available)),

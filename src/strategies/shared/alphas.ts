@@ -55,13 +55,19 @@ export class Alphas {
   readonly #groups: ReadonlyMap<string, AlphaGroup>
   readonly #optimizer: ArchOptimizer
 
-  constructor(choices: readonly ChoiceGroup[], init: InitContext, settings: ArchOptimizerSettings) {
+  /** `others`: what the same Adam moves besides; they stay their owner's. */
+  constructor(
+    choices: readonly ChoiceGroup[],
+    init: InitContext,
+    settings: ArchOptimizerSettings,
+    others: ReadonlyMap<string, Tensor> = new Map(),
+  ) {
     this.#groups = new Map(choices.map((group) => [group.name, new AlphaGroup(group, init)]))
-    const parameters = new Map([...this.#groups.values()].flatMap((group) => group.parameters))
-    this.#optimizer = new ArchOptimizer(parameters, settings)
+    const own = [...this.#groups.values()].flatMap((group) => group.parameters)
+    this.#optimizer = new ArchOptimizer(new Map([...own, ...others]), settings)
   }
 
-  /** `alpha.<group>`, each float32 [rows, candidates]. */
+  /** `alpha.<group>`, each float32 [rows, candidates], and the others. */
   get parameters(): Map<string, Tensor> {
     return this.#optimizer.parameters
   }

@@ -14,6 +14,10 @@ const matrix = () =>
 const choices = (group: string, pairs: readonly (readonly [row: number, column: number])[]) =>
   pairs.map(([row, column]) => ({ group, row, column }))
 
+/** The weights of terms, of which some weigh. */
+const weightsOf = (of: TermWeights, ...given: Parameters<TermWeights['of']>): Tensor =>
+  of.of(...given) ?? assert.fail('nothing is weighted')
+
 test('what runs is what is sampled', () =>
   tidy(() => {
     const weights = new TermWeights(() => ({ weights: matrix(), sampledOps }))
@@ -27,14 +31,16 @@ test('the terms of a sum weigh what the matrix says, in their order, and each gr
     const weights = matrix()
     setRequiresGrad([weights], true)
     const of = new TermWeights(() => ({ weights, sampledOps }))
-    const first = of.of(
+    const first = weightsOf(
+      of,
       choices('a', [
         [0, 2],
         [1, 0],
         [1, 1],
       ]),
     )
-    const second = of.of(
+    const second = weightsOf(
+      of,
       choices('a', [
         [3, 1],
         [3, 2],
@@ -67,7 +73,7 @@ test('choices in any order, with gaps, more than once and of several groups', ()
     }
     setRequiresGrad([groups.a.weights, groups.b.weights], true)
     const of = new TermWeights((group) => groups[group])
-    const found = of.of([
+    const found = weightsOf(of, [
       ...choices('a', [
         [4, 0],
         [0, 2],
@@ -116,10 +122,34 @@ test('an index that the caller keeps is used and stays; a group is asked for onc
         return { weights, sampledOps, index }
       })
       for (const pairs of [[[0, 2]], [[1, 1]], [[0, 2]]] as const)
-        assert.deepEqual([...of.of(choices('a', pairs)).floats()], [10 * pairs[0][0] + pairs[0][1]])
+        assert.deepEqual([...weightsOf(of, choices('a', pairs)).floats()], [10 * pairs[0][0] + pairs[0][1]])
     })
     assert.equal(asked, 1)
     assert.equal(liveSlots(), before)
     assert.deepEqual(index.shape, [6])
+  })
+})
+
+test('a row as a whole weighs what it says, beside candidates and alone; 1 where nothing is said', () => {
+  tidy(() => {
+    const rows = Tensor.from(Float64Array.of(5, 6, 7, 8, 9), [5])
+    setRequiresGrad([rows], true)
+    const groups: Record<string, ArchWeights> = {
+      a: { weights: matrix(), sampledOps, rows },
+      b: { weights: matrix(), sampledOps },
+    }
+    const of = new TermWeights((group) => groups[group])
+    const found = weightsOf(of, [
+      { group: 'a', row: 1 },
+      { group: 'a', row: 2 },
+      { group: 'a', row: 0, column: 2 },
+      { group: 'b', row: 2 },
+      undefined,
+      { group: 'a', row: 4 },
+    ])
+    assert.deepEqual([...found.floats()], [6, 7, 2, 1, 1, 9])
+    const [gradient] = grad(sum(found), [rows])
+    assert.deepEqual([...(gradient?.floats() ?? [])], [0, 1, 1, 0, 1])
+    assert.equal(of.of([{ group: 'b', row: 0 }, undefined]), undefined)
   })
 })

@@ -158,7 +158,7 @@ test('random programs: the same as layer by layer in float64', () => {
     }),
     { numRuns: 150, seed: 3 },
   )
-  assert.equal(kinds.size, 14, [...kinds].join())
+  assert.equal(kinds.size, 16, [...kinds].join())
 })
 
 test('random programs: the kernels give what float64 gives layer by layer, to rounding', () => {

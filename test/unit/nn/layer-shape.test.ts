@@ -5,6 +5,8 @@ import fc from 'fast-check'
 import { DdsasError } from '../../../src/errors.ts'
 import {
   batchNorm2d,
+  channelShuffle,
+  channels,
   concat,
   conv2d,
   flatten,
@@ -104,14 +106,14 @@ const pools: fc.Arbitrary<Layer> = fc
     fc.tuple(small(1, 5), small(0, 2)).map(([kernel, padding]) => pool2d(kind, stride, kernel, padding)),
   )
 
-function simpleLayers(channels: number): fc.Arbitrary<Layer> {
+function simpleLayers(count: number): fc.Arbitrary<Layer> {
   return fc.oneof(
-    { weight: 4, arbitrary: convolutions(channels) },
+    { weight: 4, arbitrary: convolutions(count) },
     { weight: 2, arbitrary: pools },
     fc.constantFrom(relu, sigmoid, globalAvgPool2d),
     fc.constant(shift),
     small(1, 3).map(zero),
-    fc.constantFrom(batchNorm2d(channels, true), batchNorm2d(5, false)),
+    fc.constantFrom(batchNorm2d(count, true), batchNorm2d(5, false)),
   )
 }
 
@@ -124,24 +126,33 @@ function vectorLayers([channels, height, width]: Shape): fc.Arbitrary<readonly L
   )
 }
 
+/** A part of the channels, or all in another order; some ask for more than there are. */
+function partLayers(count: number): fc.Arbitrary<Layer> {
+  return fc.oneof(
+    small(1, 6).map((to) => channels(to - 1, to)),
+    small(1, 3).map((groups) => channelShuffle(count, groups)),
+  )
+}
+
 /** Also layers of several branches, and gates. */
 function layersFor(input: Shape): fc.Arbitrary<readonly Layer[]> {
-  const [channels] = input
+  const [channelCount] = input
   const named = (name: string, layers: readonly Layer[]) => sequential(name, layers)
-  const branch = fc.array(simpleLayers(channels), { maxLength: 2 })
+  const branch = fc.array(simpleLayers(channelCount), { maxLength: 2 })
   const concats = fc
     .array(branch, { minLength: 1, maxLength: 3 })
     .map((branches) => concat(branches.map((layers, index) => named(`b${index}`, layers))))
   const gates = fc.oneof(
-    fc.constant(gate(named('se', [globalAvgPool2d, conv2d(channels, channels, 1), sigmoid]))),
-    fc.constant(gate(named('se', [globalAvgPool2d, flatten, linear(channels, channels), sigmoid]))),
+    fc.constant(gate(named('se', [globalAvgPool2d, conv2d(channelCount, channelCount, 1), sigmoid]))),
+    fc.constant(gate(named('se', [globalAvgPool2d, flatten, linear(channelCount, channelCount), sigmoid]))),
     branch.map((layers) => gate(named('se', layers))),
   )
   return fc.oneof(
-    { weight: 4, arbitrary: simpleLayers(channels).map((layer) => [layer]) },
+    { weight: 4, arbitrary: simpleLayers(channelCount).map((layer) => [layer]) },
     { weight: 2, arbitrary: concats.map((layer) => [layer]) },
     { weight: 1, arbitrary: gates.map((layer) => [layer]) },
     { weight: 1, arbitrary: vectorLayers(input) },
+    { weight: 1, arbitrary: partLayers(channelCount).map((layer) => [layer]) },
   )
 }
 
@@ -158,7 +169,17 @@ test('the shape of a layer is that of what it computes, and it is refused where 
     }),
     { numRuns: 800, seed: 1 },
   )
-  for (const type of ['conv2d', 'max_pool2d', 'avg_pool2d', 'concat', 'gate', 'shift', 'linear'])
+  for (const type of [
+    'conv2d',
+    'max_pool2d',
+    'avg_pool2d',
+    'concat',
+    'gate',
+    'shift',
+    'linear',
+    'channels',
+    'channel_shuffle',
+  ])
     for (const outcome of ['taken', 'refused'])
       assert.ok((taken.get(`${type} ${outcome}`) ?? 0) > 3, `${type} was hardly ever ${outcome}`)
 })
@@ -202,6 +223,13 @@ test('what does not fit is told with the layer and what it was given', () => {
   refused(pool2d('avg', 3, 5, 0), [3, 4, 9], /^avg_pool2d of 5 x 5 needs larger images/)
   refused(pool2d('max', 1, 3, 2), [3, 9, 9], /^max_pool2d of 3 x 3 can be padded by half of that, not by 2/)
   refused(shift, [3, 1, 4], /^shift needs larger images/)
+  refused(channels(2, 4), [3, 8, 8], /^channels 2 to 4 need as many, and is given 3 channels/)
+  refused(channelShuffle(4, 2), [3, 8, 8], /^channel_shuffle takes 4 channels/)
+  refused(
+    channelShuffle(3, 2),
+    [3, 8, 8],
+    /^channel_shuffle needs channels that can be divided into 2 groups/,
+  )
   const halves = [sequential('a', [pool2d('max', 2)]), sequential('b', [])]
   refused(concat(halves), [3, 8, 6], /^what is concatenated differs in size, 4 x 3 and 8 x 6 px$/)
   refused(concat([]), [3, 8, 6], /^nothing is concatenated: give at least one part$/)
@@ -253,7 +281,17 @@ test('a convolution that reads ones with weights of one adds up as many ones as 
 test('a linear layer costs a multiply-add for each weight, all else nothing', () => {
   const cost = (layer: Layer, input: Shape) => sequenceCost([functional(layer)], input)
   assert.deepEqual(cost(linear(5, 7), [5, 1, 1]), { multiplyAdds: 35, depth: 1 })
-  const free = [relu, sigmoid, shift, flatten, globalAvgPool2d, zero(2), batchNorm2d(5, true)]
+  const free = [
+    relu,
+    sigmoid,
+    shift,
+    channels(0, 2),
+    channelShuffle(5, 5),
+    flatten,
+    globalAvgPool2d,
+    zero(2),
+    batchNorm2d(5, true),
+  ]
   for (const layer of [...free, pool2d('max', 1), pool2d('avg', 2)])
     assert.deepEqual(cost(layer, [5, 8, 8]), { multiplyAdds: 0, depth: 0 }, layer.type)
   assert.deepEqual(sequenceCost([], [5, 8, 8]), { multiplyAdds: 0, depth: 0 })

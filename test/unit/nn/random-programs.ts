@@ -4,6 +4,8 @@ import { DdsasError } from '../../../src/errors.ts'
 import {
   batchNorm2d,
   type Choice,
+  channelShuffle,
+  channels,
   concat,
   conv2d,
   filled,
@@ -147,6 +149,11 @@ class Builder {
     return concat(Array.from({ length: 1 + this.below(3) }, branch))
   }
 
+  #shuffled(count: number): Sequence {
+    const shuffle = channelShuffle(count, count % 2 ? count : 2)
+    return this.#sequence(...this.one([[shuffle], [shuffle, channels(0, Math.ceil(count / 2))]]))
+  }
+
   /** Layers for images of a shape; those that do not fit are left out. */
   #piece(shape: Shape): Sequence {
     const [channels] = shape
@@ -163,6 +170,7 @@ class Builder {
       () => this.#sequence(this.#branches(channels)),
       () => this.#sequence(this.one([relu, sigmoid, shift, globalAvgPool2d, zero(2)])),
       () => this.#sequence(scaling(channels)),
+      () => this.#shuffled(channels),
     ]
     const made = this.one(makers)()
     return shapeAfter(made, shape) ? made : []

@@ -50,10 +50,15 @@ export function dataset(): ImageDataset {
 /** The settings of a pair, as small as they can be; L and windows are short. */
 export function smallConfig(parts: SearchParts): SearchConfig {
   const base = withParts(searchPresets.demo, parts)
-  const { ddsas, random, drnas } = base
+  const { ddsas, random, drnas, pcDarts } = base
   return {
     ...base,
-    network: { ...base.network, channels: 4, cells: 3 },
+    network: {
+      ...base.network,
+      channels: 4,
+      cells: 3,
+      partialChannels: Math.min(2, base.network.partialChannels),
+    },
     data: { ...base.data, images: 0, batch: 8 },
     evaluation: { images: 16, batch: 8 },
     epochs: 4,
@@ -62,6 +67,7 @@ export function smallConfig(parts: SearchParts): SearchConfig {
     ...(random ? { random: { candidates: 3, images: 8 } } : {}),
     // alpha moves from the first step on
     ...(drnas ? { drnas: { ...drnas, warmUp: 0 } } : {}),
+    ...(pcDarts ? { pcDarts: { warmUp: 0 } } : {}),
   }
 }
 

@@ -51,6 +51,6 @@ test('another strategy has its own settings, another space its own size; a small
   const found = withParts(demo, { space: own, strategy: partsOf(demo).strategy })
   assert.deepEqual(
     [found.space, found.network, found.ddsas?.subspace],
-    ['own', { channels: 8, cells: 5, stem: 'cifar' }, 10],
+    ['own', { channels: 8, cells: 5, stem: 'cifar', partialChannels: 1 }, 10],
   )
 })
