@@ -25,10 +25,15 @@ interface Step {
   readonly seconds: number
 }
 
+/** What is neither a step nor an evaluation. */
+const works = { decoding: 'decoding images', ranking: 'ranking architectures' } as const
+
+type Work = keyof typeof works
+
 /** Where a run shows itself. */
 export interface RunDisplay<About extends Start, Epoch extends object, Result extends object> {
-  /** While images are decoded, before the start. */
-  decoding(done: number, total: number): void
+  /** While images are decoded, before the start, or candidates ranked. */
+  doing(what: Work, done: number, total: number): void
   start(about: About): void
   step(report: Step, steps: number): void
   epoch(report: Epoch): void
@@ -73,11 +78,11 @@ function everyTenSeconds(): () => boolean {
   }
 }
 
-const decodingDue = everyTenSeconds()
+const workDue = everyTenSeconds()
 
 const jsonDisplay: RunDisplay<Start, object, object> = {
-  decoding: (done, total) => {
-    if (decodingDue()) printJson({ kind: 'decoding', done, total })
+  doing: (what, done, total) => {
+    if (workDue()) printJson({ kind: what, done, total })
   },
   start: ({ run, device, done, notes, warnings }) =>
     printJson({ kind: 'start', run: run.path, device, done, notes, warnings }),
@@ -119,8 +124,8 @@ class Clock {
 /** How the standing of a run is shown between the lines that stay. */
 interface Progress {
   show(at: Standing): void
-  /** Before there is any standing. */
-  decoding(done: number, total: number): void
+  /** Where there is no standing to show. */
+  doing(what: Work, done: number, total: number): void
   /** Takes away what is not to stay. */
   clear(): void
 }
@@ -142,12 +147,12 @@ class MovingLine implements Progress {
     process.stdout.write(`\r${barLine(at, process.stdout.columns)}\x1b[K`)
   }
 
-  decoding(done: number, total: number): void {
+  doing(what: Work, done: number, total: number): void {
     const now = performance.now()
     if (this.#painted && now - this.#paintedAt < 100) return
     this.#paintedAt = now
     this.#painted = true
-    process.stdout.write(`\r${decodingLine(done, total)}\x1b[K`)
+    process.stdout.write(`\r${workLine(what, done, total)}\x1b[K`)
   }
 
   clear(): void {
@@ -156,8 +161,8 @@ class MovingLine implements Progress {
   }
 }
 
-function decodingLine(done: number, total: number): string {
-  return `decoding images: ${done} of ${total}`
+function workLine(what: Work, done: number, total: number): string {
+  return `${works[what]}: ${done} of ${total}`
 }
 
 /** A line every ten seconds, and at the end of an epoch. */
@@ -171,8 +176,8 @@ class PlainLines implements Progress {
     console.log(stepLine(at))
   }
 
-  decoding(done: number, total: number): void {
-    if (decodingDue()) console.log(decodingLine(done, total))
+  doing(what: Work, done: number, total: number): void {
+    if (workDue()) console.log(workLine(what, done, total))
   }
 
   clear(): void {}
@@ -192,8 +197,8 @@ class TextDisplay<About extends Start, Epoch extends object, Result extends obje
     this.#texts = texts
   }
 
-  decoding(done: number, total: number): void {
-    this.#progress.decoding(done, total)
+  doing(what: Work, done: number, total: number): void {
+    this.#progress.doing(what, done, total)
   }
 
   start(about: About): void {

@@ -61,10 +61,11 @@ async function searchAction(preset: string | undefined, given: SearchOptions): P
   if (preset === 'demo' && resume === undefined && isFirst()) await fetchUnlessThere(request)
   const display = searchDisplay(json, resume !== undefined)
   const observer: Partial<RunObserver> = {
-    decoding: (done, total) => display.decoding(done, total),
+    decoding: (done, total) => display.doing('decoding', done, total),
     skip: (file, count) => display.skip(file, count),
     start: (about) => display.start(about),
     step: (step, steps) => display.step(step, steps),
+    ranking: (done, total) => display.doing('ranking', done, total),
     epoch: (epoch) => display.epoch(epoch),
     space: (change) => display.event('space', change, spaceText(change)),
     refused: (change) => display.event('refused', change, refusedText(change)),

@@ -241,6 +241,9 @@ export function applySettings(
   return assignSettings(searchConfigSchema(own), config, assignments)
 }
 
+/** Epochs of the shortest searches in the papers. */
+const wholeSearch = 50
+
 /** The same search of another space, by another strategy, or both: sizes and settings are then their usual ones. */
 export function withParts(config: SearchConfig, { space, strategy }: SearchParts): SearchConfig {
   if (config.space === space.name && config.strategy === strategy.name) return config
@@ -254,9 +257,11 @@ export function withParts(config: SearchConfig, { space, strategy }: SearchParts
     partialChannels: 1,
     ...strategy.networkRecipe?.(space),
   }
-  const weightOptimizer = { ...config.weightOptimizer, ...strategy.weightRecipe?.(space) }
+  const { epochs: published, ...recipe } = strategy.weightRecipe?.(space) ?? {}
+  const epochs = published !== undefined && config.epochs >= wholeSearch ? published : config.epochs
+  const weightOptimizer = { ...config.weightOptimizer, ...recipe }
   const names = { space: space.name, strategy: strategy.name }
-  const whole = { ...base, ...names, network, weightOptimizer, ...strategy.defaults(space) }
+  const whole = { ...base, ...names, network, epochs, weightOptimizer, ...strategy.defaults(space) }
   return parseSettings(searchConfigSchema({ space, strategy }), whole, 'search')
 }
 

@@ -103,6 +103,8 @@ export interface SearchObserver {
   epoch(report: EpochReport): void
   space(report: SpaceChangeReport): void
   refused(report: RefusedChange): void
+  /** While candidates are measured to pick one. */
+  ranking(done: number, total: number): void
   /** At the first window, and whenever more or less is allowed. */
   memory(report: MemoryReport): void
 }

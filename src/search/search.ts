@@ -39,6 +39,7 @@ export async function search(
     const record = strategy.takeRecord?.()
     if (record !== undefined) run.appendWindow(record)
   }
+  const ranking = (done: number, total: number) => observer.ranking?.(done, total)
   // rank 0 changes the space, and the others take over what it samples
   const control = run.writes ? new SpaceControl(session, run, observer) : undefined
   return fit(
@@ -74,7 +75,7 @@ export async function search(
         return report
       },
       endEpoch: async (began, pause) => {
-        const ended = await endEpoch(session, lr(), began, pause)
+        const ended = await endEpoch(session, lr(), began, pause, ranking)
         const recorded = benchmark?.recorded(ended.architecture)
         const report = recorded ? { ...ended, recorded } : ended
         run.writeGenotype(report.architecture)
@@ -85,7 +86,10 @@ export async function search(
         if (strategy.finish === undefined) return session.progress.lastArchitecture
         strategy.finish(session.progress)
         writeRecord()
-        const architecture = await strategy.derive(evaluateOn(session, pause))
+        const architecture = await strategy.derive(evaluateOn(session, pause), {
+          last: true,
+          progress: ranking,
+        })
         run.writeGenotype(architecture)
         return architecture
       },
@@ -216,11 +220,13 @@ async function endEpoch(
   lr: number,
   began: number,
   pause: () => void,
+  ranking: SearchObserver['ranking'],
 ): Promise<EpochReport> {
-  const { strategy, space, progress, limits } = session
+  const { strategy, space, progress, limits, config } = session
   checkSame(session, `after epoch ${progress.epoch + 1}`)
   const evaluate = evaluateOn(session, pause)
-  const architecture = await strategy.derive(evaluate)
+  const last = progress.epoch === config.epochs - 1
+  const architecture = await strategy.derive(evaluate, { last, progress: ranking })
   const valid = await evaluate((group) => strategy.archWeights(group, 'eval'))
   checkFinite(`after epoch ${progress.epoch + 1}`, { 'validation loss': valid.loss }, 'search')
   const { lastArchitecture } = progress

@@ -7,11 +7,22 @@ import { drnas } from './drnas.ts'
 import { gdas } from './gdas.ts'
 import { pcDarts } from './pc-darts.ts'
 import { random } from './random.ts'
+import { rsps } from './rsps.ts'
 import { sgas } from './sgas.ts'
 import { snas } from './snas.ts'
 import type { StrategyDefinition } from './strategy.ts'
 
-export const strategies = { ddsas, darts, gdas, random, snas, drnas, sgas, 'pc-darts': pcDarts } as const
+export const strategies = {
+  ddsas,
+  darts,
+  gdas,
+  random,
+  rsps,
+  snas,
+  drnas,
+  sgas,
+  'pc-darts': pcDarts,
+} as const
 
 type SettingsOf<Definition> = Definition extends StrategyDefinition<infer Settings> ? Settings : never
 
@@ -21,6 +32,7 @@ export type StrategySettings = Partial<
     SettingsOf<typeof darts> &
     SettingsOf<typeof gdas> &
     SettingsOf<typeof random> &
+    SettingsOf<typeof rsps> &
     SettingsOf<typeof snas> &
     SettingsOf<typeof drnas> &
     SettingsOf<typeof sgas> &

@@ -1,11 +1,20 @@
 /** Random search with shared weights: each step trains one architecture drawn uniformly; the best by validation is picked. */
 import { z } from 'zod'
-import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
-import { ArchitectureWeights, drawArchitecture } from '../spaces/architecture-weights.ts'
-import { Generator } from '../torch/index.ts'
+import type { ArchWeights } from '../nn/index.ts'
+import { Ranking } from './shared/ranking.ts'
+import { UniformPaths } from './shared/single-path.ts'
 import { stateData } from './shared/state.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
-import type { Evaluate, Score, StateDict, Strategy, StrategyContext, StrategyDefinition } from './strategy.ts'
+import {
+  type Evaluate,
+  type Occasion,
+  type Ranked,
+  type StateDict,
+  type Strategy,
+  type StrategyContext,
+  type StrategyDefinition,
+  usualOccasion,
+} from './strategy.ts'
 
 const randomSettings = {
   random: z
@@ -25,45 +34,25 @@ const randomSettings = {
 const settingsSchema = z.object(randomSettings)
 export type RandomSettings = z.infer<typeof settingsSchema>
 
-const stateSchema = z.object({
-  generator: z.array(z.number().int()),
-  step: z.number(),
-  current: z.unknown(),
-  // none before the first epoch has ended
-  best: z.unknown().optional(),
-})
+// none before the first epoch has ended
+const stateSchema = z.object({ best: z.unknown().optional() })
 
 class RandomSearch<Architecture> implements Strategy<Architecture> {
   readonly #context: StrategyContext<Architecture>
   readonly #settings: RandomSettings['random']
-  readonly #generator: Generator
-  #step = 0
-  #current: Architecture
+  readonly #paths: UniformPaths<Architecture>
+  readonly #ranking: Ranking<Architecture>
   #best: Architecture | undefined
-  #weights: ArchitectureWeights
 
   constructor(context: StrategyContext<Architecture>, { random }: RandomSettings) {
     this.#context = context
     this.#settings = random
-    this.#generator = new Generator(context.seed, 'random architectures')
-    this.#current = drawArchitecture(context.space, this.#generator)
-    this.#weights = this.#weightsOf(this.#current)
-  }
-
-  #weightsOf(architecture: Architecture): ArchitectureWeights {
-    const { space, init } = this.#context
-    return new ArchitectureWeights(space.choices, space.encode(architecture), init.device)
-  }
-
-  #run(architecture: Architecture): void {
-    this.#weights.dispose()
-    this.#current = architecture
-    this.#weights = this.#weightsOf(architecture)
+    this.#paths = new UniformPaths(context)
+    this.#ranking = new Ranking(context)
   }
 
   prepareStep(): void {
-    this.#step += 1
-    this.#run(drawArchitecture(this.#context.space, this.#generator))
+    this.#paths.prepareStep()
   }
 
   archStep(): undefined {
@@ -71,56 +60,39 @@ class RandomSearch<Architecture> implements Strategy<Architecture> {
   }
 
   archWeights(name: string): ArchWeights {
-    return this.#weights.of(name)
+    return this.#paths.archWeights(name)
   }
 
   /** The best by accuracy of some drawn now and the best so far; then that one is what runs, so that it is measured. */
-  async derive(evaluate: Evaluate): Promise<Architecture> {
-    const { space, seed } = this.#context
-    // a stream of its own for each time: stopped midway, the same are drawn again
-    const generator = new Generator(seed, `candidates ${this.#step}`)
-    const drawn = Array.from({ length: this.#settings.candidates }, () => drawArchitecture(space, generator))
-    const candidates = this.#best === undefined ? drawn : [this.#best, ...drawn]
-    const scored: (Score & { readonly architecture: Architecture })[] = []
-    for (const architecture of candidates)
-      scored.push({ architecture, ...(await this.#score(architecture, evaluate)) })
-    const [best] = scored.sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss)
+  async derive(evaluate: Evaluate, occasion: Occasion = usualOccasion): Promise<Architecture> {
+    const { candidates, images } = this.#settings
+    const drawn = this.#paths.candidates(candidates)
+    const all = this.#best === undefined ? drawn : [this.#best, ...drawn]
+    const how = { images, finalists: 0 }
+    const [best] = await this.#ranking.rank(all, evaluate, how, occasion)
     this.#best = best.architecture
-    this.#run(best.architecture)
+    this.#paths.run(best.architecture)
     return best.architecture
   }
 
-  async #score(architecture: Architecture, evaluate: Evaluate): Promise<Score> {
-    const weights = this.#weightsOf(architecture)
-    const of: ArchWeightsOf = (group) => weights.of(group)
-    try {
-      return await evaluate(of, this.#settings.images || undefined)
-    } finally {
-      weights.dispose()
-    }
+  ranked(): readonly Ranked<Architecture>[] {
+    return this.#ranking.ranked
   }
 
   state(): StateDict {
-    const data: z.infer<typeof stateSchema> = {
-      generator: [...this.#generator.state()],
-      step: this.#step,
-      current: this.#current,
-      best: this.#best,
-    }
+    const data = { ...this.#paths.state(), best: this.#best, ...this.#ranking.state() }
     return { tensors: new Map(), data }
   }
 
   load(saved: StateDict): void {
-    const { space } = this.#context
-    const { generator, step, current, best } = stateData(saved, stateSchema)
-    this.#generator.load(generator)
-    this.#step = step
-    this.#best = best === undefined ? undefined : space.parse(best, 'state.json')
-    this.#run(space.parse(current, 'state.json'))
+    const { best } = stateData(saved, stateSchema)
+    this.#paths.load(saved)
+    this.#ranking.load(saved)
+    this.#best = best === undefined ? undefined : this.#context.space.parse(best, 'state.json')
   }
 
   dispose(): void {
-    this.#weights.dispose()
+    this.#paths.dispose()
   }
 }
 

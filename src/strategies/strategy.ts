@@ -62,6 +62,22 @@ export interface Score {
 /** Measures on the validation images that accuracy is measured on, or on their first `images`. */
 export type Evaluate = (weights: ArchWeightsOf, images?: number) => Promise<Score>
 
+/** An architecture, and how the supernet does that runs it alone. */
+export interface Ranked<Architecture = unknown> extends Score {
+  readonly architecture: Architecture
+}
+
+/** When an architecture is derived. */
+export interface Occasion {
+  /** Whether the search ends with it: what is picked now is what is kept. */
+  readonly last: boolean
+  /** Told how many of the candidates were measured, where that is how one is picked. */
+  readonly progress?: ((done: number, total: number) => void) | undefined
+}
+
+/** Derived for oneself, between epochs. */
+export const usualOccasion: Occasion = { last: false }
+
 /** The loop in `search/search.ts` owns data, the weights' optimizer, clipping, logging and resume. */
 export interface Strategy<Architecture = unknown> {
   /** Called before the first step of an epoch: spaces may shrink or grow. Says how, where one did. */
@@ -92,7 +108,9 @@ export interface Strategy<Architecture = unknown> {
   /** Weights and sampled candidates of a group for a forward pass; `eval`: to measure accuracy, and never samples. */
   archWeights(group: string, mode: 'train' | 'eval'): ArchWeights
   /** The architecture this search would pick now, at every epoch's end, and between where limits steer; some methods rank candidates by `evaluate`. */
-  derive(evaluate: Evaluate): Architecture | Promise<Architecture>
+  derive(evaluate: Evaluate, occasion?: Occasion): Architecture | Promise<Architecture>
+  /** Where `derive` ranks candidates: those it ranked last, the best first; none before. */
+  ranked?(): readonly Ranked<Architecture>[]
   /**
    * Present where a step computes on tensors alone and looks at none of their values: on a GPU it is then recorded and
    * replayed. Changes when other candidates run than before: a step recorded under another key is not replayed.
@@ -138,10 +156,12 @@ export interface Schedule {
   readonly stepsPerEpoch: number
 }
 
-/** How the supernet's weights were trained where a method was published for a space, as far as that differs from the usual. */
+/** How the supernet's weights were trained, and how long, where a method was published for a space, as far as that differs from the usual. */
 export interface WeightRecipe {
   readonly nesterov?: boolean
   readonly weightDecay?: number
+  /** How long a whole search is; presets that are shorter than those of the papers stay as they are. */
+  readonly epochs?: number
 }
 
 /** How the supernet was built where a method was published for a space, as far as that differs from the usual. */

@@ -47,10 +47,12 @@ export function dataset(): ImageDataset {
   }
 }
 
+const smallRanking = { samples: 3, epochSamples: 2, images: 8, finalists: 2 }
+
 /** The settings of a pair, as small as they can be; L and windows are short. */
 export function smallConfig(parts: SearchParts): SearchConfig {
   const base = withParts(searchPresets.demo, parts)
-  const { ddsas, random, drnas, pcDarts } = base
+  const { ddsas, random, rsps, drnas, pcDarts } = base
   return {
     ...base,
     network: {
@@ -64,6 +66,7 @@ export function smallConfig(parts: SearchParts): SearchConfig {
     epochs: 4,
     threads: 1,
     ...(ddsas ? { ddsas: { ...ddsas, window: 3 } } : {}),
+    ...(rsps ? { rsps: smallRanking } : {}),
     ...(random ? { random: { candidates: 3, images: 8 } } : {}),
     // alpha moves from the first step on
     ...(drnas ? { drnas: { ...drnas, warmUp: 0 } } : {}),
