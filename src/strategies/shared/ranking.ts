@@ -86,7 +86,8 @@ export class Ranking<Architecture> {
       for (const architecture of all) {
         this.#measured[done] ??= await this.#score(architecture, evaluate, count)
         scored.push({ architecture, ...this.#measured[done] })
-        progress?.(++done, total)
+        done += 1
+        progress?.(done, total)
       }
       return scored.sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss)
     }
