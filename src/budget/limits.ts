@@ -1,10 +1,10 @@
 /** Limits on what networks cost, and a space whose architectures keep to them: the best sum of scores among all that do. */
 import { DdsasError } from '../errors.ts'
-import type { Alternative, Available, Scores, SearchSpace } from '../spaces/space.ts'
+import { assembled, isAvailable, partsOfSpace, sumOf } from '../spaces/parts.ts'
+import type { Alternative, Scores, SearchSpace } from '../spaces/space.ts'
 import { chooseBest, type Option } from './choose.ts'
 import { type CostTable, tableCost } from './cost-table.ts'
 import { formatAmount } from './limits-amounts.ts'
-import { assembled, partsOfSpace } from './limits-parts.ts'
 
 export interface Limit {
   readonly table: CostTable
@@ -29,7 +29,7 @@ export function withLimits<Architecture>(
   space: SearchSpace<Architecture>,
   limits: readonly Limit[],
 ): LimitedSpace<Architecture> {
-  const parts = partsOfSpace(space, limits.map(({ table }) => table.quantity).join(' and '))
+  const parts = limitedParts(space, limits)
   let wanted: readonly number[] | undefined
   let bound = true
   return {
@@ -43,6 +43,7 @@ export function withLimits<Architecture>(
         bound = true
       }
     },
+    allows: (picks) => limits.every(({ table, most }) => tableCost(table, picks) <= most),
     decode: (scores, available) => {
       const plain = space.decode(scores, available)
       wanted = costsOf(space, limits, plain)
@@ -60,6 +61,10 @@ export function withLimits<Architecture>(
   }
 }
 
+function limitedParts(space: SearchSpace, limits: readonly Limit[]): readonly (readonly Alternative[])[] {
+  return partsOfSpace(space, `a limit of ${limits.map(({ table }) => table.quantity).join(' and ')}`)
+}
+
 /** What an architecture costs, limit by limit. */
 export function costsOf<Architecture>(
   { encode }: Pick<SearchSpace<Architecture>, 'encode'>,
@@ -68,10 +73,6 @@ export function costsOf<Architecture>(
 ): number[] {
   const picks = encode(architecture)
   return limits.map(({ table }) => tableCost(table, picks))
-}
-
-function isAvailable(alternative: Alternative, available: Available | undefined): boolean {
-  return alternative.every(({ group, row, column }) => available?.get(group)?.[row]?.[column] ?? true)
 }
 
 /** What is left to the parts. */
@@ -85,15 +86,10 @@ function optionsOf(
   limits: readonly Limit[],
   scores?: Scores,
 ): Option[][] {
-  const sum = (alternative: Alternative, values: Scores | undefined) =>
-    alternative.reduce(
-      (total, { group, row, column }) => total + (values?.get(group)?.[row]?.[column] ?? 0),
-      0,
-    )
   return parts.map((alternatives) =>
     alternatives.map((alternative) => ({
-      score: sum(alternative, scores),
-      costs: limits.map(({ table }) => sum(alternative, table.costs)),
+      score: sumOf(alternative, scores),
+      costs: limits.map(({ table }) => sumOf(alternative, table.costs)),
     })),
   )
 }
@@ -121,7 +117,7 @@ export interface CostRange {
 /** What networks of a space cost at least and at most. */
 export function costRange(space: SearchSpace, table: CostTable): CostRange {
   const { quantity, unit, base } = table
-  const parts = optionsOf(partsOfSpace(space, quantity), [{ table, most: 0 }])
+  const parts = optionsOf(partsOfSpace(space, `a limit of ${quantity}`), [{ table, most: 0 }])
   const sum = (pick: (...values: readonly number[]) => number) =>
     parts.reduce((total, options) => total + pick(...options.map(({ costs }) => costs[0])), base)
   return { quantity, unit, least: sum(Math.min), most: sum(Math.max) }
@@ -132,7 +128,7 @@ export function costRange(space: SearchSpace, table: CostTable): CostRange {
  * of what size, as people say.
  */
 export function checkReachable(space: SearchSpace, limits: readonly Limit[], network: string): void {
-  const parts = partsOfSpace(space, limits.map(({ table }) => table.quantity).join(' and '))
+  const parts = limitedParts(space, limits)
   const said = (table: CostTable, amount: number) => formatAmount(amount, table, 'up')
   for (const { table, most } of limits) {
     const { least } = costRange(space, table)

@@ -4,11 +4,11 @@
  */
 import { DdsasError } from '../errors.ts'
 import { layersOf, type Program, parameterCount, programCosts, withoutAuxiliary } from '../nn/index.ts'
+import { assembled, partsOfSpace, picksOf } from '../spaces/parts.ts'
 import type { Alternative, NetworkSize, Picks, SearchSpace } from '../spaces/space.ts'
 import { Generator } from '../torch/random.ts'
 import { type CostTable, tableCost } from './cost-table.ts'
 import { PartEquations } from './cost-table-equations.ts'
-import { assembled, partsOfSpace, picksOf } from './limits-parts.ts'
 
 /** Networks that are to be trained: their size, and height and width of their images in pixels. */
 export interface TargetNetwork extends NetworkSize {
@@ -52,7 +52,7 @@ export function networkCosts(space: SearchSpace, target: TargetNetwork, what: Co
 
 function makeTable(space: SearchSpace, target: TargetNetwork, what: Counted): CostTable {
   const { quantity, count } = counters[what]
-  const parts = partsOfSpace(space, quantity)
+  const parts = partsOfSpace(space, `a limit of ${quantity}`)
   const first = parts.map(([alternative]) => alternative)
   const costOf = (chosen: readonly Alternative[]) => {
     const network = space.network(assembled(space, chosen), { ...target, auxiliary: false })

@@ -3,6 +3,7 @@
  * Eq. (7), parts are chosen softly; and the penalty by which limits steer a search, lambda (cost / limit - 1) for each.
  */
 import type { ArchWeightsOf } from '../nn/index.ts'
+import { partsOfSpace } from '../spaces/parts.ts'
 import type { ChoiceGroup, SearchSpace } from '../spaces/space.ts'
 import {
   add,
@@ -22,7 +23,6 @@ import {
   to,
 } from '../torch/index.ts'
 import type { Limit } from './limits.ts'
-import { partsOfSpace } from './limits-parts.ts'
 
 /** How lambda follows what the architecture picked now costs. */
 export interface AscentSettings {
@@ -60,7 +60,7 @@ export class ExpectedCost {
   readonly #base: Tensor
 
   constructor(space: SearchSpace, limits: readonly Limit[], where: Where) {
-    const parts = partsOfSpace(space, 'a search')
+    const parts = partsOfSpace(space, 'a limit of a search')
     const alternatives = parts.flat()
     const starts = startsOf(space.choices)
     const after = space.choices.reduce((count, { rows, candidates }) => count + rows * candidates.length, 0)

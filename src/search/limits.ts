@@ -18,7 +18,7 @@ import { cifarLayouts } from '../data/cifar-layout.ts'
 import { DdsasError } from '../errors.ts'
 import { usualImageSides, usualNetwork } from '../spaces/network-shape.ts'
 import type { NetworkOptions, SearchSpace } from '../spaces/space.ts'
-import type { Evaluate, Strategy } from '../strategies/strategy.ts'
+import type { ArchScores, Evaluate, Strategy } from '../strategies/strategy.ts'
 import { counted } from '../words.ts'
 
 /** An amount, or text with a unit. */
@@ -202,11 +202,14 @@ export class SearchLimits {
   /** The space whose architectures keep to them. */
   readonly space: LimitedSpace
   readonly penalty: LimitPenalty
+  /** As it is without them. */
+  readonly #whole: SearchSpace
   readonly #limits: readonly Limit[]
   readonly #steps: number
 
   constructor(space: SearchSpace, limits: readonly Limit[], settings: LimitSettings, device: string) {
     this.space = withLimits(space, limits)
+    this.#whole = space
     this.penalty = new LimitPenalty(space, limits, device, settings)
     this.#limits = limits
     this.#steps = settings.steps
@@ -219,15 +222,22 @@ export class SearchLimits {
 
   /** Dual ascent on what the strategy would pick now without limits. */
   async follow(strategy: Strategy, evaluate: Evaluate): Promise<void> {
-    await this.space.withoutLimits(() => strategy.derive(evaluate))
-    const costs = this.space.wanted()
+    const scores = strategy.scores?.()
+    if (scores === undefined) await this.space.withoutLimits(() => strategy.derive(evaluate))
+    const costs = this.#wanted(scores)
     if (costs !== undefined) this.penalty.follow(costs)
   }
 
-  /** Of an architecture that was derived last. */
-  reports(architecture: unknown): LimitReports {
+  /** What the architecture costs that scores mean without limits; without scores, the one that was decoded last. */
+  #wanted(scores: ArchScores | undefined): readonly number[] | undefined {
+    if (scores === undefined) return this.space.wanted()
+    return costsOf(this.#whole, this.#limits, this.#whole.decode(scores.values, scores.available))
+  }
+
+  /** Of an architecture that was derived last, by these scores where the strategy has some. */
+  reports(architecture: unknown, scores?: ArchScores): LimitReports {
     const costs = costsOf(this.space, this.#limits, architecture)
-    const unlimited = this.space.wanted()
+    const unlimited = this.#wanted(scores)
     return Object.fromEntries(
       this.#limits.map(({ table, most }, q): [string, LimitReport] => [
         table.quantity,

@@ -239,7 +239,7 @@ async function endEpoch(
     indicators: space.indicators?.(architecture) ?? {},
     distance: lastArchitecture === null ? null : space.distance(architecture, lastArchitecture),
     architecture,
-    ...(limits ? { limits: limits.reports(architecture) } : {}),
+    ...(limits ? { limits: limits.reports(architecture, strategy.scores?.()) } : {}),
     seconds: (performance.now() - began) / 1000,
   }
   const next = { epoch: progress.epoch + 1, step: 0, globalStep: progress.globalStep }

@@ -94,6 +94,8 @@ export interface SearchSpace<Architecture = unknown> {
    * takes the first.
    */
   readonly parts?: readonly (readonly Alternative[])[]
+  /** Whether an architecture of these picks is within limits, which `decode` then keeps to; every one is where absent. */
+  allows?(picks: Picks): boolean
   /** An architecture from outside, as text or data; `source` names it in errors. Throws DdsasError 'input'. */
   parse(value: unknown, source: string): Architecture
   /** One line that `parse` reads back. */

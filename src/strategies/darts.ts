@@ -9,6 +9,7 @@ import { Alphas } from './shared/alphas.ts'
 import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type {
+  ArchScores,
   Batch,
   Outcome,
   StateDict,
@@ -71,6 +72,10 @@ class Darts<Architecture> implements Strategy<Architecture> {
 
   derive(): Architecture {
     return this.#context.space.decode(this.#alphas.scores())
+  }
+
+  scores(): ArchScores {
+    return { values: this.#alphas.scores() }
   }
 
   /** The second order waits for a norm in the middle of a step. */

@@ -12,6 +12,7 @@ import { matrixTensor } from './shared/matrix-tensor.ts'
 import { stateData } from './shared/state.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type {
+  ArchScores,
   Batch,
   Outcome,
   Progress,
@@ -146,6 +147,10 @@ class Gdas<Architecture> implements Strategy<Architecture> {
 
   derive(): Architecture {
     return this.#context.space.decode(this.#alphas.scores())
+  }
+
+  scores(): ArchScores {
+    return { values: this.#alphas.scores() }
   }
 
   state(): StateDict {

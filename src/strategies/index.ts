@@ -8,6 +8,7 @@ import { gdas } from './gdas.ts'
 import { pcDarts } from './pc-darts.ts'
 import { random } from './random.ts'
 import { rsps } from './rsps.ts'
+import { setn } from './setn.ts'
 import { sgas } from './sgas.ts'
 import { snas } from './snas.ts'
 import type { StrategyDefinition } from './strategy.ts'
@@ -18,6 +19,7 @@ export const strategies = {
   gdas,
   random,
   rsps,
+  setn,
   snas,
   drnas,
   sgas,
@@ -33,6 +35,7 @@ export type StrategySettings = Partial<
     SettingsOf<typeof gdas> &
     SettingsOf<typeof random> &
     SettingsOf<typeof rsps> &
+    SettingsOf<typeof setn> &
     SettingsOf<typeof snas> &
     SettingsOf<typeof drnas> &
     SettingsOf<typeof sgas> &

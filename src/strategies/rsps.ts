@@ -9,7 +9,7 @@
 import { z } from 'zod'
 import type { ArchWeights } from '../nn/index.ts'
 import type { SearchSpace } from '../spaces/space.ts'
-import { Ranking, rankingSettings, rankingText, samplesOf } from './shared/ranking.ts'
+import { Ranking, rankingSettings, rankingText, samplesOf, usualRanking } from './shared/ranking.ts'
 import { UniformPaths } from './shared/single-path.ts'
 import { nasbench201Recipe } from './shared/weight-recipe.ts'
 import {
@@ -80,8 +80,7 @@ class Rsps<Architecture> implements Strategy<Architecture> {
 }
 
 function defaults({ name }: SearchSpace): RspsSettings {
-  const samples = name === 'nasbench201' ? 100 : 1000
-  return { rsps: { samples, epochSamples: 10, images: 640, finalists: 10 } }
+  return { rsps: name === 'nasbench201' ? usualRanking : { ...usualRanking, samples: 1000 } }
 }
 
 /** RSPS for the registry. */

@@ -11,7 +11,7 @@ import type {
   Progress,
   Sgd,
 } from '../nn/index.ts'
-import type { Picks, SearchSpace, SupernetOptions } from '../spaces/space.ts'
+import type { Available, Picks, Scores, SearchSpace, SupernetOptions } from '../spaces/space.ts'
 import type { Tensor } from '../torch/index.ts'
 import type { SpaceChange } from './shared/space-change.ts'
 
@@ -62,6 +62,12 @@ export interface Score {
 /** Measures on the validation images that accuracy is measured on, or on their first `images`. */
 export type Evaluate = (weights: ArchWeightsOf, images?: number) => Promise<Score>
 
+/** How much each candidate speaks for itself, and which may be picked; all where that is not said. */
+export interface ArchScores {
+  readonly values: Scores
+  readonly available?: Available | undefined
+}
+
 /** An architecture, and how the supernet does that runs it alone. */
 export interface Ranked<Architecture = unknown> extends Score {
   readonly architecture: Architecture
@@ -109,6 +115,8 @@ export interface Strategy<Architecture = unknown> {
   archWeights(group: string, mode: 'train' | 'eval'): ArchWeights
   /** The architecture this search would pick now, at every epoch's end, and between where limits steer; some methods rank candidates by `evaluate`. */
   derive(evaluate: Evaluate, occasion?: Occasion): Architecture | Promise<Architecture>
+  /** What the search has learnt of the candidates so far, where it scores them: what `derive` decodes, or draws from. */
+  scores?(): ArchScores
   /** Where `derive` ranks candidates: those it ranked last, the best first; none before. */
   ranked?(): readonly Ranked<Architecture>[]
   /**

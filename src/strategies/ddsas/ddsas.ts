@@ -13,6 +13,7 @@ import { ArchOptimizer, lossGradients } from '../shared/arch-optimizer.ts'
 import { describeChange } from '../shared/group-change.ts'
 import { stateData } from '../shared/state.ts'
 import type {
+  ArchScores,
   Batch,
   Outcome,
   Progress,
@@ -209,13 +210,18 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   }
 
   derive(): Architecture {
+    const { values, available } = this.scores()
+    return this.#space.decode(values, available)
+  }
+
+  scores(): ArchScores {
     const groups = [...this.#sampled.values(), ...this.#whole.values()]
-    const scores = new Map(groups.map(({ choices, scores }) => [choices.name, scores]))
+    const values = new Map(groups.map(({ choices, scores }) => [choices.name, scores]))
     // what is nothing may be sampled, and is never picked
     const available = this.#each(({ choices, state }) =>
       state.available.map((row) => row.map((is, column) => is && column !== choices.none)),
     )
-    return this.#space.decode(scores, new Map(Object.entries(available)))
+    return { values, available: new Map(Object.entries(available)) }
   }
 
   finish(at: Progress): void {

@@ -29,6 +29,9 @@ export const rankingSettings = {
 
 export type RankingSettings = z.infer<z.ZodObject<typeof rankingSettings>>
 
+/** As on NAS-Bench-201, where one batch was published for each: ten are steadier. */
+export const usualRanking: RankingSettings = { samples: 100, epochSamples: 10, images: 640, finalists: 10 }
+
 /** "best of 100 by validation in the end". */
 export function rankingText({ samples }: RankingSettings): string {
   return `best of ${samples} by validation in the end`

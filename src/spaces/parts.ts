@@ -1,9 +1,9 @@
 /** Architectures put together from alternatives of their parts. */
 import { DdsasError } from '../errors.ts'
 import type { Choice } from '../nn/index.ts'
-import type { Alternative, Available, ChoiceGroup, Picks, Scores, SearchSpace } from '../spaces/space.ts'
+import type { Alternative, Available, ChoiceGroup, Picks, Scores, SearchSpace } from './space.ts'
 
-/** Throws DdsasError 'input' where a space does not say its parts, or has a candidate in two; `what`: what is limited. */
+/** Throws DdsasError 'input' where a space does not say its parts, or has a candidate in two; `what`: who needs them. */
 export function partsOfSpace(
   { name, parts }: SearchSpace,
   what: string,
@@ -11,7 +11,7 @@ export function partsOfSpace(
   if (parts === undefined)
     throw new DdsasError(
       'input',
-      `the space '${name}' does not say what its architectures are made of, which a limit of ${what} needs: give it \`parts\``,
+      `the space '${name}' does not say what its architectures are made of, which ${what} needs: give it \`parts\``,
     )
   const owners = new Map<string, number>()
   for (const [at, alternatives] of parts.entries()) {
@@ -62,4 +62,17 @@ export function assembled<Architecture>(
     ]),
   )
   return space.decode(kept, available)
+}
+
+/** Whether all candidates of an alternative are there. */
+export function isAvailable(alternative: Alternative, available: Available | undefined): boolean {
+  return alternative.every(({ group, row, column }) => available?.get(group)?.[row]?.[column] ?? true)
+}
+
+/** The sum of the values that its candidates have; 0 where they have none. */
+export function sumOf(alternative: Alternative, values: Scores | undefined): number {
+  return alternative.reduce(
+    (total, { group, row, column }) => total + (values?.get(group)?.[row]?.[column] ?? 0),
+    0,
+  )
 }
