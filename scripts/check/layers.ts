@@ -38,6 +38,10 @@ const table: readonly Row[] = [
     files: 'src/strategies/ddsas/',
     may: ['src/strategies/ddsas/', ...strategyParts],
   },
+  {
+    files: 'src/strategies/enas/',
+    may: ['src/strategies/enas/', ...strategyParts],
+  },
   { files: 'src/strategies/', may: strategyParts },
   { files: 'src/distributed/', may: ['src/distributed/', 'src/torch/'] },
   {

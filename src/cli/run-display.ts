@@ -26,7 +26,11 @@ interface Step {
 }
 
 /** What is neither a step nor an evaluation. */
-const works = { decoding: 'decoding images', ranking: 'ranking architectures' } as const
+const works = {
+  decoding: 'decoding images',
+  ranking: 'ranking architectures',
+  controller: 'training the controller',
+} as const
 
 type Work = keyof typeof works
 

@@ -65,7 +65,7 @@ async function searchAction(preset: string | undefined, given: SearchOptions): P
     skip: (file, count) => display.skip(file, count),
     start: (about) => display.start(about),
     step: (step, steps) => display.step(step, steps),
-    ranking: (done, total) => display.doing('ranking', done, total),
+    work: (what, done, total) => display.doing(what, done, total),
     epoch: (epoch) => display.epoch(epoch),
     space: (change) => display.event('space', change, spaceText(change)),
     refused: (change) => display.event('refused', change, refusedText(change)),

@@ -97,14 +97,17 @@ export interface MemoryReport {
   readonly reason: string | null
 }
 
+/** What takes long where an epoch ends: candidates are measured to pick one, or what samples them is trained. */
+export type SearchWork = 'ranking' | 'controller'
+
 /** Who is told. */
 export interface SearchObserver {
   step(report: StepReport, stepsPerEpoch: number): void
   epoch(report: EpochReport): void
   space(report: SpaceChangeReport): void
   refused(report: RefusedChange): void
-  /** While candidates are measured to pick one. */
-  ranking(done: number, total: number): void
+  /** While an epoch ends. */
+  work(what: SearchWork, done: number, total: number): void
   /** At the first window, and whenever more or less is allowed. */
   memory(report: MemoryReport): void
 }

@@ -13,8 +13,9 @@ import { SpaceControl } from './control.ts'
 import { evaluateOnImages } from './evaluate.ts'
 import type { HalfStreams } from './images.ts'
 import { stepWithinMemory } from './memory-step.ts'
+import { onNextBatches } from './next-batches.ts'
 import { checkSame, prepareStep } from './ranks.ts'
-import type { EpochReport, MemoryReport, SearchObserver, StepReport } from './report.ts'
+import type { EpochReport, MemoryReport, SearchObserver, SearchWork, StepReport } from './report.ts'
 import type { SearchRequest } from './request.ts'
 import { searchLr } from './schedule.ts'
 import { beginStage, type Session, sessionFiles } from './session.ts'
@@ -39,7 +40,8 @@ export async function search(
     const record = strategy.takeRecord?.()
     if (record !== undefined) run.appendWindow(record)
   }
-  const ranking = (done: number, total: number) => observer.ranking?.(done, total)
+  const told = (what: SearchWork) => (done: number, total: number) => observer.work?.(what, done, total)
+  const work = { ranking: told('ranking'), controller: told('controller') }
   // rank 0 changes the space, and the others take over what it samples
   const control = run.writes ? new SpaceControl(session, run, observer) : undefined
   return fit(
@@ -75,7 +77,7 @@ export async function search(
         return report
       },
       endEpoch: async (began, pause) => {
-        const ended = await endEpoch(session, lr(), began, pause, ranking)
+        const ended = await endEpoch(session, lr(), began, pause, work)
         const recorded = benchmark?.recorded(ended.architecture)
         const report = recorded ? { ...ended, recorded } : ended
         run.writeGenotype(report.architecture)
@@ -88,7 +90,7 @@ export async function search(
         writeRecord()
         const architecture = await strategy.derive(evaluateOn(session, pause), {
           last: true,
-          progress: ranking,
+          progress: work.ranking,
         })
         run.writeGenotype(architecture)
         return architecture
@@ -220,13 +222,14 @@ async function endEpoch(
   lr: number,
   began: number,
   pause: () => void,
-  ranking: SearchObserver['ranking'],
+  work: Readonly<Record<SearchWork, (done: number, total: number) => void>>,
 ): Promise<EpochReport> {
   const { strategy, space, progress, limits, config } = session
   checkSame(session, `after epoch ${progress.epoch + 1}`)
   const evaluate = evaluateOn(session, pause)
+  await strategy.endEpoch?.(onNextBatches(session, pause), work.controller)
   const last = progress.epoch === config.epochs - 1
-  const architecture = await strategy.derive(evaluate, { last, progress: ranking })
+  const architecture = await strategy.derive(evaluate, { last, progress: work.ranking })
   const valid = await evaluate((group) => strategy.archWeights(group, 'eval'))
   checkFinite(`after epoch ${progress.epoch + 1}`, { 'validation loss': valid.loss }, 'search')
   const { lastArchitecture } = progress

@@ -4,6 +4,7 @@ import { DdsasError } from '../errors.ts'
 import { darts } from './darts.ts'
 import { ddsas } from './ddsas/ddsas.ts'
 import { drnas } from './drnas.ts'
+import { enas } from './enas/enas.ts'
 import { gdas } from './gdas.ts'
 import { pcDarts } from './pc-darts.ts'
 import { random } from './random.ts'
@@ -20,6 +21,7 @@ export const strategies = {
   random,
   rsps,
   setn,
+  enas,
   snas,
   drnas,
   sgas,
@@ -36,6 +38,7 @@ export type StrategySettings = Partial<
     SettingsOf<typeof random> &
     SettingsOf<typeof rsps> &
     SettingsOf<typeof setn> &
+    SettingsOf<typeof enas> &
     SettingsOf<typeof snas> &
     SettingsOf<typeof drnas> &
     SettingsOf<typeof sgas> &

@@ -62,6 +62,9 @@ export interface Score {
 /** Measures on the validation images that accuracy is measured on, or on their first `images`. */
 export type Evaluate = (weights: ArchWeightsOf, images?: number) => Promise<Score>
 
+/** Measures on the validation batch that comes next, which is then used up. */
+export type MeasureNext = (weights: ArchWeightsOf) => Promise<Score>
+
 /** How much each candidate speaks for itself, and which may be picked; all where that is not said. */
 export interface ArchScores {
   readonly values: Scores
@@ -113,6 +116,11 @@ export interface Strategy<Architecture = unknown> {
   stepWithWeights?(gradients: Gradients): void
   /** Weights and sampled candidates of a group for a forward pass; `eval`: to measure accuracy, and never samples. */
   archWeights(group: string, mode: 'train' | 'eval'): ArchWeights
+  /**
+   * Called after the last step of an epoch, before `derive`: trains what picks architectures by validation batches, where that is not
+   * done step by step. `measureNext` may throw where the user stops the search; the call then comes again, with what is left to do.
+   */
+  endEpoch?(measureNext: MeasureNext, progress?: Occasion['progress']): Promise<void>
   /** The architecture this search would pick now, at every epoch's end, and between where limits steer; some methods rank candidates by `evaluate`. */
   derive(evaluate: Evaluate, occasion?: Occasion): Architecture | Promise<Architecture>
   /** What the search has learnt of the candidates so far, where it scores them: what `derive` decodes, or draws from. */

@@ -58,9 +58,10 @@ export class ArchOptimizer {
   readonly #adam: Adam
   readonly #clip: number | undefined
 
-  constructor(parameters: Map<string, Tensor>, { archOptimizer }: ArchOptimizerSettings) {
+  /** `eps`: of Adam, where that is not the usual one. */
+  constructor(parameters: Map<string, Tensor>, { archOptimizer }: ArchOptimizerSettings, eps?: number) {
     this.parameters = parameters
-    this.#adam = new Adam(parameters, archOptimizer)
+    this.#adam = new Adam(parameters, { ...archOptimizer, ...(eps === undefined ? {} : { eps }) })
     this.#clip = archOptimizer.gradClip ?? undefined
   }
 

@@ -106,7 +106,8 @@ export class Ranking<Architecture> {
     const weights = pathWeights(this.#context, architecture)
     const of: ArchWeightsOf = (group) => weights.of(group)
     try {
-      return await evaluate(of, images || undefined)
+      const { loss, accuracy } = await evaluate(of, images || undefined)
+      return { loss, accuracy }
     } finally {
       weights.dispose()
     }
@@ -120,9 +121,11 @@ export class Ranking<Architecture> {
     const { ranking } = stateData(saved, stateSchema)
     const { space } = this.#context
     this.#measured = ranking.measured
-    this.#ranked = ranking.ranked.map(({ architecture, ...score }) => ({
-      ...score,
+    // in the order of before: a checkpoint of what was restored is the same to the byte
+    this.#ranked = ranking.ranked.map(({ architecture, loss, accuracy }) => ({
       architecture: space.parse(architecture, 'state.json'),
+      loss,
+      accuracy,
     }))
   }
 }

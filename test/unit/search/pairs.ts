@@ -52,7 +52,7 @@ const smallRanking = { samples: 3, epochSamples: 2, images: 8, finalists: 2 }
 /** The settings of a pair, as small as they can be; L and windows are short. */
 export function smallConfig(parts: SearchParts): SearchConfig {
   const base = withParts(searchPresets.demo, parts)
-  const { ddsas, random, rsps, setn, drnas, pcDarts } = base
+  const { ddsas, random, rsps, setn, enas, drnas, pcDarts } = base
   return {
     ...base,
     network: {
@@ -67,6 +67,7 @@ export function smallConfig(parts: SearchParts): SearchConfig {
     threads: 1,
     ...(ddsas ? { ddsas: { ...ddsas, window: 3 } } : {}),
     ...(rsps ? { rsps: smallRanking } : {}),
+    ...(enas ? { enas: { ...enas, ...smallRanking, updates: 2, updateSamples: 2 } } : {}),
     ...(setn ? { setn: smallRanking } : {}),
     ...(random ? { random: { candidates: 3, images: 8 } } : {}),
     // alpha moves from the first step on

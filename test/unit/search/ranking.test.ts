@@ -23,15 +23,15 @@ const settings = [
   'rsps.epochSamples=1',
 ]
 
-/** How many of the ranked were measured, each time; stopped where so many were. */
-async function ranked(request: object, stopAt?: number): Promise<string[]> {
+/** What was told of the work at epochs' ends; stopped where so much was. */
+async function followed(request: object, stopAt?: number): Promise<string[]> {
   const signal = { aborted: false }
   const told: string[] = []
   const searching = runSearch(
     { data, ...request, signal },
     {
-      ranking: (done, total) => {
-        told.push(`${done}/${total}`)
+      work: (what, done, total) => {
+        told.push(`${what} ${done}/${total}`)
         signal.aborted = told.length === stopAt
       },
     },
@@ -47,17 +47,32 @@ test('few are ranked after each epoch, many in the end; stopped amid those, it g
     out: join(place.path, name),
   })
   const whole = begin('whole')
-  const all = ['1/1', ...[1, 2, 3, 4, 5, 6].map((done) => `${done}/6`)]
-  assert.deepEqual(await ranked(whole), all)
+  const all = ['ranking 1/1', ...[1, 2, 3, 4, 5, 6].map((done) => `ranking ${done}/6`)]
+  assert.deepEqual(await followed(whole), all)
   const stopped = begin('stopped')
-  assert.deepEqual(await ranked(stopped, 4), all.slice(0, 4))
+  assert.deepEqual(await followed(stopped, 4), all.slice(0, 4))
   // those that were measured before are told again
-  assert.deepEqual(await ranked({ resume: stopped.out }), all.slice(1))
+  assert.deepEqual(await followed({ resume: stopped.out }), all.slice(1))
   assertSameRun(stopped.out, whole.out)
   const epochs = RunFolder.open(whole.out)
     .readMetrics()
     .filter(({ kind }) => kind === 'epoch')
   assert.deepEqual(epochs.at(-1)?.architecture, RunFolder.open(whole.out).readGenotype())
+})
+
+test('enas: stopped while its controller learns, a search goes on to the same bits', async () => {
+  const own = ['enas.updates=2', 'enas.updateSamples=2', 'enas.epochSamples=2', 'enas.images=8']
+  const begin = (name: string) => ({
+    ...{ preset: 'demo', space: 'nasbench201', strategy: 'enas', epochs: 2, out: join(place.path, name) },
+    settings: [...settings.filter((one) => !one.startsWith('rsps')), ...own, 'enas.samples=3'],
+  })
+  const whole = begin('enas-whole')
+  const all = await followed(whole)
+  assert.equal(all.filter((line) => line.startsWith('controller')).length, 8)
+  const stopped = begin('enas-stopped')
+  assert.deepEqual(await followed(stopped, 3), all.slice(0, 3))
+  assert.deepEqual(await followed({ resume: stopped.out }), all.slice(3))
+  assertSameRun(stopped.out, whole.out)
 })
 
 test('a whole search of NAS-Bench-201 is as long as published, a small one stays small', () => {
