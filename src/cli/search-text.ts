@@ -2,7 +2,13 @@
 
 import { formatNumber } from '../budget/limits-amounts.ts'
 import { type LimitReports, networkText, targetNetwork } from '../search/limits.ts'
-import type { EpochReport, Judgement, RefusedChange, SpaceChangeReport } from '../search/report.ts'
+import type {
+  CollapseReport,
+  EpochReport,
+  Judgement,
+  RefusedChange,
+  SpaceChangeReport,
+} from '../search/report.ts'
 import type { RunStart } from '../search/run.ts'
 import { changeText } from '../strategies/shared/space-change.ts'
 import type { SpaceReport } from '../strategies/strategy.ts'
@@ -73,16 +79,26 @@ export function barLine(at: Standing, columns: number): string {
 
 /** What an epoch gave; `describeStart` says what the columns mean. The learning rate is in metrics.jsonl: 80 columns have no room for it. */
 export function epochLine(report: EpochReport, epochs: number): string {
-  const { epoch, train, valid, indicators, distance, seconds, recorded, limits } = report
+  const { epoch, train, valid, distance, seconds, recorded, limits } = report
   const line = [
     `epoch ${epoch + 1}/${epochs}`,
     `train err ${percent(1 - train.accuracy)}`,
     `valid ${percent(1 - valid.accuracy)}`,
-    ...Object.entries(indicators).map(([name, value]) => `${name} ${value}`),
+    ...indicatorTexts(report),
     `dist ${distance === null ? '-' : distance.toFixed(2)}`,
     formatDuration(seconds),
   ].join('  ')
   return [line, ...(recorded ? [recordedText(recorded)] : []), ...limitLines(limits)].join('\n')
+}
+
+/** What is watched, as far as a line has room: "skip 2", "depth 3" of the first kind of cell, and what the space itself counts else. */
+function indicatorTexts({ cells, indicators }: Pick<EpochReport, 'cells' | 'indicators'>): string[] {
+  const [first] = Object.values(cells)
+  const own = Object.entries(indicators)
+  if (first === undefined) return own.map(([name, value]) => `${name} ${value}`)
+  // the same count by its published name
+  const others = own.filter(([name]) => name !== 'skip_connect')
+  return [`skip ${first.skips}`, `depth ${first.depth}`, ...others.map(([name, value]) => `${name} ${value}`)]
 }
 
 /** "  3.1 M of 3.3 M parameters (3.6 M without limits, lambda 0.12)" for each limit. */
@@ -113,6 +129,20 @@ export function spaceText({ epoch, globalStep, change, groups }: SpaceChangeRepo
       ? `space from epoch ${epoch + 1} on:`
       : `space from step ${globalStep + 1} on, by hand: ${changeText(change)}`
   return [head, ...groupLines(groups)].join('\n')
+}
+
+/** A cell that has collapsed, and what can be done. */
+export function collapseText({ kind, operations, skips, depth, epochs }: CollapseReport): string {
+  const what =
+    depth === 0
+      ? 'no operation with weights lies on a way through it'
+      : `${skips} of ${counted(operations, 'operation')} are skip connections`
+  return [
+    `warning: the cell '${kind}' has collapsed, ${epochs} epochs in a row:`,
+    `  ${what};`,
+    '  take the architecture of an epoch before (metrics.jsonl), or search again with',
+    '  fewer epochs, a larger archOptimizer.weightDecay, or by another --strategy',
+  ].join('\n')
 }
 
 /** A change by hand that was not made. */
@@ -197,7 +227,8 @@ export function describeStart(about: RunStart, resumed: boolean): string[] {
     ...warnings.map((warning) => `warning: ${warning}`),
     ...notes.map((note) => `note: ${note}; numbers may differ in rounding from an uninterrupted run`),
     `run folder: ${run.path}`,
-    'Ctrl-C saves and stops; err: top-1 error;',
+    'Ctrl-C saves and stops; err: top-1 error; skip: skip connections of a cell;',
+    'depth: operations with weights one after the other in it;',
     "dist: distance of the architecture to the last epoch's, 0 (the same) to 1",
   ]
 }

@@ -27,7 +27,7 @@ import {
   withLimitSettings,
 } from './options.ts'
 import { searchDisplay } from './search-display.ts'
-import { refusedText, spaceText } from './search-text.ts'
+import { collapseText, refusedText, spaceText } from './search-text.ts'
 import { suggestedArgument } from './suggestions.ts'
 
 const presets = Object.keys(searchPresets)
@@ -69,6 +69,7 @@ async function searchAction(preset: string | undefined, given: SearchOptions): P
     epoch: (epoch) => display.epoch(epoch),
     space: (change) => display.event('space', change, spaceText(change)),
     refused: (change) => display.event('refused', change, refusedText(change)),
+    collapse: (report) => display.event('collapse', report, collapseText(report)),
     memory: (report) => display.event('memory', report, memoryText(report)),
     time: (plan) => display.event('time', plan, timeText(plan)),
   }

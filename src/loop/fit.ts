@@ -33,7 +33,7 @@ export interface TrainingLoop<Step extends Report, Epoch extends Report, Result>
    * Moves the progress to the next epoch. `pause` is called between batches and may throw: the progress is then after the
    * epoch's last step. `began`: by `performance.now()`.
    */
-  endEpoch(began: number, pause: () => void): Epoch | Promise<Epoch>
+  endEpoch(began: number, pause: () => void, write: Write): Epoch | Promise<Epoch>
   finish(write: Write, pause: () => void): Result | Promise<Result>
   /** The files of a checkpoint; `logs`: how long the run's logs are. */
   files(logs: LogLengths): CheckpointFiles
@@ -73,7 +73,7 @@ export async function fit<Step extends Report, Epoch extends Report, Result>(
         await nextTurn()
         stopIfAsked()
       }
-      const report = await loop.endEpoch(began, stopIfAsked)
+      const report = await loop.endEpoch(began, stopIfAsked, write)
       write('epoch', report)
       checkpoints.save()
       observer.epoch?.(report)

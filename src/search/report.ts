@@ -1,6 +1,7 @@
 /** What a search tells of itself while it runs. */
 import type { SpaceChange, SpaceReport } from '../strategies/strategy.ts'
 import type { LimitReports } from './limits.ts'
+import type { Collapse, TrustReport } from './trust.ts'
 
 /** One search step: an architecture step, then a weight step. */
 export interface StepReport {
@@ -38,7 +39,7 @@ export interface Judgement {
 }
 
 /** What an epoch gave. */
-export interface EpochReport {
+export interface EpochReport extends TrustReport {
   /** From 0. */
   readonly epoch: number
   /** Steps done since the search began. */
@@ -97,6 +98,9 @@ export interface MemoryReport {
   readonly reason: string | null
 }
 
+/** A kind of cell that has collapsed, told once. */
+export interface CollapseReport extends Pick<SpaceChangeReport, 'epoch' | 'globalStep'>, Collapse {}
+
 /** What takes long where an epoch ends: candidates are measured to pick one, or what samples them is trained. */
 export type SearchWork = 'ranking' | 'controller'
 
@@ -106,6 +110,7 @@ export interface SearchObserver {
   epoch(report: EpochReport): void
   space(report: SpaceChangeReport): void
   refused(report: RefusedChange): void
+  collapse(report: CollapseReport): void
   /** While an epoch ends. */
   work(what: SearchWork, done: number, total: number): void
   /** At the first window, and whenever more or less is allowed. */

@@ -19,6 +19,7 @@ import type { EpochReport, MemoryReport, SearchObserver, SearchWork, StepReport 
 import type { SearchRequest } from './request.ts'
 import { searchLr } from './schedule.ts'
 import { beginStage, type Session, sessionFiles } from './session.ts'
+import { type Collapse, trustOf } from './trust.ts'
 import { type SupernetStepOptions, stepOptions, weightStep } from './weight-step.ts'
 
 /**
@@ -76,10 +77,16 @@ export async function search(
         )
         return report
       },
-      endEpoch: async (began, pause) => {
-        const ended = await endEpoch(session, lr(), began, pause, work)
+      endEpoch: async (began, pause, write) => {
+        const { report: ended, collapses } = await endEpoch(session, lr(), began, pause, work)
         const recorded = benchmark?.recorded(ended.architecture)
         const report = recorded ? { ...ended, recorded } : ended
+        for (const collapse of collapses) {
+          const { epoch, globalStep } = report
+          const told = { epoch, globalStep, ...collapse }
+          write('collapse', told)
+          observer.collapse?.(told)
+        }
         run.writeGenotype(report.architecture)
         return report
       },
@@ -223,7 +230,7 @@ async function endEpoch(
   began: number,
   pause: () => void,
   work: Readonly<Record<SearchWork, (done: number, total: number) => void>>,
-): Promise<EpochReport> {
+): Promise<{ readonly report: EpochReport; readonly collapses: readonly Collapse[] }> {
   const { strategy, space, progress, limits, config } = session
   checkSame(session, `after epoch ${progress.epoch + 1}`)
   const evaluate = evaluateOn(session, pause)
@@ -233,6 +240,8 @@ async function endEpoch(
   const valid = await evaluate((group) => strategy.archWeights(group, 'eval'))
   checkFinite(`after epoch ${progress.epoch + 1}`, { 'validation loss': valid.loss }, 'search')
   const { lastArchitecture } = progress
+  const scores = strategy.scores?.()
+  const trust = trustOf(space, architecture, scores, progress.trust)
   const report: EpochReport = {
     epoch: progress.epoch,
     globalStep: progress.globalStep,
@@ -241,11 +250,13 @@ async function endEpoch(
     lr,
     indicators: space.indicators?.(architecture) ?? {},
     distance: lastArchitecture === null ? null : space.distance(architecture, lastArchitecture),
+    ...trust.report,
     architecture,
-    ...(limits ? { limits: limits.reports(architecture, strategy.scores?.()) } : {}),
+    ...(limits ? { limits: limits.reports(architecture, scores) } : {}),
     seconds: (performance.now() - began) / 1000,
   }
   const next = { epoch: progress.epoch + 1, step: 0, globalStep: progress.globalStep }
-  session.progress = { ...next, train: emptyAverage, valid: emptyAverage, lastArchitecture: architecture }
-  return report
+  const averages = { train: emptyAverage, valid: emptyAverage }
+  session.progress = { ...next, ...averages, lastArchitecture: architecture, trust: trust.history }
+  return { report, collapses: trust.collapses }
 }

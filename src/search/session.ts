@@ -31,6 +31,7 @@ import { type OwnParts, partsOf, type SearchConfig, type SearchParts, searchConf
 import type { HalfStreams, SearchImages } from './images.ts'
 import { limitsOf, SearchLimits } from './limits.ts'
 import { type MemoryWatch, memoryStateSchema, SubspaceMemory } from './memory-watch.ts'
+import { noHistory, type TrustHistory, trustHistory } from './trust.ts'
 
 /** Where a search stands, as plain data. */
 export interface SearchProgress extends Progress {
@@ -40,6 +41,7 @@ export interface SearchProgress extends Progress {
   readonly valid: Average
   /** The architecture at the end of the last epoch. */
   readonly lastArchitecture: unknown
+  readonly trust: TrustHistory
 }
 
 /** What a session uses of its images. */
@@ -75,6 +77,7 @@ const start: SearchProgress = {
   train: emptyAverage,
   valid: emptyAverage,
   lastArchitecture: null,
+  trust: noHistory,
 }
 
 /**
@@ -161,6 +164,8 @@ const stateSchema = z.object({
     train: averageSchema,
     valid: averageSchema,
     lastArchitecture: z.unknown(),
+    // older runs did not look
+    trust: trustHistory.default(noHistory),
   }),
   streams: z.object({ train: streamSchema, valid: streamSchema }),
   size: z.object({

@@ -35,6 +35,8 @@ const epoch = {
   lr: 0.0249,
   indicators: { skip_connect: 2 },
   distance: 0.3125,
+  cells: { normal: { operations: 8, skips: 2, depth: 3, width: 4 } },
+  rankCorrelation: null,
   architecture: genotype,
   seconds: 700,
 }
@@ -99,9 +101,11 @@ test('the line that moves is always shorter than the terminal is wide, and its b
 
 test('the line of an epoch fits 80 columns', () => {
   const line = epochLine(epoch, 50)
-  assert.equal(line, 'epoch 49/50  train err 54.4 %  valid 56.8 %  skip_connect 2  dist 0.31  12 min')
+  assert.equal(line, 'epoch 49/50  train err 54.4 %  valid 56.8 %  skip 2  depth 3  dist 0.31  12 min')
   assert.ok(line.length < 80)
   assert.match(epochLine({ ...epoch, distance: null }, 50), / dist - /)
+  // a space of whose cells nothing can be told
+  assert.match(epochLine({ ...epoch, cells: {} }, 50), / skip_connect 2 {2}dist/)
 })
 
 test('a change of the space: a line for each group of decisions, in 80 columns whatever changed', () => {
@@ -137,6 +141,10 @@ test('scalars: every finite number of a line but its place', () => {
     'epoch/valid loss': 1.3,
     'epoch/valid accuracy': 0.4321,
     'epoch/indicators skip_connect': 2,
+    'epoch/cells normal operations': 8,
+    'epoch/cells normal skips': 2,
+    'epoch/cells normal depth': 3,
+    'epoch/cells normal width': 4,
     'epoch/seconds': 700,
   })
 })

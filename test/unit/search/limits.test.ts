@@ -215,6 +215,7 @@ test('a latency table is taken with its own limit, and refused where it is of an
 test('an epoch says what its architecture costs', () => {
   const report = {
     ...{ epoch: 0, globalStep: 1, lr: 0.1, indicators: {}, distance: null, architecture: {}, seconds: 1 },
+    ...{ cells: {}, rankCorrelation: null },
     train: { loss: 1, accuracy: 0.5 },
     valid: { loss: 1, accuracy: 0.5 },
   }
