@@ -15,6 +15,7 @@ const examples: Readonly<Record<string, readonly string[]>> = {
     'search --resume runs/first',
   ],
   control: ['control runs/first expand sep_conv_5x5', 'control runs/first shrink 14'],
+  candidates: ['candidates runs/first --top 5', 'candidates runs/first --json'],
   train: ['train DDSAS_cifar10 --out runs/trained --epochs 100', 'train runs/first imagenet --data IMAGES'],
   evaluate: [
     'evaluate runs/trained --weights best',

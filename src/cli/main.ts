@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
 import { askToStop } from '../torch/device.ts'
+import { candidatesCommand } from './candidates.ts'
 import { completionCommand } from './completion.ts'
 import { configCommand } from './config.ts'
 import { controlCommand } from './control.ts'
@@ -32,6 +33,7 @@ export function createProgram(): Command {
     planCommand(),
     searchCommand(),
     controlCommand(),
+    candidatesCommand(),
     trainCommand(),
     evaluateCommand(),
     showCommand(),

@@ -3,17 +3,15 @@ import { z } from 'zod'
 import { DdsasError, quoted } from '../errors.ts'
 import { readRecord } from '../loop/record.ts'
 import { checkRequest } from '../loop/request.ts'
-import { readTensors } from '../loop/state-file.ts'
 import { RunControl } from '../runs/control.ts'
 import { RunFolder } from '../runs/folder.ts'
 import { changeText, type SpaceChange, spaceChange } from '../strategies/shared/space-change.ts'
 import type { SpaceReport, Strategy } from '../strategies/strategy.ts'
-import { Generator, tidy } from '../torch/index.ts'
 import { commandLine } from '../words.ts'
 import { partsOf, type SearchConfig, type SearchParts } from './config.ts'
 import { changeSpaceOf, parseChange } from './control.ts'
 import { ownPartsOf, type SearchRequest, searchKindWith, searchRequest } from './request.ts'
-import { readSearchState } from './session.ts'
+import { readSaved } from './saved.ts'
 
 /** What is asked of which run; its own parts are needed where it has some. */
 export interface ChangeRequest extends Pick<SearchRequest, 'space' | 'strategy'> {
@@ -82,35 +80,20 @@ function foresee(strategy: Strategy, { strategy: name }: SearchConfig, change: u
 function standingOf(
   run: RunFolder,
   config: SearchConfig,
-  { space, strategy: definition }: SearchParts,
+  parts: SearchParts,
   asked: string,
 ): { readonly strategy: Strategy; readonly globalStep: number } {
-  const files = latestCheckpoint(run)
-  const state = files && readSearchState(files, config, { space, strategy: definition })
-  const { epoch, step, globalStep } = state?.progress ?? { epoch: 0, step: 0, globalStep: 0 }
+  const saved = readSaved(run, config, parts)
+  const { epoch, step, globalStep } = saved.progress
   if (epoch >= config.epochs)
     throw new DdsasError(
       'input',
       `${asked}: the search in ${run.path} has ended after ${epoch} epochs; begin another with ${commandLine('search')}`,
     )
-  const init = { device: 'cpu', generator: new Generator(config.seed, 'weights') }
-  const strategy = definition.create({ space, init, seed: config.seed, epochs: config.epochs }, config)
-  if (files && state)
-    tidy(() => strategy.load({ tensors: readTensors(files, 'strategy.safetensors'), data: state.strategy }))
+  const strategy = saved.strategy()
   // the schedule of an epoch is followed before its first step
   if (step === 0) strategy.beginEpoch?.(epoch)
   return { strategy, globalStep }
-}
-
-/** The running search may replace the one that is being read: the next is then there. */
-function latestCheckpoint(run: RunFolder): Map<string, Buffer> | undefined {
-  const [latest] = run.checkpointSteps().slice(-1)
-  try {
-    return run.loadCheckpoint(latest)?.files
-  } catch (error) {
-    if (run.checkpointSteps().at(-1) === latest) throw error
-    return run.loadCheckpoint()?.files
-  }
 }
 
 /** How a run that does not work goes on. */

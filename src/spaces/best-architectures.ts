@@ -31,7 +31,7 @@ export function bestArchitectures<Architecture>(
   for (const { places, score } of fallingSums(parts.map((part) => part.map(({ score }) => score)))) {
     const chosen = places.map((place, at) => parts[at][place].alternative)
     if (space.allows?.(picksOf(space.choices, chosen.flat())) ?? true)
-      found.push({ architecture: assembled(space, chosen, undefined, available), score })
+      found.push({ architecture: assembled(space, chosen, values, available), score })
     looked += 1
     if (found.length >= count || looked === mostLooked) break
   }
