@@ -108,6 +108,25 @@ export { readWindows } from './search/windows.ts'
 export type { SearchWindow, WindowGroup } from './strategies/ddsas/window-record.ts'
 
 /**
+ * The best architectures of a run so far, not only the one it picks, as `ddsas candidates` lists them.
+ *
+ * @example
+ * ```ts
+ * import { findCandidates } from 'ddsas'
+ *
+ * const { by, candidates } = findCandidates({ run: 'runs/first', top: 3 })
+ * for (const { score, parameters } of candidates) console.log(`${by} ${score}: ${parameters} parameters`)
+ * ```
+ */
+export {
+  type Candidate,
+  type Candidates,
+  type CandidatesRequest,
+  findCandidates,
+} from './search/candidates.ts'
+export type { CollapseReport, SearchWork } from './search/report.ts'
+
+/**
  * Data sets: CIFAR-10, CIFAR-100, and any other in their binary layout.
  *
  * @example
@@ -160,10 +179,14 @@ export { type CellSpace, darts } from './spaces/darts/space.ts'
 export { findStrategy, strategies } from './strategies/index.ts'
 export { ArchitectureWeights, drawArchitecture } from './spaces/architecture-weights.ts'
 export type {
+  ArchScores,
   Batch,
   Evaluate,
+  MeasureNext,
+  Occasion,
   Outcome,
   Progress,
+  Ranked,
   Schedule,
   Score,
   SpaceChange,

@@ -41,8 +41,7 @@ export async function search(
     const record = strategy.takeRecord?.()
     if (record !== undefined) run.appendWindow(record)
   }
-  const told = (what: SearchWork) => (done: number, total: number) => observer.work?.(what, done, total)
-  const work = { ranking: told('ranking'), controller: told('controller') }
+  const work = workOf(observer)
   // rank 0 changes the space, and the others take over what it samples
   const control = run.writes ? new SpaceControl(session, run, observer) : undefined
   return fit(
@@ -95,10 +94,8 @@ export async function search(
         if (strategy.finish === undefined) return session.progress.lastArchitecture
         strategy.finish(session.progress)
         writeRecord()
-        const architecture = await strategy.derive(evaluateOn(session, pause), {
-          last: true,
-          progress: work.ranking,
-        })
+        const occasion = { last: true, progress: work.ranking }
+        const architecture = await strategy.derive(evaluateOn(session, pause), occasion)
         run.writeGenotype(architecture)
         return architecture
       },
@@ -108,6 +105,12 @@ export async function search(
     observer,
     signal,
   )
+}
+
+/** Tells how far a work at an epoch's end is. */
+function workOf(observer: Partial<SearchObserver>) {
+  const told = (what: SearchWork) => (done: number, total: number) => observer.work?.(what, done, total)
+  return { ranking: told('ranking'), controller: told('controller') }
 }
 
 /** One architecture step and one weight step; moves the session's progress by a step. */
@@ -229,7 +232,7 @@ async function endEpoch(
   lr: number,
   began: number,
   pause: () => void,
-  work: Readonly<Record<SearchWork, (done: number, total: number) => void>>,
+  work: ReturnType<typeof workOf>,
 ): Promise<{ readonly report: EpochReport; readonly collapses: readonly Collapse[] }> {
   const { strategy, space, progress, limits, config } = session
   checkSame(session, `after epoch ${progress.epoch + 1}`)
