@@ -85,6 +85,7 @@ const calls: Readonly<Record<string, readonly unknown[]>> = {
   openTable: [nowhere],
   writeTable: ['/proc/none/table', content],
   askChange: [{ run: nowhere, change: { kind: 'shrink', count: 1 } }],
+  findCandidates: [{ run: nowhere }],
   measureLatency: [latencyRequest, runtime],
   checkLatency: [{ ...latencyRequest, table: latencyTable, source: 'made', limits: {} }, runtime],
   readLatencyTable: [nowhere],
