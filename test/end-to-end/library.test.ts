@@ -30,7 +30,7 @@ before(() => {
 after(place.remove)
 
 test('every part of the public API has an example, and all compile under the strictest rules', () => {
-  assert.equal(examples.length, 16)
+  assert.equal(examples.length, 17)
   const compilerOptions = {
     module: 'nodenext',
     target: 'es2023',
@@ -70,6 +70,7 @@ test('every example runs', () => {
     /^L = 20: \d+ MiB, fits\nL = 40: \d+ MiB, fits\n$/,
     /^98 operations left\n$/,
     /^4 steps, checkpoints after 2 and 4\nsteps 0 to 2: \d+ operations sampled\nsteps 2 to 4: \d+ .*\n$/,
+    /^(scores \d\S*: \d+ parameters\n){3}$/,
     /^80 images, 3072 bytes each; the first: \w+\n$/,
     /^logits \[2,10\] of 2 groups of decisions\n$/,
     /^distance 0\n$/,

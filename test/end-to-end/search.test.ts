@@ -84,7 +84,7 @@ test('without a terminal it prints plain lines', () => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is what is tested
   assert.doesNotMatch(printed, /[\u0000-\u0009\u000b-\u001f\u007f]/)
   assert.equal(
-    printed.match(/^epoch \d\/3 {2}train err \S+ % {2}valid \S+ % {2}skip_connect \d {2}dist /gm)?.length,
+    printed.match(/^epoch \d\/3 {2}train err \S+ % {2}valid \S+ % {2}skip \d {2}depth \d {2}dist /gm)?.length,
     3,
   )
   assert.ok(printed.includes(`run folder: ${run}\n`))
