@@ -16,6 +16,7 @@ import { describeChange } from './shared/group-change.ts'
 import { withoutSampled } from './shared/sampled.ts'
 import { stateData } from './shared/state.ts'
 import type {
+  ArchScores,
   Batch,
   Outcome,
   Penalty,
@@ -163,9 +164,14 @@ class Drnas<Architecture> implements Strategy<Architecture> {
   }
 
   derive(): Architecture {
+    const { values, available } = this.scores()
+    return this.#space.decode(values, available)
+  }
+
+  scores(): ArchScores {
     const own: Scores = new Map([...this.#groups].map(([name, { scores }]) => [name, scores]))
     const available = new Map([...this.#groups].map(([name, group]) => [name, group.available]))
-    return this.#space.decode(new Map([...this.#alphas.scores(), ...own]), available)
+    return { values: new Map([...this.#alphas.scores(), ...own]), available }
   }
 
   state(): StateDict {

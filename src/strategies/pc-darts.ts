@@ -4,12 +4,13 @@
  */
 import { z } from 'zod'
 import { type ArchWeights, drawn, type InitContext } from '../nn/index.ts'
-import { type ChoiceGroup, nodesOf, type Scores } from '../spaces/space.ts'
+import { type ChoiceGroup, nodesOf } from '../spaces/space.ts'
 import { add, call, keep, mul, reshape, softmax, Tensor, tidy, to } from '../torch/index.ts'
 import { Alphas } from './shared/alphas.ts'
 import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type {
+  ArchScores,
   Batch,
   Outcome,
   Progress,
@@ -110,13 +111,14 @@ class PcDarts<Architecture> implements Strategy<Architecture> {
   }
 
   derive(): Architecture {
-    const scores: Scores = new Map(
-      this.#context.space.choices.map(({ name }) => [
-        name,
-        tidy(() => this.archWeights(name).weights.matrix()),
-      ]),
+    return this.#context.space.decode(this.scores().values)
+  }
+
+  scores(): ArchScores {
+    const values = this.#context.space.choices.map(
+      ({ name }) => [name, tidy(() => this.archWeights(name).weights.matrix())] as const,
     )
-    return this.#context.space.decode(scores)
+    return { values: new Map(values) }
   }
 
   get graphKey(): string {

@@ -16,6 +16,7 @@ import { withoutSampled } from './shared/sampled.ts'
 import { stateData } from './shared/state.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type {
+  ArchScores,
   Batch,
   Outcome,
   SpaceReport,
@@ -139,6 +140,10 @@ class Sgas<Architecture> implements Strategy<Architecture> {
   }
 
   derive(): Architecture {
+    return this.#context.space.decode(this.scores().values)
+  }
+
+  scores(): ArchScores {
     const decided: Scores = new Map(
       [...this.#groups].map(
         ([
@@ -151,7 +156,7 @@ class Sgas<Architecture> implements Strategy<Architecture> {
         ]) => [name, decidedScores(decisions, alpha.matrix(), none)],
       ),
     )
-    return this.#context.space.decode(new Map([...this.#alphas.scores(), ...decided]))
+    return { values: new Map([...this.#alphas.scores(), ...decided]) }
   }
 
   get graphKey(): string {

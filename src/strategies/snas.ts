@@ -24,7 +24,14 @@ import { gumbelNoise } from './shared/gumbel.ts'
 import { matrixTensor } from './shared/matrix-tensor.ts'
 import { stateData } from './shared/state.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
-import type { Progress, StateDict, Strategy, StrategyContext, StrategyDefinition } from './strategy.ts'
+import type {
+  ArchScores,
+  Progress,
+  StateDict,
+  Strategy,
+  StrategyContext,
+  StrategyDefinition,
+} from './strategy.ts'
 
 const temperature = z.number().positive()
 
@@ -112,6 +119,10 @@ class Snas<Architecture> implements Strategy<Architecture> {
 
   derive(): Architecture {
     return this.#context.space.decode(this.#alphas.scores())
+  }
+
+  scores(): ArchScores {
+    return { values: this.#alphas.scores() }
   }
 
   get graphKey(): string {
