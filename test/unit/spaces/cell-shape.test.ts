@@ -1,6 +1,7 @@
 /** Skip connections, depth and width of cells, against ways that are counted one by one. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { State } from '../../../src/nn/index.ts'
 import { cellShapes } from '../../../src/spaces/cell-shape.ts'
 import { dartsSpace } from '../../../src/spaces/darts/cell-space.ts'
 import { nasbench201Space } from '../../../src/spaces/nasbench201/space.ts'
@@ -75,4 +76,39 @@ test('cells of DARTS: what prepares the inputs is no operation, and a skip that 
     depth: 1,
     width: 8,
   })
+})
+
+test('operations on states count like those on edges; a block that names no candidate is left out', () => {
+  const space = (operation: string | undefined): typeof nasbench201Space => ({
+    ...nasbench201Space,
+    network: (cell, options) => {
+      const program = nasbench201Space.network(cell, options)
+      // each term as a state of its own that a sum passes on
+      const states = program.states.flatMap((state): State[] => {
+        if (state.kind !== 'sum' || state.terms.every(({ operation: name }) => name === '')) return [state]
+        const ways = state.terms.map(({ input, layers, name, operation: own }, at) => ({
+          ...{
+            id: `${state.id}/${at}`,
+            block: state.block ?? '',
+            kind: 'layers' as const,
+            input,
+            layers,
+            name,
+          },
+          ...(operation === undefined ? {} : { operation: `${own}${operation}` }),
+        }))
+        const terms = ways.map(({ id }) => ({ input: id, name: '', layers: [], operation: '' }))
+        return [...ways, { ...state, terms }]
+      })
+      return { ...program, states }
+    },
+  })
+  const cell = nasbench201Space.parse(
+    '|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|none~1|nor_conv_3x3~2|',
+    'test',
+  )
+  const shape = { operations: 4, skips: 1, depth: 3, width: 1 }
+  assert.deepEqual(cellShapes(nasbench201Space, cell), { cell: shape })
+  assert.deepEqual(cellShapes(space(''), cell), { cell: shape })
+  for (const other of [undefined, '_of_another_name']) assert.deepEqual(cellShapes(space(other), cell), {})
 })
