@@ -1,7 +1,9 @@
 /**
  * DrNAS: every candidate runs, weighted by a sample of a Dirichlet distribution of concentration elu(alpha) + 1 (Eq. 5 of its paper),
  * whose pathwise gradient alpha follows, held near the uniform one by KL divergence. All cells of a kind share a sample. After a
- * share of the epochs all but the best candidates of each row are pruned.
+ * share of the epochs all but the best candidates of each row are pruned. Published on DARTS's space with partial channels, a sixth
+ * before the pruning and a fourth after it, with weights that are carried over: here `network.partialChannels` is the same all along,
+ * 1 unless it is set.
  */
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'

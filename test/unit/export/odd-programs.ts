@@ -2,6 +2,8 @@
 import {
   type Block,
   batchNorm2d,
+  channelShuffle,
+  channels,
   concat,
   conv2d,
   flatten,
@@ -142,6 +144,20 @@ const nested = program(
   16,
 )
 
+/** Channels in another order, and a part of them: as functions, and between modules of a list. */
+const shuffled = program(
+  [
+    state('a', images, 'list', sequential('', [conv(3, 8), channelShuffle(8, 2), relu, conv(8)])),
+    state('b', 'a', '', [functional(channelShuffle(8, 4)), functional(channels(2, 6))]),
+    {
+      id: 'sum',
+      kind: 'sum',
+      terms: [term('b', 'sum.0', []), term('a', 'sum.1', [functional(channels(4, 8))])],
+    },
+  ],
+  4,
+)
+
 /** Zeros beside other terms, alone, and with weights before them; the only term; pools as functions. */
 const zeros = program(
   [
@@ -256,6 +272,7 @@ export const oddPrograms: Readonly<Record<string, Program>> = {
   sharedList,
   names,
   nested,
+  shuffled,
   zeros,
   towers: towers(),
   bare: bare(),

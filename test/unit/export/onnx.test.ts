@@ -11,6 +11,7 @@ import type { SearchSpace } from '../../../src/spaces/space.ts'
 import { liveSlots, noGrad, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses, temporaryFolder } from '../runs/temporary.ts'
 import { everyOperation, randomImages, smallShape, trainedNetwork } from './networks.ts'
+import { oddPrograms } from './odd-programs.ts'
 import { metadataOf, runOnnx } from './onnx-runtime.ts'
 import { runPython, withoutPython } from './python.ts'
 
@@ -55,6 +56,13 @@ for (const [kind, imageSide] of [
     await assertSameLogits(made)
     disposeModule(made.network)
   })
+
+test('channels in another order, and a part of them', async () => {
+  const space = { ...dartsSpace, name: 'shuffled', network: () => oddPrograms.shuffled } as SearchSpace
+  const made = trainedNetwork({ ...smallShape, space, classes: 3, auxiliary: false }, 16)
+  await assertSameLogits(made)
+  disposeModule(made.network)
+})
 
 for (const [name, genotype] of Object.entries(publishedGenotypes))
   for (const [kind, imageSide] of [
