@@ -219,6 +219,7 @@ export function describeStart(about: RunStart, resumed: boolean): string[] {
     [
       `${counted(network.cells, 'cell')} of ${counted(network.channels, 'channel')}`,
       ...(network.stem === 'cifar' ? [] : [`stem ${network.stem}`]),
+      ...(network.partialChannels === 1 ? [] : [`candidates see 1/${network.partialChannels} of them`]),
       ...strategy,
       `seed ${config.seed}`,
     ].join(', '),

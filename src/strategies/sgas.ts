@@ -32,9 +32,10 @@ const share = z.number().min(0).max(1)
 const sgasSettings = {
   sgas: z
     .strictObject({
-      criterion: z
-        .union([z.literal(1), z.literal(2)])
-        .describe('1: an edge is decided by importance and certainty; 2: by stability, too'),
+      criterion: z.number().int().min(1).max(2).meta({
+        unit: '-',
+        description: '1: an edge is decided by importance and certainty; 2: by stability, too',
+      }),
       warmUp: share.meta({
         unit: 'of the epochs',
         description: 'before the first edge of each group is decided',
