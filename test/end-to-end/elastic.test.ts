@@ -133,7 +133,10 @@ test('changed by hand, killed and resumed from before, a search ends as one that
   const killed = join(place.path, 'by hand')
   const running = start(['search', 'cifar10', '--data', data, '--out', killed, ...steps, '--json'])
   await running.line(/"kind":"step"/, 1)
+  // it waits, so that it does not end before it is asked on a machine that starts the other command slowly
+  running.child.kill('SIGSTOP')
   const asked = JSON.parse(await succeed(['control', killed, 'close', 'none', 'dil_conv_5x5', '--json']))
+  running.child.kill('SIGCONT')
   assert.deepEqual(
     [asked.kind, asked.running, asked.groups.normal.deleted],
     ['control', true, { none: 14, dil_conv_5x5: 14 }],
