@@ -257,9 +257,10 @@ export function withParts(config: SearchConfig, { space, strategy }: SearchParts
     partialChannels: 1,
     ...strategy.networkRecipe?.(space),
   }
-  const { epochs: published, ...recipe } = strategy.weightRecipe?.(space) ?? {}
-  const epochs = published !== undefined && config.epochs >= wholeSearch ? published : config.epochs
-  const weightOptimizer = { ...config.weightOptimizer, ...recipe }
+  // a short one stays short
+  const published = config.epochs < wholeSearch ? undefined : strategy.published?.(space).epochs
+  const epochs = published ?? config.epochs
+  const weightOptimizer = { ...config.weightOptimizer, ...strategy.weightRecipe?.(space) }
   const names = { space: space.name, strategy: strategy.name }
   const whole = { ...base, ...names, network, epochs, weightOptimizer, ...strategy.defaults(space) }
   return parseSettings(searchConfigSchema({ space, strategy }), whole, 'search')

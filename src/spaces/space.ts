@@ -119,3 +119,8 @@ export function stemsOf({ stems }: Pick<SearchSpace, 'stems'>): readonly [StemKi
 export function nodesOf({ nodes, rows }: Pick<ChoiceGroup, 'nodes' | 'rows'>): readonly GraphNode[] {
   return nodes ?? Array.from({ length: rows }, (_, row) => ({ rows: [row], keeps: 1 }))
 }
+
+/** How many rows of a group an architecture keeps. */
+export function keptRows(group: Pick<ChoiceGroup, 'nodes' | 'rows'>): number {
+  return nodesOf(group).reduce((sum, { rows, keeps }) => sum + Math.min(keeps, rows.length), 0)
+}

@@ -50,13 +50,11 @@ class Darts<Architecture> implements Strategy<Architecture> {
   prepareStep(): void {}
 
   archStep(context: StepContext, train: Batch, valid: Batch): Outcome {
-    const parameters = [...this.#alphas.parameters.values()]
     const archWeights: ArchWeightsOf = (group) => this.archWeights(group)
+    if (this.#order === 'first') return this.#alphas.follow(context, archWeights, valid)
     return tidy(() => {
-      const { gradients, outcome } =
-        this.#order === 'first'
-          ? lossGradients(context.supernet, parameters, archWeights, valid, context)
-          : unrolledGradients(context, parameters, archWeights, train, valid)
+      const parameters = [...this.#alphas.parameters.values()]
+      const { gradients, outcome } = unrolledGradients(context, parameters, archWeights, train, valid)
       this.#alphas.step(gradients)
       return outcome
     })

@@ -7,11 +7,11 @@
  */
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
-import type { ArchWeights } from '../nn/index.ts'
+import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
 import type { Scores, SearchSpace } from '../spaces/space.ts'
-import { add, Generator, mul, sum, type Tensor, tidy } from '../torch/index.ts'
+import { add, Generator, mul, sum, type Tensor } from '../torch/index.ts'
 import { Alphas } from './shared/alphas.ts'
-import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
+import { archOptimizerSettings, usualArchOptimizer } from './shared/arch-optimizer.ts'
 import { concentrationOf, klToUniform } from './shared/dirichlet.ts'
 import { columnsOf, DirichletGroup } from './shared/dirichlet-group.ts'
 import { describeChange } from './shared/group-change.ts'
@@ -132,22 +132,14 @@ class Drnas<Architecture> implements Strategy<Architecture> {
   /** The weight step has a sample of its own. */
   archStep(context: StepContext, _train: Batch, valid: Batch): Outcome | undefined {
     if (this.#rests) return undefined
-    return tidy(() => {
-      const penalty: Penalty = (archWeights) => {
-        const own = this.#divergence()
-        return context.penalty ? add(own, context.penalty(archWeights)) : own
-      }
-      const { gradients, outcome } = lossGradients(
-        context.supernet,
-        [...this.parameters().values()],
-        (group) => this.archWeights(group, 'train'),
-        valid,
-        { ...context, penalty },
-      )
-      this.#alphas.step(gradients)
-      this.#draw()
-      return outcome
-    })
+    const penalty: Penalty = (archWeights) => {
+      const own = this.#divergence()
+      return context.penalty ? add(own, context.penalty(archWeights)) : own
+    }
+    const archWeights: ArchWeightsOf = (group) => this.archWeights(group, 'train')
+    const outcome = this.#alphas.follow({ ...context, penalty }, archWeights, valid)
+    this.#draw()
+    return outcome
   }
 
   /** Scalar. */

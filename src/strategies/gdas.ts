@@ -4,11 +4,11 @@
  */
 import { z } from 'zod'
 import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
-import { add, call, Generator, mul, softmax, sum, type Tensor, tidy } from '../torch/index.ts'
+import { add, call, Generator, mul, softmax, sum, type Tensor } from '../torch/index.ts'
 import { Alphas } from './shared/alphas.ts'
-import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
-import { gumbelNoise, type Matrix } from './shared/gumbel.ts'
-import { matrixTensor } from './shared/matrix-tensor.ts'
+import { archOptimizerSettings, usualArchOptimizer } from './shared/arch-optimizer.ts'
+import { gumbelNoise } from './shared/gumbel.ts'
+import { type Matrix, matrixTensor } from './shared/matrix.ts'
 import { stateData } from './shared/state.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type {
@@ -117,14 +117,9 @@ class Gdas<Architecture> implements Strategy<Architecture> {
   }
 
   archStep(context: StepContext, _train: Batch, valid: Batch): Outcome {
-    return tidy(() => {
-      const parameters = [...this.#alphas.parameters.values()]
-      const archWeights: ArchWeightsOf = (name) =>
-        straightThrough(this.#alphas.group(name).alpha, this.#noiseOf(name, 'arch'), this.#tau)
-      const { gradients, outcome } = lossGradients(context.supernet, parameters, archWeights, valid, context)
-      this.#alphas.step(gradients)
-      return outcome
-    })
+    const archWeights: ArchWeightsOf = (name) =>
+      straightThrough(this.#alphas.group(name).alpha, this.#noiseOf(name, 'arch'), this.#tau)
+    return this.#alphas.follow(context, archWeights, valid)
   }
 
   parameters(): ReadonlyMap<string, Tensor> {

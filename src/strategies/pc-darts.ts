@@ -7,7 +7,7 @@ import { type ArchWeights, drawn, type InitContext } from '../nn/index.ts'
 import { type ChoiceGroup, nodesOf } from '../spaces/space.ts'
 import { add, call, keep, mul, reshape, softmax, Tensor, tidy, to } from '../torch/index.ts'
 import { Alphas } from './shared/alphas.ts'
-import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
+import { archOptimizerSettings, usualArchOptimizer } from './shared/arch-optimizer.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type {
   ArchScores,
@@ -88,13 +88,7 @@ class PcDarts<Architecture> implements Strategy<Architecture> {
 
   archStep(context: StepContext, _train: Batch, valid: Batch): Outcome | undefined {
     if (this.#rests) return undefined
-    const parameters = [...this.parameters().values()]
-    return tidy(() => {
-      const weights = (name: string) => this.archWeights(name)
-      const { gradients, outcome } = lossGradients(context.supernet, parameters, weights, valid, context)
-      this.#alphas.step(gradients)
-      return outcome
-    })
+    return this.#alphas.follow(context, (name) => this.archWeights(name), valid)
   }
 
   /** `alpha.<group>` and `beta.<group>`. */

@@ -6,16 +6,16 @@
  * over the two edges of each node alone. Published on NAS-Bench-201: 250 epochs, the best of the 100 most probable.
  */
 import { z } from 'zod'
-import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
+import type { ArchWeights } from '../nn/index.ts'
 import { bestArchitectures } from '../spaces/best-architectures.ts'
 import { partsOfSpace } from '../spaces/parts.ts'
 import type { SearchSpace } from '../spaces/space.ts'
-import { type Tensor, tidy } from '../torch/index.ts'
+import type { Tensor } from '../torch/index.ts'
 import { Alphas } from './shared/alphas.ts'
-import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
+import { archOptimizerSettings, usualArchOptimizer } from './shared/arch-optimizer.ts'
 import { Ranking, rankingSettings, rankingText, samplesOf, usualRanking } from './shared/ranking.ts'
 import { UniformPaths } from './shared/single-path.ts'
-import { nasbench201Recipe } from './shared/weight-recipe.ts'
+import { nasbench201Epochs, nasbench201Weights } from './shared/weight-recipe.ts'
 import {
   type ArchScores,
   type Batch,
@@ -62,13 +62,7 @@ class Setn<Architecture> implements Strategy<Architecture> {
   }
 
   archStep(context: StepContext, _train: Batch, valid: Batch): Outcome {
-    const parameters = [...this.#alphas.parameters.values()]
-    const archWeights: ArchWeightsOf = (group) => this.#alphas.group(group).archWeights()
-    return tidy(() => {
-      const { gradients, outcome } = lossGradients(context.supernet, parameters, archWeights, valid, context)
-      this.#alphas.step(gradients)
-      return outcome
-    })
+    return this.#alphas.follow(context, (name) => this.#alphas.group(name).archWeights(), valid)
   }
 
   parameters(): ReadonlyMap<string, Tensor> {
@@ -126,7 +120,8 @@ export const setn: StrategyDefinition<SetnSettings> = {
   name: 'setn',
   settings: setnSettings,
   defaults: () => ({ setn: usualRanking, ...usualArchOptimizer }),
-  weightRecipe: nasbench201Recipe,
+  published: nasbench201Epochs,
+  weightRecipe: nasbench201Weights,
   check: (_, space) => void partsOfSpace(space, 'setn'),
   describe: ({ setn }) => rankingText(setn),
   create: (context, settings) => new Setn(context, settings),

@@ -5,11 +5,11 @@
  */
 import { z } from 'zod'
 import type { ArchWeights } from '../nn/index.ts'
-import { nodesOf, type Scores, type SearchSpace } from '../spaces/space.ts'
-import { type Tensor, tidy } from '../torch/index.ts'
+import { keptRows, type Scores, type SearchSpace } from '../spaces/space.ts'
+import type { Tensor } from '../torch/index.ts'
 import { Alphas } from './shared/alphas.ts'
-import { archOptimizerSettings, lossGradients, usualArchOptimizer } from './shared/arch-optimizer.ts'
-import { decidedScores, decideEdge, distributionsOf, edgeScores } from './shared/edge-decision.ts'
+import { archOptimizerSettings, usualArchOptimizer } from './shared/arch-optimizer.ts'
+import { decideEdge, distributionsOf, edgeScores } from './shared/edge-decision.ts'
 import { EdgeGroup } from './shared/edge-group.ts'
 import { describeChange } from './shared/group-change.ts'
 import { withoutSampled } from './shared/sampled.ts'
@@ -110,7 +110,7 @@ class Sgas<Architecture> implements Strategy<Architecture> {
     const { score } = edgeScores(alpha, none, criterion === 2 ? group.history : undefined)
     if (criterion === 2) group.history = [...group.history, distributionsOf(alpha, none)].slice(-history)
     const made = group.decisions.filter((decision) => typeof decision === 'number').length
-    const due = decisionsDue(this.#settings, epoch, this.#context.epochs, group.edges)
+    const due = decisionsDue(this.#settings, epoch, this.#context.epochs, keptRows(group.choices))
     let decisions = group.decisions
     for (let more = made; more < due; more++)
       decisions = decideEdge(decisions, score, alpha, none, group.nodes)
@@ -122,14 +122,9 @@ class Sgas<Architecture> implements Strategy<Architecture> {
   prepareStep(): void {}
 
   archStep(context: StepContext, _train: Batch, valid: Batch): Outcome {
-    const parameters = [...this.#alphas.parameters.values()]
-    return tidy(() => {
-      const weights = (name: string) => this.archWeights(name)
-      const { gradients, outcome } = lossGradients(context.supernet, parameters, weights, valid, context)
-      this.#alphas.step(gradients)
-      for (const group of this.#groups.values()) group.keepDecided()
-      return outcome
-    })
+    const outcome = this.#alphas.follow(context, (name) => this.archWeights(name), valid)
+    for (const group of this.#groups.values()) group.keepDecided()
+    return outcome
   }
 
   parameters(): ReadonlyMap<string, Tensor> {
@@ -145,18 +140,7 @@ class Sgas<Architecture> implements Strategy<Architecture> {
   }
 
   scores(): ArchScores {
-    const decided: Scores = new Map(
-      [...this.#groups].map(
-        ([
-          name,
-          {
-            decisions,
-            alpha,
-            choices: { none },
-          },
-        ]) => [name, decidedScores(decisions, alpha.matrix(), none)],
-      ),
-    )
+    const decided: Scores = new Map([...this.#groups].map(([name, { scores }]) => [name, scores]))
     return { values: new Map([...this.#alphas.scores(), ...decided]) }
   }
 
@@ -196,7 +180,7 @@ function warnings(
 ): string[] {
   return choices.flatMap((group) => {
     if (group.run !== 'sampled') return []
-    const edges = nodesOf(group).reduce((sum, { keeps }) => sum + keeps, 0)
+    const edges = keptRows(group)
     // what is decided after the last epoch comes too late
     const decided = decisionsDue(sgas, epochs - 2, epochs, edges)
     return decided < edges

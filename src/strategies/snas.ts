@@ -21,7 +21,7 @@ import {
 import { Alphas } from './shared/alphas.ts'
 import { archOptimizerSettings, usualArchOptimizer } from './shared/arch-optimizer.ts'
 import { gumbelNoise } from './shared/gumbel.ts'
-import { matrixTensor } from './shared/matrix-tensor.ts'
+import { matrixTensor } from './shared/matrix.ts'
 import { stateData } from './shared/state.ts'
 import { nasbench201Weights } from './shared/weight-recipe.ts'
 import type {

@@ -172,12 +172,10 @@ export interface Schedule {
   readonly stepsPerEpoch: number
 }
 
-/** How the supernet's weights were trained, and how long, where a method was published for a space, as far as that differs from the usual. */
+/** How the supernet's weights were trained where a method was published for a space, as far as that differs from the usual. */
 export interface WeightRecipe {
   readonly nesterov?: boolean
   readonly weightDecay?: number
-  /** How long a whole search is; presets that are shorter than those of the papers stay as they are. */
-  readonly epochs?: number
 }
 
 /** How the supernet was built where a method was published for a space, as far as that differs from the usual. */
@@ -194,7 +192,7 @@ export interface StrategyDefinition<Settings = never> {
   weightRecipe?(space: SearchSpace): WeightRecipe
   /** The supernet as published with it for a space, where that is not the usual one. */
   networkRecipe?(space: SearchSpace): NetworkRecipe
-  /** Settings it was published with for a space, by their keys (`epochs`, `data.batch`); searches with others say so. */
+  /** Settings it was published with for a space, by their keys (`epochs`, `data.batch`): a whole search is so long; searches with others say so. */
   published?(space: SearchSpace): Readonly<Record<string, number>>
   /** Why it cannot search a space; undefined, as where it is absent: it can. */
   cannotSearch?(space: SearchSpace): string | undefined

@@ -12,7 +12,7 @@ import { archOptimizerSettings } from '../shared/arch-optimizer.ts'
 import { Ranking, rankingSettings, rankingText, samplesOf, usualRanking } from '../shared/ranking.ts'
 import { pathWeights, SinglePath } from '../shared/single-path.ts'
 import { stateData } from '../shared/state.ts'
-import { nasbench201Recipe } from '../shared/weight-recipe.ts'
+import { nasbench201Epochs, nasbench201Weights } from '../shared/weight-recipe.ts'
 import {
   type Evaluate,
   type MeasureNext,
@@ -199,7 +199,8 @@ export const enas: StrategyDefinition<EnasSettings> = {
   name: 'enas',
   settings: enasSettings,
   defaults: () => defaults,
-  weightRecipe: nasbench201Recipe,
+  published: nasbench201Epochs,
+  weightRecipe: nasbench201Weights,
   check: (_, space) => void decisionsOf(space),
   describe: ({ enas }) =>
     `controller by ${enas.updates} x ${enas.updateSamples} samples an epoch, ${rankingText(enas)}`,

@@ -1,12 +1,18 @@
 /** Architecture parameters alpha of all decisions, and Adam on them: the state of DARTS and of methods that sample by alpha. */
 import { z } from 'zod'
 import { DdsasError } from '../../errors.ts'
-import { type ArchWeights, drawn, type InitContext, sampledIndex } from '../../nn/index.ts'
+import {
+  type ArchWeights,
+  type ArchWeightsOf,
+  drawn,
+  type InitContext,
+  sampledIndex,
+} from '../../nn/index.ts'
 import type { Gradients } from '../../nn/optim.ts'
 import type { ChoiceGroup, Scores } from '../../spaces/space.ts'
 import { keep, softmax, type Tensor, tidy } from '../../torch/index.ts'
-import type { StateDict } from '../strategy.ts'
-import { ArchOptimizer, type ArchOptimizerSettings } from './arch-optimizer.ts'
+import type { Batch, Outcome, StateDict, StepContext } from '../strategy.ts'
+import { ArchOptimizer, type ArchOptimizerSettings, lossGradients } from './arch-optimizer.ts'
 import { stateData } from './state.ts'
 
 /** ~ 1e-3 N(0, 1), float32 [rows, candidates]. */
@@ -82,6 +88,16 @@ export class Alphas {
   /** One step of Adam, by gradients in the order of the parameters. */
   step(gradients: Gradients): void {
     this.#optimizer.step(gradients)
+  }
+
+  /** One step of Adam by the loss that these weights give on a batch; says how the batch fared. */
+  follow(context: StepContext, archWeights: ArchWeightsOf, batch: Batch): Outcome {
+    return tidy(() => {
+      const parameters = [...this.parameters.values()]
+      const { gradients, outcome } = lossGradients(context.supernet, parameters, archWeights, batch, context)
+      this.step(gradients)
+      return outcome
+    })
   }
 
   scores(): Scores {

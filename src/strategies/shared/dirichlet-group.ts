@@ -20,8 +20,7 @@ import {
   zerosLike,
 } from '../../torch/index.ts'
 import { concentrationOf, dirichletSample, pathwiseSample } from './dirichlet.ts'
-import type { Mask } from './group-change.ts'
-import { matrixTensor } from './matrix-tensor.ts'
+import { type Mask, type Matrix, matrixTensor } from './matrix.ts'
 
 /** Parts of a sample, or of a softmax, that are left add up to 1 again: [rows, candidates], `left` of ones and zeros. */
 export function renormalised(weights: Tensor, left: Tensor): Tensor {
@@ -30,7 +29,7 @@ export function renormalised(weights: Tensor, left: Tensor): Tensor {
 }
 
 /** The `keep` largest of each row; of equals the first. */
-export function bestOfRows(matrix: readonly (readonly number[])[], keep: number): boolean[][] {
+export function bestOfRows(matrix: Matrix, keep: number): boolean[][] {
   return matrix.map((row) => {
     const order = [...row.keys()].sort((a, b) => row[b] - row[a])
     const best = new Set(order.slice(0, keep))

@@ -3,9 +3,8 @@ import { DdsasError } from '../../errors.ts'
 import { type ArchWeights, sampledIndex } from '../../nn/index.ts'
 import { type ChoiceGroup, nodesOf } from '../../spaces/space.ts'
 import { call, clone, copy, keep, noGrad, softmax, Tensor, tidy, to } from '../../torch/index.ts'
-import type { Decision } from './edge-decision.ts'
-import type { Matrix } from './gumbel.ts'
-import { matrixTensor } from './matrix-tensor.ts'
+import { type Decision, decidedScores } from './edge-decision.ts'
+import { type Matrix, matrixTensor } from './matrix.ts'
 
 /** What runs and weighs on the device, of decisions as they are. */
 interface Standing {
@@ -80,9 +79,9 @@ export class EdgeGroup {
     return this.#standing.sampledOps.map((row) => this.choices.candidates.map((_, k) => row.includes(k)))
   }
 
-  /** How many edges are decided in the end. */
-  get edges(): number {
-    return this.nodes.reduce((sum, { keeps, rows }) => sum + Math.min(keeps, rows.length), 0)
+  /** For `decode`; waits for the device. */
+  get scores(): number[][] {
+    return decidedScores(this.#decisions, this.alpha.matrix(), this.choices.none)
   }
 
   archWeights(): ArchWeights {

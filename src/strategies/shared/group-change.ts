@@ -1,8 +1,6 @@
 /** How the candidates of a group that can be picked changed, for reports. */
 import type { GroupChange } from '../strategy.ts'
-
-/** Which candidates of each row there are. */
-export type Mask = readonly (readonly boolean[])[]
+import type { Mask } from './matrix.ts'
 
 /** Compares what was available with what is; `operations` names the columns. */
 export function describeChange(before: Mask, after: Mask, operations: readonly string[]): GroupChange {

@@ -1,8 +1,7 @@
 /** Standard Gumbel noise, by which candidates are drawn or weighted as the softmax of alpha says. */
 import type { ChoiceGroup } from '../../spaces/space.ts'
 import type { Generator } from '../../torch/index.ts'
-
-export type Matrix = readonly (readonly number[])[]
+import type { Matrix } from './matrix.ts'
 
 /** -ln E with E exponential, [rows, candidates]; drawn again where it is not finite. */
 export function gumbelNoise(

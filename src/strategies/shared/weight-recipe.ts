@@ -7,7 +7,7 @@ export function nasbench201Weights({ name }: SearchSpace): WeightRecipe {
   return name === 'nasbench201' ? { nesterov: true, weightDecay: 5e-4 } : {}
 }
 
-/** The same for as long as methods were run there that train one architecture at a step. */
-export function nasbench201Recipe(space: SearchSpace): WeightRecipe {
-  return space.name === 'nasbench201' ? { ...nasbench201Weights(space), epochs: 250 } : {}
+/** How long methods were run there that train one architecture at a step. */
+export function nasbench201Epochs({ name }: SearchSpace): Readonly<Record<string, number>> {
+  return name === 'nasbench201' ? { epochs: 250 } : {}
 }

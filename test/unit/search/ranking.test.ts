@@ -75,8 +75,10 @@ test('enas: stopped while its controller learns, a search goes on to the same bi
   assertSameRun(stopped.out, whole.out)
 })
 
-test('a whole search of NAS-Bench-201 is as long as published, a small one stays small', () => {
-  const epochsOf = (preset: string) => requestedSearch({ preset, strategy: 'rsps' }).config.epochs
+test('a whole search is as long as published, a small one stays small', () => {
+  const epochsOf = (preset: string, strategy = 'rsps') => requestedSearch({ preset, strategy }).config.epochs
+  assert.equal(epochsOf('nasbench201', 'drnas'), 100)
+  assert.equal(epochsOf('cifar10', 'snas'), 150)
   assert.equal(epochsOf('nasbench201'), 250)
   assert.equal(epochsOf('cifar10'), 50)
   assert.equal(epochsOf('demo'), 12)
