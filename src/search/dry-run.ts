@@ -54,9 +54,9 @@ export class DryRun {
     this.#strategy = strategy.create({ space, init, seed: 0, epochs: config.epochs }, settings)
   }
 
-  /** Lets the strategy sample, other candidates each time. */
+  /** Lets the strategy sample, other candidates each time; as in the last epoch, since in the first ones alpha may rest. */
   sample(): void {
-    this.#strategy.prepareStep({ epoch: 0, step: 0, globalStep: 0 })
+    this.#strategy.prepareStep({ epoch: this.#session.config.epochs - 1, step: 0, globalStep: 0 })
   }
 
   /** What runs now of the groups that candidates are sampled of. */

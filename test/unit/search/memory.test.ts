@@ -1,10 +1,11 @@
 /** The memory of a search: what a few small steps foretell against whole steps in other subspaces, and what is refused. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { mock, test } from 'node:test'
 import fc from 'fast-check'
 import { formatSize, parseSize } from '../../../src/budget/memory-size.ts'
 import { describeDifferences } from '../../../src/loop/settings.ts'
-import { applySettings, partsOf, type SearchConfig } from '../../../src/search/config.ts'
+import { Adam } from '../../../src/nn/index.ts'
+import { applySettings, partsOf, type SearchConfig, withParts } from '../../../src/search/config.ts'
 import { DryRun } from '../../../src/search/dry-run.ts'
 import { FootprintMeter, largestBatch, likelyPeak } from '../../../src/search/footprint.ts'
 import { datasetBytes, type ImagesShape, shapeOfDataset } from '../../../src/search/images-shape.ts'
@@ -39,6 +40,17 @@ function withDry<Result>(config: SearchConfig, body: (dry: DryRun) => Result, la
     assert.deepEqual([liveSlots(), tensorMemory().live], before)
   }
 }
+
+test('alpha does not rest in a dry run, as it does in the first epochs of some searches', () => {
+  const config = withParts(small(), partsOf({ space: 'darts', strategy: 'pc-darts' }))
+  const step = mock.method(Adam.prototype, 'step')
+  withDry(config, (dry) => {
+    dry.sample()
+    dry.step(4, 1)
+  })
+  assert.equal(step.mock.callCount(), 1)
+  step.mock.restore()
+})
 
 /** Networks of all spaces: a space, and sizes of it. */
 const networks: readonly (readonly [name: string, settings: readonly string[]])[] = [
