@@ -6,6 +6,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "errors.h"
+#include "flush_denormals.h"
 #include "kernels/deferred.h"
 #include "slots.h"
 
@@ -50,6 +51,7 @@ Napi::Value Grad(const Napi::CallbackInfo& info) {
       if (gradient_is_left(inputs[i]))
         throw std::invalid_argument("input " + std::to_string(i) + " lies between two kernels that leave its gradient to one "
                                     "another; ask for gradients of what it was made of, or compute without kernels");
+    const FlushDenormals flush;
     const auto gradients = gradients_of(output, inputs);
     auto slots = Napi::Array::New(env, gradients.size());
     for (size_t i = 0; i < gradients.size(); ++i)

@@ -9,6 +9,7 @@
 
 #include "convert.h"
 #include "errors.h"
+#include "flush_denormals.h"
 
 namespace ddsas {
 
@@ -90,6 +91,7 @@ Napi::Value Call(const Napi::CallbackInfo& info) {
   };
   return guarded(info.Env(), what, [&] {
     auto stack = stack_of(op, info[1].As<Napi::Array>());
+    const FlushDenormals flush;
     op.callBoxed(&stack);
     return result_of(info.Env(), stack);
   });
@@ -100,6 +102,7 @@ Napi::Value CallLater(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] { return name_of(op); }, [&]() -> Napi::Value {
     auto stack = stack_of(op, info[1].As<Napi::Array>());
     auto description = describe_call(op, stack);
+    const FlushDenormals flush;
     auto work = std::async(std::launch::async, [&op, stack = std::move(stack)]() mutable {
       op.callBoxed(&stack);
       return std::move(stack);
