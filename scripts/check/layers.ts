@@ -34,14 +34,10 @@ const table: readonly Row[] = [
     files: 'src/strategies/index.ts',
     may: ['src/strategies/', 'src/spaces/', 'src/nn/', 'src/torch/'],
   },
-  {
-    files: 'src/strategies/ddsas/',
-    may: ['src/strategies/ddsas/', ...strategyParts],
-  },
-  {
-    files: 'src/strategies/enas/',
-    may: ['src/strategies/enas/', ...strategyParts],
-  },
+  ...['ddsas', 'drnas', 'enas', 'sgas'].map((name) => ({
+    files: `src/strategies/${name}/`,
+    may: [`src/strategies/${name}/`, ...strategyParts],
+  })),
   { files: 'src/strategies/', may: strategyParts },
   { files: 'src/distributed/', may: ['src/distributed/', 'src/torch/'] },
   {

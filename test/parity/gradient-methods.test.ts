@@ -5,18 +5,18 @@ import { z } from 'zod'
 import { type ArchWeightsOf, Network, namedParameters } from '../../src/nn/index.ts'
 import { dartsSpace } from '../../src/spaces/darts/cell-space.ts'
 import { nodesOf } from '../../src/spaces/space.ts'
+import { concentrationOf, klToUniform, pathwiseSample } from '../../src/strategies/drnas/dirichlet.ts'
+import { bestOfRows, renormalised } from '../../src/strategies/drnas/dirichlet-group.ts'
 import { pcDarts } from '../../src/strategies/pc-darts.ts'
-import { decisionsDue } from '../../src/strategies/sgas.ts'
-import { lossGradients } from '../../src/strategies/shared/arch-optimizer.ts'
-import { concentrationOf, klToUniform, pathwiseSample } from '../../src/strategies/shared/dirichlet.ts'
-import { bestOfRows, renormalised } from '../../src/strategies/shared/dirichlet-group.ts'
 import {
   type Decision,
   decidedScores,
   decideEdge,
   distributionsOf,
   edgeScores,
-} from '../../src/strategies/shared/edge-decision.ts'
+} from '../../src/strategies/sgas/edge-decision.ts'
+import { decisionsDue } from '../../src/strategies/sgas/sgas.ts'
+import { lossGradients } from '../../src/strategies/shared/arch-optimizer.ts'
 import { snasTemperature } from '../../src/strategies/snas.ts'
 import {
   add,

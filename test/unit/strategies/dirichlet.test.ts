@@ -6,7 +6,7 @@ import {
   dirichletSample,
   klToUniform,
   pathwiseSample,
-} from '../../../src/strategies/shared/dirichlet.ts'
+} from '../../../src/strategies/drnas/dirichlet.ts'
 import {
   call,
   Generator,

@@ -6,17 +6,15 @@
  * 1 unless it is set.
  */
 import { z } from 'zod'
-import { DdsasError } from '../errors.ts'
-import type { ArchWeights, ArchWeightsOf } from '../nn/index.ts'
-import type { Scores, SearchSpace } from '../spaces/space.ts'
-import { add, Generator, mul, sum, type Tensor } from '../torch/index.ts'
-import { Alphas } from './shared/alphas.ts'
-import { archOptimizerSettings, usualArchOptimizer } from './shared/arch-optimizer.ts'
-import { concentrationOf, klToUniform } from './shared/dirichlet.ts'
-import { columnsOf, DirichletGroup } from './shared/dirichlet-group.ts'
-import { describeChange } from './shared/group-change.ts'
-import { withoutSampled } from './shared/sampled.ts'
-import { stateData } from './shared/state.ts'
+import { DdsasError } from '../../errors.ts'
+import type { ArchWeights, ArchWeightsOf } from '../../nn/index.ts'
+import type { Scores, SearchSpace } from '../../spaces/space.ts'
+import { add, Generator, mul, sum, type Tensor } from '../../torch/index.ts'
+import { Alphas } from '../shared/alphas.ts'
+import { archOptimizerSettings, usualArchOptimizer } from '../shared/arch-optimizer.ts'
+import { describeChange } from '../shared/group-change.ts'
+import { withoutSampled } from '../shared/sampled.ts'
+import { stateData } from '../shared/state.ts'
 import type {
   ArchScores,
   Batch,
@@ -29,7 +27,9 @@ import type {
   Strategy,
   StrategyContext,
   StrategyDefinition,
-} from './strategy.ts'
+} from '../strategy.ts'
+import { concentrationOf, klToUniform } from './dirichlet.ts'
+import { columnsOf, DirichletGroup } from './dirichlet-group.ts'
 
 const share = z.number().min(0).max(1)
 

@@ -19,8 +19,8 @@ import {
   to,
   zerosLike,
 } from '../../torch/index.ts'
+import { type Mask, type Matrix, matrixTensor } from '../shared/matrix.ts'
 import { concentrationOf, dirichletSample, pathwiseSample } from './dirichlet.ts'
-import { type Mask, type Matrix, matrixTensor } from './matrix.ts'
 
 /** Parts of a sample, or of a softmax, that are left add up to 1 again: [rows, candidates], `left` of ones and zeros. */
 export function renormalised(weights: Tensor, left: Tensor): Tensor {

@@ -3,7 +3,7 @@
  * stable the choice of their candidate is. Pure functions of alpha.
  */
 import type { GraphNode } from '../../spaces/space.ts'
-import type { Matrix } from './matrix.ts'
+import type { Matrix } from '../shared/matrix.ts'
 
 /** Column of the candidate that was decided for an edge, or that it is left out, or neither yet. */
 export type Decision = number | 'closed' | 'open'

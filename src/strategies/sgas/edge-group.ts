@@ -3,8 +3,8 @@ import { DdsasError } from '../../errors.ts'
 import { type ArchWeights, sampledIndex } from '../../nn/index.ts'
 import { type ChoiceGroup, nodesOf } from '../../spaces/space.ts'
 import { call, clone, copy, keep, noGrad, softmax, Tensor, tidy, to } from '../../torch/index.ts'
+import { type Matrix, matrixTensor } from '../shared/matrix.ts'
 import { type Decision, decidedScores } from './edge-decision.ts'
-import { type Matrix, matrixTensor } from './matrix.ts'
 
 /** What runs and weighs on the device, of decisions as they are. */
 interface Standing {

@@ -4,17 +4,15 @@
  * nothing is never decided for.
  */
 import { z } from 'zod'
-import type { ArchWeights } from '../nn/index.ts'
-import { keptRows, type Scores, type SearchSpace } from '../spaces/space.ts'
-import type { Tensor } from '../torch/index.ts'
-import { Alphas } from './shared/alphas.ts'
-import { archOptimizerSettings, usualArchOptimizer } from './shared/arch-optimizer.ts'
-import { decideEdge, distributionsOf, edgeScores } from './shared/edge-decision.ts'
-import { EdgeGroup } from './shared/edge-group.ts'
-import { describeChange } from './shared/group-change.ts'
-import { withoutSampled } from './shared/sampled.ts'
-import { stateData } from './shared/state.ts'
-import { nasbench201Weights } from './shared/weight-recipe.ts'
+import type { ArchWeights } from '../../nn/index.ts'
+import { keptRows, type Scores, type SearchSpace } from '../../spaces/space.ts'
+import type { Tensor } from '../../torch/index.ts'
+import { Alphas } from '../shared/alphas.ts'
+import { archOptimizerSettings, usualArchOptimizer } from '../shared/arch-optimizer.ts'
+import { describeChange } from '../shared/group-change.ts'
+import { withoutSampled } from '../shared/sampled.ts'
+import { stateData } from '../shared/state.ts'
+import { nasbench201Weights } from '../shared/weight-recipe.ts'
 import type {
   ArchScores,
   Batch,
@@ -25,7 +23,9 @@ import type {
   Strategy,
   StrategyContext,
   StrategyDefinition,
-} from './strategy.ts'
+} from '../strategy.ts'
+import { decideEdge, distributionsOf, edgeScores } from './edge-decision.ts'
+import { EdgeGroup } from './edge-group.ts'
 
 const share = z.number().min(0).max(1)
 

@@ -1,6 +1,6 @@
 /** Dirichlet distributions of the rows of a matrix: samples from a seeded generator, their pathwise gradient, and KL divergence. */
 import { add, call, detach, type Generator, mul, relu, type Tensor, tidy } from '../../torch/index.ts'
-import type { Matrix } from './matrix.ts'
+import type { Matrix } from '../shared/matrix.ts'
 
 /** No alpha tells a concentration from nothing below this: digamma and its slope stay numbers of float32. */
 const lowestAlpha = -30
