@@ -193,5 +193,10 @@ test('ONNX Runtime itself, in its build for WebAssembly, times networks and oper
   const table = await measureLatency(request, runtime)
   assert.match(table.runtime.version, /^\d+\.\d+/)
   for (const { ms } of [...table.fitted, ...table.heldOut]) assert.ok(ms > 0.01 && ms < 10_000, String(ms))
-  assert.ok(table.table.base > 0)
+  // a few times of a busy machine may leave nothing to the base, or all: what holds is that none is negative
+  const costs = [table.table.base, ...[...table.table.costs.values()].flat(2)]
+  assert.ok(
+    costs.every((ms) => Number.isFinite(ms) && ms >= 0) && costs.some((ms) => ms > 0),
+    JSON.stringify(costs),
+  )
 })
