@@ -46,6 +46,17 @@ const groupSchema = z.object({
   candidates: z.array(name).min(1).max(1000),
   /** [rows, candidates] in milliseconds. */
   costs: z.array(z.array(milliseconds).max(1000)).min(1).max(10_000),
+  /** Nodes that cost more where nothing leads into them. */
+  empty: z
+    .array(
+      z.object({
+        rows: z.array(z.int().nonnegative()).min(1).max(1000),
+        none: z.int().nonnegative(),
+        cost: milliseconds,
+      }),
+    )
+    .max(10_000)
+    .default([]),
 })
 
 const fileSchema = z.object({
@@ -109,12 +120,23 @@ export function readLatencyTable(path: string): LatencyTable {
   return {
     ...about,
     candidates: new Map(entries.map(([group, { candidates }]) => [group, candidates])),
-    table: { quantity: 'latency', unit: 'ms', base, costs },
+    table: {
+      ...{ quantity: 'latency', unit: 'ms', base, costs },
+      empty: entries.flatMap(([group, { empty }]) => empty.map((node) => ({ group, ...node }))),
+    },
   }
 }
 
 function checkColumns(path: string, groups: TableFile['groups']): void {
-  for (const [group, { candidates, costs }] of Object.entries(groups)) {
+  for (const [group, { candidates, costs, empty }] of Object.entries(groups)) {
+    const node = empty.find(
+      ({ rows, none }) => none >= candidates.length || Math.max(...rows) >= costs.length,
+    )
+    if (node !== undefined)
+      throw new DdsasError(
+        'input',
+        `${path} is no latency table: '${group}' has no rows ${node.rows.join(', ')} with a candidate ${node.none}; ${remedy}`,
+      )
     const row = costs.findIndex((columns) => columns.length !== candidates.length)
     if (row >= 0)
       throw new DdsasError(
@@ -130,12 +152,27 @@ function checkColumns(path: string, groups: TableFile['groups']): void {
  */
 export function writeLatencyTable(path: string, content: LatencyTable): void {
   const { table, candidates, ...about } = content
-  const groups = Object.fromEntries(
-    [...table.costs].map(([group, costs]) => [group, { candidates: candidates.get(group) ?? [], costs }]),
-  )
   makeFolder(dirname(resolve(path)))
-  const file = { kind: 'ddsas latency table', format: 1, ...about, base: table.base, groups }
+  const file = {
+    kind: 'ddsas latency table',
+    format: 1,
+    ...about,
+    base: table.base,
+    groups: groupsOf(content),
+  }
   writeFileAtomic(path, formatJson(file))
+}
+
+/** The groups of a table as plain data. */
+export function groupsOf({ table, candidates }: LatencyTable): TableFile['groups'] {
+  return Object.fromEntries(
+    [...table.costs].map(([group, costs]) => {
+      const nodes = (table.empty ?? []).filter((node) => node.group === group)
+      const empty = nodes.map(({ rows, none, cost }) => ({ rows: [...rows], none, cost }))
+      const own = { candidates: [...(candidates.get(group) ?? [])], costs: costs.map((row) => [...row]) }
+      return [group, { ...own, empty }]
+    }),
+  )
 }
 
 const map = z.instanceof(Map)

@@ -1,10 +1,11 @@
 /** Limits on what networks cost, and a space whose architectures keep to them: the best sum of scores among all that do. */
 import { DdsasError } from '../errors.ts'
-import { assembled, isAvailable, partsOfSpace, sumOf } from '../spaces/parts.ts'
+import { assembled, isAvailable, sumOf } from '../spaces/parts.ts'
 import type { Alternative, Scores, SearchSpace } from '../spaces/space.ts'
 import { chooseBest, type Option } from './choose.ts'
 import { type CostTable, tableCost } from './cost-table.ts'
 import { formatAmount } from './limits-amounts.ts'
+import { alternativeCost, partsOfTables } from './table-parts.ts'
 
 export interface Limit {
   readonly table: CostTable
@@ -62,7 +63,8 @@ export function withLimits<Architecture>(
 }
 
 function limitedParts(space: SearchSpace, limits: readonly Limit[]): readonly (readonly Alternative[])[] {
-  return partsOfSpace(space, `a limit of ${limits.map(({ table }) => table.quantity).join(' and ')}`)
+  const tables = limits.map(({ table }) => table)
+  return partsOfTables(space, tables, `a limit of ${tables.map(({ quantity }) => quantity).join(' and ')}`)
 }
 
 /** What an architecture costs, limit by limit. */
@@ -89,7 +91,7 @@ function optionsOf(
   return parts.map((alternatives) =>
     alternatives.map((alternative) => ({
       score: sumOf(alternative, scores),
-      costs: limits.map(({ table }) => sumOf(alternative, table.costs)),
+      costs: limits.map(({ table }) => alternativeCost(alternative, table)),
     })),
   )
 }
@@ -117,7 +119,8 @@ export interface CostRange {
 /** What networks of a space cost at least and at most. */
 export function costRange(space: SearchSpace, table: CostTable): CostRange {
   const { quantity, unit, base } = table
-  const parts = optionsOf(partsOfSpace(space, `a limit of ${quantity}`), [{ table, most: 0 }])
+  const limit = { table, most: 0 }
+  const parts = optionsOf(limitedParts(space, [limit]), [limit])
   const sum = (pick: (...values: readonly number[]) => number) =>
     parts.reduce((total, options) => total + pick(...options.map(({ costs }) => costs[0])), base)
   return { quantity, unit, least: sum(Math.min), most: sum(Math.max) }

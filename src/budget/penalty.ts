@@ -3,7 +3,6 @@
  * Eq. (7), parts are chosen softly; and the penalty by which limits steer a search, lambda (cost / limit - 1) for each.
  */
 import type { ArchWeightsOf } from '../nn/index.ts'
-import { partsOfSpace } from '../spaces/parts.ts'
 import type { ChoiceGroup, SearchSpace } from '../spaces/space.ts'
 import {
   add,
@@ -23,6 +22,7 @@ import {
   to,
 } from '../torch/index.ts'
 import type { Limit } from './limits.ts'
+import { alternativeCost, partsOfTables } from './table-parts.ts'
 
 /** How lambda follows what the architecture picked now costs. */
 export interface AscentSettings {
@@ -60,7 +60,8 @@ export class ExpectedCost {
   readonly #base: Tensor
 
   constructor(space: SearchSpace, limits: readonly Limit[], where: Where) {
-    const parts = partsOfSpace(space, 'a limit of a search')
+    const tables = limits.map(({ table }) => table)
+    const parts = partsOfTables(space, tables, 'a limit of a search')
     const alternatives = parts.flat()
     const starts = startsOf(space.choices)
     const after = space.choices.reduce((count, { rows, candidates }) => count + rows * candidates.length, 0)
@@ -89,13 +90,7 @@ export class ExpectedCost {
     )
     this.#costs = made(
       limits.flatMap(({ table, most: limit }) =>
-        alternatives.map(
-          (alternative) =>
-            alternative.reduce(
-              (total, { group, row, column }) => total + (table.costs.get(group)?.[row]?.[column] ?? 0),
-              0,
-            ) / limit,
-        ),
+        alternatives.map((alternative) => alternativeCost(alternative, table) / limit),
       ),
       [limits.length, alternatives.length],
     )

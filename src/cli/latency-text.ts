@@ -32,10 +32,15 @@ export function measuredText(file: string, table: LatencyTable): string {
 
 /** A table: the mean of each candidate over its rows, and the range. */
 export function tableText(file: string, table: LatencyTable): string {
-  const { base, costs } = table.table
+  const { base, costs, empty = [] } = table.table
   const groups = [...costs].flatMap(([group, rows]) => {
     const candidates = table.candidates.get(group) ?? []
     const width = Math.max(...candidates.map(({ length }) => length))
+    const nodes = empty.filter((node) => node.group === group)
+    const empties = nodes.map(
+      ({ rows, cost }) =>
+        `a node of rows ${rows.join(', ')} that nothing leads into: ${milliseconds(cost)} more`,
+    )
     const lines = candidates.map((candidate, column) => {
       const own = rows.map((row) => row[column])
       const mean = own.reduce((sum, cost) => sum + cost, 0) / own.length
@@ -45,6 +50,7 @@ export function tableText(file: string, table: LatencyTable): string {
       '',
       `${group.padEnd(width)}  ${['mean', 'least', 'most'].map((word) => word.padStart(9)).join('  ')}`,
       ...lines,
+      ...empties,
     ]
   })
   return [

@@ -1,7 +1,7 @@
 /** `ddsas latency`: measures what candidates of a space cost in time on this machine, and asks the table that comes of it. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { tableCost } from '../budget/cost-table.ts'
-import { type LatencyTable, latencyCosts, readLatencyTable } from '../budget/latency-table.ts'
+import { groupsOf, type LatencyTable, latencyCosts, readLatencyTable } from '../budget/latency-table.ts'
 import { DdsasError } from '../errors.ts'
 import { checkLatency, type LatencyCheck } from '../latency/check.ts'
 import { measureLatency } from '../latency/measure.ts'
@@ -192,12 +192,9 @@ function watched<Result>(
 }
 
 /** A table as a program reads it: without the maps. */
-function tableJson({ table, candidates, ...about }: LatencyTable): object {
-  const groups = [...table.costs].map(([group, costs]) => [
-    group,
-    { candidates: candidates.get(group), costs },
-  ])
-  return { ...about, base: table.base, groups: Object.fromEntries(groups) }
+function tableJson(latency: LatencyTable): object {
+  const { table, candidates: _, ...about } = latency
+  return { ...about, base: table.base, groups: groupsOf(latency) }
 }
 
 function print(json: boolean | undefined, result: object, text: () => string): void {

@@ -110,6 +110,12 @@ export class OnnxGraph {
     })
   }
 
+  /** Zeros for every `stride`-th pixel of `channels` channels: a depthwise convolution whose weights are 0. */
+  zeros(value: string, x: string, channels: number, stride: number): string {
+    const weight = this.constant(`${value}.zeros`, new Float32Array(channels), [channels, 1, 1, 1])
+    return this.node('Conv', value, [x, weight], { strides: pair(stride), group: { int: channels } })
+  }
+
   /** The image without its first row and column. */
   shifted(name: string, x: string): string {
     const far = 2n ** 62n

@@ -7,7 +7,9 @@ import {
   lookUp,
   type NamedLayer,
   type Program,
+  programShapes,
   type Sequence,
+  type Shape,
   type State,
   type StateId,
   type Term,
@@ -74,26 +76,45 @@ function addSequence(graph: OnnxGraph, layers: Sequence, prefix: string, x: stri
   }, x)
 }
 
-function addSum(
+/** States as they are added, and how many channels each has. */
+interface Added {
+  readonly values: ReadonlyMap<StateId, string>
+  readonly channels: (id: StateId) => number
+}
+
+/**
+ * A sum of zeros alone is a depthwise convolution: runtimes keep their own order of channels across one, and would change to the plain
+ * one and back for a product with 0.
+ */
+function addZeros(
   graph: OnnxGraph,
   id: StateId,
-  terms: readonly Term[],
-  values: ReadonlyMap<StateId, string>,
+  { input, name, layers }: Term,
+  { values, channels }: Added,
 ): string {
+  const x = addSequence(graph, layers.slice(0, -1), name, lookUp(values, input), `${name}.before`)
+  const last = layers.at(-1)?.layer
+  return graph.zeros(id, x, channels(id), last?.type === 'zero' ? last.stride : 1)
+}
+
+function addSum(graph: OnnxGraph, id: StateId, terms: readonly Term[], states: Added): string {
+  const { values } = states
   const others = terms.filter(({ layers }) => !isZero(layers))
-  const some = others.length > 0 ? others : terms.slice(0, 1)
-  const added = some.map(({ input, name, layers }) =>
-    addSequence(graph, layers, name, lookUp(values, input), name),
-  )
+  if (others.length === 0) return addZeros(graph, id, terms[0], states)
+  const addTerm = ({ input, name, layers }: Term, value: string) =>
+    addSequence(graph, layers, name, lookUp(values, input), value)
+  if (others.length === 1) return addTerm(others[0], id)
+  const added = others.map((term) => addTerm(term, term.name))
   return graph.node(added.length === 2 ? 'Add' : 'Sum', id, added)
 }
 
-function addState(graph: OnnxGraph, state: State, values: ReadonlyMap<StateId, string>): string {
+function addState(graph: OnnxGraph, state: State, states: Added): string {
+  const { values } = states
   switch (state.kind) {
     case 'layers':
       return addSequence(graph, state.layers, state.name, lookUp(values, state.input), state.id)
     case 'sum':
-      return addSum(graph, state.id, state.terms, values)
+      return addSum(graph, state.id, state.terms, states)
     case 'concat':
       return graph.concat(
         state.id,
@@ -103,11 +124,12 @@ function addState(graph: OnnxGraph, state: State, values: ReadonlyMap<StateId, s
 }
 
 /**
- * Adds a network to a graph: normalised images [n, 3, h, w] -> logits [n, classes], whose name is returned.
+ * Adds a network to a graph: normalised images [n, ...input] -> logits [n, classes], whose name is returned.
  * @throws {DdsasError} `input` naming a layer that ONNX has no nodes for.
  */
-export function addProgram(graph: OnnxGraph, program: Program, images: string): string {
+export function addProgram(graph: OnnxGraph, program: Program, images: string, input: Shape): string {
   const values = new Map([[imagesId, images]])
-  for (const state of program.states) values.set(state.id, addState(graph, state, values))
+  const channels = (id: StateId) => lookUp(programShapes(program, input), id)[0]
+  for (const state of program.states) values.set(state.id, addState(graph, state, { values, channels }))
   return lookUp(values, program.outputs.logits)
 }

@@ -43,8 +43,9 @@ export function exportOnnx(trained: TrainedNetwork, input: OnnxInput = 'normalis
   return tidy(() => {
     const graph = new OnnxGraph(network.tensors)
     const program = programOf(network.shape)
-    const logits = addProgram(graph, program, normalised(graph, network.normalisation, input))
     const { imageSide, shape } = network
+    const images = normalised(graph, network.normalisation, input)
+    const logits = addProgram(graph, program, images, [3, imageSide, imageSide])
     const sides: OnnxValue['shape'] = ['batch', 3, imageSide, imageSide]
     return encodeOnnx({
       ...versions,
@@ -69,7 +70,7 @@ export function exportProgram(
   output: readonly number[],
 ): Uint8Array {
   const graph = new OnnxGraph(tensors)
-  const result = addProgram(graph, program, inputName)
+  const result = addProgram(graph, program, inputName, input)
   return encodeOnnx({
     ...versions,
     description: 'layers by themselves',

@@ -1,8 +1,9 @@
 /**
  * Costs of candidates from the times of whole networks: least squares of relative errors with a penalty. A candidate costs
- * a scale times what its operations took alone, plus a correction of its class, plus one of its own; how much corrections are
- * held back is chosen by leaving out each network once.
+ * a scale times what its operations took alone, plus a correction of its class, plus one of its own; a node that nothing leads into
+ * is a class by itself, for each group. How much corrections are held back is chosen by leaving out each network once.
  */
+import { type EmptyNode, isEmpty } from '../budget/cost-table.ts'
 import type { ChoiceGroup, Picks } from '../spaces/space.ts'
 import { type Matrix, solveSymmetric } from './symmetric.ts'
 
@@ -24,6 +25,8 @@ export interface FittedCosts {
   readonly base: number
   /** By group [rows, candidates]; none is negative. */
   readonly costs: ReadonlyMap<string, readonly (readonly number[])[]>
+  /** Those that cost something. */
+  readonly empty: readonly EmptyNode[]
 }
 
 /** Variances of corrections that are tried, for an error of 1 in the logarithm and times of 1. */
@@ -66,9 +69,15 @@ function fitWith(networks: readonly TimedPicks[], known: Known, withBase: boolea
   const classAt = (group: string, row: number, picked: number) => classes.get(group)?.[row][picked] ?? -1
   const base: Features = { rows: weight.map((value) => new Map([[0, withBase ? value : 0]])) }
   const scale = features((...at) => [0, alone[classAt(...at)] / typical])
+  const canBeEmpty = choices.flatMap((group, index) => emptyNodes(group, index))
   const byClass = features((...at) => [classAt(...at), 1])
+  const byEmpty = emptyFeatures(networks, canBeEmpty, weight)
   const byPick = features((...at) => [column(...at), 1])
-  const [always, ofClass, ofPick] = [products([base, scale]), products([byClass]), products([byPick])]
+  const [always, ofClass, ofPick] = [
+    products([base, scale, byEmpty]),
+    products([byClass]),
+    products([byPick]),
+  ]
   const solve = (classVariance: number, pickVariance: number) => {
     const kernel = always.map((row, i) =>
       row.map(
@@ -102,7 +111,40 @@ function fitWith(networks: readonly TimedPicks[], known: Known, withBase: boolea
         ),
       ] as const,
   )
-  return { base: typical * coefficient(base, 0, free), costs: new Map(costs) }
+  const empty = canBeEmpty.map(({ group, rows, none, class: own }) => {
+    const cost = Math.max(0, typical * coefficient(byEmpty, own, free))
+    return { group, rows, none, cost }
+  })
+  return {
+    base: typical * coefficient(base, 0, free),
+    costs: new Map(costs),
+    empty: empty.filter(({ cost }) => cost > 0),
+  }
+}
+
+type NodeOfClass = Omit<EmptyNode, 'cost'> & { readonly class: number }
+
+/** The nodes of a group that an architecture may leave empty, where more than one pick says so. */
+function emptyNodes({ name, nodes = [], none }: ChoiceGroup, own: number): NodeOfClass[] {
+  if (none === undefined) return []
+  const whole = nodes.filter(({ rows, keeps }) => rows.length > 1 && keeps === rows.length)
+  return whole.map(({ rows }) => ({ group: name, rows, none, class: own }))
+}
+
+/** How many nodes of each class a network leaves empty. */
+function emptyFeatures(
+  networks: readonly TimedPicks[],
+  nodes: readonly NodeOfClass[],
+  weight: readonly number[],
+): Features {
+  return {
+    rows: networks.map(({ picks }, index) => {
+      const row = new Map<number, number>()
+      for (const node of nodes)
+        if (isEmpty(node, picks)) row.set(node.class, (row.get(node.class) ?? 0) + weight[index])
+      return row
+    }),
+  }
 }
 
 /** A number for each candidate of each row. */
@@ -140,7 +182,7 @@ function products(features: readonly Features[]): Matrix {
  * cost that is still below zero counts as none.
  */
 function nonNegative(
-  { base, costs }: FittedCosts,
+  { base, costs, empty }: FittedCosts,
   networks: readonly TimedPicks[],
   { choices }: Known,
 ): FittedCosts {
@@ -165,7 +207,7 @@ function nonNegative(
     )
     return [name, moved] as const
   })
-  return { base: Math.max(0, rest), costs: new Map(shifted) }
+  return { base: Math.max(0, rest), costs: new Map(shifted), empty }
 }
 
 /** The one value of all; undefined where they differ. */

@@ -36,6 +36,7 @@ const made: LatencyTable = {
         Array.from({ length: cell.rows }, (_, row) => cell.candidates.map((_, column) => row + column / 8)),
       ],
     ]),
+    empty: [{ group: cell.name, rows: [1, 2], none: 0, cost: 0.0625 }],
   },
   fitted: [{ architecture: 'one', ms: 1.5 }],
   heldOut: [{ architecture: 'two', ms: 2.5 }],
@@ -104,6 +105,9 @@ test('costs that are none are refused, naming where they stand', (t) => {
     writeFileSync(path, changed)
     assertRefuses(() => readLatencyTable(path), 'input', pattern)
   }
+  assertRefused('0.0625', '-0.0625', /groups\.cell\.empty\.0\.cost: Too small/)
+  assertRefused('"none":0', '"none":5', /'cell' has no rows 1, 2 with a candidate 5/)
+  assertRefused('"rows":[1,2]', '"rows":[1,6]', /'cell' has no rows 1, 6 with a candidate 0/)
   assertRefused('0.125', '-0.125', /groups\.cell\.costs\.0\.1: Too small/)
   assertRefused('0.125', 'null', /groups\.cell\.costs\.0\.1: expected number/)
   assertRefused('0.125', '1e999', /groups\.cell\.costs\.0\.1/)

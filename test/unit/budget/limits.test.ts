@@ -89,6 +89,52 @@ test('the architecture of NAS-Bench-201 that is decoded has the best scores of a
   }
 })
 
+test('with nodes that cost something where nothing leads into them, still the best of all 15,625, and none is over the limit', () => {
+  const generator = new Generator(5, 'empty nodes')
+  const [cell] = nasbench201Space.choices
+  const table: CostTable = {
+    ...{ quantity: 'latency', unit: 'ms', base: 1 },
+    costs: new Map([
+      [cell.name, Array.from({ length: 6 }, () => cell.candidates.map(() => generator.uniform()))],
+    ]),
+    empty: [
+      { group: cell.name, rows: [1, 2], none: 0, cost: 0.7 },
+      { group: cell.name, rows: [3, 4, 5], none: 0, cost: 0.9 },
+    ],
+  }
+  const architectures = Array.from({ length: 5 ** 6 }, (_, index) => {
+    const columns = Array.from({ length: 6 }, (_, row) => Math.floor(index / 5 ** row) % 5)
+    const empty = [columns.slice(1, 3), columns.slice(3)].map((own) => own.every((column) => column === 0))
+    const costs = columns.reduce(
+      (sum, column, row) => sum + (table.costs.get(cell.name)?.[row][column] ?? 0),
+      1,
+    )
+    return { columns, cost: costs + (empty[0] ? 0.7 : 0) + (empty[1] ? 0.9 : 0) }
+  })
+  const all = architectures.map(({ cost }) => cost)
+  const { least, most } = costRange(nasbench201Space, table)
+  assert.ok(Math.abs(least - Math.min(...all)) < 1e-9 && Math.abs(most - Math.max(...all)) < 1e-9)
+  // scores that speak for `none`, so that what is wanted has empty nodes
+  const scores = new Map([
+    [
+      cell.name,
+      Array.from({ length: 6 }, () => cell.candidates.map((_, k) => generator.uniform() + (k === 0 ? 1 : 0))),
+    ],
+  ])
+  const scored = (columns: readonly number[]) =>
+    columns.reduce((sum, column, row) => sum + (scores.get(cell.name)?.[row][column] ?? 0), 0)
+  for (const share of [0.05, 0.2, 0.4]) {
+    const limit = { table, most: least + share * (most - least) }
+    const limited = withLimits(nasbench201Space, [limit])
+    const picks = nasbench201Space.encode(limited.decode(scores))
+    const columns = (picks.get(cell.name) ?? []).flat()
+    const taken = architectures.find((one) => one.columns.join() === columns.join())
+    assert.ok(taken && Math.abs(tableCost(table, picks) - taken.cost) < 1e-9 && taken.cost <= limit.most)
+    const within = architectures.filter(({ cost }) => cost <= limit.most)
+    assert.ok(Math.abs(scored(columns) - Math.max(...within.map((one) => scored(one.columns)))) < 1e-9)
+  }
+})
+
 test('cells within a limit are the best of all, and no deleted operation is in them', () => {
   const generator = new Generator(2, 'cells')
   const few = cellSpace({

@@ -109,6 +109,30 @@ const spaces: readonly (readonly [name: string, space: SearchSpace])[] = [
   ['uneven alternatives', uneven],
 ]
 
+test('a node that nothing leads into costs what it costs, by the chance that `none` is picked in each of its rows', () => {
+  tidy(() => {
+    const generator = new Generator(7, 'empty nodes')
+    const table = tableOf(nasbench201Space, () => generator.uniform(), 5)
+    const empty = [
+      { group: 'cell', rows: [1, 2], none: 0, cost: 3 },
+      { group: 'cell', rows: [3, 4, 5], none: 0, cost: 7 },
+    ]
+    const strengths = new Map([
+      ['cell', Array.from({ length: 6 }, () => Array.from({ length: 5 }, () => 0.1 + generator.uniform()))],
+    ])
+    const rows = strengths.get('cell') ?? []
+    const none = rows.map(([first, ...others]) => first / others.reduce((sum, value) => sum + value, first))
+    const wanted =
+      expectedByHand(nasbench201Space, strengths, table) +
+      3 * none[1] * none[2] +
+      7 * none[3] * none[4] * none[5]
+    const expected = new ExpectedCost(nasbench201Space, [{ table: { ...table, empty }, most: 1 }], where)
+    const [share] = expected.shares(weightsOf(strengths).of).floats()
+    assert.ok(Math.abs(share - wanted) < 1e-12 * wanted, `${share} ${wanted}`)
+    expected.dispose()
+  })
+})
+
 for (const [name, space] of spaces) {
   test(`${name}: the shares of two limits are what all alternatives cost, each by its chance`, () => {
     tidy(() => {

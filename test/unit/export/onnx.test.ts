@@ -57,12 +57,16 @@ for (const [kind, imageSide] of [
     disposeModule(made.network)
   })
 
-test('channels in another order, and a part of them', async () => {
-  const space = { ...dartsSpace, name: 'shuffled', network: () => oddPrograms.shuffled } as SearchSpace
-  const made = trainedNetwork({ ...smallShape, space, classes: 3, auxiliary: false }, 16)
-  await assertSameLogits(made)
-  disposeModule(made.network)
-})
+for (const [name, what] of [
+  ['shuffled', 'channels in another order, and a part of them'],
+  ['zeros', 'sums of zeros alone, also of every second pixel, and after other layers'],
+] as const)
+  test(what, async () => {
+    const space = { ...dartsSpace, name, network: () => oddPrograms[name] } as SearchSpace
+    const made = trainedNetwork({ ...smallShape, space, classes: 3, auxiliary: false }, 16)
+    await assertSameLogits(made)
+    disposeModule(made.network)
+  })
 
 for (const [name, genotype] of Object.entries(publishedGenotypes))
   for (const [kind, imageSide] of [

@@ -41,7 +41,7 @@ function additive(known: Known, base: number, cost: (kind: number, row: number) 
 }
 
 /** Largest relative error on networks that the fit has not seen. */
-function worst(table: Pick<CostTable, 'base' | 'costs'>, others: readonly TimedPicks[]): number {
+function worst(table: Pick<CostTable, 'base' | 'costs' | 'empty'>, others: readonly TimedPicks[]): number {
   const whole = { quantity: 'latency', unit: 'ms', ...table }
   return Math.max(...others.map(({ picks, ms }) => Math.abs(tableCost(whole, picks) - ms) / ms))
 }
@@ -63,6 +63,29 @@ for (const space of [dartsSpace, nasbench201Space])
       { numRuns: 8 },
     )
   })
+
+test('what nodes cost that nothing leads into is found, and makes cheap networks predictable', () => {
+  const generator = new Generator(6, 'machine')
+  const truth = [0.02, 0.01, 0.1, 0.6, 0.05]
+  const known = knownOf(nasbench201Space, truth)
+  const sum = additive(known, 0.2, (kind) => truth[kind])
+  const empty = (columns: readonly (readonly number[])[]) => columns.flat().every((column) => column === 0)
+  const machine: Machine = (picks) => {
+    const rows = picks.get('cell') ?? []
+    return sum(picks) + 0.15 * [rows.slice(1, 3), rows.slice(3)].filter(empty).length
+  }
+  const fitted = fitCosts(timed(nasbench201Space, 80, generator, machine), known)
+  const others = timed(nasbench201Space, 400, generator, machine)
+  assert.ok(worst(fitted, others) < 0.01)
+  assert.ok(worst({ base: fitted.base, costs: fitted.costs }, others) > 0.2)
+  assert.deepEqual(
+    fitted.empty.map(({ rows, none, cost }) => [rows, none, Math.round(100 * cost)]),
+    [
+      [[1, 2], 0, 15],
+      [[3, 4, 5], 0, 15],
+    ],
+  )
+})
 
 test('rows that differ from each other are told apart where there are networks enough', () => {
   const generator = new Generator(1, 'machine')

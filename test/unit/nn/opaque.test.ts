@@ -177,7 +177,7 @@ test('ONNX has no nodes for it', () => {
     const program = programWith(counting)
     const network = new Network(program, context())
     assertRefuses(
-      () => addProgram(new OnnxGraph(stateDict(network)), program, 'images'),
+      () => addProgram(new OnnxGraph(stateDict(network)), program, 'images', [3, 8, 8]),
       'input',
       /the layer 'counting' at body\.own cannot be exported to ONNX: .*use layers of ddsas/,
     )
