@@ -4,15 +4,17 @@
 #include <stdexcept>
 #include <string>
 
-#ifdef USE_C10D_GLOO
+#if defined(USE_C10D_GLOO) || defined(USE_C10D_NCCL)
 
 #include <ATen/ATen.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#ifdef USE_C10D_GLOO
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#endif
 #ifdef USE_C10D_NCCL
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #endif
@@ -229,6 +231,7 @@ void wait_for(c10d::Work& work) {
   }
 }
 
+#ifdef USE_C10D_GLOO
 /// This machine's address on the way to another: what the others can reach it by.
 std::string address_towards(const std::string& host, uint16_t port) {
   addrinfo wanted{};
@@ -263,8 +266,10 @@ c10::intrusive_ptr<Group> open_gloo(int rank, int world, milliseconds timeout) {
   options->timeout = kPatience;
   return group;
 }
+#endif
 
-c10::intrusive_ptr<Group> open_group(const std::string& backend, int rank, int world, milliseconds timeout) {
+c10::intrusive_ptr<Group> open_group(const std::string& backend, int rank, int world,
+                                     [[maybe_unused]] milliseconds timeout) {
 #ifdef USE_C10D_NCCL
   if (backend == "nccl") {
     const auto prefixed = c10::make_intrusive<c10d::PrefixStore>("nccl", state().store);
@@ -273,8 +278,10 @@ c10::intrusive_ptr<Group> open_group(const std::string& backend, int rank, int w
     return c10::make_intrusive<c10d::ProcessGroupNCCL>(prefixed, rank, world, options);
   }
 #endif
-  if (backend != "gloo") throw std::invalid_argument("this build has no process group '" + backend + "'");
-  return open_gloo(rank, world, timeout);
+#ifdef USE_C10D_GLOO
+  if (backend == "gloo") return open_gloo(rank, world, timeout);
+#endif
+  throw std::invalid_argument("this build has no process group '" + backend + "'");
 }
 
 /// The sum over all ranks; what each rank's loss owes to it adds up on the way back.
@@ -304,9 +311,11 @@ TORCH_LIBRARY_FRAGMENT(ddsas, library) { library.def("sum_over_ranks(Tensor x) -
 
 Napi::Value GroupBackends(const Napi::CallbackInfo& info) {
   auto names = Napi::Array::New(info.Env());
-  names[0u] = "gloo";
+#ifdef USE_C10D_GLOO
+  names[names.Length()] = "gloo";
+#endif
 #ifdef USE_C10D_NCCL
-  names[1u] = "nccl";
+  names[names.Length()] = "nccl";
 #endif
   return names;
 }
