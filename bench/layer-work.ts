@@ -128,6 +128,8 @@ export function layerWork(layer: Layer, input: Extent, wanted: Wanted): BothWays
     // another view of the same memory
     case 'shift':
     case 'flatten':
+    // in a pass without it
+    case 'dropout':
       return addBothWays([])
     case 'concat': {
       const branches = addBothWays(layer.branches.map((branch) => sequenceWork(branch, input, wanted)))

@@ -34,7 +34,7 @@ const table: readonly Row[] = [
     files: 'src/strategies/index.ts',
     may: ['src/strategies/', 'src/spaces/', 'src/nn/', 'src/torch/'],
   },
-  ...['ddsas', 'drnas', 'enas', 'sgas'].map((name) => ({
+  ...['ddsas', 'drnas', 'enas', 'p-darts', 'sgas'].map((name) => ({
     files: `src/strategies/${name}/`,
     may: [`src/strategies/${name}/`, ...strategyParts],
   })),

@@ -67,6 +67,7 @@ export class FolderStream implements ImageSource {
   readonly #images: FolderImages
   readonly #options: FolderStreamOptions
   readonly #generator: Generator
+  #batch: number
   #order: readonly number[] = []
   #used = 0
   #pending: Pending[] = []
@@ -75,12 +76,13 @@ export class FolderStream implements ImageSource {
     this.#folder = folder
     this.#images = new FolderImages(folder, options.onSkip)
     this.#options = options
+    this.#batch = options.batch
     this.#generator = generator
   }
 
   /** Batches in one pass over the part; the last may be smaller. */
   get batchesPerPass(): number {
-    return Math.ceil(this.#options.part.length / this.#options.batch)
+    return Math.ceil(this.#options.part.length / this.#batch)
   }
 
   /** Files that could not be decoded so far. */
@@ -119,14 +121,14 @@ export class FolderStream implements ImageSource {
   /** Draws the next batch and starts making it. All draws are made here, so nothing depends on what is decoded first. */
   #prepare(): Pending {
     const before = this.#position()
-    const { part, batch, transform, share } = this.#options
+    const { part, transform, share } = this.#options
     if (this.#used >= this.#order.length) {
       this.#order = this.#generator.permutation(part.length).map((index) => part[index])
       this.#used = 0
     }
     const order = this.#order
     const first = this.#used
-    this.#used = Math.min(first + batch, order.length)
+    this.#used = Math.min(first + this.#batch, order.length)
     const all = Array.from({ length: this.#used - first }, () => drawImage(transform, this.#generator))
     const place = share && placeInBatch(all.length, share)
     const draws = place ? all.slice(place.start, place.start + Math.max(place.images, 1)) : all
@@ -179,6 +181,12 @@ export class FolderStream implements ImageSource {
       'data',
       `${problem}: list them with \`${commandLine(`data check ${quoted(directory)}`)}\``,
     )
+  }
+
+  resize(batch: number): void {
+    if (batch === this.#batch) return
+    this.load(this.state())
+    this.#batch = batch
   }
 
   #position(): StreamState {

@@ -52,6 +52,8 @@ export interface StreamState {
 export interface ImageSource {
   /** Batches in one pass over the part; the last may be smaller. */
   readonly batchesPerPass: number
+  /** Batches are of so many images from the next one on; those under preparation are drawn anew. */
+  resize(batch: number): void
   /** The next batch; one call at a time. */
   next(): ImageBatch | Promise<ImageBatch>
   /** Where the source stands; batches prepared but not given out do not count. */

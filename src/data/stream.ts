@@ -46,6 +46,7 @@ export class BatchStream implements ImageSource {
   readonly #data: ImageTensors
   readonly #options: StreamOptions
   readonly #generator: Generator
+  #batch: number
   #order: readonly number[] = []
   #used = 0
   #pending: Pending | undefined
@@ -53,12 +54,13 @@ export class BatchStream implements ImageSource {
   constructor(data: ImageTensors, options: StreamOptions, generator: Generator) {
     this.#data = data
     this.#options = options
+    this.#batch = options.batch
     this.#generator = generator
   }
 
   /** Batches in one pass over the part; the last may be smaller. */
   get batchesPerPass(): number {
-    return Math.ceil(this.#options.part.length / this.#options.batch)
+    return Math.ceil(this.#options.part.length / this.#batch)
   }
 
   /** The next batch. Its tensors belong to the current `tidy` scope. */
@@ -75,12 +77,12 @@ export class BatchStream implements ImageSource {
   /** Draws the next batch and starts making it. */
   #prepare(): Pending {
     const before = this.#position()
-    const { part, batch, augmentation, share } = this.#options
+    const { part, augmentation, share } = this.#options
     if (this.#used >= this.#order.length) {
       this.#order = this.#generator.permutation(part.length).map((index) => part[index])
       this.#used = 0
     }
-    const positions = this.#order.slice(this.#used, this.#used + batch)
+    const positions = this.#order.slice(this.#used, this.#used + this.#batch)
     this.#used += positions.length
     const draws = drawAugmentation(positions.length, this.#data.size, augmentation, this.#generator)
     return tidy(() => {
@@ -92,6 +94,12 @@ export class BatchStream implements ImageSource {
       const work = prepareImages(this.#data, index, draws.subarray(5 * from, 5 * to), augmentation)
       return { work, labels: keep(labels), place: own, before }
     })
+  }
+
+  resize(batch: number): void {
+    if (batch === this.#batch) return
+    this.load(this.state())
+    this.#batch = batch
   }
 
   #position(): StreamState {

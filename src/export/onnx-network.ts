@@ -23,6 +23,9 @@ function addLayer(graph: OnnxGraph, { name, layer }: NamedLayer, x: string, valu
       return graph.relu(x)
     case 'sigmoid':
       return graph.node('Sigmoid', value, [x])
+    // a network that is exported leaves nothing out
+    case 'dropout':
+      return graph.node('Identity', value, [x])
     case 'conv2d':
       return graph.conv(value, name, x, layer)
     case 'batch_norm2d':

@@ -90,6 +90,9 @@ export function layerLine(layer: Layer, place: string): LayerLine {
       return { module: torch('AdaptiveAvgPool2d', '1'), call: (x) => `${x}.mean((2, 3), keepdim=True)` }
     case 'flatten':
       return { module: torch('Flatten'), call: (x) => `${x}.flatten(1)` }
+    // a network that is exported leaves nothing out
+    case 'dropout':
+      return { module: torch('Dropout', '0.0'), call: (x) => x }
     case 'shift':
       return { call: (x) => `${x}[:, :, 1:, 1:]` }
     case 'channels':

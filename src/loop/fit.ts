@@ -19,7 +19,8 @@ type Write = (kind: string, report: Report) => void
 /** What is particular to a search or to a training. */
 export interface TrainingLoop<Step extends Report, Epoch extends Report, Result> {
   readonly config: CommonConfig
-  readonly stepsPerEpoch: number
+  /** Of the epoch that it is in. */
+  stepsPerEpoch(): number
   /** The command that goes on with such a run: `search`. */
   readonly command: string
   /** The processes that share the run. */
@@ -54,7 +55,7 @@ export async function fit<Step extends Report, Epoch extends Report, Result>(
   observer: LoopObserver<Step, Epoch>,
   signal?: StopSignal,
 ): Promise<Result> {
-  const { config, stepsPerEpoch, ranks } = loop
+  const { config, ranks } = loop
   const logger = run.writes ? new MetricsLogger(run, loop.progress().globalStep) : undefined
   const checkpoints = new Checkpoints(loop, run)
   const write: Write = (kind, report) => logger?.write(kind, report)
@@ -65,10 +66,10 @@ export async function fit<Step extends Report, Epoch extends Report, Result>(
     while (loop.progress().epoch < config.epochs) {
       const began = performance.now()
       if (loop.progress().step === 0) loop.beginEpoch?.(loop.progress().epoch, write)
-      while (loop.progress().step < stepsPerEpoch) {
+      while (loop.progress().step < loop.stepsPerEpoch()) {
         const report = await loop.step(write)
         write('step', report)
-        observer.step?.(report, stepsPerEpoch)
+        observer.step?.(report, loop.stepsPerEpoch())
         checkpoints.saveIfDue()
         await nextTurn()
         stopIfAsked()

@@ -17,6 +17,7 @@ import {
 import { type ArchWeightsOf, TermWeights } from './arch-weights.ts'
 import type { Beginning, Compiled } from './compile.ts'
 import { type Drop, type DropPath, drawDrops } from './drop-path.ts'
+import type { Dropout } from './dropout.ts'
 import { isZero } from './layer.ts'
 import { joined, type Parts } from './layer-forward.ts'
 import { images as imagesId, lookUp, type State, type StateId, type Term } from './program.ts'
@@ -30,6 +31,8 @@ export interface Pass {
   readonly archWeights?: ArchWeightsOf
   /** In training mode: leaves out terms of unweighted sums at random. */
   readonly dropPath?: DropPath | undefined
+  /** In training mode: what layers `dropout` leave out. */
+  readonly dropout?: Dropout | undefined
   /** What these images are of a batch that several processes share: synchronised batch norms go by all of it. */
   readonly part?: BatchPart | undefined
   /** Whether the auxiliary head runs too, where there is one. */

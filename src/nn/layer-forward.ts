@@ -19,6 +19,7 @@ import {
   type Tensor,
   typeAs,
 } from '../torch/index.ts'
+import { dropOut } from './dropout.ts'
 import { joinName, type NamedLayer, type Sequence } from './layer.ts'
 import type { ProgramWeights } from './layer-weights.ts'
 import { synchronisedNorm } from './synchronised-norm.ts'
@@ -80,6 +81,8 @@ export function layerStep({ name, layer }: NamedLayer, weights: ProgramWeights):
       return eachPart(sigmoid)
     case 'shift':
       return eachPart((x) => pixels(x, 1, 1))
+    case 'dropout':
+      return whole((x) => (weights.dropout?.now ? dropOut(x, weights.dropout.now) : x))
     case 'channels':
       return whole((x) => clone(slice(x, 1, layer.from, layer.to)))
     case 'channel_shuffle':

@@ -58,6 +58,7 @@ export function layerShape(layer: Layer, input: Shape): Shape {
   switch (layer.type) {
     case 'relu':
     case 'sigmoid':
+    case 'dropout':
       return input
     case 'batch_norm2d':
       checkChannels(layer, layer.channels, input)
@@ -131,6 +132,7 @@ function layerCost(layer: Layer, input: Shape): Cost {
     case 'zero':
     case 'global_avg_pool2d':
     case 'flatten':
+    case 'dropout':
       return free
     case 'conv2d': {
       const [outputs, height, width] = layerShape(layer, input)

@@ -1,6 +1,7 @@
 /** The weights of layers: names and shapes as in torch.nn, drawn with PyTorch's default distributions. */
 import { DdsasError } from '../errors.ts'
 import { Generator, type Tensor } from '../torch/index.ts'
+import type { DropoutPass } from './dropout.ts'
 import type { Layer, NamedLayer, Opaque, OpaqueLayer } from './layer.ts'
 import {
   disposeModule,
@@ -62,6 +63,7 @@ function weightsOf(layer: Layer): Weight[] {
     case 'zero':
     case 'global_avg_pool2d':
     case 'flatten':
+    case 'dropout':
     case 'concat':
     case 'gate':
     case 'opaque':
@@ -76,6 +78,7 @@ export interface ProgramWeights {
   readonly opaque: Map<string, OpaqueLayer>
   /** Where batch norms go by the images of all processes. */
   readonly synchronised?: Synchronised | undefined
+  readonly dropout?: DropoutPass
 }
 
 /** Throws DdsasError 'input' naming two layers that would have the same weights, or one whose weights have no name. */

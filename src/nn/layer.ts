@@ -91,8 +91,11 @@ export type Layer =
   | Channels
   | ChannelShuffle
   | Opaque
-  /** `shift` leaves out the first row and column; `global_avg_pool2d` leaves one pixel; `flatten` makes images vectors. */
-  | { readonly type: 'relu' | 'sigmoid' | 'shift' | 'global_avg_pool2d' | 'flatten' }
+  /**
+   * `shift` leaves out the first row and column; `global_avg_pool2d` leaves one pixel; `flatten` makes images vectors; `dropout` leaves
+   * out single elements where a pass says how likely that is, and nothing elsewhere.
+   */
+  | { readonly type: 'relu' | 'sigmoid' | 'shift' | 'global_avg_pool2d' | 'flatten' | 'dropout' }
   /** Zeros, of every `stride`-th pixel. */
   | { readonly type: 'zero'; readonly stride: number }
 
@@ -120,6 +123,7 @@ export const sigmoid: Layer = { type: 'sigmoid' }
 export const shift: Layer = { type: 'shift' }
 export const globalAvgPool2d: Layer = { type: 'global_avg_pool2d' }
 export const flatten: Layer = { type: 'flatten' }
+export const dropout: Layer = { type: 'dropout' }
 
 export interface ConvOptions {
   readonly stride?: number

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { checkGiven } from '../checks.ts'
 import { type Tensor, tidy } from '../torch/index.ts'
 import { type Compiled, compile } from './compile.ts'
+import { type DropoutPass, dropsOf } from './dropout.ts'
 import { concatenationsApart, type Pass, type Prepared, Run } from './executor.ts'
 import { fuse, fuseNothing } from './fuse.ts'
 import { makeWeights } from './layer-weights.ts'
@@ -51,6 +52,7 @@ export class Network implements Module {
   readonly #options: NetworkOptions
   readonly #plain: boolean
   readonly #synchronised: Synchronised | undefined
+  readonly #dropout: DropoutPass = { now: undefined }
 
   /**
    * Draws all weights from the context's generator with PyTorch's default distributions.
@@ -69,7 +71,10 @@ export class Network implements Module {
     this.#plain = options.plain === true || this.#synchronised !== undefined
     const fused = this.#plain ? fuseNothing(program) : fuse(program)
     for (const [owner, found] of fused) {
-      this.#compiled.set(owner, compile(found, { ...weights, synchronised: this.#synchronised }))
+      this.#compiled.set(
+        owner,
+        compile(found, { ...weights, synchronised: this.#synchronised, dropout: this.#dropout }),
+      )
     }
   }
 
@@ -77,6 +82,7 @@ export class Network implements Module {
   forward(images: Tensor, pass: Pass): Outputs {
     const { logits, auxiliary } = this.program.outputs
     if (this.#synchronised) this.#synchronised.part = pass.part
+    this.#dropout.now = dropsOf(pass)
     const second = pass.auxiliary ? auxiliary : undefined
     return tidy(() => {
       const x = inPrecision(images, this.#options.precision)

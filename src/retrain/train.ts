@@ -94,7 +94,7 @@ export function train(
   return fit(
     {
       config: training.config,
-      stepsPerEpoch: training.images.source.batchesPerPass,
+      stepsPerEpoch: () => training.images.source.batchesPerPass,
       command: 'train',
       ranks: training.ranks,
       progress: () => training.progress,

@@ -249,14 +249,7 @@ export function withParts(config: SearchConfig, { space, strategy }: SearchParts
   if (config.space === space.name && config.strategy === strategy.name) return config
   checkPair({ space, strategy })
   const base = Object.fromEntries(Object.entries(config).filter(([key]) => Object.hasOwn(baseSettings, key)))
-  // a small preset stays small
-  const network = {
-    channels: Math.min(config.network.channels, space.defaults.channels),
-    cells: Math.min(config.network.cells, space.defaults.cells),
-    stem: stemsOf(space).find((stem) => stem === config.network.stem) ?? stemsOf(space)[0],
-    partialChannels: 1,
-    ...strategy.networkRecipe?.(space),
-  }
+  const network = networkOf(config, { space, strategy })
   // a short one stays short
   const published = config.epochs < wholeSearch ? undefined : strategy.published?.(space).epochs
   const epochs = published ?? config.epochs
@@ -264,6 +257,20 @@ export function withParts(config: SearchConfig, { space, strategy }: SearchParts
   const names = { space: space.name, strategy: strategy.name }
   const whole = { ...base, ...names, network, epochs, weightOptimizer, ...strategy.defaults(space) }
   return parseSettings(searchConfigSchema({ space, strategy }), whole, 'search')
+}
+
+/** The supernet of another pair: as published, and small in a preset that is smaller than the space's usual supernet. */
+function networkOf({ network }: SearchConfig, { space, strategy }: SearchParts): SearchConfig['network'] {
+  const recipe = strategy.networkRecipe?.(space) ?? {}
+  const usual = { ...space.defaults, ...recipe }
+  const size = (key: 'channels' | 'cells') =>
+    network[key] < space.defaults[key] ? Math.min(network[key], usual[key]) : usual[key]
+  return {
+    channels: size('channels'),
+    cells: size('cells'),
+    stem: stemsOf(space).find((stem) => stem === network.stem) ?? stemsOf(space)[0],
+    partialChannels: recipe.partialChannels ?? 1,
+  }
 }
 
 /** Throws DdsasError 'input' where a strategy cannot search a space, with those that it can. */

@@ -19,6 +19,7 @@ import type { EpochReport, MemoryReport, SearchObserver, SearchWork, StepReport 
 import type { SearchRequest } from './request.ts'
 import { searchLr } from './schedule.ts'
 import { beginStage, type Session, sessionFiles } from './session.ts'
+import { stageAt } from './stages.ts'
 import { type Collapse, trustOf } from './trust.ts'
 import { type SupernetStepOptions, stepOptions, weightStep } from './weight-step.ts'
 
@@ -34,7 +35,7 @@ export async function search(
   { signal, benchmark }: Pick<SearchRequest, 'signal' | 'benchmark'> = {},
 ): Promise<unknown> {
   const { config, strategy, streams } = session
-  const lr = () => searchLr(session.progress.epoch, config)
+  const lr = () => searchLr(session.progress.epoch, config, session.stages)
   // what was tried before is no part of a window
   resetPeakMemory(session.device)
   const writeRecord = () => {
@@ -47,13 +48,13 @@ export async function search(
   return fit(
     {
       config,
-      stepsPerEpoch: streams.train.batchesPerPass,
+      stepsPerEpoch: () => streams.train.batchesPerPass,
       command: 'search',
       ranks: session.ranks,
       progress: () => session.progress,
       beginEpoch: (epoch, write) => {
-        const stage = strategy.nextStage?.(epoch)
-        if (stage !== undefined) beginStage(session, stage)
+        const stage = stageAt(session.stages, epoch)
+        if (stage.from === epoch && epoch > 0) beginStage(session, stage)
         const groups = strategy.beginEpoch?.(epoch)
         if (groups === undefined) return
         const report = { epoch, globalStep: session.progress.globalStep, groups }

@@ -21,6 +21,7 @@ import {
   namedParameters,
   Sgd,
   stateDict,
+  Widening,
 } from '../nn/index.ts'
 import type { Progress } from '../nn/step.ts'
 import type { LogLengths } from '../runs/folder.ts'
@@ -31,6 +32,7 @@ import { type OwnParts, partsOf, type SearchConfig, type SearchParts, searchConf
 import type { HalfStreams, SearchImages } from './images.ts'
 import { limitsOf, SearchLimits } from './limits.ts'
 import { type MemoryWatch, memoryStateSchema, SubspaceMemory } from './memory-watch.ts'
+import { type SearchStage, sameSize, stageAt, stagesOf, wholeSize } from './stages.ts'
 import { noHistory, type TrustHistory, trustHistory } from './trust.ts'
 
 /** Where a search stands, as plain data. */
@@ -62,8 +64,9 @@ export interface Session {
   readonly limits: SearchLimits | undefined
   /** Where subspaces are filled up to memory. */
   readonly memory: SubspaceMemory | undefined
+  readonly stages: readonly SearchStage[]
   /** Of this stage. */
-  size: SupernetOptions
+  size: Required<SupernetOptions>
   supernet: Network
   optimizer: Sgd
   readonly streams: HalfStreams
@@ -101,9 +104,11 @@ export function createSession(
     limiting.length > 0 ? new SearchLimits(parts.space, limiting, config.limits, device) : undefined
   const space = limits?.space ?? parts.space
   const init: InitContext = { device, generator: new Generator(seed, 'weights') }
-  const { channels, cells, stem, partialChannels } = config.network
-  const size = { channels, cells, stem, classes: images.classes.length, partialChannels }
+  const stages = stagesOf(config, parts)
+  const [{ batch, size: first }] = stages
+  const size = { ...wholeSize(first), classes: images.classes.length }
   const stage = makeStage(config, space, size, init, ranks)
+  resizeBatches(images.streams, batch)
   const memory = fill && new SubspaceMemory({ config, parts, device, classes: size.classes, ...fill })
   const strategy = definition.create({ space, init, seed, epochs: config.epochs, memory }, config)
   // a sum over processes is not part of a graph
@@ -119,6 +124,7 @@ export function createSession(
     replay,
     limits,
     memory,
+    stages,
     streams: images.streams,
     ...stage,
     progress: start,
@@ -129,7 +135,7 @@ export function createSession(
 function makeStage(
   config: SearchConfig,
   space: SearchSpace,
-  size: SupernetOptions,
+  size: Session['size'],
   init: InitContext,
   { world }: Ranks,
 ) {
@@ -138,14 +144,34 @@ function makeStage(
   return { size, supernet, optimizer: new Sgd(namedParameters(supernet), config.weightOptimizer) }
 }
 
-/** Replaces the supernet by one of another size, with new weights drawn by the seed. */
-export function beginStage(session: Session, size: SupernetOptions): void {
-  const { config, device, space, supernet, optimizer } = session
-  const generator = new Generator(config.seed, `weights of epoch ${session.progress.epoch}`)
-  const stage = makeStage(config, space, size, { device, generator }, session.ranks)
+/** What a stage begins with: other batches, or another supernet, whose weights are drawn by the seed or carried over. */
+export function beginStage(session: Session, { size, batch, keeps }: SearchStage): void {
+  resizeBatches(session.streams, batch)
+  if (keeps === 'supernet') return
+  const { supernet, optimizer } = session
+  replaceSupernet(session, { ...wholeSize(size), classes: session.size.classes })
+  if (keeps === 'weights') {
+    const generator = new Generator(session.config.seed, `channels of epoch ${session.progress.epoch}`)
+    const widening = new Widening(supernet, generator)
+    widening.carry(stateDict(supernet), stateDict(session.supernet))
+    tidy(() => session.optimizer.load(widening.grown(optimizer.state(), namedParameters(session.supernet))))
+  }
   optimizer.dispose()
   disposeModule(supernet)
-  Object.assign(session, stage)
+}
+
+/** Another supernet in the place of the one there is, which stays the caller's, as its optimizer does. */
+function replaceSupernet(session: Session, size: Session['size']): void {
+  const { config, device, space, ranks, replay } = session
+  const generator = new Generator(config.seed, `weights of epoch ${session.progress.epoch}`)
+  // what was recorded reads weights that will be gone
+  replay.dispose()
+  Object.assign(session, makeStage(config, space, size, { device, generator }, ranks))
+}
+
+function resizeBatches({ train, valid }: HalfStreams, batch: number): void {
+  train.resize(batch)
+  valid.resize(batch)
 }
 
 /** Frees every tensor of a session. */
@@ -173,8 +199,9 @@ const stateSchema = z.object({
     cells: z.number(),
     // older runs had no other
     stem: z.enum(stemKinds).default('cifar'),
-    classes: z.number(),
     partialChannels: z.number().default(1),
+    skipDropout: z.boolean().default(false),
+    classes: z.number(),
   }),
   strategy: z.record(z.string(), z.unknown()),
   memory: memoryStateSchema.optional(),
@@ -193,7 +220,7 @@ export function sessionFiles(session: Session, logs: LogLengths): Record<string,
     config,
     progress,
     streams: { train: streamState(streams.train), valid: streamState(streams.valid) },
-    size: { stem: 'cifar', partialChannels: 1, ...size },
+    size,
     strategy: data,
     ...(session.limits ? { lambdas: [...session.limits.penalty.lambdas] } : {}),
     ...(session.memory ? { memory: session.memory.state() } : {}),
@@ -217,11 +244,20 @@ export function readSearchState(
   return readState(files, schema, config, 'search')
 }
 
+/** The supernet of a later stage, for weights that were saved. */
+function restoreSupernet(session: Session, size: Session['size']): void {
+  const { supernet, optimizer } = session
+  replaceSupernet(session, size)
+  optimizer.dispose()
+  disposeModule(supernet)
+}
+
 /** Puts a new session where a checkpoint's stood; returns how long the run's logs were. */
 export function restoreSession(session: Session, files: ReadFiles): LogLengths {
   const state = readSearchState(files, session.config, session.parts)
   const { streams, progress, size } = state
-  if (JSON.stringify(size) !== JSON.stringify(session.size)) beginStage(session, size)
+  resizeBatches(session.streams, stageAt(session.stages, progress.epoch).batch)
+  if (!sameSize(size, session.size)) restoreSupernet(session, size)
   tidy(() => {
     const tensors = (name: string) => readTensors(files, name)
     loadTensors(stateDict(session.supernet), tensors('weights.safetensors'), 'weights.safetensors')

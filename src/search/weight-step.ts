@@ -27,7 +27,7 @@ export function stepOptions(
  */
 export function weightStep(
   supernet: Network,
-  strategy: Pick<Strategy, 'archWeights' | 'parameters' | 'stepWithWeights'>,
+  strategy: Pick<Strategy, 'archWeights' | 'parameters' | 'stepWithWeights' | 'dropout'>,
   batch: Batch,
   optimizer: Sgd,
   options: SupernetStepOptions,
@@ -35,13 +35,14 @@ export function weightStep(
   const archWeights: ArchWeightsOf = (group) => strategy.archWeights(group, 'train')
   const follows = strategy.stepWithWeights !== undefined
   const { clipArch = false, penalty } = options
+  const { dropout } = strategy
   const parameters = clipArch || follows ? [...(strategy.parameters?.().values() ?? [])] : []
   const { beside, ...outcome } = sgdStep(
     batch,
     optimizer,
     options,
     ({ images, labels, part }) => {
-      const { logits } = supernet.forward(images, { training: true, archWeights, part })
+      const { logits } = supernet.forward(images, { training: true, archWeights, part, dropout })
       const loss = crossEntropy(logits, labels)
       return { logits, loss, ...(follows && penalty ? { penalty: penalty(archWeights) } : {}) }
     },

@@ -57,6 +57,8 @@ export interface SupernetOptions extends Size {
    * of spaces with `partialChannels`; it divides the channels.
    */
   readonly partialChannels?: number
+  /** Whether a candidate that passes its input on unchanged has a layer `dropout` after it (P-DARTS), which `Pass.dropout` turns on. */
+  readonly skipDropout?: boolean
 }
 
 /** Size of a network to be trained. */

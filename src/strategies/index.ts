@@ -6,6 +6,7 @@ import { ddsas } from './ddsas/ddsas.ts'
 import { drnas } from './drnas/drnas.ts'
 import { enas } from './enas/enas.ts'
 import { gdas } from './gdas.ts'
+import { pDarts } from './p-darts/p-darts.ts'
 import { pcDarts } from './pc-darts.ts'
 import { random } from './random.ts'
 import { rsps } from './rsps.ts'
@@ -26,6 +27,7 @@ export const strategies = {
   drnas,
   sgas,
   'pc-darts': pcDarts,
+  'p-darts': pDarts,
 } as const
 
 type SettingsOf<Definition> = Definition extends StrategyDefinition<infer Settings> ? Settings : never
@@ -42,7 +44,8 @@ export type StrategySettings = Partial<
     SettingsOf<typeof snas> &
     SettingsOf<typeof drnas> &
     SettingsOf<typeof sgas> &
-    SettingsOf<typeof pcDarts>
+    SettingsOf<typeof pcDarts> &
+    SettingsOf<typeof pDarts>
 >
 
 /** A strategy whose settings nobody but itself looks at. */

@@ -4,6 +4,7 @@ import type {
   ArchWeights,
   ArchWeightsOf,
   Batch,
+  Dropout,
   Gradients,
   InitContext,
   Network,
@@ -49,6 +50,8 @@ export interface StepContext {
   readonly microBatch?: number
   /** Where limits are to steer the search: for `lossGradients`, or to be added to one's own loss. */
   readonly penalty?: Penalty | undefined
+  /** What layers `dropout` leave out: for `lossGradients`. */
+  readonly dropout?: Dropout | undefined
 }
 
 /** How a part of the supernet does on validation images, by the statistics of each batch. */
@@ -98,8 +101,6 @@ export interface Strategy<Architecture = unknown> {
   changeSpace?(change: SpaceChange): SpaceReport
   /** Whether the next step opens a window: changes by hand are made just before. Before any step unless given. */
   opensWindow?(progress: Progress): boolean
-  /** Another supernet from this epoch on, with new weights: of progressive methods. */
-  nextStage?(epoch: number): SupernetOptions | undefined
   /** Called before each step: what the host does for it, such as to sample which candidates run. */
   prepareStep(progress: Progress): void
   /**
@@ -114,6 +115,8 @@ export interface Strategy<Architecture = unknown> {
    * by their gradients of it, in their order, after the weights moved. `archWeights` then follows the parameters in `train`.
    */
   stepWithWeights?(gradients: Gradients): void
+  /** What layers `dropout` of the supernet leave out in a weight step; where absent, nothing. The state of its generator is the strategy's. */
+  readonly dropout?: Dropout | undefined
   /** Weights and sampled candidates of a group for a forward pass; `eval`: to measure accuracy, and never samples. */
   archWeights(group: string, mode: 'train' | 'eval'): ArchWeights
   /**
@@ -178,8 +181,33 @@ export interface WeightRecipe {
   readonly weightDecay?: number
 }
 
-/** How the supernet was built where a method was published for a space, as far as that differs from the usual. */
-export type NetworkRecipe = Pick<SupernetOptions, 'partialChannels'>
+/**
+ * How the supernet was built where a method was published for a space, as far as that differs from the usual. Searches smaller than
+ * those of the space stay so.
+ */
+export type NetworkRecipe = Partial<Pick<SupernetOptions, 'channels' | 'cells' | 'partialChannels'>>
+
+/** A search as far as its stages depend on it, besides its strategy's settings. */
+export interface StagedSearch {
+  readonly space: SearchSpace
+  readonly epochs: number
+  /** Of the supernet, as settings say. */
+  readonly cells: number
+  /** Images of a batch, as settings say. */
+  readonly batch: number
+}
+
+/** Epochs with another supernet than settings say, or other batches: of progressive methods. */
+export interface Stage {
+  /** The first epoch, from 0; it lasts until the next stage. */
+  readonly from: number
+  /** What of the supernet is otherwise. Where that is not as in the stage before, it is built anew, with new weights and a schedule of learning rates of its own. */
+  readonly network?: Partial<Omit<SupernetOptions, 'classes' | 'stem'>>
+  /** A supernet that is built anew takes over the weights of the one before, grown to their new shapes, and its schedule goes on. */
+  readonly carriesWeights?: boolean
+  /** Images of a batch. */
+  readonly batch?: number
+}
 
 /** A strategy as the registry knows it; `Settings`: those of a configuration that are the strategy's own. */
 export interface StrategyDefinition<Settings = never> {
@@ -192,6 +220,11 @@ export interface StrategyDefinition<Settings = never> {
   weightRecipe?(space: SearchSpace): WeightRecipe
   /** The supernet as published with it for a space, where that is not the usual one. */
   networkRecipe?(space: SearchSpace): NetworkRecipe
+  /**
+   * The stages of a search, in their order; before the first, and where there is none, all is as settings say. `Strategy.beginEpoch` is
+   * called once a stage has begun.
+   */
+  stages?(settings: Settings, search: StagedSearch): readonly Stage[]
   /** Settings it was published with for a space, by their keys (`epochs`, `data.batch`): a whole search is so long; searches with others say so. */
   published?(space: SearchSpace): Readonly<Record<string, number>>
   /** Why it cannot search a space; undefined, as where it is absent: it can. */

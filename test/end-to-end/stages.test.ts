@@ -20,6 +20,7 @@ after(place.remove)
 const staged: StrategyDefinition<RandomSettings> = {
   ...random,
   name: 'staged',
+  stages: () => [{ from: 1, network: { cells: 4 } }],
   create: (context, settings) => {
     const inner = random.create(context, settings)
     return {
@@ -27,7 +28,6 @@ const staged: StrategyDefinition<RandomSettings> = {
       archStep: (...given) => inner.archStep(...given),
       archWeights: (group, mode) => inner.archWeights(group, mode),
       derive: (evaluate) => inner.derive(evaluate),
-      nextStage: (epoch) => (epoch === 1 ? { channels: 4, cells: 4, classes: 10 } : undefined),
       state: () => inner.state(),
       load: (state) => inner.load(state),
       dispose: () => inner.dispose(),

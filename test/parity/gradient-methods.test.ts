@@ -6,7 +6,8 @@ import { type ArchWeightsOf, Network, namedParameters } from '../../src/nn/index
 import { dartsSpace } from '../../src/spaces/darts/cell-space.ts'
 import { nodesOf } from '../../src/spaces/space.ts'
 import { concentrationOf, klToUniform, pathwiseSample } from '../../src/strategies/drnas/dirichlet.ts'
-import { bestOfRows, renormalised } from '../../src/strategies/drnas/dirichlet-group.ts'
+import { renormalised } from '../../src/strategies/drnas/dirichlet-group.ts'
+import { bestOfRows } from '../../src/strategies/shared/matrix.ts'
 import { pcDarts } from '../../src/strategies/pc-darts.ts'
 import {
   type Decision,

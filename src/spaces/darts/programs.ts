@@ -5,6 +5,7 @@ import { DdsasError } from '../../errors.ts'
 import type { Block, Program, Sequence, State, StateId, Term } from '../../nn/index.ts'
 import { classifier } from '../classifier.ts'
 import { PartialChannels } from '../partial-channels.ts'
+import { candidateLayers } from '../skip-dropout.ts'
 import type { NetworkOptions, SupernetOptions } from '../space.ts'
 import type { CellType, Genotype } from './genotype.ts'
 import { factorizedReduce, type OperationOptions, reluConvBn } from './operations.ts'
@@ -142,6 +143,7 @@ const supernetSchema = z.object({
   ...sizes,
   stem: kind.optional(),
   partialChannels: z.int().positive().optional(),
+  skipDropout: z.boolean().optional(),
 })
 const networkSchema = z.object({
   ...sizes,
@@ -161,16 +163,16 @@ function checkOptions({ name }: CellSpace, schema: z.ZodType, options: unknown):
 export function supernetProgram(space: CellSpace, shape: SupernetOptions): Program {
   checkOptions(space, supernetSchema, shape)
   const operations = Object.entries(space.operations)
+  const { partialChannels: partial = 1, skipDropout = false } = shape
   const edge = (place: Place, row: number, input: number, reads: StateId): Term[] =>
     operations.map(([operation, make], column) => ({
       input: reads,
       name: `${place.name}._ops.${row}._ops.${column}`,
-      layers: make(optionsAt(place, input)),
+      layers: candidateLayers(make(optionsAt(place, input)), skipDropout),
       operation,
       choice: { group: place.type, row, column },
     }))
   const concat = Array.from({ length: space.nodes }, (_, node) => node + 2)
-  const { partialChannels: partial = 1 } = shape
   const kind = shape.stem ?? 'cifar'
   const stem = supernetStems[kind](shape.channels)
   return stack(

@@ -19,6 +19,7 @@ import {
 } from '../../nn/index.ts'
 import { classifier } from '../classifier.ts'
 import { PartialChannels } from '../partial-channels.ts'
+import { candidateLayers } from '../skip-dropout.ts'
 import type { NetworkOptions, SupernetOptions } from '../space.ts'
 import { edges, nodes, operationNames } from './architecture.ts'
 import { type OperationName, operations, residualWays } from './operations.ts'
@@ -121,6 +122,7 @@ const supernetSchema = z.object({
   ...sizes,
   stem: z.literal('cifar').optional(),
   partialChannels: z.int().positive().optional(),
+  skipDropout: z.boolean().optional(),
 })
 const networkSchema = z.object({ ...sizes, kind: z.enum(['cifar', 'imagenet']), auxiliary: z.boolean() })
 
@@ -144,7 +146,7 @@ export function supernetProgram(group: string, size: SupernetOptions): Program {
     return operationNames.map((operation, column) => ({
       input,
       name: `${block}.edges.${to}<-${from}.${column}`,
-      layers: operations[operation]({ channels, affine: false }),
+      layers: candidateLayers(operations[operation]({ channels, affine: false }), size.skipDropout),
       operation,
       choice: { group, row, column },
     }))

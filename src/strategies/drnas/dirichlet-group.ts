@@ -19,22 +19,13 @@ import {
   to,
   zerosLike,
 } from '../../torch/index.ts'
-import { type Mask, type Matrix, matrixTensor } from '../shared/matrix.ts'
+import { bestOfRows, type Mask, matrixTensor } from '../shared/matrix.ts'
 import { concentrationOf, dirichletSample, pathwiseSample } from './dirichlet.ts'
 
 /** Parts of a sample, or of a softmax, that are left add up to 1 again: [rows, candidates], `left` of ones and zeros. */
 export function renormalised(weights: Tensor, left: Tensor): Tensor {
   const kept = mul(weights, left)
   return div(kept, sum(kept, [1], true))
-}
-
-/** The `keep` largest of each row; of equals the first. */
-export function bestOfRows(matrix: Matrix, keep: number): boolean[][] {
-  return matrix.map((row) => {
-    const order = [...row.keys()].sort((a, b) => row[b] - row[a])
-    const best = new Set(order.slice(0, keep))
-    return row.map((_, k) => best.has(k))
-  })
 }
 
 /** The columns of a group that take part. */

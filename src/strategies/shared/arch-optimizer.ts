@@ -114,17 +114,17 @@ export class ArchOptimizer {
 
 /**
  * d loss / d parameters of a supernet in training mode on a batch, and of the penalty of a `StepContext`; everything else takes part
- * as a constant. `microBatch`: as there.
+ * as a constant. `microBatch` and `dropout`: as there.
  */
 export function lossGradients(
   supernet: Network,
   parameters: readonly Tensor[],
   archWeights: ArchWeightsOf,
   batch: Batch,
-  { microBatch = 0, penalty }: Pick<StepContext, 'microBatch' | 'penalty'> = {},
+  { microBatch = 0, penalty, dropout }: Pick<StepContext, 'microBatch' | 'penalty' | 'dropout'> = {},
 ): BatchGradients {
   return batchGradients(parameters, batch, microBatch, ({ images, labels, part }) => {
-    const { logits } = supernet.forward(images, { training: true, archWeights, part })
+    const { logits } = supernet.forward(images, { training: true, archWeights, part, dropout })
     return {
       logits,
       loss: crossEntropy(logits, labels),

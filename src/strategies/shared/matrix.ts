@@ -13,3 +13,12 @@ export function matrixTensor(matrix: Matrix, device: string): Tensor {
     to(Tensor.from(Float32Array.from(matrix.flat()), [matrix.length, matrix[0].length]), { device }),
   )
 }
+
+/** The `keep` largest of each row; of equals the first. */
+export function bestOfRows(matrix: Matrix, keep: number): boolean[][] {
+  return matrix.map((row) => {
+    const order = [...row.keys()].sort((a, b) => row[b] - row[a])
+    const best = new Set(order.slice(0, keep))
+    return row.map((_, k) => best.has(k))
+  })
+}

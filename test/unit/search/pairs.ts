@@ -52,7 +52,7 @@ const smallRanking = { samples: 3, epochSamples: 2, images: 8, finalists: 2 }
 /** The settings of a pair, as small as they can be; L and windows are short. */
 export function smallConfig(parts: SearchParts): SearchConfig {
   const base = withParts(searchPresets.demo, parts)
-  const { ddsas, random, rsps, setn, enas, drnas, pcDarts } = base
+  const { ddsas, random, rsps, setn, enas, drnas, pcDarts, pDarts } = base
   return {
     ...base,
     network: {
@@ -73,6 +73,7 @@ export function smallConfig(parts: SearchParts): SearchConfig {
     // alpha moves from the first step on
     ...(drnas ? { drnas: { ...drnas, warmUp: 0 } } : {}),
     ...(pcDarts ? { pcDarts: { warmUp: 0 } } : {}),
+    ...(pDarts ? { pDarts: { ...pDarts, moreCells: [0, 0, 3], warmUp: 0 } } : {}),
   }
 }
 
