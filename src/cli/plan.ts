@@ -104,7 +104,7 @@ function progressOf(stream: NodeJS.WriteStream): PlanProgress {
 
 function planText(
   preset: string,
-  { config, device, budget, besides, measured, stepsPerEpoch, filled, lengths, networks }: Plan,
+  { config, device, budget, besides, measured, stepsPerEpoch, stages, filled, lengths, networks }: Plan,
 ): string {
   const { network, data, epochs, threads } = config
   const rows = [['L', 'memory', 's/step', 'search', ''], ...lengths.map(rowOf)]
@@ -117,12 +117,28 @@ function planText(
     `${measured.includes(null) ? 'measured' : `measured at L = ${measured.join(', ')}`}; ${budget ? `${formatSize(budget.bytes)} ${budget.where}` : 'free memory is not known'}`,
     '',
     ...table.map((cells) => cells.join('').trimEnd()),
+    ...stageLines(stages),
     '',
     'memory: of tensors at the peak, in the largest likely subspace: what a search',
     'asks for before it starts, and what memory.limit is held against',
     ...(besides > 0 ? [`the process takes about ${formatSize(besides)} besides`] : []),
     ...rangeLines(networks),
   ].join('\n')
+}
+
+/** What each of several stages takes: the memory of a search is that of the largest. */
+function stageLines(stages: Plan['stages']): string[] {
+  if (stages.length === 0) return []
+  const lines = stages.map(({ from, to, size, batch, memory, secondsPerStep }) =>
+    [
+      `  ${from + 1} to ${to}: ${size.cells} cells`,
+      ...(size.partialChannels === 1 ? [] : [`1/${size.partialChannels} of the channels`]),
+      `batches of ${batch}`,
+      formatSize(memory),
+      `${secondsPerStep.toFixed(2)} s/step`,
+    ].join(', '),
+  )
+  return ['', 'epochs', ...lines]
 }
 
 /** What networks of the space cost: what limits can be set to. */

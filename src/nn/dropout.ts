@@ -8,6 +8,7 @@ import {
   noGrad,
   reshape,
   run,
+  slice,
   type Tensor,
   tidy,
 } from '../torch/index.ts'
@@ -40,51 +41,63 @@ export function dropsOf(pass: {
   return training && dropout && dropout.rate > 0 ? { ...dropout, start: part?.start ?? 0 } : undefined
 }
 
-const low32 = 0xffff_ffff
+/** Random bits that one number of 64 gives, for as many elements. */
+const bits = 16
+const perNumber = 64 / bits
 
-/** Whole numbers below 2^32 as random as MurmurHash3 (Appleby) leaves them at its end: in place, int64. */
+/** Spreads numbers over all 64 bits, in place, as SplitMix64 (Steele et al.) ends, with factors that JavaScript can hold. */
 function scramble(x: Tensor): void {
-  const shifted = (bits: number) =>
-    tidy(() => run('aten::bitwise_xor_.Tensor', x, call('aten::bitwise_right_shift.Tensor_Scalar', x, bits)))
-  // products wrap around at 2^64, which leaves the low half what it is
-  const times = (factor: number) => {
-    run('aten::mul_.Scalar', x, factor)
-    run('aten::bitwise_and_.Scalar', x, low32)
-  }
-  shifted(16)
-  times(0x85eb_ca6b)
-  shifted(13)
-  times(0xc2b2_ae35)
-  shifted(16)
+  // int64 shifts its sign in
+  const fold = (by: number) =>
+    tidy(() => {
+      const shifted = call('aten::bitwise_right_shift.Tensor_Scalar', x, by)
+      run('aten::bitwise_and_.Scalar', shifted, 2 ** (64 - by) - 1)
+      run('aten::bitwise_xor_.Tensor', x, shifted)
+    })
+  fold(30)
+  run('aten::mul_.Scalar', x, 0x1e47_6d1c_e4e5_b9)
+  fold(27)
+  run('aten::mul_.Scalar', x, 0x14d0_49bb_1331_11)
+  fold(31)
 }
 
-/** Which elements of images [n, c, h, w] are left out, bool in channels-last order: by a number and their places in the batch alone. */
+/**
+ * Which elements of images [n, c, h, w] are left out, bool: by a number that the generator gives and their places in the batch alone,
+ * so that it does not matter how many threads or processes compute.
+ */
 function dropped(x: Tensor, { rate, generator, start }: Drops): Tensor {
   const [count, channels, height, width] = x.shape
   const size = channels * height * width
-  const seed = generator.below(2 ** 32)
+  const [from, to] = [start * size, (start + count) * size]
+  const first = Math.floor(from / perNumber)
+  const seed = generator.below(2 ** 48)
   return noGrad(() =>
     tidy(() => {
-      const places = call(
-        'aten::arange.start',
-        start * size,
-        (start + count) * size,
-        dtypes.int64,
-        null,
-        x.device,
-      )
+      const last = Math.ceil(to / perNumber)
+      const numbers = call('aten::arange.start', first, last, dtypes.int64, null, x.device)
       // an odd factor gives each place another number
-      run('aten::mul_.Scalar', places, 0x9e37_79b1)
-      run('aten::add_.Scalar', places, seed)
-      run('aten::bitwise_and_.Scalar', places, low32)
-      scramble(places)
-      const some = call('aten::lt.Scalar', places, Math.round(rate * 2 ** 32))
+      run('aten::mul_.Scalar', numbers, 0x1e37_79b9_7f4a_7d)
+      run('aten::add_.Scalar', numbers, seed)
+      scramble(numbers)
+      const parts = slice(
+        call('aten::view.dtype', numbers, dtypes.int16),
+        0,
+        from % perNumber,
+        (from % perNumber) + to - from,
+      )
+      const some = call('aten::lt.Scalar', parts, steps(rate) - 2 ** (bits - 1))
       return call('aten::permute', reshape(some, [count, height, width, channels]), [0, 3, 1, 2])
     }),
   )
 }
 
-/** x [n, c, h, w] without the elements that are left out. */
+/** How many of all values of some bits leave an element out. */
+function steps(rate: number): number {
+  return Math.round(rate * 2 ** bits)
+}
+
+/** x [n, c, h, w], channels last, without the elements that are left out; a rate is kept to 1 / 65536. */
 export function dropOut(x: Tensor, drops: Drops): Tensor {
-  return tidy(() => mul(maskedFill(x, dropped(x, drops), 0), 1 / (1 - drops.rate)))
+  const kept = 1 - steps(drops.rate) / 2 ** bits
+  return tidy(() => mul(maskedFill(x, dropped(x, drops), 0), 1 / kept))
 }

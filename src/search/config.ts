@@ -259,18 +259,33 @@ export function withParts(config: SearchConfig, { space, strategy }: SearchParts
   return parseSettings(searchConfigSchema({ space, strategy }), whole, 'search')
 }
 
-/** The supernet of another pair: as published, and small in a preset that is smaller than the space's usual supernet. */
-function networkOf({ network }: SearchConfig, { space, strategy }: SearchParts): SearchConfig['network'] {
+/**
+ * The supernet of another pair: as published, and small in a preset that is smaller than the space's usual supernet, with channels that
+ * the partial channels of all stages divide.
+ */
+function networkOf(config: SearchConfig, { space, strategy }: SearchParts): SearchConfig['network'] {
+  const { network, epochs, data } = config
   const recipe = strategy.networkRecipe?.(space) ?? {}
   const usual = { ...space.defaults, ...recipe }
   const size = (key: 'channels' | 'cells') =>
     network[key] < space.defaults[key] ? Math.min(network[key], usual[key]) : usual[key]
+  const [channels, cells] = [size('channels'), size('cells')]
+  const { partialChannels = 1 } = recipe
+  const search = { space, epochs, cells, batch: data.batch }
+  const stages = strategy.stages?.(strategy.defaults(space), search) ?? []
+  const parts = [partialChannels, ...stages.map((stage) => stage.network?.partialChannels ?? 1)]
+  const multiple = parts.reduce(leastCommonMultiple)
   return {
-    channels: size('channels'),
-    cells: size('cells'),
+    channels: Math.ceil(channels / multiple) * multiple,
+    cells,
     stem: stemsOf(space).find((stem) => stem === network.stem) ?? stemsOf(space)[0],
-    partialChannels: recipe.partialChannels ?? 1,
+    partialChannels,
   }
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  const divisor = (x: number, y: number): number => (y === 0 ? x : divisor(y, x % y))
+  return (a * b) / divisor(a, b)
 }
 
 /** Throws DdsasError 'input' where a strategy cannot search a space, with those that it can. */

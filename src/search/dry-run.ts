@@ -12,7 +12,8 @@ import { overTensors } from './images.ts'
 import { datasetBytes } from './images-shape.ts'
 import { runsOf } from './runs.ts'
 import { bothUpdates } from './search.ts'
-import { createSession, disposeSession, type Session } from './session.ts'
+import { beginStage, createSession, disposeSession, type Session } from './session.ts'
+import { type SearchStage, sameSize } from './stages.ts'
 import { stepOptions } from './weight-step.ts'
 
 /** What was seen of a step or of an evaluation. */
@@ -25,12 +26,20 @@ export interface Seen {
 export class DryRun {
   readonly #session: Session
   readonly #parts: SearchParts
+  readonly #stage: SearchStage
   /** Noise; the session disposes of it. */
   readonly #data: ImageTensors
   #strategy: Strategy
 
-  /** `largest`: the most images of a batch to come; `classes`: of all images. */
-  constructor(config: SearchConfig, parts: SearchParts, device: string, largest: number, classes: number) {
+  /** `largest`: the most images of a batch to come; `classes`: of all images; `stage`: the first unless given. */
+  constructor(
+    config: SearchConfig,
+    parts: SearchParts,
+    device: string,
+    largest: number,
+    classes: number,
+    stage?: SearchStage,
+  ) {
     const noise = makeNoise(2 * largest, config.data.imageSize, classes)
     this.#data = toTensors(noise, device)
     const part = Array.from({ length: noise.count }, (_, index) => index)
@@ -40,6 +49,9 @@ export class DryRun {
     this.#session = session
     this.#parts = parts
     this.#strategy = session.strategy
+    this.#stage = stage ?? session.stages[0]
+    if (!sameSize(this.#stage.size, session.size)) beginStage(session, { ...this.#stage, keeps: 'nothing' })
+    this.#reachStage()
     const parameters = [...namedParameters(session.supernet)]
     tidy(() => session.optimizer.load(new Map(parameters.map(([name, x]) => [name, zerosLike(x)]))))
   }
@@ -52,11 +64,23 @@ export class DryRun {
     const init = { device, generator: new Generator(seed, 'dry run') }
     if (this.#strategy !== this.#session.strategy) this.#strategy.dispose()
     this.#strategy = strategy.create({ space, init, seed: 0, epochs: config.epochs }, settings)
+    this.#reachStage()
+  }
+
+  /** Whether the candidates that are left are those of the alpha that was drawn where it began. */
+  get isLaterStage(): boolean {
+    return this.#stage.from > 0
+  }
+
+  /** Candidates are those of the stage, as alpha is that was drawn. */
+  #reachStage(): void {
+    for (const { from } of this.#session.stages)
+      if (from > 0 && from <= this.#stage.from) this.#strategy.beginEpoch?.(from)
   }
 
   /** Lets the strategy sample, other candidates each time; as in the last epoch, since in the first ones alpha may rest. */
   sample(): void {
-    this.#strategy.prepareStep({ epoch: this.#session.config.epochs - 1, step: 0, globalStep: 0 })
+    this.#strategy.prepareStep({ epoch: this.#stage.to - 1, step: 0, globalStep: 0 })
   }
 
   /** What runs now of the groups that candidates are sampled of. */

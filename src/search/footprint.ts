@@ -130,7 +130,10 @@ export class FootprintMeter {
     const whole = strategy.subspace?.whole(this.#config, space) ?? Number.POSITIVE_INFINITY
     const count = subspace === undefined || subspace < whole ? subspacesOfSize : 1
     this.#dry.begin(subspace)
-    const peaks = Array.from({ length: count }, () => this.peak())
+    const peaks = Array.from({ length: count }, (_, draw) => {
+      if (draw > 0 && this.#dry.isLaterStage) this.#dry.begin(subspace, draw)
+      return this.peak()
+    })
     const typical = peaks.reduce((sum, peak) => sum + peak, 0) / count
     const squares = peaks.reduce((sum, peak) => sum + (peak - typical) ** 2, 0)
     return { typical, spread: Math.sqrt(squares / Math.max(1, count - 1)) }

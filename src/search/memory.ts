@@ -9,6 +9,7 @@ import { DryRun } from './dry-run.ts'
 import { FootprintMeter, largestBatch, likelyPeak } from './footprint.ts'
 import { batchBytes, datasetBytes, type ImagesShape } from './images-shape.ts'
 import { checkpointBytes, type Look, supernetBytes, tensorRoom } from './memory-room.ts'
+import { configOf, type SearchStage, stagesOf } from './stages.ts'
 
 /** What tensors may take. */
 export interface Budget {
@@ -29,6 +30,8 @@ interface DryRunOptions extends BudgetOptions {
   readonly largest: number
   /** What the dry run may take where that is less than there is: it then ends with the DdsasError 'memory' itself. */
   readonly within?: number
+  /** Of the search; the first unless given. */
+  readonly stage?: SearchStage
 }
 
 /**
@@ -98,14 +101,15 @@ export function withDryRun<Result>(
   config: SearchConfig,
   parts: SearchParts,
   device: string,
-  { images, largest, unread = 0, available = availableMemory, within }: DryRunOptions,
+  { images, largest, unread = 0, available = availableMemory, within, stage }: DryRunOptions,
   body: (dry: DryRun) => Result,
 ): Result {
-  const room = roomFor(config, parts, device, unread, available)
+  const staged = stage ? configOf(config, stage) : config
+  const room = roomFor(staged, parts, device, unread, available)
   const most = room && room.bytes < config.memory.limit ? limitOf(config) : room
-  const least = leastBytes(config, parts, images)
-  if (most && least > most.bytes) throw refusal(config, parts, 'more than', least, most)
-  const dry = new DryRun(config, parts, device, largest, images.classes)
+  const least = leastBytes(staged, parts, images)
+  if (most && least > most.bytes) throw refusal(staged, parts, 'more than', least, most)
+  const dry = new DryRun(config, parts, device, largest, images.classes, stage)
   try {
     const bytes = Math.min(most?.bytes ?? Number.POSITIVE_INFINITY, within ?? Number.POSITIVE_INFINITY)
     if (Number.isFinite(bytes) && device === 'cpu') setMemoryLimit(device, bytes)
@@ -113,7 +117,7 @@ export function withDryRun<Result>(
   } catch (error) {
     if (!(error instanceof DdsasError) || error.kind !== 'memory' || !most || within !== undefined)
       throw error
-    throw refusal(config, parts, 'more than', most.bytes, most)
+    throw refusal(staged, parts, 'more than', most.bytes, most)
   } finally {
     if (device === 'cpu') setMemoryLimit(device, 0)
     dry.dispose()
@@ -121,8 +125,8 @@ export function withDryRun<Result>(
 }
 
 /**
- * Throws DdsasError 'budget' where the tensors of a search would take more than they may.
- * Takes a step on small batches of noise; near the limit a few more.
+ * Throws DdsasError 'budget' where the tensors of a search would take more than they may, in any of its stages.
+ * Takes a step on small batches of noise in each supernet; near the limit a few more.
  */
 export function checkMemory(
   config: SearchConfig,
@@ -130,19 +134,39 @@ export function checkMemory(
   device: string,
   images: ImagesShape,
   available: Look = availableMemory,
+  stages: readonly SearchStage[] = stagesOf(config, parts),
 ): void {
   if (memoryBudget(config, parts, device, { available }) === undefined) return
-  const largest = largestBatch(config, images)
-  withDryRun(config, parts, device, { images, largest, available }, (dry) => {
+  let room = 0
+  for (const stage of stages) {
+    // with the same supernet fewer candidates run than before: it fits if as many would
+    if (stage.keeps === 'supernet' && stage.batch <= room) continue
+    room = checkStage(config, parts, device, images, available, stage)
+  }
+}
+
+/** Returns how large batches could be in such a stage that are known to fit. */
+function checkStage(
+  config: SearchConfig,
+  parts: SearchParts,
+  device: string,
+  images: ImagesShape,
+  available: Look,
+  stage: SearchStage,
+): number {
+  const staged = configOf(config, stage)
+  const largest = largestBatch(staged, images)
+  return withDryRun(config, parts, device, { images, largest, available, stage }, (dry) => {
     const subspace = parts.strategy.subspace?.of(config)
-    const meter = new FootprintMeter(dry, config, parts, device, images)
+    const meter = new FootprintMeter(dry, staged, parts, device, images)
     dry.begin(subspace)
     const peak = meter.peak()
     // only now: the process has grown by what such a search takes besides tensors
-    const budget = memoryBudget(config, parts, device, { available })
+    const budget = memoryBudget(staged, parts, device, { available })
     // no subspace takes twice as much as another of its size: most searches are known to fit by now
     if (budget && 2 * peak > budget.bytes)
-      checkFits(config, parts, likelyPeak(meter.footprint(subspace)), budget)
+      checkFits(staged, parts, likelyPeak(meter.footprint(subspace)), budget)
+    return budget ? (stage.batch * budget.bytes) / (2 * peak) : 0
   })
 }
 

@@ -1,6 +1,5 @@
 /** What a search will cost before it begins: memory and time for each L, from a few steps measured on this device. */
 import { z } from 'zod'
-import { leastSquares } from '../budget/least-squares.ts'
 import type { CostRange } from '../budget/limits.ts'
 import type { TargetNetwork } from '../budget/network-costs.ts'
 import { cifarLayouts } from '../data/cifar-layout.ts'
@@ -9,15 +8,17 @@ import { checkRequest } from '../loop/request.ts'
 import { resolveDevice, setThreads, watchInterrupts } from '../torch/index.ts'
 import type { SearchConfig, SearchParts } from './config.ts'
 import type { DryRun } from './dry-run.ts'
-import { batchesOf, type Footprint, FootprintMeter, largestBatch, likelyPeak } from './footprint.ts'
+import { batchesOf, FootprintMeter, largestBatch, likelyPeak } from './footprint.ts'
 import { findImages } from './images.ts'
 import { type ImagesShape, shapeOfDataset } from './images-shape.ts'
 import { costRanges, targetNetwork } from './limits.ts'
 import { type Budget, bytesBesides, checkFits, memoryBudget, withDryRun } from './memory.ts'
 import { type FilledSubspaces, filledSubspaces, fitSubspaceMemory } from './memory-fill.ts'
 import { fillsMemory } from './memory-request.ts'
+import { fit, type Measurement, type Prediction } from './plan-fit.ts'
 import { requestedSearch, type SearchRequest, searchRequest } from './request.ts'
 import { checkCounts } from './split.ts'
+import { configOf, type SearchStage, stagesOf } from './stages.ts'
 
 const asASearch = [
   'preset',
@@ -65,6 +66,13 @@ export interface PlannedLength {
   readonly epochs?: number
 }
 
+/** What the epochs of a stage will take. */
+export interface PlannedStage
+  extends Pick<SearchStage, 'from' | 'to' | 'size' | 'batch'>,
+    Pick<PlannedLength, 'memory' | 'tensors' | 'secondsPerStep' | 'seconds'> {
+  readonly stepsPerEpoch: number
+}
+
 export interface Plan {
   readonly config: SearchConfig
   readonly device: string
@@ -75,6 +83,8 @@ export interface Plan {
   /** Values of L that were measured. */
   readonly measured: readonly (number | null)[]
   readonly stepsPerEpoch: number
+  /** Where a search has several stages: what each takes. */
+  readonly stages: readonly PlannedStage[]
   /** Where subspaces are filled up to memory: what that buys, and the one L of the plan. */
   readonly filled: FilledSubspaces | null
   readonly lengths: readonly PlannedLength[]
@@ -84,14 +94,6 @@ export interface Plan {
 
 /** Who is told how far it is: `done` of `total` parts, now in subspaces of `subspace` operations. */
 export type MeasureObserver = (subspace: number | null, done: number, total: number) => void
-
-/** What was seen of subspaces of L operations. */
-export interface Measurement extends Pick<Footprint, 'typical' | 'spread'> {
-  readonly subspace: number | null
-  readonly secondsPerStep: number
-  /** Of the measurement of accuracy. */
-  readonly secondsPerImage: number
-}
 
 /** Training images of both CIFAR data sets. */
 const cifarImages = 50_000
@@ -149,7 +151,7 @@ function measuredLengths({ smallest, largest, whole }: Lengths) {
   return { middle: part(0.3125, 2), nearMiddle: part(0.1875, 1), whole, nearWhole: part(0.625, 3) }
 }
 
-/** Parts of measuring, at most. */
+/** Parts of measuring, at most; of several stages each has two. */
 const mostParts = 10
 
 /**
@@ -165,24 +167,58 @@ export function planLengths(request: PlanRequest, observer?: MeasureObserver): P
   const filled = fillsMemory(asked, parts) ? planFilled(asked, parts, device, images.shape) : null
   const config = filled ? withLength(asked, parts, Math.round(filled.operations)) : asked
   const lengths = askedLengths(filled ? { lengths: 'own' } : request, config, parts)
-  const { measurements, budget, besides } = measure(config, parts, device, images, observer)
-  const predict = fit(lengthsOf(config, parts)?.whole, measurements)
-  const { train, valid } = images.shape
-  const stepsPerEpoch = Math.ceil(train / config.data.batch)
-  const evaluated = Math.min(valid, config.evaluation.images || valid)
+  const all = stagesOf(config, parts)
+  const perStage = Math.max(2, Math.ceil(mostParts / all.length))
+  const found = all.map((stage, index) =>
+    measure(config, parts, device, images, stage, (subspace, done) =>
+      observer?.(subspace, index * perStage + done, all.length * perStage),
+    ),
+  )
+  const [{ measurements, budget, besides }] = found.toReversed()
+  const whole = lengthsOf(config, parts)?.whole
+  const predict = found.map((measured) => fit(whole, measured.measurements))
   const rows = lengths.map((subspace): PlannedLength => {
-    const { memory, tensors, secondsPerStep, secondsPerImage } = predict(subspace)
-    const seconds = config.epochs * (stepsPerEpoch * secondsPerStep + evaluated * secondsPerImage)
-    const fits = budget ? memory <= budget.bytes : null
-    const row = { subspace, memory, tensors, fits, secondsPerStep, seconds }
-    return filled ? { ...row, memory: filled.predicted, fits: true } : row
+    const row = totalOf(
+      subspace,
+      all.map((stage, at) => plannedStage(stage, predict[at](subspace), config, images.shape)),
+    )
+    const fits = budget ? row.memory <= budget.bytes : null
+    return filled ? { ...row, memory: filled.predicted, fits: true } : { ...row, fits }
   })
+  const stages =
+    all.length > 1 ? all.map((stage, at) => plannedStage(stage, predict[at](null), config, images.shape)) : []
+  const stepsPerEpoch = Math.ceil(images.shape.train / config.data.batch)
   const measured = measurements.map(({ subspace }) => subspace)
   const networks = { size: targetNetwork(config, parts.space), costs: costRanges(config, parts.space) }
   return {
     ...{ config: asked, device, budget: budget ?? null, besides, measured, stepsPerEpoch, filled },
-    ...{ lengths: rows, networks },
+    ...{ stages, lengths: rows, networks },
   }
+}
+
+function plannedStage(
+  { from, to, size, batch }: SearchStage,
+  { memory, tensors, secondsPerStep, secondsPerImage }: Prediction,
+  { evaluation }: SearchConfig,
+  { train, valid }: ImagesShape,
+): PlannedStage {
+  const stepsPerEpoch = Math.ceil(train / batch)
+  const evaluated = Math.min(valid, evaluation.images || valid)
+  const seconds = (to - from) * (stepsPerEpoch * secondsPerStep + evaluated * secondsPerImage)
+  return { from, to, size, batch, stepsPerEpoch, memory, tensors, secondsPerStep, seconds }
+}
+
+/** Memory of the largest stage, time of all, and of a mean step. */
+function totalOf(subspace: number | null, stages: readonly PlannedStage[]): Omit<PlannedLength, 'fits'> {
+  const most = (key: 'memory' | 'tensors') => Math.max(...stages.map((stage) => stage[key]))
+  const sum = (of: (stage: PlannedStage) => number) => stages.reduce((total, stage) => total + of(stage), 0)
+  const steps = ({ from, to, stepsPerEpoch }: PlannedStage) => (to - from) * stepsPerEpoch
+  const secondsPerStep =
+    stages.length === 1
+      ? stages[0].secondsPerStep
+      : sum((stage) => steps(stage) * stage.secondsPerStep) / sum(steps)
+  const seconds = sum((stage) => stage.seconds)
+  return { subspace, memory: most('memory'), tensors: most('tensors'), secondsPerStep, seconds }
 }
 
 /** What the limit of a search buys that fills its subspaces up to it. */
@@ -222,25 +258,27 @@ interface Measured {
   readonly besides: number
 }
 
-/** Measures in subspaces of a few sizes. */
+/** Measures in subspaces of a few sizes, in the supernet and the batches of a stage. */
 function measure(
   config: SearchConfig,
   parts: SearchParts,
   device: string,
   images: PlannedImages,
-  observer: MeasureObserver = () => {},
+  stage: SearchStage,
+  tell: (subspace: number | null, done: number) => void,
 ): Measured {
   const interrupts = watchInterrupts()
   let done = 0
   const begin = (subspace: number | null) => {
     if (interrupts.interrupted()) throw new DdsasError('interrupted', 'stopped before all was measured')
-    observer(subspace, done++, mostParts)
+    tell(subspace, done++)
   }
   const { shape, unread } = images
-  const options = { images: shape, largest: largestBatch(config, shape), unread }
+  const staged = configOf(config, stage)
+  const options = { images: shape, largest: largestBatch(staged, shape), unread, stage }
   try {
     return withDryRun(config, parts, device, options, (dry) =>
-      measureIn(dry, config, parts, device, images, begin),
+      measureIn(dry, staged, parts, device, images, begin),
     )
   } finally {
     interrupts.stop()
@@ -311,48 +349,4 @@ function timedTurns(device: string): number {
 
 function withLength(config: SearchConfig, { strategy }: SearchParts, subspace: number | null): SearchConfig {
   return subspace === null ? config : { ...config, ...strategy.subspace?.with(config, subspace) }
-}
-
-type Prediction = Pick<PlannedLength, 'memory' | 'tensors' | 'secondsPerStep'> & {
-  readonly secondsPerImage: number
-}
-
-/** All of it is a constant and a part for each operation that runs; `whole`: from which L on all do. */
-export function fit(
-  whole: number | undefined,
-  measurements: readonly Measurement[],
-): (subspace: number | null) => Prediction {
-  const lineOf = (key: 'typical' | 'secondsPerStep' | 'secondsPerImage') =>
-    line(measurements.map((measurement) => [measurement.subspace ?? 0, measurement[key]]))
-  const [tensors, perStep, perImage] = [
-    lineOf('typical'),
-    lineOf('secondsPerStep'),
-    lineOf('secondsPerImage'),
-  ]
-  // how sums over L of all operations differ, where each is taken once at most
-  const shape = (subspace: number) =>
-    whole === undefined ? 1 : Math.sqrt(subspace * Math.max(0, whole - subspace))
-  const spreads = measurements.flatMap(({ subspace, spread }) => {
-    const by = shape(subspace ?? 0)
-    return by === 0 ? [] : [spread / by]
-  })
-  const spread = spreads.reduce((sum, one) => sum + one, 0) / spreads.length
-  return (subspace) => {
-    const at = Math.min(subspace ?? 0, whole ?? 0)
-    const typical = tensors(at)
-    return {
-      memory: likelyPeak({ typical, spread: spread * shape(at) }),
-      tensors: typical,
-      secondsPerStep: perStep(at),
-      secondsPerImage: perImage(at),
-    }
-  }
-}
-
-/** The line through points by least squares; flat where it would fall, which noise alone can make it do. */
-function line(points: readonly (readonly [x: number, y: number])[]): (x: number) => number {
-  const { slope, intercept } = leastSquares(points)
-  if (slope >= 0) return (x) => intercept + slope * x
-  const mean = points.reduce((sum, [, y]) => sum + y, 0) / points.length
-  return () => mean
 }

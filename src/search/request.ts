@@ -4,6 +4,7 @@ import { DdsasError } from '../errors.ts'
 import { type RunKind, requestedConfig } from '../loop/record.ts'
 import { type CommonRequest, commonRequest } from '../loop/request.ts'
 import { checkFits } from '../spaces/describe.ts'
+import { seenChannels } from '../spaces/partial-channels.ts'
 import type { SearchSpace } from '../spaces/space.ts'
 import type { AnyStrategy } from '../strategies/index.ts'
 import {
@@ -20,6 +21,7 @@ import { limitsOf } from './limits.ts'
 import { withMemory } from './memory-request.ts'
 import { searchPreset, searchPresets } from './presets.ts'
 import type { Judgement } from './report.ts'
+import { stagesOf } from './stages.ts'
 
 /** What a user asks for: a preset with changes, or a run to go on with. */
 export interface SearchRequest extends CommonRequest {
@@ -114,8 +116,11 @@ export function requestedSearch(request: SearchRequest): {
   checkStrategy(config, parts)
   limitsOf(config, parts.space)
   checkImageSettings(config)
-  // how many classes there are changes no size
-  checkFits(parts.space.supernet({ ...config.network, classes: 10 }), config.data.imageSize)
+  for (const { size } of stagesOf(config, parts)) {
+    seenChannels(size.channels, size.partialChannels ?? 1)
+    // how many classes there are changes no size
+    checkFits(parts.space.supernet({ ...size, classes: 10 }), config.data.imageSize)
+  }
   return { preset, config, parts }
 }
 

@@ -42,6 +42,7 @@ import {
 } from './request.ts'
 import { search } from './search.ts'
 import { createSession, disposeSession, restoreSession, type Session, sessionFiles } from './session.ts'
+import { stagesOf } from './stages.ts'
 import { planEpochs, type TimePlan } from './time.ts'
 
 export interface SearchResult {
@@ -125,7 +126,7 @@ function lifeOf(
       const parts = partsOf(config, own)
       const found = findImages(config, directory, device)
       checkShared(config, parts, ranks)
-      const model = checkedMemory(partOf(config, ranks), parts, device, found.shape)
+      const model = checkedMemory(config, parts, device, found.shape, ranks)
       const images = await found.open(told)
       return { session: sessionOn(images, config, device, parts, ranks, model), images }
     },
@@ -157,9 +158,14 @@ function checkedMemory(
   parts: SearchParts,
   device: string,
   images: ImagesShape,
+  { world }: Ranks,
 ): MemoryModel | undefined {
-  if (fillsMemory(config, parts)) return fitSubspaceMemory(config, parts, device, images)
-  checkMemory(config, parts, device, images)
+  // the memory of one of several processes is that of its part of a batch
+  const part = (batch: number) => Math.ceil(batch / world)
+  const own = { ...config, data: { ...config.data, batch: part(config.data.batch) } }
+  if (fillsMemory(config, parts)) return fitSubspaceMemory(own, parts, device, images)
+  const stages = stagesOf(config, parts).map((stage) => ({ ...stage, batch: part(stage.batch) }))
+  checkMemory(own, parts, device, images, undefined, stages)
   return undefined
 }
 
@@ -235,12 +241,6 @@ function withMemoryRemedy(error: unknown, run: RunFolder): unknown {
       'smaller data.batch, network.channels or evaluation.batch, or fewer sampled candidates',
     { cause: error },
   )
-}
-
-/** The settings as one of several processes computes by them: its memory is that of its part of a batch. */
-function partOf(config: SearchConfig, { world }: Ranks): SearchConfig {
-  const { data } = config
-  return world === 1 ? config : { ...config, data: { ...data, batch: Math.ceil(data.batch / world) } }
 }
 
 /** What can be foreseen to disappoint. */

@@ -6,6 +6,7 @@ import { track, untrack } from './tidy.ts'
 /** libtorch's number of each element type (c10::ScalarType). */
 export const dtypes = {
   uint8: 0,
+  int16: 2,
   int32: 3,
   int64: 4,
   float16: 5,
@@ -20,6 +21,7 @@ export type Dtype = keyof typeof dtypes
 /** Bytes of an element of each type. */
 export const elementBytes: Readonly<Record<Dtype, number>> = {
   uint8: 1,
+  int16: 2,
   int32: 4,
   int64: 8,
   float16: 2,

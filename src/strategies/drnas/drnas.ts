@@ -1,9 +1,8 @@
 /**
  * DrNAS: every candidate runs, weighted by a sample of a Dirichlet distribution of concentration elu(alpha) + 1 (Eq. 5 of its paper),
  * whose pathwise gradient alpha follows, held near the uniform one by KL divergence. All cells of a kind share a sample. After a
- * share of the epochs all but the best candidates of each row are pruned. Published on DARTS's space with partial channels, a sixth
- * before the pruning and a fourth after it, with weights that are carried over: here `network.partialChannels` is the same all along,
- * 1 unless it is set.
+ * share of the epochs all but the best candidates of each row are pruned, and the others then see more of the channels: on DARTS's
+ * space a sixth before, a fourth after, with the weights that there are and copies of them (`Widening`).
  */
 import { z } from 'zod'
 import { DdsasError } from '../../errors.ts'
@@ -49,6 +48,12 @@ const drnasSettings = {
         unit: 'candidates',
         description: 'how many of each row are left then; 0: all',
       }),
+      // older runs had the same all along
+      widenTo: z.number().int().nonnegative().max(1000).default(0).meta({
+        unit: '-',
+        description:
+          'network.partialChannels after the pruning: candidates see one in so many of the channels; 0: as before',
+      }),
       warmUp: share.meta({
         unit: 'of the epochs',
         description: 'before the pruning, and of those after it, in which alpha rests',
@@ -62,7 +67,10 @@ const settingsSchema = z.object(drnasSettings)
 export type DrnasSettings = z.infer<typeof settingsSchema>
 
 /** The epoch of the pruning, and whether alpha rests in an epoch. */
-export function drnasSchedule({ pruneAt, keep, warmUp }: DrnasSettings['drnas'], epochs: number) {
+export function drnasSchedule(
+  { pruneAt, keep, warmUp }: Pick<DrnasSettings['drnas'], 'pruneAt' | 'keep' | 'warmUp'>,
+  epochs: number,
+) {
   const prune = keep === 0 ? epochs : Math.round(pruneAt * epochs)
   return {
     prune,
@@ -195,8 +203,13 @@ function fewestCandidates({ choices }: SearchSpace, withNone: boolean): number |
   return counts.length === 0 ? undefined : Math.min(...counts)
 }
 
-/** Throws DdsasError 'input' for a pruning that leaves more than there is. */
-function check({ drnas: { keep, none } }: DrnasSettings, space: SearchSpace): void {
+/** Throws DdsasError 'input' for a pruning that leaves more than there is, and for channels that a space cannot have parts of. */
+function check({ drnas: { keep, none, widenTo } }: DrnasSettings, space: SearchSpace): void {
+  if (widenTo > 0 && !space.partialChannels)
+    throw new DdsasError(
+      'input',
+      `drnas.widenTo ${widenTo}: candidates of the space '${space.name}' see all channels; set it to 0`,
+    )
   const fewest = fewestCandidates(space, none)
   if (fewest !== undefined && keep > fewest)
     throw new DdsasError(
@@ -220,12 +233,13 @@ export const drnas: StrategyDefinition<DrnasSettings> = {
   settings: drnasSettings,
   defaults: (space) => ({
     drnas: nasbench201(space)
-      ? { kl: 1e-3, none: true, pruneAt: 1, keep: 0, warmUp: 0 }
+      ? { kl: 1e-3, none: true, pruneAt: 1, keep: 0, widenTo: 0, warmUp: 0 }
       : {
           kl: 1e-3,
           none: false,
           pruneAt: 0.5,
           keep: Math.min(4, fewestCandidates(space, false) ?? 0),
+          widenTo: space.partialChannels ? 4 : 0,
           warmUp: 0.4,
         },
     // the divergence takes the place of L2
@@ -244,10 +258,22 @@ export const drnas: StrategyDefinition<DrnasSettings> = {
       'weightOptimizer.minLr': 0,
       'archOptimizer.lr': 6e-4,
     }
-    return space.name === 'darts'
-      ? { ...both, ...first, 'drnas.keep': 4, 'drnas.pruneAt': 0.5, 'drnas.warmUp': 0.4 }
-      : {}
+    const network = { 'network.channels': 36, 'network.cells': 20, 'network.partialChannels': 6 }
+    const stages = { 'drnas.keep': 4, 'drnas.pruneAt': 0.5, 'drnas.widenTo': 4, 'drnas.warmUp': 0.4 }
+    return space.name === 'darts' ? { ...both, ...first, ...network, ...stages } : {}
   },
+  networkRecipe: (space) =>
+    nasbench201(space) || !space.partialChannels ? {} : { channels: 36, cells: 20, partialChannels: 6 },
+  stages: ({ drnas: { widenTo, ...settings } }, { epochs }) =>
+    widenTo === 0
+      ? []
+      : [
+          {
+            from: drnasSchedule(settings, epochs).prune,
+            network: { partialChannels: widenTo },
+            carriesWeights: true,
+          },
+        ],
   cannotSearch: withoutSampled,
   check,
   warnings,

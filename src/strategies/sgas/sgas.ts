@@ -1,7 +1,6 @@
 /**
  * SGAS: begins as DARTS; then one edge after the other is decided for its best candidate by a score, and from then on runs that alone.
- * What is left to compute becomes less and less; the published code makes batches larger for it, here they stay as they are. What is
- * nothing is never decided for.
+ * What is left to compute becomes less and less, and batches grow for it. What is nothing is never decided for.
  */
 import { z } from 'zod'
 import type { ArchWeights } from '../../nn/index.ts'
@@ -18,6 +17,8 @@ import type {
   Batch,
   Outcome,
   SpaceReport,
+  Stage,
+  StagedSearch,
   StateDict,
   StepContext,
   Strategy,
@@ -47,6 +48,11 @@ const sgasSettings = {
         .positive()
         .max(100)
         .meta({ unit: 'epochs', description: 'that stability looks back' }),
+      // older runs had the same batches all along
+      batchIncrease: z.number().int().nonnegative().max(10_000).default(0).meta({
+        unit: 'images',
+        description: 'that batches have more each time edges are decided',
+      }),
     })
     .describe('the search by SGAS'),
   ...archOptimizerSettings,
@@ -172,6 +178,25 @@ class Sgas<Architecture> implements Strategy<Architecture> {
   }
 }
 
+/** Batches grow at each epoch after one in which an edge of some group is decided. */
+function stages(
+  { sgas }: SgasSettings,
+  { space: { choices }, epochs, batch }: StagedSearch,
+): readonly Stage[] {
+  const edges = choices.flatMap((group) => (group.run === 'sampled' ? [keptRows(group)] : []))
+  const due = (epoch: number) => edges.map((count) => decisionsDue(sgas, epoch, epochs, count)).join()
+  const none = edges.map(() => 0).join()
+  const decided = Array.from({ length: epochs }, (_, epoch) => epoch).filter(
+    (epoch) => due(epoch) !== (epoch === 0 ? none : due(epoch - 1)),
+  )
+  return sgas.batchIncrease === 0
+    ? []
+    : decided.map((epoch, times) => ({
+        from: epoch + 1,
+        batch: batch + sgas.batchIncrease * (times + 1),
+      }))
+}
+
 /** Of edges that will not be decided before the end. */
 function warnings(
   { sgas }: SgasSettings,
@@ -197,13 +222,21 @@ export const sgas: StrategyDefinition<SgasSettings> = {
   settings: sgasSettings,
   // of 50 epochs 9, and 5
   defaults: () => ({
-    sgas: { criterion: 1, warmUp: 0.18, interval: 0.1, history: 4 },
+    sgas: { criterion: 1, warmUp: 0.18, interval: 0.1, history: 4, batchIncrease: 8 },
     ...usualArchOptimizer,
   }),
   published: ({ name }): Readonly<Record<string, number>> =>
     name === 'darts'
-      ? { epochs: 50, 'data.batch': 64, 'sgas.warmUp': 0.18, 'sgas.interval': 0.1, 'sgas.history': 4 }
+      ? {
+          epochs: 50,
+          'data.batch': 64,
+          'sgas.warmUp': 0.18,
+          'sgas.interval': 0.1,
+          'sgas.history': 4,
+          'sgas.batchIncrease': 8,
+        }
       : {},
+  stages,
   weightRecipe: nasbench201Weights,
   cannotSearch: withoutSampled,
   warnings,

@@ -71,7 +71,7 @@ export function smallConfig(parts: SearchParts): SearchConfig {
     ...(setn ? { setn: smallRanking } : {}),
     ...(random ? { random: { candidates: 3, images: 8 } } : {}),
     // alpha moves from the first step on
-    ...(drnas ? { drnas: { ...drnas, warmUp: 0 } } : {}),
+    ...(drnas ? { drnas: { ...drnas, warmUp: 0, widenTo: 1 } } : {}),
     ...(pcDarts ? { pcDarts: { warmUp: 0 } } : {}),
     ...(pDarts ? { pDarts: { ...pDarts, moreCells: [0, 0, 3], warmUp: 0 } } : {}),
   }

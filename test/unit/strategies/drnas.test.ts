@@ -46,7 +46,7 @@ test('in the space of the benchmark that is nothing takes part, and nothing is p
 /** Half-way two of four are pruned. */
 const pruning = (config: Session['config']): Session['config'] => ({
   ...config,
-  drnas: { kl: 1e-3, none: false, pruneAt: 0.5, keep: 2, warmUp: 0 },
+  drnas: { kl: 1e-3, none: false, pruneAt: 0.5, keep: 2, widenTo: 0, warmUp: 0 },
 })
 
 test('all but the best are pruned after a half of the epochs, run no more, and are never picked; a search goes on the same', () =>
@@ -98,7 +98,7 @@ test('alpha rests at the beginning of each stage, and weights have a sample all 
       assert.deepEqual(alpha(), before)
       assert.notDeepEqual(weightsOf(session, 'cell', 'train'), seen)
     },
-    (config) => ({ ...config, drnas: { kl: 1e-3, none: false, pruneAt: 0.5, keep: 2, warmUp: 0.5 } }),
+    (config) => ({ ...config, drnas: { kl: 1e-3, none: false, pruneAt: 0.5, keep: 2, widenTo: 0, warmUp: 0.5 } }),
   ))
 
 test('the schedule of the paper: 25 and 25 epochs, of which alpha rests in ten each', () => {
@@ -131,7 +131,7 @@ test('a heavy divergence draws alpha back to the uniform distribution', () =>
     },
     (config) => ({
       ...config,
-      drnas: { kl: 100, none: true, pruneAt: 1, keep: 0, warmUp: 0 },
+      drnas: { kl: 100, none: true, pruneAt: 1, keep: 0, widenTo: 0, warmUp: 0 },
       archOptimizer: { lr: 0.05, betas: [0.5, 0.999], weightDecay: 0 },
     }),
   ))

@@ -83,7 +83,7 @@ test('a decided edge runs one candidate of weight 1, its alpha rests to the bit,
 
 /** An edge an epoch. */
 function often(config: Session['config']): Session['config'] {
-  return { ...config, sgas: { criterion: 2, warmUp: 0, interval: 0.25, history: 2 } }
+  return { ...config, sgas: { criterion: 2, warmUp: 0, interval: 0.25, history: 2, batchIncrease: 0 } }
 }
 
 test('when all is decided two edges lead into each node, and those are the architecture', () =>

@@ -30,6 +30,7 @@ const names = Object.keys(dtypes) as Dtype[]
 /** Written once more, apart from the product's own table: what that is checked against. */
 const widths: Record<Dtype, number> = {
   uint8: 1,
+  int16: 2,
   int32: 4,
   int64: 8,
   float16: 2,
