@@ -7,7 +7,6 @@ import { dartsSpace } from '../../src/spaces/darts/cell-space.ts'
 import { nodesOf } from '../../src/spaces/space.ts'
 import { concentrationOf, klToUniform, pathwiseSample } from '../../src/strategies/drnas/dirichlet.ts'
 import { renormalised } from '../../src/strategies/drnas/dirichlet-group.ts'
-import { bestOfRows } from '../../src/strategies/shared/matrix.ts'
 import { pcDarts } from '../../src/strategies/pc-darts.ts'
 import {
   type Decision,
@@ -16,8 +15,9 @@ import {
   distributionsOf,
   edgeScores,
 } from '../../src/strategies/sgas/edge-decision.ts'
-import { decisionsDue } from '../../src/strategies/sgas/sgas.ts'
+import { decisionsDue } from '../../src/strategies/sgas/settings.ts'
 import { lossGradients } from '../../src/strategies/shared/arch-optimizer.ts'
+import { bestOfRows } from '../../src/strategies/shared/matrix.ts'
 import { snasTemperature } from '../../src/strategies/snas.ts'
 import {
   add,

@@ -5,7 +5,6 @@
 
 import { DdsasError } from '../../errors.ts'
 import type { InitContext } from '../../nn/index.ts'
-import { drawn, filled } from '../../nn/module.ts'
 import type { ChoiceGroup } from '../../spaces/space.ts'
 import {
   add,
@@ -21,16 +20,11 @@ import {
   tidy,
   zerosLike,
 } from '../../torch/index.ts'
+import { controllerParameters, layers } from './controller-parameters.ts'
 import { type Decided, type Decision, leftOut } from './decisions.ts'
 
-/** Of the state, and of what is read. */
-const hidden = 32
-const layers = 2
 const temperature = 5
 const tanhConstant = 2.5
-/** What weights are drawn from: uniform, up to this. */
-const initial = 0.1
-
 /** A sampled sequence. */
 export interface Sampled {
   readonly decided: Decided
@@ -50,27 +44,10 @@ export class Controller {
   constructor(
     choices: readonly ChoiceGroup[],
     decisions: readonly Decision[],
-    { generator, dtype }: Pick<InitContext, 'generator' | 'dtype'>,
+    context: Pick<InitContext, 'generator' | 'dtype'>,
   ) {
     this.#decisions = decisions
-    const init: InitContext = { device: 'cpu', generator, ...(dtype ? { dtype } : {}) }
-    const uniform = (...shape: number[]) => drawn(shape, () => initial * (2 * generator.uniform() - 1), init)
-    const zeros = (...shape: number[]) => filled(shape, 0, init)
-    const lstm = Array.from({ length: layers }, (_, layer): [string, Tensor][] => [
-      [`lstm.${layer}.weight_ih`, uniform(4 * hidden, hidden)],
-      [`lstm.${layer}.weight_hh`, uniform(4 * hidden, hidden)],
-      [`lstm.${layer}.bias_ih`, zeros(4 * hidden)],
-      [`lstm.${layer}.bias_hh`, zeros(4 * hidden)],
-    ]).flat()
-    const groups = choices.flatMap(({ name, candidates: { length } }): [string, Tensor][] => [
-      // the last row is read after a row that was left out
-      [`embedding.${name}`, uniform(length + 1, hidden)],
-      [`prediction.${name}.weight`, uniform(length, hidden)],
-      [`prediction.${name}.bias`, zeros(length)],
-    ])
-    // all of one kind, so that their gradients are clipped together
-    const named = [['start', uniform(1, hidden)] as [string, Tensor], ...lstm, ...groups]
-    this.parameters = new Map(named.map(([name, tensor]) => [`controller.${name}`, tensor]))
+    this.parameters = controllerParameters(choices, context)
   }
 
   #parameter(name: string): Tensor {

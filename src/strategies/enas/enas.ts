@@ -8,8 +8,7 @@
 import { z } from 'zod'
 import type { ArchWeights, ArchWeightsOf } from '../../nn/index.ts'
 import { Generator } from '../../torch/index.ts'
-import { archOptimizerSettings } from '../shared/arch-optimizer.ts'
-import { Ranking, rankingSettings, rankingText, samplesOf, usualRanking } from '../shared/ranking.ts'
+import { Ranking, rankingText, samplesOf } from '../shared/ranking.ts'
 import { pathWeights, SinglePath } from '../shared/single-path.ts'
 import { stateData } from '../shared/state.ts'
 import { nasbench201Epochs, nasbench201Weights } from '../shared/weight-recipe.ts'
@@ -28,36 +27,7 @@ import {
 import { Controller, type Sampled } from './controller.ts'
 import { architectureOf, type Decision, decisionsOf, drawMade } from './decisions.ts'
 import { Reinforce } from './reinforce.ts'
-
-const count = z.number().int().positive().max(100_000)
-
-const enasSettings = {
-  enas: z
-    .strictObject({
-      updates: count.meta({
-        unit: 'steps',
-        description: 'steps of Adam on the controller after each epoch',
-      }),
-      updateSamples: count.meta({
-        unit: 'architectures',
-        description: 'architectures in each of those steps, each measured on a validation batch of its own',
-      }),
-      entropy: z.number().nonnegative().meta({
-        unit: '-',
-        description: 'what the entropy of the decisions counts beside the accuracy, 0 to 1, in the reward',
-      }),
-      baseline: z.number().min(0).lt(1).meta({
-        unit: '-',
-        description: 'how much the running mean of the rewards keeps, which each is compared with',
-      }),
-      ...rankingSettings,
-    })
-    .describe('the search by ENAS'),
-  ...archOptimizerSettings,
-}
-
-const settingsSchema = z.object(enasSettings)
-export type EnasSettings = z.infer<typeof settingsSchema>
+import { defaults, type EnasSettings, enasSettings } from './settings.ts'
 
 const stateSchema = z.object({
   generator: z.array(z.number().int()),
@@ -186,12 +156,6 @@ class Enas<Architecture> implements Strategy<Architecture> {
     this.#reinforce.dispose()
     this.#controller.dispose()
   }
-}
-
-/** Published: 50 steps of 20 architectures an epoch; Adam that keeps nothing of gradients. */
-const defaults: EnasSettings = {
-  enas: { updates: 50, updateSamples: 20, entropy: 1e-4, baseline: 0.99, ...usualRanking },
-  archOptimizer: { lr: 1e-3, betas: [0, 0.999], weightDecay: 0, gradClip: 5 },
 }
 
 /** ENAS for the registry. */

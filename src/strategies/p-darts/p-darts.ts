@@ -4,12 +4,9 @@
  * behind them, less from epoch to epoch; alpha rests where a stage begins. In the end skip connections are limited.
  */
 import { z } from 'zod'
-import { DdsasError } from '../../errors.ts'
 import type { ArchWeights, Dropout } from '../../nn/index.ts'
-import type { SearchSpace } from '../../spaces/space.ts'
 import { Generator, type Tensor } from '../../torch/index.ts'
 import { Alphas } from '../shared/alphas.ts'
-import { archOptimizerSettings, usualArchOptimizer } from '../shared/arch-optimizer.ts'
 import { describeChange } from '../shared/group-change.ts'
 import { withoutSampled } from '../shared/sampled.ts'
 import { stateData } from '../shared/state.ts'
@@ -28,12 +25,8 @@ import type {
 } from '../strategy.ts'
 import { withFewerSkips } from './fewer-skips.ts'
 import { LeftGroup } from './left-group.ts'
-import { epochOf, pDartsSetting, stagesIn } from './schedule.ts'
-
-const pDartsSettings = { pDarts: pDartsSetting, ...archOptimizerSettings }
-
-const settingsSchema = z.object(pDartsSettings)
-export type PDartsSettings = z.infer<typeof settingsSchema>
+import { epochOf, stagesIn } from './schedule.ts'
+import { check, defaults, type PDartsSettings, pDartsSettings, published, warnings } from './settings.ts'
 
 const stateSchema = z.object({
   generator: z.array(z.number().int()),
@@ -148,74 +141,13 @@ class PDarts<Architecture> implements Strategy<Architecture> {
   }
 }
 
-/** Of the rows that candidates are left of, how many the smallest has. */
-function fewestCandidates({ choices }: SearchSpace): number {
-  return Math.min(...choices.flatMap(({ run, candidates }) => (run === 'sampled' ? [candidates.length] : [])))
-}
-
-/** Throws DdsasError 'input' for lists of other lengths, and for more candidates than there are, or than before. */
-function check({ pDarts: { moreCells, candidates, dropout } }: PDartsSettings, space: SearchSpace): void {
-  const refuse = (problem: string): never => {
-    throw new DdsasError('input', problem)
-  }
-  const lengths = [moreCells, candidates, dropout].map(({ length }) => length)
-  if (lengths.some((length) => length !== lengths[0]))
-    refuse(
-      `pDarts.moreCells, pDarts.candidates and pDarts.dropout have ${lengths.join(', ')} entries: give each one for every stage`,
-    )
-  const fewest = fewestCandidates(space)
-  const more = candidates.findIndex((count, stage) => count > (candidates[stage - 1] ?? fewest))
-  if (more >= 0)
-    refuse(
-      `pDarts.candidates ${candidates.join(', ')}: stage ${more + 1} has more than the ${candidates[more - 1] ?? fewest} there are before; let them fall`,
-    )
-}
-
-/** Of stages that have no epoch, and of an alpha that rests. */
-function warnings({ pDarts }: PDartsSettings, { epochs }: { readonly epochs: number }): string[] {
-  const { length } = pDarts.candidates
-  const without = length - stagesIn(pDarts, epochs).length
-  return [
-    ...(without > 0
-      ? [`${without} of ${length} stages have no epoch: set epochs to ${length} at least`]
-      : []),
-    ...(pDarts.warmUp === 1
-      ? ['pDarts.warmUp 1: alpha rests all the time, and the architecture is drawn by chance']
-      : []),
-  ]
-}
-
 /** P-DARTS for the registry. */
 export const pDarts: StrategyDefinition<PDartsSettings> = {
   name: 'p-darts',
   settings: pDartsSettings,
-  // 3 stages of 25 epochs, of which alpha rests in 10; of 8 candidates 5 are left, then 3
-  defaults: (space) => ({
-    pDarts: {
-      moreCells: [0, 6, 12],
-      candidates: [1, 5 / 8, 3 / 8].map((share) => Math.max(1, Math.round(share * fewestCandidates(space)))),
-      dropout: [0.1, 0.4, 0.7],
-      dropoutDecay: 0.2,
-      warmUp: 0.4,
-      maxSkips: 2,
-    },
-    archOptimizer: { ...usualArchOptimizer.archOptimizer, lr: 6e-4, gradClip: 5 },
-  }),
+  defaults,
+  published,
   networkRecipe: ({ name }) => ({ cells: name === 'nasbench201' ? 3 : 5 }),
-  published: ({ name }): Readonly<Record<string, number>> =>
-    name === 'darts'
-      ? {
-          epochs: 75,
-          'data.batch': 96,
-          'network.channels': 16,
-          'network.cells': 5,
-          'weightOptimizer.lr': 0.025,
-          'weightOptimizer.minLr': 0,
-          'archOptimizer.lr': 6e-4,
-          'pDarts.dropoutDecay': 0.2,
-          'pDarts.warmUp': 0.4,
-        }
-      : {},
   weightRecipe: nasbench201Weights,
   stages: ({ pDarts }, { epochs, cells }) =>
     stagesIn(pDarts, epochs).map(({ from, moreCells, dropout }) => ({

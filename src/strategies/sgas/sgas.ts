@@ -4,10 +4,9 @@
  */
 import { z } from 'zod'
 import type { ArchWeights } from '../../nn/index.ts'
-import { keptRows, type Scores, type SearchSpace } from '../../spaces/space.ts'
+import { keptRows, type Scores } from '../../spaces/space.ts'
 import type { Tensor } from '../../torch/index.ts'
 import { Alphas } from '../shared/alphas.ts'
-import { archOptimizerSettings, usualArchOptimizer } from '../shared/arch-optimizer.ts'
 import { describeChange } from '../shared/group-change.ts'
 import { withoutSampled } from '../shared/sampled.ts'
 import { stateData } from '../shared/state.ts'
@@ -17,8 +16,6 @@ import type {
   Batch,
   Outcome,
   SpaceReport,
-  Stage,
-  StagedSearch,
   StateDict,
   StepContext,
   Strategy,
@@ -27,51 +24,15 @@ import type {
 } from '../strategy.ts'
 import { decideEdge, distributionsOf, edgeScores } from './edge-decision.ts'
 import { EdgeGroup } from './edge-group.ts'
-
-const share = z.number().min(0).max(1)
-
-const sgasSettings = {
-  sgas: z
-    .strictObject({
-      criterion: z.number().int().min(1).max(2).meta({
-        unit: '-',
-        description: '1: an edge is decided by importance and certainty; 2: by stability, too',
-      }),
-      warmUp: share.meta({
-        unit: 'of the epochs',
-        description: 'before the first edge of each group is decided',
-      }),
-      interval: share.meta({ unit: 'of the epochs', description: 'from one edge to the next' }),
-      history: z
-        .number()
-        .int()
-        .positive()
-        .max(100)
-        .meta({ unit: 'epochs', description: 'that stability looks back' }),
-      // older runs had the same batches all along
-      batchIncrease: z.number().int().nonnegative().max(10_000).default(0).meta({
-        unit: 'images',
-        description: 'that batches have more each time edges are decided',
-      }),
-    })
-    .describe('the search by SGAS'),
-  ...archOptimizerSettings,
-}
-
-const settingsSchema = z.object(sgasSettings)
-export type SgasSettings = z.infer<typeof settingsSchema>
-
-/** How many edges are decided after an epoch, from 0; `edges`: in all. */
-export function decisionsDue(
-  { warmUp, interval }: Pick<SgasSettings['sgas'], 'warmUp' | 'interval'>,
-  epoch: number,
-  epochs: number,
-  edges: number,
-): number {
-  const at = (decision: number) => Math.round((warmUp + interval * decision) * epochs)
-  return Array.from({ length: edges }, (_, decision) => decision).filter((decision) => at(decision) <= epoch)
-    .length
-}
+import {
+  decisionsDue,
+  defaults,
+  published,
+  type SgasSettings,
+  sgasSettings,
+  stages,
+  warnings,
+} from './settings.ts'
 
 const numbers = z.array(z.array(z.number()))
 const groupState = z.object({
@@ -178,64 +139,12 @@ class Sgas<Architecture> implements Strategy<Architecture> {
   }
 }
 
-/** Batches grow at each epoch after one in which an edge of some group is decided. */
-function stages(
-  { sgas }: SgasSettings,
-  { space: { choices }, epochs, batch }: StagedSearch,
-): readonly Stage[] {
-  const edges = choices.flatMap((group) => (group.run === 'sampled' ? [keptRows(group)] : []))
-  const due = (epoch: number) => edges.map((count) => decisionsDue(sgas, epoch, epochs, count)).join()
-  const none = edges.map(() => 0).join()
-  const decided = Array.from({ length: epochs }, (_, epoch) => epoch).filter(
-    (epoch) => due(epoch) !== (epoch === 0 ? none : due(epoch - 1)),
-  )
-  return sgas.batchIncrease === 0
-    ? []
-    : decided.map((epoch, times) => ({
-        from: epoch + 1,
-        batch: batch + sgas.batchIncrease * (times + 1),
-      }))
-}
-
-/** Of edges that will not be decided before the end. */
-function warnings(
-  { sgas }: SgasSettings,
-  { epochs }: { readonly epochs: number },
-  { choices }: Pick<SearchSpace, 'choices'>,
-): string[] {
-  return choices.flatMap((group) => {
-    if (group.run !== 'sampled') return []
-    const edges = keptRows(group)
-    // what is decided after the last epoch comes too late
-    const decided = decisionsDue(sgas, epochs - 2, epochs, edges)
-    return decided < edges
-      ? [
-          `${edges - decided} of ${edges} edges of '${group.name}' are not decided before the last epoch, and picked by importance: set a smaller sgas.warmUp or sgas.interval`,
-        ]
-      : []
-  })
-}
-
 /** SGAS for the registry. */
 export const sgas: StrategyDefinition<SgasSettings> = {
   name: 'sgas',
   settings: sgasSettings,
-  // of 50 epochs 9, and 5
-  defaults: () => ({
-    sgas: { criterion: 1, warmUp: 0.18, interval: 0.1, history: 4, batchIncrease: 8 },
-    ...usualArchOptimizer,
-  }),
-  published: ({ name }): Readonly<Record<string, number>> =>
-    name === 'darts'
-      ? {
-          epochs: 50,
-          'data.batch': 64,
-          'sgas.warmUp': 0.18,
-          'sgas.interval': 0.1,
-          'sgas.history': 4,
-          'sgas.batchIncrease': 8,
-        }
-      : {},
+  defaults,
+  published,
   stages,
   weightRecipe: nasbench201Weights,
   cannotSearch: withoutSampled,

@@ -5,7 +5,8 @@ import { searchStep } from '../../../src/search/search.ts'
 import { restoreSession, type Session } from '../../../src/search/session.ts'
 import { dartsSpace } from '../../../src/spaces/darts/cell-space.ts'
 import { nasbench201Space } from '../../../src/spaces/nasbench201/space.ts'
-import { drnas, drnasSchedule } from '../../../src/strategies/drnas/drnas.ts'
+import { drnas } from '../../../src/strategies/drnas/drnas.ts'
+import { drnasSchedule } from '../../../src/strategies/drnas/settings.ts'
 import type { AnyStrategy } from '../../../src/strategies/index.ts'
 import { setThreads, Tensor, tidy } from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
@@ -98,7 +99,10 @@ test('alpha rests at the beginning of each stage, and weights have a sample all 
       assert.deepEqual(alpha(), before)
       assert.notDeepEqual(weightsOf(session, 'cell', 'train'), seen)
     },
-    (config) => ({ ...config, drnas: { kl: 1e-3, none: false, pruneAt: 0.5, keep: 2, widenTo: 0, warmUp: 0.5 } }),
+    (config) => ({
+      ...config,
+      drnas: { kl: 1e-3, none: false, pruneAt: 0.5, keep: 2, widenTo: 0, warmUp: 0.5 },
+    }),
   ))
 
 test('the schedule of the paper: 25 and 25 epochs, of which alpha rests in ten each', () => {
