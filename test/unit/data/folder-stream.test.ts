@@ -118,6 +118,19 @@ test('slots stay flat, and none is left after dispose, whatever was under way', 
   }
 })
 
+test('batches of another size go on where the last one ended', async (context) => {
+  const folder = await smallFolder(temporaryFolder(context))
+  const [stream, other] = [streamOf(folder), streamOf(folder, { batch: 4 })]
+  const [first] = await take(stream, 1)
+  stream.resize(4)
+  assert.equal(stream.batchesPerPass, 3)
+  other.load(stream.state())
+  const batches = await take(stream, 2)
+  assert.deepEqual([...first.labels, ...batches.flatMap(({ labels }) => labels)].sort(), [...folder.labels])
+  assert.deepEqual(await take(other, 2), batches)
+  for (const one of [stream, other]) one.dispose()
+})
+
 test('a part keeps to its positions', async (context) => {
   const folder = await smallFolder(temporaryFolder(context))
   const part = folder.files.flatMap((_, index) => (folder.labels[index] === 1 ? [index] : []))

@@ -219,3 +219,28 @@ test('parts of batches are together what one process gets, and their state is th
     },
   )
 })
+
+test('batches of another size go on where the last one ended, also where the stream was saved before', () => {
+  const sizes = (batches: readonly Read[]) => batches.map(({ labels }) => labels.length)
+  const [state, wanted] = withStream({ batch: 6 }, (stream) => {
+    const first = take(stream, 1)
+    // prepared already, and drawn anew
+    stream.resize(8)
+    assert.equal(stream.batchesPerPass, 3)
+    const saved = stream.state()
+    const batches = take(stream, 3)
+    assert.deepEqual(sizes(batches), [8, 6, 8])
+    const pass = [...first, ...batches.slice(0, 2)].flatMap(({ labels }) => labels)
+    assert.deepEqual(
+      pass.sort(),
+      whole.map((image) => 100 + image),
+    )
+    return [saved, batches] as const
+  })
+  withStream({ batch: 3, seed: 5 }, (stream) => {
+    take(stream, 2)
+    stream.resize(8)
+    stream.load(state)
+    assert.deepEqual(take(stream, 3), wanted)
+  })
+})
