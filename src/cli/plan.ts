@@ -131,7 +131,7 @@ function stageLines(stages: Plan['stages']): string[] {
   if (stages.length === 0) return []
   const lines = stages.map(({ from, to, size, batch, memory, secondsPerStep }) =>
     [
-      `  ${from + 1} to ${to}: ${size.cells} cells`,
+      `  ${from + 1 === to ? to : `${from + 1} to ${to}`}: ${size.cells} cells`,
       ...(size.partialChannels === 1 ? [] : [`1/${size.partialChannels} of the channels`]),
       `batches of ${batch}`,
       formatSize(memory),

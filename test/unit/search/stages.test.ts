@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { cosineLr } from '../../../src/nn/index.ts'
 import { applySettings, partsOf, type SearchConfig, withParts } from '../../../src/search/config.ts'
 import { checkMemory } from '../../../src/search/memory.ts'
+import { planLengths } from '../../../src/search/plan.ts'
 import { searchPresets } from '../../../src/search/presets.ts'
 import { planSearch } from '../../../src/search/run.ts'
 import { searchLr } from '../../../src/search/schedule.ts'
@@ -92,10 +93,44 @@ test('a small preset stays small, with channels that the parts of every stage di
   })
 })
 
+test('a plan tells what each stage takes: memory is that of the largest, time that of all', () => {
+  const { parts } = staged([
+    { from: 2, network: { cells: 6 } },
+    { from: 5, network: { cells: 6 }, batch: 8 },
+  ])
+  const settings = ['network.channels=4', 'network.cells=3', 'data.batch=4', 'data.images=64']
+  const evaluation = ['evaluation.images=4', 'evaluation.batch=4']
+  const plan = planLengths({
+    ...{ preset: 'demo', space: 'nasbench201', strategy: parts.strategy, epochs: 6, threads: 1 },
+    settings: [...settings, ...evaluation],
+  })
+  assert.deepEqual(
+    plan.stages.map(({ from, to, size, batch, stepsPerEpoch }) => [
+      from,
+      to,
+      size.cells,
+      batch,
+      stepsPerEpoch,
+    ]),
+    [
+      [0, 2, 3, 4, 8],
+      [2, 5, 6, 4, 8],
+      [5, 6, 6, 8, 4],
+    ],
+  )
+  const [row, ...others] = plan.lengths
+  assert.deepEqual(others, [])
+  assert.equal(row.memory, Math.max(...plan.stages.map(({ memory }) => memory)))
+  const seconds = plan.stages.reduce((sum, stage) => sum + stage.seconds, 0)
+  assert.ok(Math.abs(row.seconds - seconds) < 1e-9 * seconds)
+  const [narrow, , large] = plan.stages
+  assert.ok(large.memory > narrow.memory)
+})
+
 /** A search of six epochs by a strategy of one's own that runs one architecture. */
-function staged(stages: readonly Stage[], settings: readonly string[] = []) {
+function staged(stages: readonly Stage[], settings: readonly string[] = [], space = 'darts') {
   const strategy = { ...random, name: 'own', stages: () => stages } as AnyStrategy
-  const parts = { ...partsOf({ space: 'darts', strategy: 'random' }), strategy }
+  const parts = { ...partsOf({ space, strategy: 'random' }), strategy }
   const config: SearchConfig = { ...withParts(searchPresets.demo, parts), epochs: 6 }
   return { parts, config: applySettings(config, settings, parts) }
 }
@@ -139,10 +174,10 @@ test('memory is asked for as the largest stage needs it: by its supernet, or by 
   const images = { train: 256, valid: 256, classes: 10, kept: 512 }
   const small = ['network.channels=4', 'network.cells=3', 'data.batch=4', 'evaluation.batch=4', 'threads=1']
   const check = (stage: Stage) => {
-    const { config, parts } = staged([stage], [...small, 'memory.limit=32 MiB'])
+    const { config, parts } = staged([stage], [...small, 'memory.limit=32 MiB'], 'nasbench201')
     checkMemory(config, parts, 'cpu', images)
   }
-  check({ from: 2, network: { cells: 4 }, batch: 5 })
+  check({ from: 2, network: { cells: 6 }, batch: 5 })
   check({ from: 2, batch: 5 })
   for (const stage of [
     { from: 2, network: { channels: 20 }, batch: 64 },
