@@ -91,9 +91,9 @@ function dropped(x: Tensor, { rate, generator, start }: Drops): Tensor {
   )
 }
 
-/** How many of all values of some bits leave an element out. */
+/** How many of all values of some bits leave an element out: not all, since something must be left to be scaled. */
 function steps(rate: number): number {
-  return Math.round(rate * 2 ** bits)
+  return Math.min(Math.round(rate * 2 ** bits), 2 ** bits - 1)
 }
 
 /** x [n, c, h, w], channels last, without the elements that are left out; a rate is kept to 1 / 65536. */

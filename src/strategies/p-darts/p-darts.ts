@@ -119,7 +119,7 @@ class PDarts<Architecture> implements Strategy<Architecture> {
   get graphKey(): string | undefined {
     const { rests, dropout } = this.#now
     if (dropout > 0) return undefined
-    return `${rests} ${[...this.#groups.values()].map(({ left }) => left.map((row) => row.map(Number).join('')).join()).join(' ')}`
+    return JSON.stringify([rests, ...[...this.#groups.values()].map(({ left }) => left)])
   }
 
   state(): StateDict {

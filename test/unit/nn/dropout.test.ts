@@ -88,6 +88,12 @@ test('gradients pass where elements did, by the same factor', () =>
     assert.deepEqual(gradient?.floats(), logits.floats())
   }))
 
+test('next to one a rate leaves a few, and numbers stay finite', () =>
+  tidy(() => {
+    const found = passed(ones(), { rate: 1 - 2 ** -40, generator: new Generator(9) })
+    assert.ok(zeros(found) > found.length - 20 && found.every(Number.isFinite))
+  }))
+
 test('nothing is left out in evaluation, at rate zero, or where a pass does not say', () =>
   tidy(() => {
     const generator = new Generator(8)
