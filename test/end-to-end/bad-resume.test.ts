@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { z } from 'zod'
 import { RunFolder } from '../../src/runs/folder.ts'
-import { refuse, start, succeed, tiny, workplace } from './command.ts'
+import { refuse, startHeld, succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun, digestsBelow, metricsOf, sha256 } from './runs.ts'
 
@@ -21,8 +21,8 @@ let later = 0
 /** A run that was killed in the first epoch, and the same one finished. */
 before(async () => {
   writeImages(data, 16)
-  const { child, ended, line } = start(['search', 'cifar10', '--data', data, '--out', stopped, ...settings])
-  await line(/"kind":"step"/, 4)
+  const args = ['search', 'cifar10', '--data', data, '--out', stopped, ...settings]
+  const { child, ended } = await startHeld(args, /"kind":"step"/, 4)
   child.kill('SIGKILL')
   await ended
   rmSync(join(stopped, 'lock'))
@@ -205,11 +205,10 @@ test('a run locked by another host is refused with the way to take it over, whic
 
 test('a run that another process holds; once that is gone it goes on, also with other threads', async () => {
   const run = copy('held')
-  const holder = start(['search', '--resume', run, '--threads', '2', '--set', 'checkpoint.steps=3', '--json'])
-  const { notes } = JSON.parse(await holder.line(/"kind":"start"/))
+  const args = ['search', '--resume', run, '--threads', '2', '--set', 'checkpoint.steps=3', '--json']
+  const holder = await startHeld(args, /"kind":"start"/)
+  const { notes } = JSON.parse(holder.held)
   assert.deepEqual(notes, ['threads is 2, the run began with 1'])
-  // it would end before another process has begun
-  holder.child.kill('SIGSTOP')
   await refuse(['search', '--resume', run], 2, [
     new RegExp(`lock is held by process ${holder.child.pid}: wait until it ends`),
   ])

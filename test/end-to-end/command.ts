@@ -1,7 +1,7 @@
 /** Runs the `ddsas` command as users do, in a process of its own, and a search small enough to take a second or two. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,10 +43,16 @@ export interface Running {
 
 const plainEnvironment = (variables = process.env) => ({ ...variables, NODE_OPTIONS: '', DDSAS_DEBUG: '' })
 
-/** Starts `ddsas` with its output in pipes; the folder it works in is `cwd`. */
-export function start(args: readonly string[], cwd: string = tmpdir(), variables = process.env): Running {
+/** Starts `ddsas` with its output in pipes; the folder it works in is `cwd`. `options`: of Node. */
+export function start(
+  args: readonly string[],
+  cwd: string = tmpdir(),
+  variables = process.env,
+  options: readonly string[] = [],
+): Running {
   const env = plainEnvironment(variables)
-  const child = spawn(process.execPath, [program, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const words = [...options, program, ...args]
+  const child = spawn(process.execPath, words, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
   const output = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (text: string) => {
@@ -70,6 +76,36 @@ export function start(args: readonly string[], cwd: string = tmpdir(), variables
       )
     })
   return { child, ended, line }
+}
+
+/** How a command is made to stand still behind a line: what Node and its environment need for it, and what ends that. */
+export function holding(pattern: RegExp, count = 0) {
+  const folder = mkdtempSync(join(tmpdir(), 'ddsas-hold-'))
+  const file = join(folder, 'go')
+  after(() => rmSync(folder, { recursive: true, force: true }))
+  return {
+    options: ['--import', join(import.meta.dirname, 'hold.mjs')],
+    variables: { ...process.env, DDSAS_TEST_HOLD: JSON.stringify({ pattern: pattern.source, count, file }) },
+    release: () => writeFileSync(file, ''),
+  }
+}
+
+/** A command that stands still behind a line that it has printed, until it is released. */
+export interface Held extends Running {
+  readonly held: string
+  release(): void
+}
+
+/** Starts `ddsas`, and waits until it stands still behind the line that {@link Running.line} would give. */
+export async function startHeld(
+  args: readonly string[],
+  pattern: RegExp,
+  count = 0,
+  cwd?: string,
+): Promise<Held> {
+  const { options, variables, release } = holding(pattern, count)
+  const running = start(args, cwd, variables, options)
+  return { ...running, held: await running.line(pattern, count), release }
 }
 
 /** Runs `ddsas` to its end. */

@@ -9,7 +9,7 @@ import { RunFolder } from '../../src/runs/folder.ts'
 import { runSearch } from '../../src/search/run.ts'
 import { parseGenotype } from '../../src/spaces/darts/genotype-file.ts'
 import { darts } from '../../src/spaces/darts/space.ts'
-import { refuse, set, start, succeed, tiny, workplace } from './command.ts'
+import { refuse, set, startHeld, succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun, checkpointOf, metricsOf } from './runs.ts'
 
@@ -131,12 +131,10 @@ test('a schedule that cannot be followed is refused before anything is written',
 test('changed by hand, killed and resumed from before, a search ends as one that was changed at the same step', async () => {
   const steps = [...tiny, ...set('checkpoint.steps=1', 'evaluation.batch=4'), '--epochs', '3']
   const killed = join(place.path, 'by hand')
-  const running = start(['search', 'cifar10', '--data', data, '--out', killed, ...steps, '--json'])
-  await running.line(/"kind":"step"/, 1)
-  // it waits, so that it does not end before it is asked on a machine that starts the other command slowly
-  running.child.kill('SIGSTOP')
+  const args = ['search', 'cifar10', '--data', data, '--out', killed, ...steps, '--json']
+  const running = await startHeld(args, /"kind":"step"/, 1)
   const asked = JSON.parse(await succeed(['control', killed, 'close', 'none', 'dil_conv_5x5', '--json']))
-  running.child.kill('SIGCONT')
+  running.release()
   assert.deepEqual(
     [asked.kind, asked.running, asked.groups.normal.deleted],
     ['control', true, { none: 14, dil_conv_5x5: 14 }],

@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { runSearch } from '../../src/index.ts'
 import { RunFolder } from '../../src/runs/folder.ts'
-import { set, start, succeed, tiny, workplace } from './command.ts'
+import { holding, set, start, startHeld, succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun } from './runs.ts'
 
@@ -38,19 +38,13 @@ after(place.remove)
 for (const kind of ['search', 'train'] as const) {
   test(`${kind}: a reader that has seen enough stops the run, which is saved and goes on`, async () => {
     const out = join(place.path, `${kind} unread`)
-    const child = spawn(
-      process.execPath,
-      [program, ...kinds[kind], ...settings[kind], '--json', '--out', out],
-      { stdio: ['ignore', 'pipe', 'pipe'], cwd: place.path, env: { ...process.env, NODE_OPTIONS: '' } },
-    )
-    let errors = ''
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      errors += text
-    })
-    child.stdout.once('data', () => child.stdout.destroy())
-    const code = await new Promise((resolve) => child.once('close', resolve))
-    assert.equal(code, 130, errors)
-    assert.match(errors, /stopped after step \d+, saved; go on with: /)
+    const args = [...kinds[kind], ...settings[kind], '--json', '--out', out]
+    const { child, ended, release } = await startHeld(args, /./, 0, place.path)
+    child.stdout?.destroy()
+    release()
+    const { code, stderr } = await ended
+    assert.equal(code, 130, stderr)
+    assert.match(stderr, /stopped after step \d+, saved; go on with: /)
     assert.equal(existsSync(join(out, 'lock')), false)
     assert.ok(RunFolder.open(out).checkpointSteps().length > 0)
     await succeed([kinds[kind][0], '--resume', out])
@@ -59,10 +53,11 @@ for (const kind of ['search', 'train'] as const) {
 
   test(`${kind}: a terminal that closes, and says so twice, stops the run, which is saved`, async () => {
     const out = join(place.path, `${kind} hung up`)
-    const run = start([...kinds[kind], ...settings[kind], '--json', '--out', out], place.path)
-    await run.line(/"kind":"step"/)
+    const args = [...kinds[kind], ...settings[kind], '--json', '--out', out]
+    const run = await startHeld(args, /"kind":"step"/, 0, place.path)
     run.child.kill('SIGHUP')
     run.child.kill('SIGHUP')
+    run.release()
     const { code, stderr } = await run.ended
     assert.equal(code, 130, stderr)
     assert.match(stderr, /saved; go on with/)
@@ -79,15 +74,18 @@ test('a window that closes its terminal stops the run, which is saved, and ends 
   const out = join(place.path, 'window closed')
   const status = join(place.path, 'status')
   const args = [...kinds.search, ...settings.search, '--out', out]
-  const command = [process.execPath, program, ...args].map((word) => `'${word}'`).join(' ')
+  // it goes no further than its first epoch before the window closes
+  const { options, variables, release } = holding(/epoch +1/)
+  const command = [process.execPath, ...options, program, ...args].map((word) => `'${word}'`).join(' ')
   const terminal = spawn(
     'script',
     ['-q', '-c', `trap : HUP; ${command}; echo $? > '${status}'`, join(place.path, 'typescript')],
-    { stdio: ['pipe', 'ignore', 'ignore'], cwd: place.path, env: { ...process.env, NODE_OPTIONS: '' } },
+    { stdio: ['pipe', 'ignore', 'ignore'], cwd: place.path, env: { ...variables, NODE_OPTIONS: '' } },
   )
   const metrics = join(out, 'metrics.jsonl')
   while (!existsSync(metrics)) await pause(20)
   terminal.kill('SIGKILL')
+  release()
   while (!existsSync(status) || readFileSync(status, 'utf8') === '') await pause(20)
   assert.equal(readFileSync(status, 'utf8'), '129\n')
   assert.equal(existsSync(join(out, 'lock')), false)

@@ -8,7 +8,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { RunFolder } from '../../src/runs/folder.ts'
-import { set, start, succeed, tiny, workplace } from './command.ts'
+import { set, startHeld, succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun, checkpointOf, metricsOf } from './runs.ts'
 
@@ -36,10 +36,9 @@ before(() => {
 })
 after(place.remove)
 
-/** Kills a run when it tells of its `count`th line of `kind` from where it starts. */
+/** Kills a run behind the line with which it tells of its `count`th line of `kind` from where it starts. */
 async function killAt(args: readonly string[], kind: string, count: number): Promise<void> {
-  const { child, ended, line } = start(args)
-  await line(new RegExp(`^{"kind":"${kind}"`), count - 1)
+  const { child, ended } = await startHeld(args, new RegExp(`^{"kind":"${kind}"`), count - 1)
   child.kill('SIGKILL')
   await ended
 }
