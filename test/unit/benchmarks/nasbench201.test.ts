@@ -21,6 +21,12 @@ import { csvFile, refusedImport } from './shared.ts'
 const allSkip =
   '|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|'
 
+/** Of processor time since then: a clock would count what else the machine does. */
+function milliseconds(start: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(start)
+  return (user + system) / 1000
+}
+
 describe('the whole table', { skip: skipWithoutShared(csvFile) }, () => {
   let opened: BenchmarkTable | undefined
   const tableOf = async (t: Parameters<typeof temporaryFolder>[0]) => {
@@ -30,10 +36,10 @@ describe('the whole table', { skip: skipWithoutShared(csvFile) }, () => {
     assert.deepEqual(content.absent, [])
     writeTable(path, content)
     assert.ok(readFileSync(path).length < 1_000_000)
-    const start = performance.now()
+    const start = process.cpuUsage()
     opened = openTable(path, 'nasbench201')
     // 20 ms on a machine with nothing else to do; it shall be 200
-    assert.ok(performance.now() - start < 1000, 'opened')
+    assert.ok(milliseconds(start) < 1000, 'opened')
     return opened
   }
 
@@ -95,11 +101,11 @@ describe('the whole table', { skip: skipWithoutShared(csvFile) }, () => {
 
   test('a query takes microseconds', async (t) => {
     const table = await tableOf(t)
-    const start = performance.now()
+    const start = process.cpuUsage()
     for (let at = 0; at < 50_000; at++)
       table.value(findRow(table, table.keys[(at * 7919) % table.rows]), 'cifar100.test.200')
     // it shall be 10; a busy machine gets five times that
-    assert.ok((1000 * (performance.now() - start)) / 50_000 < 50)
+    assert.ok((1000 * milliseconds(start)) / 50_000 < 50)
   })
 
   test('equal cells and cells without a way through', async (t) => {

@@ -6,14 +6,15 @@ import { readPytorchFile } from '../../../src/export/pytorch-file.ts'
 import { allowance } from '../../../src/formats/zip-reader.ts'
 import { liveSlots, resetPeakMemory, tensorMemory, tidy } from '../../../src/torch/index.ts'
 
-const maxMilliseconds = 5_000
+/** Of processor time: a clock would count what else the machine does. */
+const maxSeconds = 5
 
 /** Reads data as a PyTorch file; anything but success or our refusal fails, as does work out of proportion. */
 export function survives(data: Uint8Array): void {
   const slots = liveSlots()
   resetPeakMemory()
   const before = tensorMemory().live
-  const start = performance.now()
+  const start = process.cpuUsage()
   tidy(() => {
     try {
       readPytorchFile(data, 'the.file')
@@ -24,7 +25,8 @@ export function survives(data: Uint8Array): void {
   })
   assert.equal(liveSlots(), slots)
   assert.ok(tensorMemory().peak - before <= 2 * allowance(data.length))
-  assert.ok(performance.now() - start < maxMilliseconds)
+  const { user, system } = process.cpuUsage(start)
+  assert.ok(user + system < 1e6 * maxSeconds)
 }
 
 const change = fc.record({

@@ -31,7 +31,7 @@ test('of processes that ask at once none loses a request', async (t) => {
   const script = `import { RunControl } from ${JSON.stringify(module)}
     const control = new RunControl(${JSON.stringify(folder)})
     for (let i = 0; i < 10; i++) control.ask({ from: process.pid, i })`
-  const args = ['--import', 'tsx', '--input-type=module', '--eval', script]
+  const args = ['--input-type=module', '--eval', script]
   await Promise.all([1, 2].map(() => promisify(execFile)(process.execPath, args)))
   const waiting = new RunControl(folder).waiting()
   assert.equal(new Set(waiting.map(({ change }) => JSON.stringify(change))).size, 20)

@@ -147,11 +147,11 @@ test('a process killed at random moments leaves a whole checkpoint and a lock th
     run.lock()
     let step = run.loadCheckpoint().step
     run.truncateLogs({ metricsBytes: 0, windowsBytes: 0 })
-    console.log('ready')
     for (;;) {
       const text = 'x'.repeat(++step % 5000)
       run.appendMetrics({ step, text })
       run.saveCheckpoint(step, { 'a.json': text, 'b.bin': Buffer.from(text.repeat(10)) })
+      console.log('saved')
     }`
   let last = 0
   for (let round = 0; round < 4; round++) {
@@ -160,6 +160,7 @@ test('a process killed at random moments leaves a whole checkpoint and a lock th
     })
     t.after(() => child.kill('SIGKILL'))
     await new Promise<void>((resolve) => child.stdout.once('data', () => resolve()))
+    child.stdout.resume()
     await new Promise((resolve) => setTimeout(resolve, 50 + Math.random() * 200))
     await new Promise((resolve) => child.once('exit', resolve).kill('SIGKILL'))
     const step = Number(latest(run.path).split(' ')[0])

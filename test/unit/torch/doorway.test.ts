@@ -49,7 +49,7 @@ test('arguments of any kind end in an error or a value, for every function, and 
   `
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['-e', code, addon], {
     encoding: 'utf8',
-    timeout: 120_000,
+    timeout: 600_000,
   })
   assert.deepEqual([status, signal], [0, null], stderr)
   const { functions, errors } = JSON.parse(stdout)
