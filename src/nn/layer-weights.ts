@@ -119,20 +119,36 @@ function addOpaque(into: ProgramWeights, prefix: string, own: OpaqueLayer): void
   for (const [name, tensor] of namedBuffers(own)) into.buffers.set(`${prefix}.${name}`, tensor)
 }
 
-/** How many trained numbers layers have. */
-export function parameterCount(layers: readonly NamedLayer[]): number {
-  const sizes = layers.flatMap(({ layer }) =>
-    layer.type === 'opaque'
-      ? ownSizes(layer)
-      : weightsOf(layer).flatMap(({ shape, buffer }) => (buffer ? [] : [shape.reduce((a, b) => a * b, 1)])),
-  )
-  return sizes.reduce((sum, size) => sum + size, 0)
+/** Numbers in the tensors of layers. */
+export interface WeightCounts {
+  readonly parameters: number
+  readonly buffers: number
 }
 
-/** Of the parameters of a layer of one's own. */
-function ownSizes(layer: Opaque): number[] {
+/** How many numbers layers have that are trained, and how many that are saved besides. */
+export function weightCounts(layers: readonly NamedLayer[]): WeightCounts {
+  const counts = { parameters: 0, buffers: 0 }
+  for (const { layer } of layers) {
+    const own = layer.type === 'opaque' ? ownCounts(layer) : undefined
+    counts.parameters += own?.parameters ?? 0
+    counts.buffers += own?.buffers ?? 0
+    for (const { shape, buffer } of weightsOf(layer))
+      counts[buffer ? 'buffers' : 'parameters'] += shape.reduce((a, b) => a * b, 1)
+  }
+  return counts
+}
+
+/** Of the tensors of a layer of one's own. */
+function ownCounts(layer: Opaque): WeightCounts {
   const made = layer.make({ device: 'meta', generator: new Generator(0) })
-  const sizes = [...namedParameters(made).values()].map(({ size }) => size)
+  const count = (tensors: ReadonlyMap<string, Tensor>) =>
+    [...tensors.values()].reduce((sum, { size }) => sum + size, 0)
+  const counts = { parameters: count(namedParameters(made)), buffers: count(namedBuffers(made)) }
   disposeModule(made)
-  return sizes
+  return counts
+}
+
+/** How many trained numbers layers have. */
+export function parameterCount(layers: readonly NamedLayer[]): number {
+  return weightCounts(layers).parameters
 }

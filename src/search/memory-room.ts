@@ -1,7 +1,7 @@
 /** What tensors may take of the memory that is free, and what the process takes besides. */
 import type { Available } from '../budget/memory-available.ts'
-import { disposeModule, Network, namedBuffers, namedParameters } from '../nn/index.ts'
-import { Generator, type Tensor, tensorMemory } from '../torch/index.ts'
+import { namedLayers, weightCounts } from '../nn/index.ts'
+import { tensorMemory } from '../torch/index.ts'
 import type { SearchConfig, SearchParts } from './config.ts'
 
 /** Who says what is free. */
@@ -14,12 +14,8 @@ export function supernetBytes(
 ): { readonly weights: number; readonly statistics: number } {
   // the number of classes changes next to nothing
   const program = space.supernet({ ...network, classes: 100 })
-  const supernet = new Network(program, { device: 'meta', generator: new Generator(0, 'shape') })
-  const bytes = (tensors: ReadonlyMap<string, Tensor>) =>
-    [...tensors.values()].reduce((sum, { size }) => sum + 4 * size, 0)
-  const sizes = { weights: bytes(namedParameters(supernet)), statistics: bytes(namedBuffers(supernet)) }
-  disposeModule(supernet)
-  return sizes
+  const { parameters, buffers } = weightCounts(namedLayers(program))
+  return { weights: 4 * parameters, statistics: 4 * buffers }
 }
 
 /** What is freed is not always large enough for what comes next. */

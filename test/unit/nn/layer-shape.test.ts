@@ -28,6 +28,7 @@ import {
   sequential,
   shift,
   sigmoid,
+  weightCounts,
   zero,
 } from '../../../src/nn/index.ts'
 import { copy, Generator, noGrad, setThreads, sum, Tensor, tidy } from '../../../src/torch/index.ts'
@@ -322,6 +323,10 @@ test('parameters are counted as they are drawn', () => {
     linear(6, 5),
   ])
   const network = new Network(sequenceProgram(layers), { ...context(), device: 'meta' })
-  const drawn = Object.values(network.parameters).reduce((total, tensor) => total + tensor.size, 0)
-  assert.deepEqual([parameterCount(layers), drawn], [6 * 2 * 9 + 6 + 12 + 35, drawn])
+  const drawn = [network.parameters, network.buffers].map((tensors) =>
+    Object.values(tensors).reduce((total, tensor) => total + tensor.size, 0),
+  )
+  assert.deepEqual(drawn, [6 * 2 * 9 + 6 + 12 + 35, 2 * (6 + 6)])
+  const { parameters, buffers } = weightCounts(layers)
+  assert.deepEqual([parameters, buffers, parameterCount(layers)], [...drawn, drawn[0]])
 })

@@ -4,15 +4,16 @@ import { mock, test } from 'node:test'
 import fc from 'fast-check'
 import { formatSize, parseSize } from '../../../src/budget/memory-size.ts'
 import { describeDifferences } from '../../../src/loop/settings.ts'
-import { Adam } from '../../../src/nn/index.ts'
+import { Adam, disposeModule, Network, namedBuffers, namedParameters } from '../../../src/nn/index.ts'
 import { applySettings, partsOf, type SearchConfig, withParts } from '../../../src/search/config.ts'
 import { DryRun } from '../../../src/search/dry-run.ts'
 import { FootprintMeter, largestBatch, likelyPeak } from '../../../src/search/footprint.ts'
 import { datasetBytes, type ImagesShape, shapeOfDataset } from '../../../src/search/images-shape.ts'
 import { bytesBesides, checkFits, checkMemory, memoryBudget } from '../../../src/search/memory.ts'
+import { supernetBytes } from '../../../src/search/memory-room.ts'
 import { fit } from '../../../src/search/plan-fit.ts'
 import { searchPreset } from '../../../src/search/presets.ts'
-import { liveSlots, setThreads, tensorMemory } from '../../../src/torch/index.ts'
+import { Generator, liveSlots, setThreads, type Tensor, tensorMemory } from '../../../src/torch/index.ts'
 import { assertRefuses } from '../runs/temporary.ts'
 
 setThreads(1)
@@ -50,6 +51,22 @@ test('alpha does not rest in a dry run, as it does in the first epochs of some s
   })
   assert.equal(step.mock.callCount(), 1)
   step.mock.restore()
+})
+
+test("a supernet's bytes are those of the tensors that it has, in each space", () => {
+  for (const space of ['darts', 'nasbench201'] as const) {
+    const parts = partsOf({ space, strategy: 'ddsas' })
+    const config = withParts(small(), parts)
+    const program = parts.space.supernet({ ...config.network, classes: 100 })
+    const supernet = new Network(program, { device: 'meta', generator: new Generator(0, 'shape') })
+    const bytes = (tensors: ReadonlyMap<string, Tensor>) =>
+      [...tensors.values()].reduce((sum, { size }) => sum + 4 * size, 0)
+    assert.deepEqual(supernetBytes(config, parts), {
+      weights: bytes(namedParameters(supernet)),
+      statistics: bytes(namedBuffers(supernet)),
+    })
+    disposeModule(supernet)
+  }
 })
 
 /** Networks of all spaces: a space, and sizes of it. */
