@@ -1,5 +1,6 @@
 /** A reporter for node:test that notes, a JSON line each, what scripts/test.mjs adds up: totals, failures, skips, CPU time. */
 import { readFileSync } from 'node:fs'
+import { sourcePath } from './compile.mjs'
 
 /** The totals that node:test tells at the end, in its order. */
 export const totals = ['tests', 'suites', 'pass', 'fail', 'cancelled', 'skipped', 'todo']
@@ -29,7 +30,8 @@ function processorSeconds() {
   }
 }
 
-function noteOf(type, { name, nesting, message, skip, file }) {
+function noteOf(type, { name, nesting, message, skip, file: loaded }) {
+  const file = loaded && sourcePath(loaded)
   const total = type === 'test:diagnostic' && nesting === 0 && totalPattern.exec(message)
   if (total) return { total: total[1], count: Number(total[2]) }
   if (type === 'test:fail') return { failed: name, file }

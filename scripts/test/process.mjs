@@ -4,9 +4,12 @@ import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { compiledPath } from './compile.mjs'
 
 const outcomeReporter = new URL('outcome.mjs', import.meta.url).href
-const typescript = new URL('typescript.mjs', import.meta.url).href
+const [typescript, children] = ['typescript.mjs', 'children.mjs'].map(
+  (name) => new URL(name, import.meta.url).href,
+)
 const several = fileURLToPath(new URL('several.mjs', import.meta.url))
 
 /** Process groups that run now, for the end of the whole. */
@@ -62,15 +65,20 @@ function commandOf(files, account) {
     `--test-reporter=${reporter}`,
     `--test-reporter-destination=${destination}`,
   ])
-  return [...options, ...(files.length === 1 ? files : [several, ...files])]
+  // those of this repository were compiled before
+  const compiled = files.map(compiledPath)
+  const whole = compiled.every((path) => path !== undefined)
+  const loaded = whole ? compiled : files
+  return [
+    ...['--enable-source-maps', '--import', whole ? children : typescript, ...options],
+    ...(loaded.length === 1 ? loaded : [several, ...loaded]),
+  ]
 }
 
-/** Tests start programs of this repository, which must be able to load TypeScript too. */
 function environment(threads) {
-  // Left there by a test that runs this: node:test would then report to that one.
+  // Left there by a test that runs this: node:test would then report to that one, and load what that one does.
   const { NODE_TEST_CONTEXT: _, NODE_OPTIONS = '', ...env } = process.env
-  const own = `--enable-source-maps --import ${typescript}`
-  const options = NODE_OPTIONS.includes(own) ? NODE_OPTIONS : `${NODE_OPTIONS} ${own}`.trim()
+  const options = NODE_OPTIONS.replace(`--import ${typescript}`, '').trim()
   return { ...env, NODE_OPTIONS: options, ...(threads ? { OMP_NUM_THREADS: String(threads) } : {}) }
 }
 

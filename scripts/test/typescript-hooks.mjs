@@ -1,20 +1,18 @@
 /** What `typescript.mjs` has Node call for each module; a thread of its own runs it. */
-import { readFileSync, statSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { compiledPath, withoutTypes } from './compile.mjs'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { compile, compiledPath, withoutTypes } from './compile.mjs'
 
-function modified(path) {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
-}
+const isTypescript = (url) => /^file:.*\.m?ts$/.test(url)
 
-/** The JavaScript of a file: what was made before, where the file is no newer. */
-function javascriptOf(path) {
-  const compiled = compiledPath(path)
-  if (compiled !== undefined && modified(compiled) > modified(path)) return readFileSync(compiled, 'utf8')
-  return withoutTypes(path)
+/** A file of this repository is what was made of it. */
+export async function resolve(specifier, context, nextResolve) {
+  const resolved = await nextResolve(specifier, context)
+  if (!isTypescript(resolved.url) || !compiledPath(fileURLToPath(resolved.url))) return resolved
+  const compiled = await compile(fileURLToPath(resolved.url))
+  return { ...resolved, format: 'module', url: pathToFileURL(compiled).href }
 }
 
 export async function load(url, context, nextLoad) {
-  if (!/^file:.*\.m?ts$/.test(url)) return nextLoad(url, context)
-  return { format: 'module', source: await javascriptOf(fileURLToPath(url)), shortCircuit: true }
+  if (!isTypescript(url)) return nextLoad(url, context)
+  return { format: 'module', source: await withoutTypes(fileURLToPath(url)), shortCircuit: true }
 }
