@@ -57,14 +57,16 @@ const threads = {
   folder: 'sanitize-threads',
   sanitize: 'thread',
   sets: ['portable'],
+  // no test of kernels has any
+  groups: false,
   libraries: ['libtsan.so'],
   env: { TSAN_OPTIONS: 'ignore_noninstrumented_modules=1:halt_on_error=1', DDSAS_SIMD: 'portable' },
   tests: () => ['test/unit/torch/kernels-threads.test.ts'],
 }
 
-async function buildAddon({ folder, sanitize, sets }) {
+async function buildAddon({ folder, sanitize, sets, groups }) {
   const place = join(root, 'build', folder)
-  const step = addonStep(root, { folder: place, sanitize, sets })
+  const step = addonStep(root, { folder: place, sanitize, sets, groups })
   const say = (line) => console.log(`sanitize: ${line}`)
   await withLock(place, say, async () => {
     if (step.pending()) await step.run(say)

@@ -14,10 +14,10 @@ const bytesPerJob = 2 * 2 ** 30
 
 /**
  * `sanitize`: with these sanitizers, as the compiler takes them, and vector kernels for these instruction sets alone, into the
- * folder given rather than build/.
+ * folder given rather than build/; `groups`: with process groups, where libtorch has them.
  */
-export function addonStep(root, { folder = join(root, 'build'), sanitize = '', sets } = {}) {
-  const how = { root, folder, sanitize, sets }
+export function addonStep(root, { folder = join(root, 'build'), sanitize = '', sets, groups = true } = {}) {
+  const how = { root, folder, sanitize, sets, groups }
   const addon = join(folder, 'Release/ddsas.node')
   const stamp = join(folder, 'addon.stamp')
   const wantedDigest = () => digest(filesBelow(join(root, 'native')), configuration(how, findLibtorch()))
@@ -37,12 +37,12 @@ export function addonStep(root, { folder = join(root, 'build'), sanitize = '', s
 }
 
 /** Everything besides the sources that the binary depends on. Replaced libraries show in their size and time. */
-function configuration({ root, sanitize, sets }, libtorch) {
+function configuration({ root, sanitize, sets, groups }, libtorch) {
   const names = ['libtorch_cpu.so', 'libtorch_cpu.dylib']
   const library = libtorch && names.map((name) => join(libtorch.lib, name)).find((file) => existsSync(file))
   const { size, mtimeMs } = library ? statSync(library) : {}
   const { CXX } = process.env
-  return { root, libtorch, size, mtimeMs, arch: process.arch, CXX, sanitize, sets }
+  return { root, libtorch, size, mtimeMs, arch: process.arch, CXX, sanitize, sets, groups }
 }
 
 function checkedLibtorch() {
@@ -95,7 +95,7 @@ function startAfresh(folder, wanted) {
 }
 
 /** What native/CMakeLists.txt has to know. */
-export function cmakeSettings(libtorch, { sanitize = '', sets = undefined } = {}) {
+export function cmakeSettings(libtorch, { sanitize = '', sets = undefined, groups = true } = {}) {
   return {
     DDSAS_TORCH_INCLUDE: libtorch.include.join(';'),
     DDSAS_TORCH_LIB: libtorch.lib,
@@ -103,7 +103,7 @@ export function cmakeSettings(libtorch, { sanitize = '', sets = undefined } = {}
     DDSAS_CXX_STANDARD: libtorch.cxxStandard,
     DDSAS_CUDA_INCLUDE: libtorch.cudaInclude.join(';'),
     DDSAS_CUDA_HOMES: libtorch.cudaHomes.join(';'),
-    DDSAS_GLOO: libtorch.gloo ? 'ON' : 'OFF',
+    DDSAS_GLOO: groups && libtorch.gloo ? 'ON' : 'OFF',
     DDSAS_SANITIZE: sanitize,
     DDSAS_SETS: sets?.join(';'),
   }

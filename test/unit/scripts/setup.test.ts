@@ -16,7 +16,10 @@ const { jobCount } = await load<{ jobCount(cores: number, memory: number): numbe
   'scripts/setup/addon.mjs',
 )
 const { cmakeSettings } = await load<{
-  cmakeSettings(libtorch: object, how?: { sanitize?: string; sets?: string[] }): Record<string, unknown>
+  cmakeSettings(
+    libtorch: object,
+    how?: { sanitize?: string; sets?: string[]; groups?: boolean },
+  ): Record<string, unknown>
 }>('scripts/setup/addon.mjs')
 const { excerpt, run } = await load<{
   excerpt(output: string, lines?: number): string
@@ -29,11 +32,14 @@ test('compilers at a time: cores, as long as each has 2 GiB, and never none', ()
 })
 
 test('CMake is told of sanitizers and of the instruction sets that they are built for; else it builds all and without', () => {
-  const libtorch = { include: ['/a', '/b'], lib: '/lib', cudaInclude: [], cudaHomes: [] }
-  const sanitized = cmakeSettings(libtorch, { sanitize: 'thread', sets: ['portable', 'avx2'] })
-  assert.deepEqual([sanitized.DDSAS_SANITIZE, sanitized.DDSAS_SETS], ['thread', 'portable;avx2'])
-  const usual = cmakeSettings(libtorch)
-  assert.deepEqual([usual.DDSAS_SANITIZE, usual.DDSAS_SETS], ['', undefined])
+  const libtorch = { include: ['/a', '/b'], lib: '/lib', cudaInclude: [], cudaHomes: [], gloo: true }
+  const settings = (how?: Parameters<typeof cmakeSettings>[1]) => {
+    const { DDSAS_SANITIZE, DDSAS_SETS, DDSAS_GLOO } = cmakeSettings(libtorch, how)
+    return [DDSAS_SANITIZE, DDSAS_SETS, DDSAS_GLOO]
+  }
+  const how = { sanitize: 'thread', sets: ['portable', 'avx2'], groups: false }
+  assert.deepEqual(settings(how), ['thread', 'portable;avx2', 'OFF'])
+  assert.deepEqual(settings(), ['', undefined, 'ON'])
 })
 
 test('an excerpt of a log begins at its first error', () => {
