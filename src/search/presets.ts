@@ -4,6 +4,7 @@ import { findPreset } from '../loop/settings.ts'
 import { dartsSpace } from '../spaces/darts/cell-space.ts'
 import { nasbench201Space } from '../spaces/nasbench201/space.ts'
 import { ddsas } from '../strategies/ddsas/ddsas.ts'
+import { published } from '../strategies/ddsas/extended.ts'
 import type { SearchConfig } from './config.ts'
 import { noLimits } from './limits.ts'
 
@@ -37,6 +38,7 @@ const cifar10 = {
     window: 30,
     mixture: 'simple',
     changes: [],
+    extended: published,
   },
   weightOptimizer: {
     lr: 0.025,

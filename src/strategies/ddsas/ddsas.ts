@@ -28,6 +28,7 @@ import type {
 } from '../strategy.ts'
 import { memoryOf, sampleByMemory } from './by-memory.ts'
 import { changeSpace, checkChange, type ElasticChange } from './elastic.ts'
+import type { ExtendedSettings } from './extended.ts'
 import { SampledGroup, samplingState, type Values } from './group.ts'
 import {
   checkNewSettings,
@@ -35,6 +36,8 @@ import {
   type DdsasSettings,
   ddsasSettings,
   defaultSettings,
+  explorationIn,
+  extendedOf,
   sampledGroups,
   settingsWarnings,
   subspaceRange,
@@ -58,9 +61,19 @@ const stateSchema = z.object({
   window: windowOpening.optional(),
 })
 
+/** What a window was sampled by. */
+interface Sampled {
+  readonly values: Readonly<Record<string, Values>>
+  readonly memory: WindowMemory | undefined
+  /** c. */
+  readonly exploration: number
+}
+
 export class Ddsas<Architecture> implements Strategy<Architecture> {
   readonly #space: SearchSpace<Architecture>
   readonly #settings: DdsasSettings['ddsas']
+  readonly #extended: ExtendedSettings
+  readonly #epochs: number
   readonly #variant: (typeof variants)[keyof typeof variants]
   readonly #sampled: ReadonlyMap<string, SampledGroup>
   /** Groups of which all candidates run: inputs and outputs of blocks. */
@@ -77,12 +90,14 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   #record: WindowLine | undefined
 
   /** Throws DdsasError 'input' for an L that does not fit the space. */
-  constructor({ space, init, memory }: StrategyContext<Architecture>, settings: DdsasSettings) {
+  constructor({ space, init, memory, epochs }: StrategyContext<Architecture>, settings: DdsasSettings) {
     checkGiven(z.object(ddsasSettings), settings, 'ddsas', 'settings')
     checkSettings(settings, space, Number.POSITIVE_INFINITY)
     checkInitContext(init, 'ddsas')
     this.#space = space
     this.#settings = settings.ddsas
+    this.#extended = extendedOf(settings.ddsas)
+    this.#epochs = epochs
     this.#memory = memoryOf(settings, memory)
     this.#variant = variants[settings.ddsas.variant]
     const { prior } = this.#variant
@@ -168,15 +183,16 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     const values = this.#each((group) => group.values())
     this.#credit(values)
     this.#endRecord(at.globalStep, { credited: true, last: false })
-    const memory = this.#sample(values)
-    this.#openRecord(at, values, memory)
+    const exploration = explorationIn(this.#settings, at.epoch, this.#epochs)
+    const memory = this.#sample(values, exploration)
+    this.#openRecord(at, { values, memory, exploration })
     this.#totalPulls += 1
     this.#samplings += 1
   }
 
   /** The next subspace of each group, by L or by memory; says how much, where by that. */
-  #sample(values: Readonly<Record<string, Values>>): WindowMemory | undefined {
-    const { exploration, noneCounts } = this.#variant
+  #sample(values: Readonly<Record<string, Values>>, exploration: number): WindowMemory | undefined {
+    const { noneCounts } = this.#variant
     const constants = { exploration, totalPulls: this.#totalPulls }
     if (this.#memory !== undefined)
       return sampleByMemory([...this.#sampled.values()], values, constants, noneCounts, this.#memory)
@@ -186,7 +202,9 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   }
 
   #credit(values: Readonly<Record<string, Values>>): void {
-    for (const [name, group] of this.#sampled) group.credit(values[name], this.#settings.mixture)
+    const { mixture } = this.#settings
+    const { saliencyDecay } = this.#extended
+    for (const [name, group] of this.#sampled) group.credit(values[name], mixture, saliencyDecay)
   }
 
   get graphKey(): string {
@@ -232,10 +250,9 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
 
   #openRecord(
     { epoch, globalStep: opened }: Pick<Progress, 'epoch' | 'globalStep'>,
-    values: Record<string, Values>,
-    memory: WindowMemory | undefined,
+    { values, memory, exploration }: Sampled,
   ): void {
-    const facts = { epoch, opened, exploration: this.#variant.exploration, totalPulls: this.#totalPulls }
+    const facts = { epoch, opened, exploration, totalPulls: this.#totalPulls }
     this.#window = openedWindow(
       facts,
       this.#each(({ choices, state: { pulls, mask, available } }) => ({

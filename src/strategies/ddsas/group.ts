@@ -43,7 +43,13 @@ interface Subspace {
 
 const numbers = z.array(z.array(z.number()))
 const mask = z.array(z.array(z.boolean()))
-export const samplingState = z.object({ saliency: numbers, pulls: numbers, mask, available: mask })
+export const samplingState = z.object({
+  saliency: numbers,
+  pulls: numbers,
+  credits: numbers.optional(),
+  mask,
+  available: mask,
+})
 
 export class SampledGroup {
   readonly choices: ChoiceGroup
@@ -77,7 +83,7 @@ export class SampledGroup {
   set state(saved: SamplingState) {
     const sizes = (matrix: readonly (readonly unknown[])[]) => matrix.map((row) => row.length).join()
     for (const [name, matrix] of Object.entries(saved))
-      if (sizes(matrix) !== sizes(this.#state.mask))
+      if (matrix !== undefined && sizes(matrix) !== sizes(this.#state.mask))
         throw new DdsasError(
           'checkpoint',
           `${name} of '${this.choices.name}' is that of another space; resume with its own`,
@@ -108,11 +114,11 @@ export class SampledGroup {
     this.#state = { ...this.#state, mask }
   }
 
-  /** Credits the window that ends, where there is one. */
-  credit({ alpha, zeta }: Values, mixture: Mixture): void {
+  /** Credits the window that ends, where there is one; `decay` of the windows before. */
+  credit({ alpha, zeta }: Values, mixture: Mixture, decay: number): void {
     const state = this.#state
     if (state.mask.flat().includes(true))
-      this.#state = closeWindow(state, rawWeights(alpha, zeta, state.mask, mixture))
+      this.#state = closeWindow(state, rawWeights(alpha, zeta, state.mask, mixture), decay)
   }
 
   archWeights(mixture: Mixture): ArchWeights {

@@ -1,4 +1,4 @@
-/** Saliency (Eq. 11, 12): the mean weight of an operation over the windows it was sampled in. */
+/** Saliency (Eq. 11, 12): the mean weight of an operation over the windows it was sampled in, plain or decayed. */
 import type { EdgeMask, EdgeMatrix } from './mixture.ts'
 
 /** What the search remembers of one cell type, besides alpha and zeta; all [edges x operations]. */
@@ -7,6 +7,8 @@ export interface SamplingState {
   readonly saliency: EdgeMatrix
   /** t: in how many windows an operation was sampled, plus the variant's prior. */
   readonly pulls: EdgeMatrix
+  /** Where saliency is a decayed mean, the sum of the weights of its windows in it; else that is t. */
+  readonly credits?: EdgeMatrix | undefined
   /** The subspace of the current window. */
   readonly mask: EdgeMask
   /** Operations the space still holds. */
@@ -29,19 +31,21 @@ export function emptyState(edges: number, operations: number, prior: number): Sa
 
 /**
  * Closes a window: for each sampled operation s <- (s t + w) / (t + 1), t <- t + 1, with w its weight now. With t = 0 at
- * first this is Eq. (12); with t = 1, as the published code starts, it is the sum over (windows + 1).
+ * first this is Eq. (12); with t = 1, as the published code starts, it is the sum over (windows + 1). Where `decay` is less than 1
+ * the same by n in place of t, with n <- decay n before that for all: what weighs 1 in the mean now weighs decay^i after i windows,
+ * whichever were sampled in them, and so do the windows that a prior stands for.
  */
-export function closeWindow(memory: SamplingState, weights: EdgeMatrix): SamplingState {
+export function closeWindow(memory: SamplingState, weights: EdgeMatrix, decay = 1): SamplingState {
   const { mask, pulls } = memory
+  const counts = (memory.credits ?? pulls).map((row) => row.map((count) => decay * count))
+  const counted = (matrix: EdgeMatrix) =>
+    matrix.map((row, edge) => row.map((count, k) => (mask[edge][k] ? count + 1 : count)))
   const saliency = memory.saliency.map((row, edge) =>
     row.map((value, k) => {
-      const count = pulls[edge][k]
+      const count = counts[edge][k]
       return mask[edge][k] ? (value * count + weights[edge][k]) / (count + 1) : value
     }),
   )
-  return {
-    ...memory,
-    saliency,
-    pulls: pulls.map((row, edge) => row.map((t, k) => (mask[edge][k] ? t + 1 : t))),
-  }
+  const closed = { ...memory, saliency, pulls: counted(pulls) }
+  return decay === 1 ? closed : { ...closed, credits: counted(counts) }
 }

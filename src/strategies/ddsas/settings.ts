@@ -4,26 +4,39 @@ import { DdsasError } from '../../errors.ts'
 import type { ChoiceGroup, SearchSpace } from '../../spaces/space.ts'
 import { archOptimizerSettings } from '../shared/arch-optimizer.ts'
 import type { Schedule } from '../strategy.ts'
+import {
+  checkExtended,
+  type ExtendedSettings,
+  explorationAt,
+  extendedSettings,
+  published,
+  publishedExploration,
+} from './extended.ts'
 import { checkNewSchedule, checkSchedule, type Places, scheduleSetting } from './schedule.ts'
 import { scheduleWarnings } from './schedule-warnings.ts'
 import { subspaceSizeRange } from './subspace.ts'
 
-/** Where the paper and the published code differ. The published results come from the code: `authors-code`. */
+const authorsCode = {
+  /** c in the upper confidence bound. */
+  exploration: publishedExploration,
+  /** Initial t and T. With 1, saliency is the sum over (windows + 1). */
+  prior: 1,
+  /** Whether `none` takes one of the L places. */
+  noneCounts: false,
+  /** Whether the step counter that opens windows restarts each epoch. */
+  restartEachEpoch: true,
+  /** Whether the last window of a run is credited. */
+  creditLastWindow: false,
+  /** Whether a shrink deletes what was never sampled, and so has no saliency, after all else. */
+  sparesUnsampled: false,
+} as const
+
+/**
+ * Where the paper and the published code differ. The published results come from the code: `authors-code`. `extended` is the
+ * code with changes of our own: what `ddsas.extended` says.
+ */
 export const variants = {
-  'authors-code': {
-    /** c in the upper confidence bound. */
-    exploration: 1.44,
-    /** Initial t and T. With 1, saliency is the sum over (windows + 1). */
-    prior: 1,
-    /** Whether `none` takes one of the L places. */
-    noneCounts: false,
-    /** Whether the step counter that opens windows restarts each epoch. */
-    restartEachEpoch: true,
-    /** Whether the last window of a run is credited. */
-    creditLastWindow: false,
-    /** Whether a shrink deletes what was never sampled, and so has no saliency, after all else. */
-    sparesUnsampled: false,
-  },
+  'authors-code': authorsCode,
   paper: {
     exploration: Math.SQRT2,
     prior: 0,
@@ -32,6 +45,7 @@ export const variants = {
     creditLastWindow: true,
     sparesUnsampled: true,
   },
+  extended: authorsCode,
 } as const
 
 export type VariantName = keyof typeof variants
@@ -44,7 +58,9 @@ export const ddsasSettings = {
     .strictObject({
       variant: z
         .enum(Object.keys(variants) as VariantName[])
-        .describe('which to follow where the paper and the published code differ'),
+        .describe(
+          'which to follow where the paper and the published code differ; extended: the code, changed',
+        ),
       subspace: positive.meta({
         unit: 'operations',
         description:
@@ -60,6 +76,8 @@ export const ddsasSettings = {
         .enum(['simple', 'joint'])
         .describe('weight of an operation: p q of Eq. (7), or the whole of Eq. (9)'),
       changes: scheduleSetting,
+      // older runs do not say, and neither need programs
+      extended: extendedSettings.default(published).optional(),
     })
     .describe('the search by DDSAS'),
   ...archOptimizerSettings,
@@ -67,6 +85,17 @@ export const ddsasSettings = {
 
 const settingsSchema = z.object(ddsasSettings)
 export type DdsasSettings = z.infer<typeof settingsSchema>
+
+/** What changes the published search: nothing but in the variant `extended`. */
+export function extendedOf({ extended = published }: DdsasSettings['ddsas']): ExtendedSettings {
+  return extended
+}
+
+/** c of the bonus in an epoch. */
+export function explorationIn(ddsas: DdsasSettings['ddsas'], epoch: number, epochs: number): number {
+  const { exploration } = variants[ddsas.variant]
+  return ddsas.variant === 'extended' ? explorationAt(extendedOf(ddsas), epoch, epochs) : exploration
+}
 
 /** The groups that subspaces are sampled of. */
 export function sampledGroups({ choices }: SearchSpace): ChoiceGroup[] {
@@ -104,6 +133,7 @@ export function defaultSettings(space: SearchSpace): DdsasSettings {
       window: 30,
       mixture: 'simple',
       changes: [],
+      extended: published,
     },
     archOptimizer: { lr: 3e-4, betas: [0.5, 0.999], weightDecay: 1e-3 },
   }
@@ -122,6 +152,7 @@ export function checkSettings({ ddsas }: DdsasSettings, space: SearchSpace, epoc
       'input',
       `L = ${ddsas.subspace} does not fit the space '${space.name}': set ddsas.subspace to ${smallest} … ${largest}`,
     )
+  checkExtended(ddsas.variant, extendedOf(ddsas))
   checkSchedule(ddsas.changes, sampledGroups(space), epochs)
 }
 

@@ -5,20 +5,12 @@ import { type CellType, cellTypes, type Genotype } from '../../../../src/spaces/
 import { parseGenotype } from '../../../../src/spaces/darts/genotype-file.ts'
 import { darts } from '../../../../src/spaces/darts/space.ts'
 import type { Ddsas } from '../../../../src/strategies/ddsas/ddsas.ts'
-import { type VariantName, variants } from '../../../../src/strategies/ddsas/settings.ts'
+import { variants } from '../../../../src/strategies/ddsas/settings.ts'
 import { sampleSubspace } from '../../../../src/strategies/ddsas/subspace.ts'
-import type { StateDict } from '../../../../src/strategies/strategy.ts'
-import { crossEntropy, keep, liveSlots, noGrad, Tensor, tidy } from '../../../../src/torch/index.ts'
+import { crossEntropy, liveSlots, noGrad, tidy } from '../../../../src/torch/index.ts'
 import { assertRefuses } from '../../runs/temporary.ts'
-import {
-  archStep,
-  type DdsasOptions,
-  makeStrategy,
-  progressOf,
-  supernetLogits,
-  type Tiny,
-  withTiny,
-} from '../tiny.ts'
+import { archStep, type DdsasOptions, makeStrategy, progressOf, supernetLogits, withTiny } from '../tiny.ts'
+import { fingerprint, free, perEpoch, saved, update } from './states.ts'
 
 /** What the paper and the published code do, written down once more. */
 const manners = {
@@ -26,7 +18,6 @@ const manners = {
   paper: { c: Math.sqrt(2), prior: 0, noneCounts: true, restarts: false, lastCounts: true },
 } as const
 
-const perEpoch = 5
 const operations = Object.keys(darts.operations)
 
 test('the two variants hold the constants of the paper and of the published code', () => {
@@ -34,16 +25,6 @@ test('the two variants hold the constants of the paper and of the published code
   assert.deepEqual([code.exploration, code.prior, code.noneCounts], [1.44, 1, false])
   assert.deepEqual([paper.exploration, paper.prior, paper.noneCounts], [Math.sqrt(2), 0, true])
 })
-
-function update(tiny: Tiny, total: number): void {
-  const { strategy } = tiny
-  tidy(() => {
-    const at = progressOf(total, perEpoch)
-    if (at.step === 0) strategy.beginEpoch(at.epoch)
-    strategy.prepareStep(at)
-    archStep(tiny)
-  })
-}
 
 const matrixOf = (strategy: Ddsas<Genotype>, name: string) => strategy.parameters().get(name)?.matrix() ?? []
 const logistic = (x: number) => 1 / (1 + Math.exp(-x))
@@ -58,11 +39,11 @@ function weightsOf(alpha: number[], zeta: number[], mask: readonly boolean[]): n
 class Replay {
   readonly windows: { mask: readonly (readonly boolean[])[]; weights: number[][] }[] = []
   readonly cell: CellType
-  readonly manner: (typeof manners)[VariantName]
+  readonly manner: (typeof manners)[keyof typeof manners]
   readonly size: number
   #mask: boolean[][] | undefined
 
-  constructor(cell: CellType, variant: VariantName, size: number) {
+  constructor(cell: CellType, variant: keyof typeof manners, size: number) {
     this.cell = cell
     this.manner = manners[variant]
     this.size = size
@@ -237,26 +218,6 @@ test('L outside of 15 … 112, or no whole number, is refused with the range and
   assert.equal(liveSlots(), before)
   for (const subspace of [15, 112]) makeStrategy({ subspace }).dispose()
   assert.equal(liveSlots(), before)
-})
-
-/** A state as a checkpoint holds it: kept copies of the tensors, and data that went through JSON. */
-function saved(strategy: Ddsas<Genotype>): StateDict {
-  const { tensors, data } = strategy.state()
-  const copies = [...tensors].map(
-    ([name, tensor]) => [name, keep(Tensor.from(tensor.bytes(), tensor.shape, tensor.dtype))] as const,
-  )
-  return { tensors: new Map(copies), data: JSON.parse(JSON.stringify(data)) }
-}
-
-function free(state: StateDict): void {
-  for (const tensor of state.tensors.values()) tensor.dispose()
-}
-
-/** All that decides how a search goes on. */
-const fingerprint = (strategy: Ddsas<Genotype>) => ({
-  parameters: [...strategy.state().tensors].map(([name, tensor]) => [name, tensor.bytes()]),
-  data: structuredClone(strategy.state().data),
-  architecture: strategy.derive(),
 })
 
 for (const variant of ['authors-code', 'paper'] as const)
