@@ -5,9 +5,10 @@
 import { z } from 'zod'
 import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
-import { type ArchWeights, type ArchWeightsOf, checkInitContext } from '../../nn/index.ts'
+import { type ArchWeights, type ArchWeightsOf, checkInitContext, loadTensors } from '../../nn/index.ts'
+import type { Gradients } from '../../nn/optim.ts'
 import type { SearchSpace } from '../../spaces/space.ts'
-import { type Tensor, tidy } from '../../torch/index.ts'
+import { add, noGrad, type Tensor, tidy } from '../../torch/index.ts'
 import { AlphaGroup } from '../shared/alphas.ts'
 import { ArchOptimizer, lossGradients } from '../shared/arch-optimizer.ts'
 import { describeChange } from '../shared/group-change.ts'
@@ -15,6 +16,8 @@ import { stateData } from '../shared/state.ts'
 import type {
   ArchScores,
   Batch,
+  Evaluate,
+  Occasion,
   Outcome,
   Progress,
   SpaceChange,
@@ -26,10 +29,13 @@ import type {
   StrategyDefinition,
   SubspaceBudget,
 } from '../strategy.ts'
+import { usualOccasion } from '../strategy.ts'
 import { memoryOf, sampleByMemory } from './by-memory.ts'
 import { changeSpace, checkChange, type ElasticChange } from './elastic.ts'
-import type { ExtendedSettings } from './extended.ts'
+import { betaDecayAt, type ExtendedSettings } from './extended.ts'
 import { SampledGroup, samplingState, type Values } from './group.ts'
+import { maskingState } from './masking.ts'
+import { Selection } from './selection.ts'
 import {
   checkNewSettings,
   checkSettings,
@@ -59,6 +65,8 @@ const stateSchema = z.object({
   groups: z.record(z.string(), samplingState),
   // none before the first window
   window: windowOpening.optional(),
+  // where the architecture is chosen by masking, once that has begun
+  masked: maskingState.optional(),
 })
 
 /** What a window was sampled by. */
@@ -79,11 +87,14 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   /** Groups of which all candidates run: inputs and outputs of blocks. */
   readonly #whole: ReadonlyMap<string, AlphaGroup>
   readonly #optimizer: ArchOptimizer
+  /** Where masking chooses the architecture at the end. */
+  readonly #selection: Selection<Architecture> | undefined
   /** What subspaces are filled up to, where that is not L. */
   readonly #memory: SubspaceBudget | undefined
   /** T: how many samplings there were, plus the variant's prior. */
   #totalPulls: number
   #samplings = 0
+  #epoch = 0
   /** The open window's part of its record. */
   #window: WindowOpening | undefined
   /** The record of the window that ended last, until it is taken. */
@@ -101,14 +112,24 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     this.#memory = memoryOf(settings, memory)
     this.#variant = variants[settings.ddsas.variant]
     const { prior } = this.#variant
+    const byGradient = this.#extended.reward === 'gradient'
     this.#sampled = new Map(
-      sampledGroups(space).map((group) => [group.name, new SampledGroup(group, prior, init)]),
+      sampledGroups(space).map((group) => [group.name, new SampledGroup(group, prior, init, byGradient)]),
     )
     const whole = space.choices.filter(({ run }) => run === 'all')
     this.#whole = new Map(whole.map((group) => [group.name, new AlphaGroup(group, init)]))
     const groups = [...this.#sampled.values(), ...this.#whole.values()]
+    this.#selection = this.#selectionOf()
     this.#optimizer = new ArchOptimizer(new Map(groups.flatMap(({ parameters }) => parameters)), settings)
     this.#totalPulls = prior
+  }
+
+  #selectionOf(): Selection<Architecture> | undefined {
+    const { selection, selectionImages: images } = this.#extended
+    if (selection === 'saliency') return undefined
+    const { subspace: size, mixture } = this.#settings
+    const groups = { sampled: this.#sampled, whole: this.#whole }
+    return new Selection(this.#space, groups, { size, mixture, selection, images })
   }
 
   /** `alpha.<group>` and `zeta.<group>`, each float32 [rows, candidates]. */
@@ -175,6 +196,8 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   }
 
   prepareStep(at: Progress): void {
+    this.#epoch = at.epoch
+    this.#selection?.masking.forget()
     if (this.opensWindow(at)) this.openWindow(at)
   }
 
@@ -217,8 +240,23 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     const archWeights: ArchWeightsOf = (group) => this.archWeights(group)
     return tidy(() => {
       const { gradients, outcome } = lossGradients(context.supernet, parameters, archWeights, valid, context)
-      this.#optimizer.step(gradients)
+      this.#optimizer.step(this.#regularised(gradients))
       return outcome
+    })
+  }
+
+  /** Gradients in the order of the parameters, noted, and with those of the regulariser where there is one. */
+  #regularised(gradients: Gradients): Gradients {
+    const lambda = betaDecayAt(this.#extended, this.#epoch, this.#epochs)
+    const alphas = new Map([...this.#sampled.values()].map((group) => [group.alpha, group]))
+    return [...this.parameters().values()].map((parameter, at) => {
+      const own = gradients[at]
+      const group = alphas.get(parameter)
+      if (group === undefined) return own
+      if (own) group.follow(own)
+      if (lambda === 0) return own
+      const decay = noGrad(() => group.betaDecay(lambda))
+      return own ? noGrad(() => add(own, decay)) : decay
     })
   }
 
@@ -227,19 +265,27 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     return this.#whole.get(name)?.archWeights() ?? this.#group(name).archWeights(this.#settings.mixture)
   }
 
-  derive(): Architecture {
+  derive(): Architecture
+  derive(evaluate: Evaluate, occasion?: Occasion): Architecture | Promise<Architecture>
+  derive(evaluate?: Evaluate, occasion = usualOccasion): Architecture | Promise<Architecture> {
+    const selection = this.#selection
+    if (selection === undefined || evaluate === undefined || !occasion.last) return this.#decoded()
+    return selection.measure(evaluate, occasion).then(() => this.#decoded())
+  }
+
+  #decoded(): Architecture {
     const { values, available } = this.scores()
     return this.#space.decode(values, available)
   }
 
+  /** Saliency; at the end what masking found, where that chooses. */
   scores(): ArchScores {
-    const groups = [...this.#sampled.values(), ...this.#whole.values()]
-    const values = new Map(groups.map(({ choices, scores }) => [choices.name, scores]))
-    // what is nothing may be sampled, and is never picked
-    const available = this.#each(({ choices, state }) =>
-      state.available.map((row) => row.map((is, column) => is && column !== choices.none)),
-    )
-    return { values, available: new Map(Object.entries(available)) }
+    const found = this.#selection?.scores()
+    const whole = [...this.#whole].map(([name, { scores }]) => [name, scores] as const)
+    if (found) return { ...found, values: new Map([...found.values, ...whole]) }
+    const sampled = [...this.#sampled].map(([name, { scores }]) => [name, scores] as const)
+    const pickable = this.#each((group) => group.pickable)
+    return { values: new Map([...sampled, ...whole]), available: new Map(Object.entries(pickable)) }
   }
 
   finish(at: Progress): void {
@@ -255,18 +301,16 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     const facts = { epoch, opened, exploration, totalPulls: this.#totalPulls }
     this.#window = openedWindow(
       facts,
-      this.#each(({ choices, state: { pulls, mask, available } }) => ({
+      this.#each(({ choices, state: { pulls, mask, available }, rewardMeans: mean }) => ({
         ...values[choices.name],
-        pulls,
-        mask,
-        available,
+        ...{ pulls, mask, available, mean },
       })),
       memory,
     )
   }
 
   #endRecord(closed: number, end: { readonly credited: boolean; readonly last: boolean }): void {
-    const whole = { closed, ...end, architecture: this.derive() }
+    const whole = { closed, ...end, architecture: this.#decoded() }
     this.#record =
       this.#window &&
       endedWindow(
@@ -289,13 +333,24 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
       groups: this.#each(({ state }) => samplingState.parse(state)),
       window: this.#window,
     }
-    return { tensors: this.#optimizer.tensors(), data }
+    const masked = this.#selection?.masking.state ?? []
+    const own = [...this.#sampled.values()].flatMap(({ tensors }) => tensors)
+    return {
+      tensors: new Map([...this.#optimizer.tensors(), ...own]),
+      data: masked.length > 0 ? { ...data, masked } : data,
+    }
   }
 
   load(saved: StateDict): void {
-    const { totalPulls, adamSteps, groups, window } = stateData(saved, stateSchema)
+    const { totalPulls, adamSteps, groups, window, masked } = stateData(saved, stateSchema)
     this.#checkGroups(Object.keys(groups))
-    this.#optimizer.load(saved.tensors, adamSteps)
+    const own = new Map([...this.#sampled.values()].flatMap(({ tensors }) => tensors))
+    const [ours, others] = [true, false].map(
+      (isOurs) => new Map([...saved.tensors].filter(([name]) => own.has(name) === isOurs)),
+    )
+    this.#optimizer.load(others, adamSteps)
+    loadTensors(own, ours, 'the state of the strategy')
+    if (this.#selection && masked) this.#selection.masking.state = masked
     for (const [name, state] of Object.entries(groups)) this.#group(name).state = state
     this.#totalPulls = totalPulls
     this.#window = window

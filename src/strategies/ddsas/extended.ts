@@ -29,6 +29,28 @@ export const extendedSettings = z
       description:
         'by what the weight of a window in the means of saliency is multiplied at each window that ends after it; 1: plain mean',
     }),
+    selection: z
+      .enum(['saliency', 'loss', 'accuracy'])
+      .default('saliency')
+      .describe(
+        'what chooses operations and edges at the end: saliency, or by how much validation loss rises or accuracy falls when one is masked',
+      ),
+    selectionImages: z.int().nonnegative().default(2560).meta({
+      unit: 'images',
+      description:
+        'validation images that each masked one is measured on, where that chooses; 0: all that accuracy is measured on',
+    }),
+    betaDecay: z.number().nonnegative().max(1e6).default(0).meta({
+      unit: '-',
+      description:
+        "weight of the beta-decay regulariser in the last epoch, from 0 in the first by equal steps: it decays the softmax of alpha over an edge's available operations",
+    }),
+    reward: z
+      .enum(['zeta', 'gradient'])
+      .default('zeta')
+      .describe(
+        "mean part of an operation's score when subspaces are sampled: sigmoid(zeta), or the size of the gradient of its alpha against others",
+      ),
   })
   .describe('changes of the published search, for the variant extended alone')
 
@@ -57,4 +79,9 @@ export function explorationAt(
   epochs: number,
 ): number {
   return epochs < 2 ? exploration : exploration * explorationLeft ** (epoch / (epochs - 1))
+}
+
+/** Weight of the beta-decay regulariser in an epoch: grows linearly from 0. */
+export function betaDecayAt({ betaDecay }: ExtendedSettings, epoch: number, epochs: number): number {
+  return epochs < 2 ? 0 : betaDecay * (epoch / (epochs - 1))
 }

@@ -3,14 +3,16 @@ import { z } from 'zod'
 import { DdsasError } from '../../errors.ts'
 import { type ArchWeights, type InitContext, sampledIndex } from '../../nn/index.ts'
 import type { ChoiceGroup } from '../../spaces/space.ts'
-import { keep, type Tensor } from '../../torch/index.ts'
+import { keep, type Tensor, tidy } from '../../torch/index.ts'
 import { smallNormal } from '../shared/alphas.ts'
+import { betaDecayGradient } from './beta-decay.ts'
 import type { FilledGroup } from './fill.ts'
+import { GradientSizes, noRewards, rewarded, rewardMeans, rewardsOf } from './gradient-reward.ts'
 import { maskTensor, mixingWeights, unnormalisedWeights } from './mixing-weights.ts'
 import { type EdgeMask, type EdgeMatrix, type Mixture, rawWeights } from './mixture.ts'
 import { closeWindow, emptyState, type SamplingState } from './saliency.ts'
 import { activeOperations, sampleSubspace } from './subspace.ts'
-import { ucbScores } from './ucb.ts'
+import { meanScores, ucbScores } from './ucb.ts'
 
 /** Alpha and zeta as they were read from the device. */
 export interface Values {
@@ -47,25 +49,35 @@ export const samplingState = z.object({
   saliency: numbers,
   pulls: numbers,
   credits: numbers.optional(),
+  rewards: numbers.optional(),
+  rewarded: numbers.optional(),
   mask,
   available: mask,
 })
+
+/** What a mask lets run: its weights, which the caller disposes of. */
+export type OwnedWeights = ArchWeights & { readonly index: Tensor }
 
 export class SampledGroup {
   readonly choices: ChoiceGroup
   readonly alpha: Tensor
   readonly zeta: Tensor
   readonly #none: number
+  /** Where those say what is sampled. */
+  readonly #sizes: GradientSizes | undefined
   #state: SamplingState
   #subspace: Subspace | undefined
+  #available: { readonly mask: EdgeMask; readonly tensor: Tensor } | undefined
 
-  /** `prior`: t of every candidate at first. */
-  constructor(choices: ChoiceGroup, prior: number, init: InitContext) {
+  /** `prior`: t of every candidate at first. `byGradient`: whether the sizes of gradients say what is sampled. */
+  constructor(choices: ChoiceGroup, prior: number, init: InitContext, byGradient: boolean) {
     this.choices = choices
     this.alpha = smallNormal(choices, init)
     this.zeta = smallNormal(choices, init)
     this.#none = choices.none ?? -1
-    this.#state = emptyState(choices.rows, choices.candidates.length, prior)
+    const state = emptyState(choices.rows, choices.candidates.length, prior)
+    this.#sizes = byGradient ? new GradientSizes(this.alpha) : undefined
+    this.#state = byGradient ? { ...state, ...noRewards(state.saliency) } : state
   }
 
   get parameters(): readonly (readonly [name: string, tensor: Tensor])[] {
@@ -73,6 +85,11 @@ export class SampledGroup {
       [`alpha.${this.choices.name}`, this.alpha],
       [`zeta.${this.choices.name}`, this.zeta],
     ]
+  }
+
+  /** What a checkpoint holds besides parameters, by name. */
+  get tensors(): readonly (readonly [name: string, tensor: Tensor])[] {
+    return this.#sizes ? [[`gradient.${this.choices.name}`, this.#sizes.sums]] : []
   }
 
   get state(): SamplingState {
@@ -105,8 +122,24 @@ export class SampledGroup {
   /** What the next subspace is sampled by. */
   scored({ zeta }: Values, { exploration, totalPulls }: Exploration): FilledGroup {
     const { pulls, available } = this.#state
-    const scores = ucbScores(zeta, pulls, totalPulls, exploration)
+    const scores = ucbScores(this.rewardMeans ?? meanScores(zeta), pulls, totalPulls, exploration)
     return { scores, estimates: zeta, available, none: this.#none }
+  }
+
+  /** First part of the scores, where that is not sigmoid(zeta). */
+  get rewardMeans(): number[][] | undefined {
+    const rewards = rewardsOf(this.#state)
+    return rewards && rewardMeans(rewards)
+  }
+
+  /** Notes the gradient of alpha that a step found, where that says what is sampled. */
+  follow(gradient: Tensor): void {
+    this.#sizes?.add(gradient)
+  }
+
+  /** Of the beta-decay regulariser, by alpha of the available operations; float32 [rows, candidates]. */
+  betaDecay(lambda: number): Tensor {
+    return betaDecayGradient(this.alpha, this.#availability(), lambda)
   }
 
   /** Goes on in the subspace of a mask. */
@@ -116,9 +149,13 @@ export class SampledGroup {
 
   /** Credits the window that ends, where there is one; `decay` of the windows before. */
   credit({ alpha, zeta }: Values, mixture: Mixture, decay: number): void {
+    const sums = this.#sizes?.take()
     const state = this.#state
-    if (state.mask.flat().includes(true))
-      this.#state = closeWindow(state, rawWeights(alpha, zeta, state.mask, mixture), decay)
+    if (!state.mask.flat().includes(true)) return
+    const rewards = rewardsOf(state)
+    const next = rewards && sums ? rewarded(rewards, sums, state.mask) : {}
+    const weights = rawWeights(alpha, zeta, state.mask, mixture)
+    this.#state = { ...closeWindow(state, weights, decay), ...next }
   }
 
   archWeights(mixture: Mixture): ArchWeights {
@@ -131,21 +168,47 @@ export class SampledGroup {
     }
   }
 
+  /** Eq. (7) in another subspace than the window's. */
+  weightsIn(mask: EdgeMask, mixture: Mixture): OwnedWeights {
+    const { sampled, ...subspace } = this.#subspaceOf(mask)
+    const weights = tidy(() => keep(mixingWeights(this.alpha, this.zeta, sampled, mixture)))
+    sampled.dispose()
+    return { weights, sampledOps: subspace.sampledOps, index: subspace.index }
+  }
+
   /** The mask as tensors; made once for a window. */
   #sampled(): Subspace {
     const { mask } = this.#state
     if (this.#subspace?.mask === mask) return this.#subspace
     this.#disposeSubspace()
+    this.#subspace = this.#subspaceOf(mask)
+    return this.#subspace
+  }
+
+  #subspaceOf(mask: EdgeMask): Subspace {
     const { device } = this.alpha
     const sampledOps = activeOperations(mask, this.#none)
     const index = keep(sampledIndex(sampledOps, mask[0].length, device))
-    this.#subspace = { mask, sampledOps, sampled: keep(maskTensor(mask, device)), index }
-    return this.#subspace
+    return { mask, sampledOps, sampled: keep(maskTensor(mask, device)), index }
+  }
+
+  /** What is available as a tensor, bool [rows, candidates]; made once until that changes. */
+  #availability(): Tensor {
+    const { available } = this.#state
+    if (this.#available?.mask === available) return this.#available.tensor
+    this.#available?.tensor.dispose()
+    this.#available = { mask: available, tensor: keep(maskTensor(available, this.alpha.device)) }
+    return this.#available.tensor
   }
 
   /** What picks the architecture. */
   get scores(): EdgeMatrix {
     return this.#state.saliency
+  }
+
+  /** What may be picked: of what is available all but what is nothing, which may be sampled. */
+  get pickable(): boolean[][] {
+    return this.#state.available.map((row) => row.map((is, column) => is && column !== this.#none))
   }
 
   #disposeSubspace(): void {
@@ -156,6 +219,8 @@ export class SampledGroup {
 
   dispose(): void {
     this.#disposeSubspace()
+    this.#available?.tensor.dispose()
+    this.#sizes?.dispose()
     this.alpha.dispose()
     this.zeta.dispose()
   }

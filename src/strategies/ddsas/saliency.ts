@@ -9,6 +9,9 @@ export interface SamplingState {
   readonly pulls: EdgeMatrix
   /** Where saliency is a decayed mean, the sum of the weights of its windows in it; else that is t. */
   readonly credits?: EdgeMatrix | undefined
+  /** Where the sizes of gradients say what is sampled: what they came to, and in how many windows. */
+  readonly rewards?: EdgeMatrix | undefined
+  readonly rewarded?: EdgeMatrix | undefined
   /** The subspace of the current window. */
   readonly mask: EdgeMask
   /** Operations the space still holds. */

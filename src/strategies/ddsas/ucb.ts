@@ -9,16 +9,21 @@ export function explorationBonus(pulls: EdgeMatrix, totalPulls: number, explorat
   )
 }
 
+/** The first term: p of each operation [edges x operations]. */
+export function meanScores(zeta: EdgeMatrix): number[][] {
+  return zeta.map((row) => row.map(sigmoid))
+}
+
 /**
- * sigmoid(zeta) + exploration sqrt(ln T / t) for each operation [edges x operations]. An operation never sampled (t = 0)
- * scores infinity. `totalPulls` is T, `pulls` are t.
+ * The mean + exploration sqrt(ln T / t) of each operation [edges x operations]: by Eq. (4) the mean is sigmoid(zeta). An operation
+ * never sampled (t = 0) scores infinity. `totalPulls` is T, `pulls` are t.
  */
 export function ucbScores(
-  zeta: EdgeMatrix,
+  means: EdgeMatrix,
   pulls: EdgeMatrix,
   totalPulls: number,
   exploration: number,
 ): number[][] {
   const bonus = explorationBonus(pulls, totalPulls, exploration)
-  return zeta.map((row, edge) => row.map((value, k) => sigmoid(value) + bonus[edge][k]))
+  return means.map((row, edge) => row.map((mean, k) => mean + bonus[edge][k]))
 }

@@ -2,8 +2,8 @@
 import { z } from 'zod'
 import { firstProblem } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
-import { type EdgeMask, type EdgeMatrix, sigmoid } from './mixture.ts'
-import { explorationBonus } from './ucb.ts'
+import type { EdgeMask, EdgeMatrix } from './mixture.ts'
+import { explorationBonus, meanScores } from './ucb.ts'
 
 const count = z.int().nonnegative()
 
@@ -15,6 +15,7 @@ const openedGroup = z.object({
   zeta: z.string(),
   pulls: z.array(count),
   mask: z.string(),
+  mean: z.string().optional(),
 })
 
 const windowMemory = z.object({ allowed: count, predicted: z.number().nonnegative() })
@@ -53,10 +54,12 @@ export interface OpenedGroup {
   readonly mask: EdgeMask
   /** What the space held. */
   readonly available: EdgeMask
+  /** First part of the score, where that is not sigmoid(zeta). */
+  readonly mean?: EdgeMatrix | undefined
 }
 
 export interface WindowGroup extends OpenedGroup {
-  /** First part of the score: sigmoid(zeta). */
+  /** First part of the score: sigmoid(zeta), unless the sizes of gradients say it. */
   readonly mean: EdgeMatrix
   /** Second part: what is added for having been sampled seldom; infinite for never. */
   readonly bonus: EdgeMatrix
@@ -130,7 +133,7 @@ export function parseWindow(line: unknown, where: string): SearchWindow {
     const group = decodeGroup(encoded, (key) =>
       refuse(`groups.${name}.${key} is not of its rows and candidates`),
     )
-    const mean = group.zeta.map((row) => row.map(sigmoid))
+    const { mean = meanScores(group.zeta) } = group
     return [name, { ...group, mean, bonus: explorationBonus(group.pulls, totalPulls, exploration) }] as const
   })
   return { ...rest, exploration, totalPulls, groups: Object.fromEntries(groups) }
@@ -138,7 +141,7 @@ export function parseWindow(line: unknown, where: string): SearchWindow {
 
 type EncodedGroup = z.infer<typeof openedGroup>
 
-function encodeGroup({ alpha, zeta, pulls, mask, available }: OpenedGroup): EncodedGroup {
+function encodeGroup({ alpha, zeta, pulls, mask, available, mean }: OpenedGroup): EncodedGroup {
   const places = mask.flatMap((row, edge) =>
     row.map((sampled, k) => (sampled ? '1' : available[edge][k] ? '0' : '-')),
   )
@@ -149,6 +152,7 @@ function encodeGroup({ alpha, zeta, pulls, mask, available }: OpenedGroup): Enco
     zeta: encodeFloats(zeta),
     pulls: pulls.flat(),
     mask: places.join(''),
+    ...(mean === undefined ? {} : { mean: encodeFloats(mean) }),
   }
 }
 
@@ -163,23 +167,24 @@ function encodeFloats(matrix: EdgeMatrix): string {
 function decodeGroup(
   { rows, candidates, ...encoded }: EncodedGroup & { readonly saliency: string },
   refuse: (key: string) => never,
-): Omit<WindowGroup, 'mean' | 'bonus'> {
+): OpenedGroup & Pick<WindowGroup, 'saliency'> {
   const size = rows * candidates
   const inRows = <Value>(values: readonly Value[]) =>
     Array.from({ length: rows }, (_, row) => values.slice(row * candidates, (row + 1) * candidates))
-  const floats = (key: 'alpha' | 'zeta' | 'saliency') =>
-    inRows(decodeFloats(encoded[key], size) ?? refuse(key))
-  const { pulls } = encoded
+  const floats = (key: 'alpha' | 'zeta' | 'saliency' | 'mean', text: string) =>
+    inRows(decodeFloats(text, size) ?? refuse(key))
+  const { pulls, mean } = encoded
   if (pulls.length !== size) refuse('pulls')
   if (encoded.mask.length !== size || /[^01-]/.test(encoded.mask)) refuse('mask')
   const places = [...encoded.mask]
   return {
-    alpha: floats('alpha'),
-    zeta: floats('zeta'),
+    alpha: floats('alpha', encoded.alpha),
+    zeta: floats('zeta', encoded.zeta),
     pulls: inRows(pulls),
-    saliency: floats('saliency'),
+    saliency: floats('saliency', encoded.saliency),
     mask: inRows(places.map((place) => place === '1')),
     available: inRows(places.map((place) => place !== '-')),
+    ...(mean === undefined ? {} : { mean: floats('mean', mean) }),
   }
 }
 

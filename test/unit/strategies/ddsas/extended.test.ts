@@ -27,6 +27,8 @@ const changed = (changes: Partial<ExtendedSettings>): DdsasOptions => ({
 const changes: readonly Partial<ExtendedSettings>[] = [
   { exploration: 0.1, explorationLeft: 0.01 },
   { saliencyDecay: 0.9 },
+  { betaDecay: 20 },
+  { reward: 'gradient' },
 ]
 
 test('extended with the settings as they are is the published search to the bit', () => {
@@ -68,9 +70,10 @@ test('other variants refuse what they would leave unread, by its name', () => {
   const { ddsas, ...rest } = defaultSettings(dartsSpace)
   const check = (options: DdsasOptions) =>
     checkSettings({ ...rest, ddsas: { ...ddsas, ...options } }, dartsSpace, 50)
+  const all = [...changes, { selection: 'loss', selectionImages: 5 } as const]
   for (const variant of ['authors-code', 'paper'] as const) {
     check({ variant, extended: published })
-    for (const change of changes)
+    for (const change of all)
       for (const [key, value] of Object.entries(change))
         assertRefuses(
           () => check({ variant, extended: { ...published, [key]: value } }),
@@ -79,7 +82,7 @@ test('other variants refuse what they would leave unread, by its name', () => {
           /set ddsas\.variant to extended/,
         )
   }
-  for (const change of changes) check({ variant: 'extended', extended: { ...published, ...change } })
+  for (const change of all) check({ variant: 'extended', extended: { ...published, ...change } })
 })
 
 test('settings out of their ranges are refused', () => {
@@ -87,6 +90,10 @@ test('settings out of their ranges are refused', () => {
     exploration: [0, -1, Number.NaN, 1e7],
     explorationLeft: [0, 1.01],
     saliencyDecay: [0, 1.01, '1'],
+    selection: ['size', 0],
+    selectionImages: [-1, 0.5],
+    betaDecay: [-1, Number.POSITIVE_INFINITY],
+    reward: ['alpha'],
   }
   for (const [key, values] of Object.entries(bad))
     for (const value of values) assert.ok(!extendedSettings.safeParse({ [key]: value }).success, key)
