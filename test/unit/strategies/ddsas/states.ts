@@ -1,5 +1,4 @@
 /** Steps of a small search of five steps an epoch, and its states: saved as by a checkpoint, and compared. */
-import type { Genotype } from '../../../../src/spaces/darts/genotype.ts'
 import type { Ddsas } from '../../../../src/strategies/ddsas/ddsas.ts'
 import type { StateDict } from '../../../../src/strategies/strategy.ts'
 import { keep, Tensor, tidy } from '../../../../src/torch/index.ts'
@@ -19,7 +18,7 @@ export function update(tiny: Tiny, total: number): void {
 }
 
 /** A state as a checkpoint holds it: kept copies of the tensors, and data that went through JSON. */
-export function saved(strategy: Ddsas<Genotype>): StateDict {
+export function saved<A>(strategy: Ddsas<A>): StateDict {
   const { tensors, data } = strategy.state()
   const copies = [...tensors].map(
     ([name, tensor]) => [name, keep(Tensor.from(tensor.bytes(), tensor.shape, tensor.dtype))] as const,
@@ -32,7 +31,7 @@ export function free(state: StateDict): void {
 }
 
 /** All that decides how a search goes on. */
-export const fingerprint = (strategy: Ddsas<Genotype>) => ({
+export const fingerprint = <A>(strategy: Ddsas<A>) => ({
   parameters: [...strategy.state().tensors].map(([name, tensor]) => [name, tensor.bytes()]),
   data: structuredClone(strategy.state().data),
   architecture: strategy.derive(),
