@@ -6,9 +6,8 @@ import { z } from 'zod'
 import { checkGiven } from '../../checks.ts'
 import { DdsasError } from '../../errors.ts'
 import { type ArchWeights, type ArchWeightsOf, checkInitContext, loadTensors } from '../../nn/index.ts'
-import type { Gradients } from '../../nn/optim.ts'
 import type { SearchSpace } from '../../spaces/space.ts'
-import { add, noGrad, type Tensor, tidy } from '../../torch/index.ts'
+import { type Tensor, tidy } from '../../torch/index.ts'
 import { AlphaGroup } from '../shared/alphas.ts'
 import { ArchOptimizer, lossGradients } from '../shared/arch-optimizer.ts'
 import { describeChange } from '../shared/group-change.ts'
@@ -30,12 +29,13 @@ import type {
   SubspaceBudget,
 } from '../strategy.ts'
 import { usualOccasion } from '../strategy.ts'
+import { followed } from './alpha-gradients.ts'
 import { memoryOf, sampleByMemory } from './by-memory.ts'
 import { changeSpace, checkChange, type ElasticChange } from './elastic.ts'
 import { betaDecayAt, type ExtendedSettings } from './extended.ts'
 import { SampledGroup, samplingState, type Values } from './group.ts'
 import { maskingState } from './masking.ts'
-import { Selection } from './selection.ts'
+import { type Selection, selectionOf } from './selection.ts'
 import {
   checkNewSettings,
   checkSettings,
@@ -50,14 +50,8 @@ import {
   variants,
   wholeSubspace,
 } from './settings.ts'
-import {
-  endedWindow,
-  openedWindow,
-  type WindowLine,
-  type WindowMemory,
-  type WindowOpening,
-  windowOpening,
-} from './window-record.ts'
+import { WindowLog } from './window-log.ts'
+import { type WindowLine, type WindowMemory, windowOpening } from './window-record.ts'
 
 const stateSchema = z.object({
   totalPulls: z.number(),
@@ -68,14 +62,6 @@ const stateSchema = z.object({
   // where the architecture is chosen by masking, once that has begun
   masked: maskingState.optional(),
 })
-
-/** What a window was sampled by. */
-interface Sampled {
-  readonly values: Readonly<Record<string, Values>>
-  readonly memory: WindowMemory | undefined
-  /** c. */
-  readonly exploration: number
-}
 
 export class Ddsas<Architecture> implements Strategy<Architecture> {
   readonly #space: SearchSpace<Architecture>
@@ -95,10 +81,7 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
   #totalPulls: number
   #samplings = 0
   #epoch = 0
-  /** The open window's part of its record. */
-  #window: WindowOpening | undefined
-  /** The record of the window that ended last, until it is taken. */
-  #record: WindowLine | undefined
+  readonly #windows = new WindowLog()
 
   /** Throws DdsasError 'input' for an L that does not fit the space. */
   constructor({ space, init, memory, epochs }: StrategyContext<Architecture>, settings: DdsasSettings) {
@@ -119,17 +102,9 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     const whole = space.choices.filter(({ run }) => run === 'all')
     this.#whole = new Map(whole.map((group) => [group.name, new AlphaGroup(group, init)]))
     const groups = [...this.#sampled.values(), ...this.#whole.values()]
-    this.#selection = this.#selectionOf()
+    this.#selection = selectionOf(space, { sampled: this.#sampled, whole: this.#whole }, settings.ddsas)
     this.#optimizer = new ArchOptimizer(new Map(groups.flatMap(({ parameters }) => parameters)), settings)
     this.#totalPulls = prior
-  }
-
-  #selectionOf(): Selection<Architecture> | undefined {
-    const { selection, selectionImages: images } = this.#extended
-    if (selection === 'saliency') return undefined
-    const { subspace: size, mixture } = this.#settings
-    const groups = { sampled: this.#sampled, whole: this.#whole }
-    return new Selection(this.#space, groups, { size, mixture, selection, images })
   }
 
   /** `alpha.<group>` and `zeta.<group>`, each float32 [rows, candidates]. */
@@ -208,7 +183,7 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     this.#endRecord(at.globalStep, { credited: true, last: false })
     const exploration = explorationIn(this.#settings, at.epoch, this.#epochs)
     const memory = this.#sample(values, exploration)
-    this.#openRecord(at, { values, memory, exploration })
+    this.#windows.open(at, this.#sampled, { values, memory, exploration, totalPulls: this.#totalPulls })
     this.#totalPulls += 1
     this.#samplings += 1
   }
@@ -240,23 +215,9 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     const archWeights: ArchWeightsOf = (group) => this.archWeights(group)
     return tidy(() => {
       const { gradients, outcome } = lossGradients(context.supernet, parameters, archWeights, valid, context)
-      this.#optimizer.step(this.#regularised(gradients))
+      const lambda = betaDecayAt(this.#extended, this.#epoch, this.#epochs)
+      this.#optimizer.step(followed(gradients, parameters, this.#sampled, lambda))
       return outcome
-    })
-  }
-
-  /** Gradients in the order of the parameters, noted, and with those of the regulariser where there is one. */
-  #regularised(gradients: Gradients): Gradients {
-    const lambda = betaDecayAt(this.#extended, this.#epoch, this.#epochs)
-    const alphas = new Map([...this.#sampled.values()].map((group) => [group.alpha, group]))
-    return [...this.parameters().values()].map((parameter, at) => {
-      const own = gradients[at]
-      const group = alphas.get(parameter)
-      if (group === undefined) return own
-      if (own) group.follow(own)
-      if (lambda === 0) return own
-      const decay = noGrad(() => group.betaDecay(lambda))
-      return own ? noGrad(() => add(own, decay)) : decay
     })
   }
 
@@ -294,36 +255,12 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     this.#endRecord(at.globalStep, { credited, last: true })
   }
 
-  #openRecord(
-    { epoch, globalStep: opened }: Pick<Progress, 'epoch' | 'globalStep'>,
-    { values, memory, exploration }: Sampled,
-  ): void {
-    const facts = { epoch, opened, exploration, totalPulls: this.#totalPulls }
-    this.#window = openedWindow(
-      facts,
-      this.#each(({ choices, state: { pulls, mask, available }, rewardMeans: mean }) => ({
-        ...values[choices.name],
-        ...{ pulls, mask, available, mean },
-      })),
-      memory,
-    )
-  }
-
   #endRecord(closed: number, end: { readonly credited: boolean; readonly last: boolean }): void {
-    const whole = { closed, ...end, architecture: this.#decoded() }
-    this.#record =
-      this.#window &&
-      endedWindow(
-        this.#window,
-        whole,
-        this.#each(({ scores }) => scores),
-      )
+    this.#windows.end({ closed, ...end, architecture: this.#decoded() }, this.#sampled)
   }
 
   takeRecord(): WindowLine | undefined {
-    const record = this.#record
-    this.#record = undefined
-    return record
+    return this.#windows.take()
   }
 
   state(): StateDict {
@@ -331,7 +268,7 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
       totalPulls: this.#totalPulls,
       adamSteps: this.#optimizer.steps,
       groups: this.#each(({ state }) => samplingState.parse(state)),
-      window: this.#window,
+      window: this.#windows.opening,
     }
     const masked = this.#selection?.masking.state ?? []
     const own = [...this.#sampled.values()].flatMap(({ tensors }) => tensors)
@@ -350,11 +287,10 @@ export class Ddsas<Architecture> implements Strategy<Architecture> {
     )
     this.#optimizer.load(others, adamSteps)
     loadTensors(own, ours, 'the state of the strategy')
-    if (this.#selection && masked) this.#selection.masking.state = masked
+    if (this.#selection) this.#selection.masking.state = masked ?? []
     for (const [name, state] of Object.entries(groups)) this.#group(name).state = state
     this.#totalPulls = totalPulls
-    this.#window = window
-    this.#record = undefined
+    this.#windows.load(window)
     this.#samplings += 1
   }
 

@@ -3,18 +3,20 @@ import { DdsasError } from '../../errors.ts'
 import type { ArchWeightsOf } from '../../nn/index.ts'
 import type { ChoiceGroup, SearchSpace } from '../../spaces/space.ts'
 import type { AlphaGroup } from '../shared/alphas.ts'
-import type { ArchScores, Evaluate, Occasion } from '../strategy.ts'
-import type { ExtendedSettings } from './extended.ts'
+import type { ArchScores, Evaluate, Occasion, Score } from '../strategy.ts'
 import type { SampledGroup } from './group.ts'
 import { type MaskedGroup, Masking, type WeightsOf } from './masking.ts'
 import type { Mixture } from './mixture.ts'
+import { type DdsasSettings, extendedOf } from './settings.ts'
 import { sampleSubspace } from './subspace.ts'
 
-export interface SelectionOptions {
+interface SelectionOptions {
   /** L. */
   readonly size: number
   readonly mixture: Mixture
-  readonly selection: Exclude<ExtendedSettings['selection'], 'saliency'>
+  /** What tells how much is lost. */
+  readonly by: keyof Score
+  /** 0: all. */
   readonly images: number
 }
 
@@ -81,9 +83,20 @@ export class Selection<Architecture> {
   /** Of the sampled groups; undefined before all is measured. */
   scores(): Required<ArchScores> | undefined {
     const masked = this.#masked()
-    const values = this.masking.values(masked, this.#options.selection)
+    const values = this.masking.values(masked, this.#options.by)
     return values && { values, available: new Map(masked.map(({ name, mask }) => [name, mask])) }
   }
+}
+
+/** Undefined where saliency chooses. */
+export function selectionOf<Architecture>(
+  space: SearchSpace<Architecture>,
+  groups: SelectionGroups,
+  ddsas: DdsasSettings['ddsas'],
+): Selection<Architecture> | undefined {
+  const { selection: by, selectionImages: images } = extendedOf(ddsas)
+  if (by === 'saliency') return undefined
+  return new Selection(space, groups, { size: ddsas.subspace, mixture: ddsas.mixture, by, images })
 }
 
 /** For each group which rows an architecture leaves out that scores them below all others: edges of DARTS's cells, none where each row has a candidate. */
