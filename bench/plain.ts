@@ -94,6 +94,7 @@ function forward(weights: Weights, { name, layer }: NamedLayer, x: Tensor): Tens
         runningMean: known(weights, `${name}.running_mean`),
         runningVar: known(weights, `${name}.running_var`),
         training: true,
+        momentum: layer.momentum,
       })
     case 'concat': {
       const branches = layer.branches.map((branch) => through(weights, name, branch, x))

@@ -1,5 +1,6 @@
 /** The spaces whose supernets benchmarks search, a row each. */
 import { dartsSpace } from '../src/spaces/darts/cell-space.ts'
+import { nasbench1shot1Space } from '../src/spaces/nasbench1shot1/space.ts'
 import { nasbench201Space } from '../src/spaces/nasbench201/space.ts'
 import type { SearchSpace, StemKind } from '../src/spaces/space.ts'
 
@@ -33,6 +34,13 @@ export const benchSpaces = {
     stem: 'cifar',
     // 12 as in the paper; of five operations on six edges zeros are not counted
     lengths: [7, 12, 18, 24],
+  },
+  'nasbench1shot1-1': {
+    space: nasbench1shot1Space(1),
+    images: small,
+    stem: 'cifar',
+    // 6 as in the paper; three operations in each of four blocks
+    lengths: [5, 6, 8, 10, 12],
   },
   /** The search on ImageNet. */
   'darts-imagenet': {

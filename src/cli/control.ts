@@ -3,6 +3,7 @@ import { Argument, Command } from 'commander'
 import { DdsasError } from '../errors.ts'
 import { askChange, type ChangeAnswer, resumeCommand } from '../search/ask-change.ts'
 import { spaces } from '../spaces/index.ts'
+import { sampledGroups } from '../strategies/ddsas/settings.ts'
 import { changeText, type SpaceChange } from '../strategies/shared/space-change.ts'
 import { counted } from '../words.ts'
 import { count } from './options.ts'
@@ -13,7 +14,9 @@ const kinds = ['shrink', 'expand', 'close', 'only'] as const
 type Kind = (typeof kinds)[number]
 
 const operations = [
-  ...new Set(Object.values(spaces).flatMap(({ choices }) => choices.flatMap(({ candidates }) => candidates))),
+  ...new Set(
+    Object.values(spaces).flatMap((space) => sampledGroups(space).flatMap(({ candidates }) => candidates)),
+  ),
 ]
 
 /** The command. `print` receives what goes to standard output. */

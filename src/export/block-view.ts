@@ -55,10 +55,13 @@ export function viewBlock(program: Program, kind: string): BlockView {
 function viewOf(program: Program, block: Block): BlockView {
   const own = program.states.filter((state) => state.block === block.name)
   const inside = new Set(own.map(({ id }) => id))
+  const parts = new Map(own.flatMap((state) => (state.label === '' ? [[state.id, waysInto(state)]] : [])))
   const isInput = (state: State) =>
-    state.kind === 'layers' && !inside.has(state.input) && state.id !== block.output
-  const made = own.filter((state) => !isInput(state))
-  const outside = [...new Set(made.flatMap(inputsOf))].filter((id) => !inside.has(id))
+    state.kind === 'layers' && !inside.has(state.input) && state.id !== block.output && state.label !== ''
+  const made = own.filter((state) => !isInput(state) && state.label !== '')
+  const outside = [...new Set(own.filter((state) => !isInput(state)).flatMap(inputsOf))].filter(
+    (id) => !inside.has(id),
+  )
   const inputs = [
     ...outside.map((id, index) => ({ id, label: outside.length === 1 ? 'input' : `input ${index}` })),
     ...own.filter(isInput).map(({ id, label = id }) => ({ id, label })),
@@ -67,9 +70,18 @@ function viewOf(program: Program, block: Block): BlockView {
     id: state.id,
     label: state.label ?? state.id,
     kind: state.kind,
-    ways: waysInto(state),
+    ways: waysInto(state).flatMap((way) => throughParts(way, parts)),
   }))
   return { block, inputs, states }
+}
+
+/** Ways into a part of a state are ways into that state. */
+function throughParts(way: ShownWay, parts: ReadonlyMap<StateId, readonly ShownWay[]>): ShownWay[] {
+  const into = parts.get(way.from)
+  if (into === undefined) return [way]
+  return into
+    .flatMap((before) => throughParts(before, parts))
+    .map((before) => ({ ...before, ...said(way.operation ?? before.operation) }))
 }
 
 function waysInto(state: State): ShownWay[] {

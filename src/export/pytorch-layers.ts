@@ -74,7 +74,8 @@ export function layerLine(layer: Layer, place: string): LayerLine {
     }
     case 'batch_norm2d': {
       const affine = layer.affine ? [] : ['affine=False']
-      return { module: torch('BatchNorm2d', size('channels', layer.channels), ...affine) }
+      const momentum = layer.momentum === undefined ? [] : [`momentum=${layer.momentum}`]
+      return { module: torch('BatchNorm2d', size('channels', layer.channels), ...affine, ...momentum) }
     }
     case 'linear':
       return { module: torch('Linear', size('in', layer.inputs), size('out', layer.outputs)) }

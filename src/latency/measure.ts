@@ -9,6 +9,7 @@ import {
   timedNetworkSchema,
   writeLatencyTable,
 } from '../budget/latency-table.ts'
+import { networkCosts } from '../budget/network-costs.ts'
 import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { spaceOf } from '../spaces/network-shape.ts'
@@ -64,6 +65,8 @@ export async function measureLatency(
   const timing = timingOf(runtime, request)
   const architectures = drawDifferent(space, networks + heldOut, seed)
   const programs = architectures.map((architecture) => deployed(space, architecture, network))
+  // a table is sums over candidates: networks whose work is none are refused here, before hours of timing
+  networkCosts(space, network, 'multiplyAdds')
   const structure = structureOf(space, network, programs)
   const partial = openPartial(request.out, {
     space: space.name,

@@ -65,6 +65,11 @@ function isA<Type extends Layer['type']>(
   return named?.layer.type === type
 }
 
+/** A batch norm whose momentum is the one that our kernels know. */
+function isUsualNorm(named: NamedLayer | undefined): named is Named<BatchNorm2d> {
+  return isA(named, 'batch_norm2d') && named.layer.momentum === undefined
+}
+
 /** A 1x1 convolution across all channels. */
 function isPointwise(named: NamedLayer | undefined, stride = 1): named is Named<Conv2d> {
   if (!isA(named, 'conv2d')) return false
@@ -88,8 +93,8 @@ function matchSeparable(layers: Layers, at: number): Match<SeparableKernel> | un
 
 function matchNormedSeparable(layers: Layers, at: number): Match<Kernel> | undefined {
   const norm = layers[at]
-  const found = isA(norm, 'batch_norm2d') ? matchSeparable(layers, at + 1) : undefined
-  return found && isA(norm, 'batch_norm2d') ? { kernel: { ...found.kernel, norm }, count: 4 } : undefined
+  const found = isUsualNorm(norm) ? matchSeparable(layers, at + 1) : undefined
+  return found && isUsualNorm(norm) ? { kernel: { ...found.kernel, norm }, count: 4 } : undefined
 }
 
 function matchPointwise(layers: Layers, at: number): Match<Kernel> | undefined {
@@ -117,7 +122,7 @@ function matchAt(layers: Layers, at: number, made: boolean): Match<Kernel> {
     if (found) return found
   }
   const layer = layers[at]
-  if (made && isA(layer, 'batch_norm2d')) return { kernel: { kernel: 'norm', norm: layer }, count: 1 }
+  if (made && isUsualNorm(layer)) return { kernel: { kernel: 'norm', norm: layer }, count: 1 }
   return { kernel: { kernel: 'aten', layer }, count: 1 }
 }
 
@@ -145,7 +150,7 @@ type Standing = 'term' | 'alone' | 'after parts'
 function fuseSequence(layers: Layers, standing: Standing): Fused {
   const entry = standing === 'after parts' ? undefined : matchEntry(layers)
   const last = layers.at(-1)
-  const norm = standing === 'term' && isA(last, 'batch_norm2d') ? last : undefined
+  const norm = standing === 'term' && isUsualNorm(last) ? last : undefined
   const body = norm ? layers.slice(0, -1) : layers
   const kernels: Kernel[] = []
   let made = entry !== undefined && entry.kernel.kernel !== 'relu'

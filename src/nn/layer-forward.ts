@@ -110,7 +110,7 @@ export function layerStep({ name, layer }: NamedLayer, weights: ProgramWeights):
     }
     case 'batch_norm2d': {
       const { running_mean: runningMean, running_var: runningVar, ...affine } = normStatistics(weights, name)
-      const statistics = { ...affine, runningMean, runningVar }
+      const statistics = { ...affine, runningMean, runningVar, momentum: layer.momentum }
       return whole((x, training) => {
         const part = weights.synchronised?.part
         return part && training

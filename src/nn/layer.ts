@@ -18,11 +18,13 @@ export interface Conv2d {
   readonly bias: boolean
 }
 
-/** Momentum 0.1, eps 1e-5; `affine` adds a trained scale and shift for each channel. */
+/** eps 1e-5; `affine` adds a trained scale and shift for each channel. */
 export interface BatchNorm2d {
   readonly type: 'batch_norm2d'
   readonly channels: number
   readonly affine: boolean
+  /** By how much a batch moves the running statistics: 0.1 unless given. Kernels of ours know that one alone. */
+  readonly momentum?: number
 }
 
 /** Windows of `kernel` x `kernel`; an average counts the pixels of the image alone, not the padding. */
@@ -140,8 +142,8 @@ export function conv2d(inputs: number, outputs: number, kernel: number, options:
   return { type: 'conv2d', inputs, outputs, kernel, stride, padding, dilation, groups, bias }
 }
 
-export function batchNorm2d(channels: number, affine: boolean): BatchNorm2d {
-  return { type: 'batch_norm2d', channels, affine }
+export function batchNorm2d(channels: number, affine: boolean, momentum?: number): BatchNorm2d {
+  return { type: 'batch_norm2d', channels, affine, ...(momentum === undefined ? {} : { momentum }) }
 }
 
 /** 3x3 with padding 1 unless said otherwise. */

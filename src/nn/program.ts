@@ -40,7 +40,7 @@ interface Placed {
   readonly id: StateId
   /** The block it belongs to. */
   readonly block?: string
-  /** What drawings call it. */
+  /** What drawings call it; '' where they show it as a part of what reads it. */
   readonly label?: string
 }
 

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { findPreset } from '../loop/settings.ts'
 import { dartsSpace } from '../spaces/darts/cell-space.ts'
+import { type SpaceNumber, spaceName } from '../spaces/nasbench1shot1/architecture.ts'
 import { nasbench201Space } from '../spaces/nasbench201/space.ts'
 import { ddsas } from '../strategies/ddsas/ddsas.ts'
 import { published } from '../strategies/ddsas/extended.ts'
@@ -127,6 +128,16 @@ const imagenet = {
   epochs: 60,
 } satisfies SearchConfig
 
+/** Section 4.5 of the paper: L = 6 operations of the choice blocks, batches of 96; what blocks and outputs read is weighted, not sampled. */
+const nasbench1shot1 = (space: SpaceNumber) =>
+  ({
+    ...cifar10,
+    space: spaceName(space),
+    data: { ...cifar10.data, batch: 96 },
+    network: { ...cifar10.network, cells: 9 },
+    ddsas: { ...cifar10.ddsas, subspace: 6 },
+  }) satisfies SearchConfig
+
 export const searchPresets = {
   cifar10,
   cifar100: { ...cifar10, dataset: 'cifar100' },
@@ -165,6 +176,9 @@ export const searchPresets = {
     network: { ...nasbench201Space.defaults, stem: 'cifar', partialChannels: 1 },
     ddsas: { ...cifar10.ddsas, subspace: 12 },
   },
+  'nasbench1shot1-1': nasbench1shot1(1),
+  'nasbench1shot1-2': nasbench1shot1(2),
+  'nasbench1shot1-3': nasbench1shot1(3),
   /** Shows a whole search in a few minutes on two cores; its cell is not meant to be used. */
   demo: {
     ...cifar10,

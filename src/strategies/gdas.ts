@@ -56,6 +56,15 @@ export function drawnCandidates(alpha: Matrix, noise: Matrix): number[] {
 }
 
 /**
+ * The softmax of (ln softmax(alpha) + noise) / tau, in which all candidates run: of groups that are not sampled, as published with
+ * NAS-Bench-1Shot1 for what blocks and outputs read.
+ */
+export function relaxed(alpha: Tensor, noise: Matrix, tau: number): Tensor {
+  const logits = add(call('aten::log_softmax.int', alpha, 1), matrixTensor(noise, alpha.device))
+  return softmax(mul(logits, 1 / tau), 1)
+}
+
+/**
  * Straight-through weights of one draw: 1 for the candidate that runs and 0 for the others, with the gradient of the softmax of
  * (ln softmax(alpha) + noise) / tau. As published, the others enter the sum as numbers: zero, but alpha has a gradient through them.
  */
@@ -70,8 +79,7 @@ export function straightThrough(
     noise.map((row, index) => row.map((_, k) => (k === picked[index] ? 1 : 0))),
     device,
   )
-  const logits = add(call('aten::log_softmax.int', alpha, 1), matrixTensor(noise, device))
-  const soft = softmax(mul(logits, 1 / tau), 1)
+  const soft = relaxed(alpha, noise, tau)
   const weights = add(call('aten::sub.Tensor', oneHot, call('aten::detach', soft)), soft)
   const others = mul(weights, call('aten::rsub.Scalar', oneHot, 1))
   return {
@@ -117,8 +125,11 @@ class Gdas<Architecture> implements Strategy<Architecture> {
   }
 
   archStep(context: StepContext, _train: Batch, valid: Batch): Outcome {
-    const archWeights: ArchWeightsOf = (name) =>
-      straightThrough(this.#alphas.group(name).alpha, this.#noiseOf(name, 'arch'), this.#tau)
+    const archWeights: ArchWeightsOf = (name) => {
+      const { alpha, choices } = this.#alphas.group(name)
+      const noise = this.#noiseOf(name, 'arch')
+      return choices.run === 'all' ? this.#relaxed(name, noise) : straightThrough(alpha, noise, this.#tau)
+    }
     return this.#alphas.follow(context, archWeights, valid)
   }
 
@@ -130,9 +141,25 @@ class Gdas<Architecture> implements Strategy<Architecture> {
     return this.#noise[step].get(name) ?? []
   }
 
-  /** Alpha is constant here: what runs weighs 1. To measure accuracy that is the architecture that would be picked now. */
+  /** All candidates of a group that is not sampled. */
+  #relaxed(name: string, noise: Matrix): ArchWeights {
+    const group = this.#alphas.group(name)
+    return {
+      ...group.archWeights(),
+      weights: relaxed(group.alpha, noise, this.#tau),
+      strengths: () => softmax(group.alpha, 1),
+    }
+  }
+
+  /**
+   * Alpha is constant here: what runs weighs 1. To measure accuracy that is the architecture that would be picked now; of a group
+   * that is not sampled all runs, without noise.
+   */
   archWeights(name: string, mode: 'train' | 'eval'): ArchWeights {
-    const { alpha } = this.#alphas.group(name)
+    const group = this.#alphas.group(name)
+    const { alpha, choices } = group
+    if (choices.run === 'all')
+      return mode === 'eval' ? group.archWeights() : this.#relaxed(name, this.#noiseOf(name, 'weights'))
     const sampledOps =
       mode === 'eval'
         ? (this.#context.space.encode(this.derive()).get(name) ?? [])

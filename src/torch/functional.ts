@@ -38,7 +38,7 @@ export interface BatchNormOptions {
   readonly runningVar: Tensor
   /** Normalise by the batch and update the running statistics, or normalise by the running statistics. */
   readonly training: boolean
-  readonly momentum?: number
+  readonly momentum?: number | undefined
   readonly eps?: number
 }
 

@@ -92,7 +92,7 @@ const names = program(
       named('e', conv(4)),
       named('d.1', conv(4)),
     ]),
-    state('x.1', 'x/1', 'a.b.x', [named('"', conv(4)), functional(shift)]),
+    state('x.1', 'x/1', 'a.b.x', [named('"', conv(4, 6)), functional(channels(0, 4)), functional(shift)]),
   ],
   4,
 )

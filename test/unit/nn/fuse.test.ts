@@ -94,6 +94,12 @@ test('what differs from what a kernel does is left to ATen', () => {
   aten(sigmoid, conv2d(4, 4, 1))
   aten(pool2d('avg', 1, 5, 2))
   aten(pool2d('max', 2, 3, 0))
+  aten(conv2d(4, 4, 1), batchNorm2d(4, true, 0.5))
+  const norm = batchNorm2d(4, true, 0.5)
+  const afterKernel = termText(sequential('', [relu, conv2d(4, 4, 1), norm]))
+  assert.deepEqual(afterKernel, ['enters', 'relu_pointwise', 'aten t.2'], 'another momentum')
+  const before = termText(sequential('', [norm, relu, depthwise(3), conv2d(4, 4, 1)]))
+  assert.deepEqual(before, ['enters', 'aten t.0', 'separable'])
 })
 
 test('plain: each layer by itself, the last norm too', () => {

@@ -16,7 +16,11 @@ const { demo } = searchPresets
 test('an unknown space or strategy, and settings of another strategy, are refused by name', (t) => {
   const out = join(temporaryFolder(t), 'run')
   const plan = (request: object) => planSearch({ preset: 'demo', out, ...request })
-  assertRefuses(() => plan({ space: 'x' }), 'input', /no space 'x'; known are darts, nasbench201$/)
+  assertRefuses(
+    () => plan({ space: 'x' }),
+    'input',
+    /no space 'x'; known are darts, nasbench201, nasbench1shot1-1/,
+  )
   assertRefuses(
     () => plan({ strategy: 'x' }),
     'input',

@@ -12,8 +12,15 @@ import {
   type Sequence,
   type Term,
 } from '../../../src/nn/index.ts'
+import { nasbench1shot1Space } from '../../../src/spaces/nasbench1shot1/space.ts'
 import { nasbench201Space } from '../../../src/spaces/nasbench201/space.ts'
-import { drawnCandidates, gdas, gdasTemperature, straightThrough } from '../../../src/strategies/gdas.ts'
+import {
+  drawnCandidates,
+  gdas,
+  gdasTemperature,
+  relaxed,
+  straightThrough,
+} from '../../../src/strategies/gdas.ts'
 import { gumbelNoise } from '../../../src/strategies/shared/gumbel.ts'
 import {
   channelsLast,
@@ -21,6 +28,7 @@ import {
   Generator,
   grad,
   setRequiresGrad,
+  softmax,
   Tensor,
   tidy,
   withoutKernels,
@@ -75,6 +83,35 @@ test('straight-through: the drawn candidate weighs 1, the others nothing, and bo
       assert.ok(Math.abs(value - [0, 1, 0, 0, 0, 1][k]) < 1e-6)
     for (const value of added.floats()) assert.equal(value, 0)
   })
+})
+
+test('of a group that is not sampled all runs, by the softmax of alpha and noise; to measure accuracy without noise', () => {
+  const space = nasbench1shot1Space(2)
+  const init = { device: 'cpu', generator: new Generator(0) }
+  const strategy = gdas.create({ space, init, seed: 1, epochs: 3 }, gdas.defaults(space))
+  strategy.prepareStep({ epoch: 0, step: 0, globalStep: 0 })
+  tidy(() => {
+    const { weights, sampledOps } = strategy.archWeights('input.3', 'train')
+    assert.deepEqual(sampledOps, [[0, 1, 2]])
+    assert.ok(Math.abs([...weights.floats()].reduce((sum, value) => sum + value) - 1) < 1e-6)
+    // at temperature 10 of nearly equal alphas noise alone tells them apart
+    assert.ok(new Set(weights.floats()).size === 3)
+    const alpha = strategy.parameters?.().get('alpha.input.3')
+    assert.ok(alpha)
+    const evaluated = strategy.archWeights('input.3', 'eval').weights.floats()
+    for (const [k, value] of softmax(alpha, 1).floats().entries())
+      assert.ok(Math.abs(value - evaluated[k]) < 1e-6)
+    const noise = [[0.3, -0.1, 0.7]]
+    const logits = (alpha.matrix()[0] ?? []).map((value, k) => (value + noise[0][k]) / 0.5)
+    const total = logits.reduce((sum, value) => sum + Math.exp(value), 0)
+    for (const [k, value] of relaxed(alpha, noise, 0.5).floats().entries())
+      assert.ok(Math.abs(value - Math.exp(logits[k]) / total) < 1e-6)
+    assert.deepEqual(
+      strategy.archWeights('op', 'train').sampledOps.map(({ length }) => length),
+      [1, 1, 1, 1],
+    )
+  })
+  strategy.dispose()
 })
 
 for (const [manner, run] of [

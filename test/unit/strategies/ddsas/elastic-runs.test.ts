@@ -11,6 +11,7 @@ import type { ElasticChange } from '../../../../src/strategies/ddsas/elastic.ts'
 import {
   checkSettings,
   type DdsasSettings,
+  sampledGroups,
   type VariantName,
 } from '../../../../src/strategies/ddsas/settings.ts'
 import type { SpaceChange } from '../../../../src/strategies/strategy.ts'
@@ -20,8 +21,8 @@ import { progressOf } from '../tiny.ts'
 const all: readonly SearchSpace[] = Object.values(spaces)
 
 /** Changes that are typed by hand, most of which can be made. */
-function handChanges({ choices }: SearchSpace): fc.Arbitrary<SpaceChange> {
-  const names = [...new Set(choices.flatMap(({ candidates }) => candidates))]
+function handChanges(space: SearchSpace): fc.Arbitrary<SpaceChange> {
+  const names = [...new Set(sampledGroups(space).flatMap(({ candidates }) => candidates))]
   const some = fc.subarray(names, { minLength: 1 })
   return fc.oneof(
     fc.integer({ min: 1, max: 60 }).map((count) => ({ kind: 'shrink' as const, count })),
@@ -33,7 +34,7 @@ function handChanges({ choices }: SearchSpace): fc.Arbitrary<SpaceChange> {
 
 /** Those, and columns as older schedules name them. */
 function scheduledChanges(space: SearchSpace): fc.Arbitrary<ElasticChange> {
-  const columns = space.choices[0].candidates.length
+  const columns = sampledGroups(space)[0].candidates.length
   const expansions = fc
     .tuple(fc.nat(columns - 1), fc.integer({ min: 1, max: columns }))
     .filter(([from, to]) => from < to)
@@ -83,7 +84,7 @@ function withStrategy(
 /** The architecture holds what is available alone, and each edge has something other than `none` to run. */
 function assertAvailable(space: SearchSpace, strategy: Ddsas<unknown>): void {
   const picks = space.encode(strategy.derive())
-  for (const { name, none, candidates } of space.choices) {
+  for (const { name, none, candidates } of sampledGroups(space)) {
     const { available } = strategy.memory(name)
     for (const [edge, row] of available.entries()) {
       assert.ok(
@@ -97,7 +98,7 @@ function assertAvailable(space: SearchSpace, strategy: Ddsas<unknown>): void {
 }
 
 function assertSampled(space: SearchSpace, strategy: Ddsas<unknown>): void {
-  for (const { name } of space.choices) {
+  for (const { name } of sampledGroups(space)) {
     const { mask, available } = strategy.memory(name)
     for (const [edge, row] of mask.entries())
       for (const [k, sampled] of row.entries()) assert.ok(!sampled || available[edge][k])
