@@ -333,6 +333,7 @@ export {
   findRow,
   type ImportOptions,
   type ImportProgress,
+  importNasbench101,
   importNasbench201,
   judgeOf,
   openTable,

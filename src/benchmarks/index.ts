@@ -1,15 +1,21 @@
 /** Tables of benchmarks: made of what was published, opened, and asked. */
-export { type ImportOptions, importNasbench201 } from './import.ts'
+export {
+  type ImportOptions,
+  importable,
+  importNasbench101,
+  importNasbench201,
+  importTable,
+} from './import.ts'
 export type { ImportProgress } from './import-progress.ts'
 export { type Accuracies, accuraciesOf, type Judgement, judgeOf } from './judge.ts'
+export { benchmarkOf, factsOf, findRow } from './known.ts'
+export { nasbench101 } from './nasbench101.ts'
 export {
   type ArchitectureFacts,
   accuracyColumn,
   costColumn,
   type Dataset,
   datasets,
-  factsOf,
-  findRow,
   nasbench201,
   type Split,
   splits,

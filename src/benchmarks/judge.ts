@@ -1,9 +1,9 @@
 /** What a table says of an architecture that a search picked. */
-import { nasbench201Space } from '../spaces/nasbench201/space.ts'
+import { benchmarkOf } from './known.ts'
 import { accuracyColumn, type Dataset, type Split, splits } from './nasbench201.ts'
 import { type BenchmarkTable, checkRow, checkTable } from './table.ts'
 
-/** Accuracies in percent after training of 200 epochs; those that were not recorded are left out. */
+/** Accuracies in percent after the benchmark's longest training; those that were not recorded are left out. */
 export type Accuracies = Readonly<Record<Dataset, Readonly<Partial<Record<Split, number>>>>>
 
 /** Plain data, for a report. */
@@ -17,15 +17,19 @@ export interface Judgement {
   readonly of: number
   /** Which part of the others is worse, in percent; equal ones count half. */
   readonly percentile: number
+  /** Test error in percent, and by how many points it is above the lowest of the space: where that one is published. */
+  readonly testError?: number
+  readonly regret?: number
 }
 
-/** The accuracies of a row after training of 200 epochs. */
+/** The accuracies of a row after the benchmark's longest training. */
 export function accuraciesOf(table: BenchmarkTable, row: number): Accuracies {
   checkRow(table, row, 'accuraciesOf')
+  const [epochs] = benchmarkOf(table).trainings
   const of = (dataset: Dataset) =>
     Object.fromEntries(
       splits.flatMap((split) => {
-        const value = table.value(row, accuracyColumn(dataset, split))
+        const value = table.value(row, accuracyColumn(dataset, split, epochs))
         return value === undefined ? [] : [[split, value]]
       }),
     )
@@ -33,19 +37,23 @@ export function accuraciesOf(table: BenchmarkTable, row: number): Accuracies {
 }
 
 /**
- * What says of an architecture of the space `nasbench201`, as data or as text, how the benchmark judges it: by its test
- * accuracy on CIFAR-10. It gives undefined where the table lacks the architecture or that accuracy.
- * @throws {DdsasError} `input`, by what is returned, for what is no architecture.
+ * What says of an architecture that a search picked, as data or as text, how the benchmark judges it: by its test accuracy on
+ * CIFAR-10. It gives undefined where the table lacks the architecture or that accuracy.
+ * @throws {DdsasError} `input` for a table of no known benchmark, and, by what is returned, for what is no architecture.
  */
 export function judgeOf(table: BenchmarkTable): (architecture: unknown) => Judgement | undefined {
   checkTable(table, 'judgeOf')
-  const by = accuracyColumn('cifar10', 'test')
+  const benchmark = benchmarkOf(table)
+  const by = accuracyColumn('cifar10', 'test', benchmark.trainings[0])
   return (architecture) => {
-    const key = nasbench201Space.format(nasbench201Space.parse(architecture, 'given'))
-    const row = table.rowOf(key)
+    const { row, lowestError } = benchmark.find(table, architecture)
     const found = row === undefined || !table.has(by) ? undefined : table.rank(row, by)
     if (row === undefined || found === undefined) return undefined
-    const { rank, of, percentile } = found
-    return { accuracies: accuraciesOf(table, row), by, rank, of, percentile }
+    const { value, rank, of, percentile } = found
+    const testError = 100 - value
+    return {
+      ...{ accuracies: accuraciesOf(table, row), by, rank, of, percentile },
+      ...(lowestError === undefined ? {} : { testError, regret: testError - lowestError }),
+    }
   }
 }

@@ -1,6 +1,4 @@
 /** What NAS-Bench-201 recorded: which data sets, splits and trainings, and under which names tables hold them. */
-import { checkText } from '../checks.ts'
-import { DdsasError } from '../errors.ts'
 import {
   canonicalForm,
   formatArchitecture,
@@ -8,8 +6,7 @@ import {
   parseArchitecture,
 } from '../spaces/nasbench201/architecture.ts'
 import { nasbench201Space } from '../spaces/nasbench201/space.ts'
-import { counted } from '../words.ts'
-import { type BenchmarkTable, checkRow, checkTable } from './table.ts'
+import type { BenchmarkTable } from './table.ts'
 
 export const datasets = ['cifar10', 'cifar100', 'imagenet16-120'] as const
 export type Dataset = (typeof datasets)[number]
@@ -23,7 +20,7 @@ export const trainings = [200, 12] as const
 export type Training = (typeof trainings)[number]
 
 /** The column of an accuracy in percent. */
-export function accuracyColumn(dataset: Dataset, split: Split, epochs: Training = 200): string {
+export function accuracyColumn(dataset: Dataset, split: Split, epochs = 200): string {
   return `${dataset}.${split}.${epochs}`
 }
 
@@ -54,32 +51,6 @@ export function keyOf(text: string, source: string): string {
   return formatArchitecture(parseArchitecture(text, source))
 }
 
-/**
- * The row of an architecture given as text or as its number in the benchmark.
- * @throws {DdsasError} `input` where it is neither, or the table lacks it.
- */
-export function findRow(table: BenchmarkTable, given: string): number {
-  checkTable(table, 'findRow')
-  if (typeof given !== 'string') checkText(given, 'findRow', 'given')
-  const isIndex = /^#?\d+$/.test(given)
-  const index = Number(given.replace('#', ''))
-  if (isIndex && index >= table.architectures)
-    throw new DdsasError(
-      'input',
-      `there is no architecture ${given}: the numbers of ${table.benchmark} are 0 to ${table.architectures - 1}`,
-    )
-  // most texts are written as the table writes them, and need no look at each part
-  const row = isIndex ? table.rowOfIndex(index) : (table.rowOf(given) ?? table.rowOf(keyOf(given, 'given')))
-  if (row !== undefined) return row
-  throw new DdsasError('input', missingText(table, given))
-}
-
-/** That a table lacks an architecture. */
-function missingText({ rows, architectures, source }: BenchmarkTable, given: string): string {
-  const has = `${counted(rows, 'architecture')} of ${architectures}`
-  return `the table has no results of ${given} (it has ${has}, from ${source.name}); import a source that has`
-}
-
 /** What an architecture is, beside its results. */
 export interface ArchitectureFacts {
   /** Equal for cells that compute the same. */
@@ -93,8 +64,7 @@ export interface ArchitectureFacts {
 const canonicalForms = new WeakMap<BenchmarkTable, readonly string[]>()
 
 /** What the architecture of a row is. The first time all canonical forms of the table are made, which takes a tenth of a second. */
-export function factsOf(table: BenchmarkTable, row: number): ArchitectureFacts {
-  checkRow(table, row, 'factsOf')
+export function factsOfNasbench201(table: BenchmarkTable, row: number): ArchitectureFacts {
   const forms =
     canonicalForms.get(table) ?? table.keys.map((key) => canonicalForm(parseArchitecture(key, key)))
   canonicalForms.set(table, forms)

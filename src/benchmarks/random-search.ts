@@ -4,6 +4,7 @@ import { checkGiven } from '../checks.ts'
 import { DdsasError } from '../errors.ts'
 import { Generator } from '../torch/random.ts'
 import { type Accuracies, accuraciesOf } from './judge.ts'
+import { benchmarkOf } from './known.ts'
 import { accuracyColumn, type Dataset, datasets } from './nasbench201.ts'
 import { type BenchmarkTable, checkTable } from './table.ts'
 
@@ -54,7 +55,8 @@ const schema = z.object({
 export function randomSearch(table: BenchmarkTable, options: RandomSearchOptions): RandomSearchResult {
   checkTable(table, 'randomSearch')
   checkGiven(schema, options, 'randomSearch', 'options')
-  const column = accuracyColumn(options.dataset, 'validation')
+  const { trainings, textOf } = benchmarkOf(table)
+  const column = accuracyColumn(options.dataset, 'validation', trainings[0])
   const rows = table.best(column, table.rows)
   if (rows.length === 0)
     throw new DdsasError('input', `the table has no value of ${column}; import a source that has`)
@@ -66,7 +68,7 @@ export function randomSearch(table: BenchmarkTable, options: RandomSearchOptions
     return {
       seed,
       index: table.indexes[row],
-      architecture: table.keys[row],
+      architecture: textOf(table.keys[row]),
       accuracies: accuraciesOf(table, row),
     }
   })

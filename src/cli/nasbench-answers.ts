@@ -3,6 +3,7 @@ import {
   accuraciesOf,
   accuracyColumn,
   type BenchmarkTable,
+  benchmarkOf,
   type Dataset,
   datasets,
   factsOf,
@@ -30,15 +31,17 @@ export type Query = ReturnType<typeof query>
 /** What was recorded of an architecture. */
 export function query(table: BenchmarkTable, given: string) {
   const row = findRow(table, given)
+  const { trainings, textOf } = benchmarkOf(table)
   const { canonical, connected, same } = factsOf(table, row)
   const recorded = table.columns.flatMap(({ name }) => {
     const value = table.value(row, name)
     return value === undefined ? [] : [[name, value] as const]
   })
   return {
-    ...{ index: table.indexes[row], architecture: table.keys[row], canonical, connected, same },
+    ...{ index: table.indexes[row], architecture: textOf(table.keys[row]), canonical, connected, same },
     recorded: Object.fromEntries(recorded),
     absent: table.absent,
+    trainings,
     coverage: coverageOf(table),
   }
 }
@@ -51,18 +54,19 @@ export interface Ranks {
   readonly coverage: Coverage
 }
 
-/** Where an architecture stands, by each data set and split after 200 epochs. */
+/** Where an architecture stands, by each data set and split after the longest training. */
 export function ranks(table: BenchmarkTable, given: string): Ranks {
   const row = findRow(table, given)
+  const { trainings, textOf } = benchmarkOf(table)
   const found = datasets.flatMap((dataset) =>
     splits.flatMap((split) => {
-      const name = accuracyColumn(dataset, split)
+      const name = accuracyColumn(dataset, split, trainings[0])
       const rank = table.has(name) ? table.rank(row, name) : undefined
       return rank === undefined ? [] : [{ dataset, split, ...rank }]
     }),
   )
   return {
-    ...{ index: table.indexes[row], architecture: table.keys[row], ranks: found },
+    ...{ index: table.indexes[row], architecture: textOf(table.keys[row]), ranks: found },
     coverage: coverageOf(table),
   }
 }
@@ -76,16 +80,17 @@ export interface BestOptions {
 /** What `nasbench best` prints. */
 export type Best = ReturnType<typeof best>
 
-/** The best architectures by the accuracy after 200 epochs. */
+/** The best architectures by the accuracy after the longest training. */
 export function best(table: BenchmarkTable, { dataset, split, top }: BestOptions) {
-  const by = accuracyColumn(dataset, split)
+  const { trainings, textOf } = benchmarkOf(table)
+  const by = accuracyColumn(dataset, split, trainings[0])
   const found = table.best(by, top).map((row) => ({
     rank: table.rank(row, by)?.rank,
     index: table.indexes[row],
-    architecture: table.keys[row],
+    architecture: textOf(table.keys[row]),
     accuracies: accuraciesOf(table, row),
   }))
-  return { dataset, split, by, best: found, coverage: coverageOf(table) }
+  return { dataset, split, by, epochs: trainings[0], best: found, coverage: coverageOf(table) }
 }
 
 /** What `nasbench search` prints. */

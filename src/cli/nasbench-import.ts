@@ -1,7 +1,13 @@
 /** `ddsas nasbench import`: makes a table of what was published. */
 import { SingleBar } from 'cli-progress'
 import { Command } from 'commander'
-import { type ImportProgress, importNasbench201, type TableContent, writeTable } from '../benchmarks/index.ts'
+import {
+  type ImportProgress,
+  importable,
+  importTable,
+  type TableContent,
+  writeTable,
+} from '../benchmarks/index.ts'
 
 interface ImportFlags {
   readonly out: string
@@ -11,10 +17,7 @@ interface ImportFlags {
 export function importCommand(): Command {
   return new Command('import')
     .description('make a table of the results that were published')
-    .argument(
-      '<source>',
-      'a CSV file, a folder or tar archive of NATS-Bench (tss, simple), or the .pth file of NAS-Bench-201',
-    )
+    .argument('<source>', importable)
     .requiredOption('--out <file>', 'where the table is written; one that is there is replaced')
     .option('--json', 'print the result as JSON')
     .action(importAction)
@@ -25,7 +28,7 @@ async function importAction(source: string, { out, json }: ImportFlags): Promise
   const { onProgress, stop } = process.stderr.isTTY ? progressBar() : progressLines()
   let content: TableContent
   try {
-    content = await importNasbench201(source, { onProgress })
+    content = await importTable(source, { onProgress })
   } finally {
     stop()
   }

@@ -8,13 +8,15 @@ import {
   type Dataset,
   datasets,
   findRow,
+  nasbench201,
+  openTable,
 } from '../benchmarks/index.ts'
 import { DdsasError } from '../errors.ts'
 import type { BenchmarkChart } from '../export/benchmark-chart.ts'
 import { writeDrawing } from '../runs/files.ts'
 import { RunFolder } from '../runs/folder.ts'
 import { nasbench201Space } from '../spaces/nasbench201/space.ts'
-import { openNasbench, type TableOptions, tableOption } from './nasbench-table.ts'
+import { type TableOptions, tableOption } from './nasbench-table.ts'
 import { datasetNames } from './nasbench-text.ts'
 import { suggesting } from './suggestions.ts'
 
@@ -29,7 +31,7 @@ export function plotCommand(): Command {
     .argParser((value, all: readonly string[]) => [...all, value])
     .default([], 'none')
   return new Command('plot')
-    .description('chart test accuracy against parameters and multiply-adds, SVG and PNG')
+    .description("chart NAS-Bench-201's test accuracies against parameters and multiply-adds, SVG and PNG")
     .addOption(tableOption())
     .requiredOption('--out <dir>', 'folder for the charts')
     .addOption(suggesting(run, [], true))
@@ -50,7 +52,7 @@ const costs = [
 ] as const
 
 async function plotAction({ out, run, dataset, ...options }: PlotOptions): Promise<void> {
-  const table = openNasbench(options)
+  const table = openTable(options.table, nasbench201.space)
   const marked = markedRows(table, run)
   // Vega takes a tenth of a second to load, which no other command should wait for
   const [{ benchmarkChart }, { drawChart }] = await Promise.all([

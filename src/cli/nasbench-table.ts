@@ -1,6 +1,6 @@
 /** The table that the commands `ddsas nasbench` ask. */
 import { Option } from 'commander'
-import { type BenchmarkTable, nasbench201, openTable } from '../benchmarks/index.ts'
+import { type BenchmarkTable, benchmarkOf, openTable } from '../benchmarks/index.ts'
 
 export interface TableOptions {
   readonly table: string
@@ -14,5 +14,7 @@ export function tableOption(): Option {
 
 /** The table that a command is asked for. */
 export function openNasbench({ table }: TableOptions): BenchmarkTable {
-  return openTable(table, nasbench201.space)
+  const opened = openTable(table)
+  benchmarkOf(opened)
+  return opened
 }

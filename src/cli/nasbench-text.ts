@@ -1,5 +1,12 @@
 /** What the commands `ddsas nasbench` print for people. */
-import { type Accuracies, accuracyColumn, costColumn, type Dataset, datasets } from '../benchmarks/index.ts'
+import {
+  type Accuracies,
+  accuracyColumn,
+  costColumn,
+  type Dataset,
+  datasets,
+  splits,
+} from '../benchmarks/index.ts'
 import { counted } from '../words.ts'
 import type { Best, Coverage, Query, Ranks, Search } from './nasbench-answers.ts'
 
@@ -33,26 +40,28 @@ function coverageText({ rows, of }: Coverage): string[] {
 /** How many numbers of equal cells a line shows. */
 const mostShown = 12
 
-export function queryText({
-  index,
-  architecture,
-  canonical,
-  connected,
-  same,
-  recorded,
-  coverage,
-}: Query): string {
+export function queryText(result: Query): string {
+  const { index, architecture, canonical, connected, same, recorded, trainings, coverage } = result
   const number = (name: string, digits: number) => recorded[name]?.toFixed(digits) ?? '-'
-  const rows = datasets.map((dataset) => [
-    datasetNames[dataset],
-    number(accuracyColumn(dataset, 'validation'), 2),
-    number(accuracyColumn(dataset, 'test'), 2),
-    number(accuracyColumn(dataset, 'validation', 12), 2),
-    number(accuracyColumn(dataset, 'test', 12), 2),
-    recorded[costColumn(dataset, 'parameters')]?.toLocaleString('en-US') ?? '-',
-    number(costColumn(dataset, 'multiply-adds'), 2),
-  ])
-  const head = ['accuracy, %', 'valid', 'test', 'valid 12', 'test 12', 'parameters', 'multiply-adds, M']
+  const [longest, ...others] = trainings
+  const rows = datasets.flatMap((dataset) => {
+    const names = trainings.flatMap((epochs) => splits.map((split) => accuracyColumn(dataset, split, epochs)))
+    if (dataset !== 'cifar10' && trainings.length > 2 && names.every((name) => recorded[name] === undefined))
+      return []
+    return [
+      [
+        datasetNames[dataset],
+        ...names.map((name) => number(name, 2)),
+        recorded[costColumn(dataset, 'parameters')]?.toLocaleString('en-US') ?? '-',
+        number(costColumn(dataset, 'multiply-adds'), 2),
+      ],
+    ]
+  })
+  const head = [
+    'accuracy, %',
+    ...['valid', 'test', ...others.flatMap((epochs) => [`valid ${epochs}`, `test ${epochs}`])],
+    ...['parameters', 'multiply-adds, M'],
+  ]
   const shown = same.slice(0, mostShown).map((other) => `#${other}`)
   const more = same.length > mostShown ? ` and ${same.length - mostShown} more` : ''
   return [
@@ -67,7 +76,7 @@ export function queryText({
     '',
     inColumns([head, ...rows]),
     '',
-    'valid, test: after 200 epochs; valid 12, test 12: after a training of 12.',
+    `valid, test: after ${longest} epochs; ${others.map((epochs) => `valid ${epochs}, test ${epochs}: after a training of ${epochs}`).join('; ')}.`,
     ...coverageText(coverage),
   ].join('\n')
 }
@@ -88,7 +97,7 @@ function testOf(accuracies: Accuracies, dataset: Dataset): string {
   return percent(accuracies[dataset].test)
 }
 
-export function bestText({ dataset, split, best, coverage }: Best): string {
+export function bestText({ dataset, split, epochs, best, coverage }: Best): string {
   const rows = best.map(({ rank, index, architecture, accuracies }) => [
     String(rank),
     ...datasets.map((name) => percent(accuracies[name][split])),
@@ -97,7 +106,7 @@ export function bestText({ dataset, split, best, coverage }: Best): string {
   ])
   const head = ['rank', ...datasets.map((name) => datasetNames[name]), '', '']
   return [
-    `best by ${split} accuracy on ${datasetNames[dataset]}, in %, after 200 epochs`,
+    `best by ${split} accuracy on ${datasetNames[dataset]}, in %, after ${epochs} epochs`,
     inColumns([head, ...rows]),
     ...coverageText(coverage),
   ].join('\n')

@@ -11,7 +11,7 @@ import { count, countTo } from './options.ts'
 /** Builds `ddsas nasbench`; errors propagate as DdsasError to the caller of `parseAsync`. */
 export function nasbenchCommand(): Command {
   const command = new Command('nasbench').description(
-    'ask NAS-Bench-201: the accuracies that others recorded of its 15,625 architectures',
+    'ask NAS-Bench-201 or NAS-Bench-101: the accuracies that others recorded of their architectures',
   )
   const asking = (name: string, description: string) =>
     command
@@ -48,7 +48,8 @@ export function nasbenchCommand(): Command {
   return command
 }
 
-const archHelp = 'its text, |op~0|+|op~0|op~1|+|op~0|op~1|op~2|, or its number in the benchmark'
+const archHelp =
+  'its text, |op~0|+|op~0|op~1|+|op~0|op~1|op~2| or op(0) op(0,1) output(1,2), or its number in the benchmark'
 
 function datasetOption(help: string): Option {
   return new Option('--dataset <name>', help).choices(datasets).default('cifar10')

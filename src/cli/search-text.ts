@@ -114,10 +114,12 @@ function limitLines(limits: LimitReports = {}): string[] {
 }
 
 /** "  recorded: cifar10 93.21 %, cifar100 70.10 %, …, rank 120 of 15625 by cifar10.test.200, better than 99.2 %", in 80 columns. */
-export function recordedText({ accuracies, by, rank, of, percentile }: Judgement): string {
+export function recordedText({ accuracies, by, rank, of, percentile, testError, regret }: Judgement): string {
   const parts = Object.entries(accuracies).flatMap(([dataset, { test }]) =>
     test === undefined ? [] : [`${dataset} ${test.toFixed(2)} %`],
   )
+  if (testError !== undefined && regret !== undefined)
+    parts.push(`test error ${testError.toFixed(2)} %`, `regret ${regret.toFixed(2)}`)
   const place = `rank ${rank} of ${of} by ${by}`
   return wrapped('  recorded:', [...parts, place, `better than ${percentile.toFixed(1)} %`]).join('\n')
 }

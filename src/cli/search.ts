@@ -1,6 +1,6 @@
 /** `ddsas search`: searches a cell on CIFAR images or on photographs in a folder, or goes on with a search. */
 import { Command } from 'commander'
-import { type BenchmarkTable, judgeOf, openTable } from '../benchmarks/index.ts'
+import { type BenchmarkTable, benchmarkOf, judgeOf, openTable } from '../benchmarks/index.ts'
 import { hasCifar } from '../data/cifar.ts'
 import { folderSplits, hasSplit } from '../data/folder.ts'
 import { blockKinds } from '../export/block-view.ts'
@@ -48,7 +48,7 @@ type SearchOptions = RunOptions & PartOptions & LimitOptions & BudgetOptions & {
 async function searchAction(preset: string | undefined, given: SearchOptions): Promise<void> {
   const { table, ...options } = withLimitSettings(given)
   const { resume, json = false, space: from, strategy, memory, time } = options
-  const benchmark = table === undefined ? undefined : benchmarkOf(openTable(table))
+  const benchmark = table === undefined ? undefined : judging(openTable(table))
   const request: SearchRequest = {
     ...requestOf(options),
     preset,
@@ -88,8 +88,8 @@ async function searchAction(preset: string | undefined, given: SearchOptions): P
   }
 }
 
-function benchmarkOf(table: BenchmarkTable): Benchmark {
-  return { space: table.space, recorded: judgeOf(table) }
+function judging(table: BenchmarkTable): Benchmark {
+  return { space: benchmarkOf(table).spaces, recorded: judgeOf(table) }
 }
 
 /**

@@ -36,6 +36,9 @@ export interface Judgement {
   readonly of: number
   /** Which part of the others is worse, in percent. */
   readonly percentile: number
+  /** Test error in percent, and by how many points it is above the lowest of the space: where that one is known. */
+  readonly testError?: number
+  readonly regret?: number
 }
 
 /** What an epoch gave. */

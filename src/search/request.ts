@@ -44,8 +44,8 @@ export interface SearchRequest extends CommonRequest {
 
 /** What architectures of a space have come to. */
 export interface Benchmark {
-  /** Its name. */
-  readonly space: string
+  /** Its name, or those of all spaces whose architectures it has. */
+  readonly space: string | readonly string[]
   /** Undefined for what is not recorded. */
   recorded(architecture: unknown): Judgement | undefined
 }
@@ -53,7 +53,7 @@ export interface Benchmark {
 const ownPart = z.union([z.string(), z.looseObject({ name: z.string() })], {
   error: 'expected a name, or an object with a name',
 })
-const benchmark = z.looseObject({ space: z.string(), recorded: z.function() })
+const benchmark = z.looseObject({ space: z.union([z.string(), z.array(z.string())]), recorded: z.function() })
 
 /** The keys of `SearchRequest`. */
 export const searchRequest = {
@@ -126,9 +126,11 @@ export function requestedSearch(request: SearchRequest): {
 
 /** Throws DdsasError 'input' where a benchmark is of another space than a search. */
 export function checkBenchmark({ benchmark }: SearchRequest, { space }: SearchConfig): void {
-  if (benchmark === undefined || benchmark.space === space) return
+  if (benchmark === undefined) return
+  const known = [benchmark.space].flat()
+  if (known.includes(space)) return
   throw new DdsasError(
     'input',
-    `the table is of the space '${benchmark.space}', the search of '${space}'; leave it out, or search that space`,
+    `the table is of the space '${known.join("', '")}', the search of '${space}'; leave it out, or search that space`,
   )
 }

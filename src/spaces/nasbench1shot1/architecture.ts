@@ -68,6 +68,21 @@ export function parseCell(value: unknown, source: string, number: SpaceNumber): 
   )
 }
 
+/** A cell of whichever space it is. Throws DdsasError 'input' where it is of none. */
+export function parseAnyCell(
+  value: unknown,
+  source: string,
+): { readonly cell: Nasbench1shot1Cell; readonly number: SpaceNumber } {
+  const cell = readCell(value, source)
+  const number = spaceNumberOf(cell)
+  if (number !== undefined) return { cell, number }
+  const names = spaceNumbers.map(spaceName).join(', ')
+  throw new DdsasError(
+    'input',
+    `architecture ${source}: ${formatCell(cell)} is of none of the spaces ${names}`,
+  )
+}
+
 function readCell(value: unknown, source: string): Nasbench1shot1Cell {
   if (typeof value === 'string' && !/^\s*\{/.test(value)) {
     const { operations, parents } = parseGraph(value, source)

@@ -6,8 +6,9 @@ import { basename, join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import protobuf from 'protobufjs/light.js'
+import { crc32c, maskedCrc32c } from '../../../src/formats/crc32c.ts'
 import { EventWriter } from '../../../src/runs/events.ts'
-import { crc32c, frameRecord, maskedCrc32c } from '../../../src/runs/tfrecord.ts'
+import { frameRecord } from '../../../src/runs/tfrecord.ts'
 import { assertRefuses, temporaryFolder } from './temporary.ts'
 
 test('crc32c: the vectors of RFC 3720, B.4, and the check value', () => {
