@@ -81,6 +81,7 @@ const calls: Readonly<Record<string, readonly unknown[]>> = {
   cellSpace: [ddsas.darts],
   onePerRow: [ddsas.dartsSpace.choices],
   drawArchitecture: [ddsas.dartsSpace, new ddsas.torch.Generator(0)],
+  importNasbench101: [nowhere],
   importNasbench201: [nowhere],
   openTable: [nowhere],
   writeTable: ['/proc/none/table', content],
