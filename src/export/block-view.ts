@@ -86,8 +86,11 @@ function throughParts(way: ShownWay, parts: ReadonlyMap<StateId, readonly ShownW
 
 function waysInto(state: State): ShownWay[] {
   switch (state.kind) {
-    case 'layers':
-      return [{ from: state.input, ...said(state.operation) }]
+    case 'layers': {
+      // what a label says of a state is not said of the way into it again
+      const { input: from, label, operation } = state
+      return [{ from, ...said(label?.startsWith(`${operation} `) ? undefined : operation) }]
+    }
     case 'concat':
       return state.inputs.map((from) => ({ from }))
     case 'sum':

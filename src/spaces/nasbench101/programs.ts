@@ -103,7 +103,8 @@ function cellStates(
     )
     const layers = operationLayers(operation, widths[index], '')
     const name = `${block}.vertices.${vertex}`
-    add({ id: id(vertex), block, label: `${operation} ${vertex}`, kind: 'layers', input, name, layers })
+    const label = `${operation} ${vertex}`
+    add({ id: id(vertex), block, label, kind: 'layers', input, name, operation, layers })
   }
   const output = operations.length + 1
   const inner = parents[operations.length].filter((vertex) => vertex > 0)

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import type { State } from '../../../src/nn/index.ts'
 import { cellShapes } from '../../../src/spaces/cell-shape.ts'
 import { dartsSpace } from '../../../src/spaces/darts/cell-space.ts'
+import { nasbench1shot1Space } from '../../../src/spaces/nasbench1shot1/space.ts'
 import { nasbench201Space } from '../../../src/spaces/nasbench201/space.ts'
 import { Generator } from '../../../src/torch/random.ts'
 
@@ -111,4 +112,24 @@ test('operations on states count like those on edges; a block that names no cand
   assert.deepEqual(cellShapes(nasbench201Space, cell), { cell: shape })
   assert.deepEqual(cellShapes(space(''), cell), { cell: shape })
   for (const other of [undefined, '_of_another_name']) assert.deepEqual(cellShapes(space(other), cell), {})
+})
+
+test('cells of NAS-Bench-1Shot1: blocks that the output does not depend on, projections and poolings are no convolutions', () => {
+  const space = nasbench1shot1Space(1)
+  const shapeOf = (text: string) => cellShapes(space, space.parse(text, 'test'))
+  const [conv3, conv1, pool] = ['conv3x3-bn-relu', 'conv1x1-bn-relu', 'maxpool3x3']
+  // 1, 2 and 4 stand one after the other; 3 pools
+  const chain = shapeOf(`${conv3}(0) ${conv1}(0,1) ${pool}(0,2) ${conv3}(2,3) output(0,4)`)
+  assert.deepEqual(chain, { cell: { operations: 4, skips: 0, depth: 3, width: 1 } })
+  // the output reads 2 and 3, which read 1 and the input: 4 is left out
+  const abreast = shapeOf(`${pool}(0) ${conv3}(0,1) ${conv1}(0,1) ${conv3}(0,3) output(2,3)`)
+  assert.deepEqual(abreast, { cell: { operations: 3, skips: 0, depth: 1, width: 2 } })
+  const pools = shapeOf(`${pool}(0) ${pool}(0,1) ${conv3}(0,1) ${conv3}(0,3) output(1,2)`)
+  assert.deepEqual(pools, { cell: { operations: 2, skips: 0, depth: 0, width: 0 } })
+  // of the third space all five
+  const deep = nasbench1shot1Space(3)
+  const five = `${conv1}(0) ${conv1}(1) ${conv1}(2) ${conv1}(0,3) ${conv1}(3,4) output(4,5)`
+  assert.deepEqual(cellShapes(deep, deep.parse(five, 'test')), {
+    cell: { operations: 5, skips: 0, depth: 5, width: 1 },
+  })
 })
