@@ -105,11 +105,12 @@ export function graphOfRecord(
   })
   if (adjacency.length !== vertices ** 2 || !/^[01]*$/.test(adjacency))
     throw refuse(`has no adjacency matrix of ${vertices} vertices`)
-  const edge = (from: number, to: number) => adjacency[from * vertices + to] === '1'
+  const parents = Array.from({ length: vertices - 1 }, (): number[] => [])
   for (let from = 0; from < vertices; from++)
-    for (let to = 0; to <= from; to++)
-      if (edge(from, to)) throw refuse(`has an edge from vertex ${from} back to ${to}`)
-  const before = (to: number) =>
-    Array.from({ length: to }, (_, from) => from).filter((from) => edge(from, to))
-  return { operations: inner, parents: Array.from({ length: vertices - 1 }, (_, index) => before(index + 1)) }
+    for (let to = 0; to < vertices; to++) {
+      if (adjacency[from * vertices + to] === '0') continue
+      if (to <= from) throw refuse(`has an edge from vertex ${from} back to ${to}`)
+      parents[to - 1].push(from)
+    }
+  return { operations: inner, parents }
 }

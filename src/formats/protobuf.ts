@@ -10,8 +10,7 @@ const known = new Set<number>(Object.values(wireTypes))
 const maxVarintBytes = 10
 
 export class ProtobufReader {
-  readonly #data: Uint8Array
-  readonly #view: DataView
+  readonly #data: Buffer
   readonly #refuse: Refuse
   #at = 0
   /** Number and wire type of the field that `next` came to. */
@@ -19,8 +18,7 @@ export class ProtobufReader {
   type = 0
 
   constructor(data: Uint8Array, refuse: Refuse) {
-    this.#data = data
-    this.#view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+    this.#data = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
     this.#refuse = refuse
   }
 
@@ -50,7 +48,7 @@ export class ProtobufReader {
   }
 
   double(): number {
-    return this.#view.getFloat64(this.#pass(8), true)
+    return this.#data.readDoubleLE(this.#pass(8))
   }
 
   /** Text, or a message inside. */

@@ -64,6 +64,16 @@ export function pruned(graph: CellGraph): CellGraph | undefined {
   }
 }
 
+/** Whether there is nothing to prune: each vertex but the output is read, and each but the input reads. */
+export function isWhole({ parents }: CellGraph): boolean {
+  let read = 0
+  for (const own of parents) {
+    if (own.length === 0) return false
+    for (const from of own) read |= 1 << from
+  }
+  return read === (1 << parents.length) - 1
+}
+
 const md5 = (text: string): string => hash('md5', text)
 
 /** There are few: degrees and labels of vertices. */

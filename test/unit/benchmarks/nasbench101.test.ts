@@ -252,6 +252,28 @@ test('files with changed, missing and added bytes, and any records in sound fram
   await fc.assert(fc.asyncProperty(fc.oneof(damaged, framed, messages, noise), survives), { numRuns: 400 })
 })
 
+test('of many cells one in sixteen is held against its hash at once, each of the others when it is asked for', async (t) => {
+  const path = join(temporaryFolder(t), 'misnamed.tfrecord')
+  const named = [...smallCells(1, 2)].map(madeRecord)
+  const cells = [...new Map(named.map((record) => [record.hash, record])).values()]
+  assert.ok(cells.length > 17)
+  const misnamed = (place: number) => {
+    const hash = '0'.repeat(32)
+    writeFileSync(
+      path,
+      tfrecordFile(cells.map((one, at) => (at === place ? { ...one, hash } : one)).flatMap(recordsOf)),
+    )
+    return importNasbench101(path)
+  }
+  for (const place of [0, 15, 16])
+    await assert.rejects(misnamed(place), { kind: 'data', message: /has the hash 0+, where its cell has/ })
+  const table = new BenchmarkTable(await misnamed(17))
+  assertRefuses(() => findRow(table, '0'.repeat(32)), 'data', /which is another cell's hash; import it anew/)
+  const lost = formatGraph(cells[17].graph)
+  assertRefuses(() => findRow(table, lost), 'input', /the table has no results of/)
+  assert.equal(findRow(table, formatGraph(cells[18].graph)), 18)
+})
+
 test('a table that names a cell wrongly, and cells that are none of the benchmark', async (t) => {
   const path = join(temporaryFolder(t), 'one.tfrecord')
   writeFileSync(path, tfrecordFile(recordsOf(record())))

@@ -10,6 +10,7 @@ import {
   edgeCount,
   formatGraph,
   hashOf,
+  isWhole,
   operationNames,
   parseGraph,
   pruned,
@@ -108,6 +109,7 @@ test('pruning keeps what lies between input and output, and says where nothing d
             if (reaches[from][by] && reaches[by][to]) reaches[from][to] = true
       const last = matrix.length - 1
       assert.equal(found !== undefined, reaches[0][last])
+      assert.equal(isWhole(graph), found?.operations.length === graph.operations.length)
       if (found === undefined) return
       const kept = matrix.flatMap((_, vertex) =>
         reaches[0][vertex] && reaches[vertex][last] ? [vertex] : [],
