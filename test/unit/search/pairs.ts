@@ -21,12 +21,13 @@ import type { SearchSpace } from '../../../src/spaces/space.ts'
 import { channelsLast, Generator, liveSlots, noGrad, Tensor, tidy } from '../../../src/torch/index.ts'
 import { runOnnx } from '../export/onnx-runtime.ts'
 
-const side = 16
+/** Pixels: the stem of ImageNet leaves an eighth. */
+const sides = { cifar: 16, imagenet: 32 }
 const images = 64
 const classes = ['dark', 'bright', 'red', 'blue']
 
 /** Images that tell their classes by brightness and colour alone. */
-export function dataset(): ImageDataset {
+export function dataset(side = sides.cifar): ImageDataset {
   const generator = new Generator(0, 'pairs')
   const plane = side * side
   const levels = [
@@ -84,7 +85,12 @@ export async function withSession(
   change: (config: SearchConfig) => SearchConfig = (config) => config,
 ): Promise<void> {
   const config = change(smallConfig(parts))
-  const session = createSession(config, imagesOf(dataset(), config, 'cpu'), 'cpu', parts)
+  const session = createSession(
+    config,
+    imagesOf(dataset(sides[config.network.stem]), config, 'cpu'),
+    'cpu',
+    parts,
+  )
   try {
     await use(session)
   } finally {
@@ -189,6 +195,7 @@ export function testSpace(space: SearchSpace): void {
 
   test(`${space.name}: exported to ONNX, a network gives what it gives here`, async () => {
     const generator = new Generator(2, space.name)
+    const side = sides.cifar
     for (let draw = 0; draw < 3; draw++) {
       const shape: NetworkShape = {
         ...{ space, genotype: drawArchitecture(space, generator), kind: 'cifar' },
