@@ -86,7 +86,8 @@ function checkNames(layers: readonly NamedLayer[]): void {
   const names = layers
     .filter(({ layer }) => layer.type === 'opaque' || weightsOf(layer).length > 0)
     .map(({ name }) => name)
-  const twice = names.find((name, index) => names.indexOf(name) < index)
+  const seen = new Set<string>()
+  const twice = names.find((name) => seen.size === seen.add(name).size)
   if (names.includes('') || twice !== undefined)
     throw new DdsasError(
       'input',
