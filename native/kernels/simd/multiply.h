@@ -50,8 +50,8 @@ inline void multiply_columns(Rows from, int64_t rows, int64_t inner, Rows by, Ta
       multiply_tile<W, T, B, Add>(from.data + row * from.stride, from.stride, inner, by,
                                   {to.data + row * to.stride, to.stride, to.pack_stride});
   };
-  if constexpr (DDSAS_REGISTERS >= 32) tiles(std::integral_constant<int, 8>{});
-  tiles(std::integral_constant<int, 4>{});
+  if constexpr (kMany<W> && DDSAS_REGISTERS >= 32) tiles(std::integral_constant<int, 8>{});
+  if constexpr (kMany<W>) tiles(std::integral_constant<int, 4>{});
   tiles(std::integral_constant<int, 1>{});
 }
 
@@ -113,9 +113,10 @@ inline void outer(Rows left, int64_t m, Pixels right, int64_t n, float* to, int6
       for (; r + R <= m; r += R)
         outer_block<Rectify, width(), R, packs()>({left.data + r, left.stride}, right, to + r * to_stride + c, to_stride);
     };
-    if constexpr (DDSAS_REGISTERS >= 32 && packs() == 1) blocks(std::integral_constant<int, 16>{});
-    if constexpr (DDSAS_REGISTERS >= 32) blocks(std::integral_constant<int, 8>{});
-    blocks(std::integral_constant<int, 4>{});
+    constexpr bool many = kMany<width()>;
+    if constexpr (many && DDSAS_REGISTERS >= 32 && packs() == 1) blocks(std::integral_constant<int, 16>{});
+    if constexpr (many && DDSAS_REGISTERS >= 32) blocks(std::integral_constant<int, 8>{});
+    if constexpr (many) blocks(std::integral_constant<int, 4>{});
     blocks(std::integral_constant<int, 1>{});
   });
 }

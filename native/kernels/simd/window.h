@@ -45,14 +45,14 @@ inline void correlate_tile(const float* corner, int64_t line, Weights weights, P
 }
 
 /// Calls body(count, column) for all columns, `count` of them at a time.
-template <typename Body>
+template <int W, typename Body>
 inline void in_tiles(int64_t columns, Body body) {
   int64_t column = 0;
   const auto tiles = [&](auto count) {
     for (; column + count() <= columns; column += count()) body(count, column);
   };
-  tiles(std::integral_constant<int, 8>{});
-  tiles(std::integral_constant<int, 4>{});
+  if constexpr (kMany<W>) tiles(std::integral_constant<int, 8>{});
+  if constexpr (kMany<W>) tiles(std::integral_constant<int, 4>{});
   tiles(std::integral_constant<int, 1>{});
 }
 
@@ -64,7 +64,7 @@ inline void correlate(const Window& window, const float* padded, Weights weights
   for (int64_t row = 0; row < rows; ++row) {
     ahead.step();
     const float* const corner = padded + block.at(row * S - padding, -padding) * W;
-    in_tiles(columns, [&](auto count, int64_t column) {
+    in_tiles<W>(columns, [&](auto count, int64_t column) {
       constexpr int T = count();
       Pack<W> sums[T];
       correlate_tile<W, K, D, S, T>(corner + column * S * W, block.line(), weights, sums);
@@ -111,7 +111,7 @@ inline void correlate_back(const Window& window, const float* padded, Weights we
   const Padded block = padded_result(window);
   const auto in_row = [&](int64_t row, auto p, auto q) {
     const float* const from = padded + block.at(row / S, 0) * W;
-    in_tiles((window.width - q() + S - 1) / S, [&](auto count, int64_t column) {
+    in_tiles<W>((window.width - q() + S - 1) / S, [&](auto count, int64_t column) {
       constexpr int T = count();
       Pack<W> sums[T];
       correlate_back_tile<W, K, D, S, p(), q(), T>(from + column * W, block.line(), weights, sums);
