@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { z } from 'zod'
 import { image, missing, realFolder, writeFolder } from '../unit/data/image-files.ts'
-import { ddsas, set, start, succeed, workplace } from './command.ts'
+import { ddsas, set, startHeld, succeed, workplace } from './command.ts'
 import { assertSameRun } from './runs.ts'
 
 const place = workplace()
@@ -59,8 +59,8 @@ test('a search on photographs: counted, normalised, drawn by class; a broken fil
 })
 
 test('begun on a mapped file, killed, and resumed in memory, it gives the same numbers', async () => {
-  const { child, ended, line } = start(begin('killed', '--json', '--set', 'memory.images=file'))
-  await line(/"kind":"step"/, 3)
+  const args = begin('killed', '--json', '--set', 'memory.images=file')
+  const { child, ended } = await startHeld(args, /"kind":"step"/, 3)
   child.kill('SIGKILL')
   await ended
   const { code, stderr } = await ddsas(['search', '--resume', at('killed'), '--set', 'memory.images=auto'])

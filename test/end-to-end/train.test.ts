@@ -11,7 +11,7 @@ import { decodeSafetensors, tidy } from '../../src/torch/index.ts'
 import { skipWithoutShared } from '../needs.ts'
 import { shared } from '../parity/fixtures.ts'
 import { runPython, withoutPython } from '../unit/export/python.ts'
-import { messageOf, refuse, set, start, succeed, workplace } from './command.ts'
+import { messageOf, refuse, set, startHeld, succeed, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun, checkpointOf, metricsOf } from './runs.ts'
 
@@ -81,8 +81,7 @@ test('killed within an epoch and after one, and resumed, it is the same bit for 
     [args, 'step', 3],
     [['train', '--resume', path, '--json'], 'epoch', 0],
   ] as const) {
-    const { child, ended, line } = start(how)
-    await line(new RegExp(`^{"kind":"${kind}"`), count)
+    const { child, ended } = await startHeld(how, new RegExp(`^{"kind":"${kind}"`), count)
     child.kill('SIGKILL')
     await ended
   }
@@ -95,9 +94,9 @@ test('killed within an epoch and after one, and resumed, it is the same bit for 
 
 test('Ctrl-C saves and says how to go on', async () => {
   const { path, args } = begin('stopped')
-  const { child, ended, line } = start(args)
-  await line(/"kind":"step"/, 1)
+  const { child, ended, release } = await startHeld(args, /"kind":"step"/, 1)
   child.kill('SIGINT')
+  release()
   const how = await ended
   assert.equal(how.code, 130)
   assert.match(
@@ -115,8 +114,7 @@ test('in bfloat16: resumed exactly, near float32, weights and momentum of float3
   // the bodies of the GPU's kernels compute it on a CPU, slowly
   const settings = [...set('precision=bfloat16'), '--epochs', '2']
   const half = begin('half', ...settings)
-  const { child, ended, line } = start(half.args)
-  await line(/"kind":"step"/, 6)
+  const { child, ended } = await startHeld(half.args, /"kind":"step"/, 6)
   child.kill('SIGKILL')
   await ended
   await succeed(['train', '--resume', half.path, '--json'])

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test'
 import { z } from 'zod'
 import { RunFolder } from '../../src/runs/folder.ts'
 import { readWindows } from '../../src/search/windows.ts'
-import { set, start, succeed, tiny, workplace } from './command.ts'
+import { set, startHeld, succeed, tiny, workplace } from './command.ts'
 import { writeImages } from './images.ts'
 import { assertSameRun } from './runs.ts'
 
@@ -28,8 +28,7 @@ const resume = (path: string) => ['search', '--resume', path, '--checkpoint', `$
 before(async () => {
   writeImages(data, 16)
   await succeed(begin(reference))
-  const { child, ended, line } = start(begin(stopped))
-  await line(/^{"kind":"step"/, saved)
+  const { child, ended } = await startHeld(begin(stopped), /^{"kind":"step"/, saved)
   child.kill('SIGKILL')
   await ended
 })
