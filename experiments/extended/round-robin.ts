@@ -7,7 +7,7 @@ import { RunFolder } from '../../src/runs/folder.ts'
 import type { EdgeMask, EdgeMatrix } from '../../src/strategies/ddsas/mixture.ts'
 import { closeWindow, emptyState } from '../../src/strategies/ddsas/saliency.ts'
 import { sampleSubspace } from '../../src/strategies/ddsas/subspace.ts'
-import { explorationBonus, meanScores, ucbScores } from '../../src/strategies/ddsas/ucb.ts'
+import { explorationBonus, meanScores, upperBounds } from '../../src/strategies/ddsas/ucb.ts'
 import { Generator } from '../../src/torch/index.ts'
 
 /** Of one window and group, when it was sampled; `none` is column 0, as in both spaces. */
@@ -63,7 +63,7 @@ function* made({ edges, operations, epochs, steady }: Made): Iterable<Look> {
     const { pulls, available } = memory
     const [totalPulls, steps] = [window + 1, window % 14 === 13 ? 1 : 30]
     const mean = meanScores(zeta)
-    const scores = ucbScores(mean, pulls, totalPulls, 1.44)
+    const scores = upperBounds(mean, pulls, totalPulls, 1.44)
     const mask = sampleSubspace(scores, zeta, available, { size: 2 * edges, none: 0, noneCounts: false })
     const bonus = explorationBonus(pulls, totalPulls, 1.44)
     yield { epoch: Math.floor(window / 14), zeta, pulls, mask, mean, bonus }

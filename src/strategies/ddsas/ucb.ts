@@ -14,11 +14,8 @@ export function meanScores(zeta: EdgeMatrix): number[][] {
   return zeta.map((row) => row.map(sigmoid))
 }
 
-/**
- * The mean + exploration sqrt(ln T / t) of each operation [edges x operations]: by Eq. (4) the mean is sigmoid(zeta). An operation
- * never sampled (t = 0) scores infinity. `totalPulls` is T, `pulls` are t.
- */
-export function ucbScores(
+/** A mean of each operation + exploration sqrt(ln T / t) [edges x operations]. */
+export function upperBounds(
   means: EdgeMatrix,
   pulls: EdgeMatrix,
   totalPulls: number,
@@ -26,4 +23,17 @@ export function ucbScores(
 ): number[][] {
   const bonus = explorationBonus(pulls, totalPulls, exploration)
   return means.map((row, edge) => row.map((mean, k) => mean + bonus[edge][k]))
+}
+
+/**
+ * Eq. (4), sigmoid(zeta) + exploration sqrt(ln T / t), for each operation [edges x operations]. An operation never sampled (t = 0)
+ * scores infinity. `totalPulls` is T, `pulls` are t.
+ */
+export function ucbScores(
+  zeta: EdgeMatrix,
+  pulls: EdgeMatrix,
+  totalPulls: number,
+  exploration: number,
+): number[][] {
+  return upperBounds(meanScores(zeta), pulls, totalPulls, exploration)
 }
