@@ -87,6 +87,7 @@ function parseArchitecture(text: string, source: string, named: string | undefin
     }
   }
   const others = candidates.slice(1).map(({ name }) => name)
-  const hint = others.length > 0 ? `; if it is of ${others.join(' or ')}, say so with --space` : ''
+  const hint =
+    others.length > 0 ? `; if it is of another space (${others.join(', ')}), say so with --space` : ''
   throw new DdsasError('input', `${first?.message ?? `${source} is of no space`}${hint}`, { cause: first })
 }

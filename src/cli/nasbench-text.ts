@@ -97,14 +97,20 @@ function testOf(accuracies: Accuracies, dataset: Dataset): string {
   return percent(accuracies[dataset].test)
 }
 
+/** The data sets of which some of these have an accuracy: a benchmark may know of one alone. */
+function recordedSets(found: readonly { readonly accuracies: Accuracies }[], split: 'validation' | 'test') {
+  return datasets.filter((name) => found.some(({ accuracies }) => accuracies[name][split] !== undefined))
+}
+
 export function bestText({ dataset, split, epochs, best, coverage }: Best): string {
+  const sets = recordedSets(best, split)
   const rows = best.map(({ rank, index, architecture, accuracies }) => [
     String(rank),
-    ...datasets.map((name) => percent(accuracies[name][split])),
+    ...sets.map((name) => percent(accuracies[name][split])),
     `#${index}`,
     architecture,
   ])
-  const head = ['rank', ...datasets.map((name) => datasetNames[name]), '', '']
+  const head = ['rank', ...sets.map((name) => datasetNames[name]), '', '']
   return [
     `best by ${split} accuracy on ${datasetNames[dataset]}, in %, after ${epochs} epochs`,
     inColumns([head, ...rows]),
@@ -113,22 +119,19 @@ export function bestText({ dataset, split, epochs, best, coverage }: Best): stri
 }
 
 export function searchText({ dataset, samples, seeds, finds, test, coverage }: Search): string {
+  const sets = recordedSets(finds, 'test')
   const rows = finds.map(({ seed, index, accuracies }) => [
     `seed ${seed}`,
-    ...datasets.map((name) => testOf(accuracies, name)),
+    ...sets.map((name) => testOf(accuracies, name)),
     `#${index}`,
   ])
-  const means = datasets.map((name) => {
+  const means = sets.map((name) => {
     const spread = test[name]
     return spread === undefined ? '-' : `${spread.mean.toFixed(2)} ± ${spread.std.toFixed(2)}`
   })
   return [
     `random search: the best of ${samples} by validation accuracy on ${datasetNames[dataset]}; test accuracies in %, ${counted(seeds, 'seed')}`,
-    inColumns([
-      ['', ...datasets.map((name) => datasetNames[name]), ''],
-      ...rows,
-      ['mean ± std', ...means, ''],
-    ]),
+    inColumns([['', ...sets.map((name) => datasetNames[name]), ''], ...rows, ['mean ± std', ...means, '']]),
     ...coverageText(coverage),
   ].join('\n')
 }

@@ -1,6 +1,7 @@
 /** The settings of DDSAS: where the paper and the published code differ, L, M, how the space changes, and Adam. */
 import { z } from 'zod'
 import { DdsasError } from '../../errors.ts'
+import { spaceName, spaceNumbers } from '../../spaces/nasbench1shot1/architecture.ts'
 import type { ChoiceGroup, SearchSpace } from '../../spaces/space.ts'
 import { archOptimizerSettings } from '../shared/arch-optimizer.ts'
 import type { Schedule } from '../strategy.ts'
@@ -122,13 +123,16 @@ export function wholeSubspace({ ddsas }: DdsasSettings, space: SearchSpace): num
   return Math.min(...sizes)
 }
 
-/** L = 2 for each row, as published: 28 for 14 edges of 8 operations, 12 for 6 of 5. */
+/** The spaces of NAS-Bench-1Shot1, of four or five choice blocks, in all of which L was 6. */
+const nasbench1shot1 = spaceNumbers.map(spaceName)
+
+/** As published: L = 2 for each row, 28 for 14 edges of 8 operations, 12 for 6 of 5; 6 in NAS-Bench-1Shot1. */
 export function defaultSettings(space: SearchSpace): DdsasSettings {
   const rows = Math.max(...sampledGroups(space).map((group) => group.rows))
   return {
     ddsas: {
       variant: 'authors-code',
-      subspace: 2 * rows,
+      subspace: nasbench1shot1.includes(space.name) ? 6 : 2 * rows,
       fill: 'operations',
       window: 30,
       mixture: 'simple',

@@ -16,6 +16,8 @@ import {
   randomSearch,
   writeTable,
 } from '../../../src/benchmarks/index.ts'
+import { best } from '../../../src/cli/nasbench-answers.ts'
+import { bestText } from '../../../src/cli/nasbench-text.ts'
 import { DdsasError } from '../../../src/errors.ts'
 import { frameRecord } from '../../../src/runs/tfrecord.ts'
 import {
@@ -180,6 +182,12 @@ test('budgets that an architecture lacks are not recorded, those that nobody has
       .concat(['cifar10.seconds.36', 'cifar10.seconds.4']),
   )
   assert.deepEqual([table.rank(0, 'cifar10.test.108')?.of, table.rank(1, 'cifar10.test.108')], [1, undefined])
+  const text = bestText(best(table, { dataset: 'cifar10', split: 'test', top: 5 }))
+  assert.match(
+    text,
+    /^best by test accuracy on CIFAR-10, in %, after 108 epochs\nrank +CIFAR-10 *\n1 +45\.00 +#0 /,
+  )
+  assert.doesNotMatch(text, /CIFAR-100|ImageNet/, 'other data sets than those of the table have no column')
 })
 
 test('records that cannot be are refused, saying which and why', async (t) => {

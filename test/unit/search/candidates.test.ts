@@ -70,6 +70,18 @@ test('ddsas: the first is the one that was picked, each with what its network co
   }
 })
 
+test('NAS-Bench-1Shot1: sums over operations and over what blocks and output read; the first is the one that was picked', async () => {
+  const run = await searched('inputs', { space: 'nasbench1shot1-2' }, ['ddsas.window=1'])
+  const found = findCandidates({ run, top: 200 })
+  assert.deepEqual([found.by, found.candidates.length], ['scores', 200])
+  assertFalling(found)
+  const [first] = found.candidates
+  assert.deepEqual(first.architecture, RunFolder.open(run).readGenotype())
+  const size = { kind: 'cifar', channels: 128, cells: 9, classes: 10, auxiliary: false } as const
+  const wanted = describeNetwork({ ...size, space: found.space, genotype: first.architecture })
+  assert.deepEqual([first.parameters, first.multiplyAdds], [wanted.parameters, wanted.multiplyAdds])
+})
+
 test('the variant that credits its last window in the end: the first is still the one that was picked', async () => {
   const run = await searched('paper', {}, ['ddsas.variant=paper', 'ddsas.window=1'])
   assert.deepEqual(findCandidates({ run }).candidates[0].architecture, RunFolder.open(run).readGenotype())

@@ -57,4 +57,8 @@ test('another strategy has its own settings, another space its own size; a small
     [found.space, found.network, found.ddsas?.subspace],
     ['own', { channels: 8, cells: 5, stem: 'cifar', partialChannels: 1 }, 10],
   )
+  for (const name of ['nasbench1shot1-1', 'nasbench1shot1-3'] as const) {
+    const whole = withParts(demo, partsOf({ space: name, strategy: 'ddsas' }))
+    assert.deepEqual(whole.ddsas, searchPresets[name].ddsas, 'L as published')
+  }
 })
