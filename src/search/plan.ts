@@ -139,7 +139,7 @@ function lengthsOf(config: SearchConfig, { space, strategy }: SearchParts): Leng
 /** Parts of the whole space: of the 112 operations of DARTS's 15, 21, 28, 35, 42, 56, 84, 112. */
 function usualLengths({ smallest, largest }: Lengths): number[] {
   const parts = [0.1875, 0.25, 0.3125, 0.375, 0.5, 0.75].map((part) => Math.round(part * largest))
-  return [smallest, ...parts, largest]
+  return [smallest, ...parts.filter((length) => length > smallest), largest]
 }
 
 /**

@@ -1,20 +1,26 @@
 /** The safetensors file format: a JSON header (name -> dtype, shape, byte range), then the tensors' bytes. */
 import { z } from 'zod'
 import { DdsasError } from '../errors.ts'
-import { areTruthValues, type Dtype, elementBytes, isCountable, Tensor } from './tensor.ts'
+import { areTruthValues, type Dtype, elementBytes, isCountable, isDtype, Tensor } from './tensor.ts'
 import { tidy } from './tidy.ts'
 
-const formatNames: Readonly<Record<string, Dtype>> = {
-  U8: 'uint8',
-  I32: 'int32',
-  I64: 'int64',
-  F16: 'float16',
-  F32: 'float32',
-  F64: 'float64',
-  BOOL: 'bool',
-  BF16: 'bfloat16',
+/** The format's name of each element type. */
+const formatNames: Readonly<Record<Dtype, string>> = {
+  uint8: 'U8',
+  int16: 'I16',
+  int32: 'I32',
+  int64: 'I64',
+  float16: 'F16',
+  float32: 'F32',
+  float64: 'F64',
+  bool: 'BOOL',
+  bfloat16: 'BF16',
 }
-const nameOfDtype = new Map(Object.entries(formatNames).map(([name, dtype]) => [dtype, name]))
+const dtypeOfFormat = new Map(
+  Object.keys(formatNames)
+    .filter((name) => isDtype(name))
+    .map((dtype) => [formatNames[dtype], dtype]),
+)
 const maximalHeader = 100_000_000
 const whole = z.number().int().nonnegative()
 const entrySchema = z.object({
@@ -44,7 +50,7 @@ export function encodeSafetensors(
       throw new DdsasError('input', `a tensor cannot be called '${name}' in a safetensors file; rename it`)
     entries.push([
       name,
-      { dtype: nameOfDtype.get(tensor.dtype), shape: tensor.shape, data_offsets: [offset, end] },
+      { dtype: formatNames[tensor.dtype], shape: tensor.shape, data_offsets: [offset, end] },
     ])
     parts.push(bytes)
     offset = end
@@ -98,7 +104,7 @@ function checkEntry(name: string, value: unknown, source: string): Entry {
   const entry = entrySchema.safeParse(value)
   if (!entry.success) throw malformed(source, `the entry of '${name}' is malformed`)
   const { dtype: format, shape, data_offsets: range } = entry.data
-  const dtype = Object.hasOwn(formatNames, format) ? formatNames[format] : undefined
+  const dtype = dtypeOfFormat.get(format)
   if (dtype === undefined) throw malformed(source, `'${name}' has the unknown dtype '${format}'`)
   const wanted = shape.reduce((product, length) => product * length, elementBytes[dtype])
   if (range[1] - range[0] !== wanted || !isCountable(shape))

@@ -18,6 +18,10 @@ export const dtypes = {
 
 export type Dtype = keyof typeof dtypes
 
+export function isDtype(name: string): name is Dtype {
+  return Object.hasOwn(dtypes, name)
+}
+
 /** Bytes of an element of each type. */
 export const elementBytes: Readonly<Record<Dtype, number>> = {
   uint8: 1,

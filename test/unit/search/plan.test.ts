@@ -51,6 +51,14 @@ const plan = (extra: readonly string[], lengths: readonly number[], seen: (numbe
     seen.push(subspace)
   })
 
+test('a plan that names no L has those alone that a search takes', () => {
+  const { lengths } = planLengths({ preset: 'nasbench201', settings })
+  assert.deepEqual(
+    lengths.map(({ subspace }) => subspace),
+    [7, 8, 9, 11, 12, 15, 23, 30],
+  )
+})
+
 test('a plan: rows for what was asked, times for the whole search, and what fits a limit', () => {
   const before = [liveSlots(), tensorMemory().live]
   const seen: (number | null)[] = []
