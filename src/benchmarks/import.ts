@@ -43,11 +43,7 @@ export const importable = `${known}, or a .tfrecord file of NAS-Bench-101`
  */
 export async function importNasbench201(source: string, options: ImportOptions = {}): Promise<TableContent> {
   const onProgress = checkImport(source, options, 'importNasbench201')
-  const refuse: Refuse = (what) =>
-    new DdsasError(
-      'data',
-      `${source} cannot be read as results of ${nasbench201.benchmark}: ${what}; give ${known}`,
-    )
+  const refuse = refusalOf(source, nasbench201.benchmark, known)
   const kind = kindOf(source, refuse, known)
   if (kind === 'tfrecord')
     throw refuse(`it is a TFRecord file, as ${nasbench101.benchmark}'s (importNasbench101 reads those)`)
@@ -63,11 +59,7 @@ export async function importNasbench201(source: string, options: ImportOptions =
  */
 export async function importNasbench101(source: string, options: ImportOptions = {}): Promise<TableContent> {
   const onProgress = checkImport(source, options, 'importNasbench101')
-  const refuse: Refuse = (what) =>
-    new DdsasError(
-      'data',
-      `${source} cannot be read as results of ${nasbench101.benchmark}: ${what}; give ${tfrecords}`,
-    )
+  const refuse = refusalOf(source, nasbench101.benchmark, tfrecords)
   const kind = kindOf(source, refuse, tfrecords)
   if (kind !== 'tfrecord') throw refuse('it is no TFRecord file')
   return importTfRecord(source, refuse, onProgress, sourceOf(source, kind))
@@ -76,14 +68,16 @@ export async function importNasbench101(source: string, options: ImportOptions =
 /** The content of a table of whichever benchmark a source is of; throws as both importers do. */
 export async function importTable(source: string, options: ImportOptions = {}): Promise<TableContent> {
   checkImport(source, options, 'importTable')
-  const refuse: Refuse = (what) =>
-    new DdsasError(
-      'data',
-      `${source} cannot be read as results of ${nasbench201.benchmark} or ${nasbench101.benchmark}: ${what}; give ${importable}`,
-    )
+  const refuse = refusalOf(source, `${nasbench201.benchmark} or ${nasbench101.benchmark}`, importable)
   return kindOf(source, refuse, importable) === 'tfrecord'
     ? importNasbench101(source, options)
     : importNasbench201(source, options)
+}
+
+/** The error for a source that holds no results of a benchmark; `give`: what does. */
+function refusalOf(source: string, benchmark: string, give: string): Refuse {
+  return (what) =>
+    new DdsasError('data', `${source} cannot be read as results of ${benchmark}: ${what}; give ${give}`)
 }
 
 /** Whom to tell of progress, of arguments that are checked. */

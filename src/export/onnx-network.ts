@@ -132,7 +132,12 @@ function addState(graph: OnnxGraph, state: State, states: Added): string {
  */
 export function addProgram(graph: OnnxGraph, program: Program, images: string, input: Shape): string {
   const values = new Map([[imagesId, images]])
-  const channels = (id: StateId) => lookUp(programShapes(program, input), id)[0]
+  // few programs have sums of zeros alone, and those have many
+  let shapes: ReadonlyMap<StateId, Shape> | undefined
+  const channels = (id: StateId) => {
+    shapes ??= programShapes(program, input)
+    return lookUp(shapes, id)[0]
+  }
   for (const state of program.states) values.set(state.id, addState(graph, state, { values, channels }))
   return lookUp(values, program.outputs.logits)
 }

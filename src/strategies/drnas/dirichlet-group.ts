@@ -38,12 +38,13 @@ export class DirichletGroup {
   readonly #choices: ChoiceGroup
   readonly #columns: readonly number[]
   readonly alpha: Tensor
-  /** float32 [rows, columns], and which are left, as ones and zeros. */
+  /** float32 [rows, columns]. */
   readonly #sample: Tensor
-  readonly #left: Tensor
+  /** The same: ones for what is left, and zeros. */
+  readonly #ones: Tensor
   /** int64 [candidates]: where each stands among the columns and a zero after them. */
   readonly #places: Tensor
-  #runs: { readonly mask: Mask; readonly sampledOps: ArchWeights['sampledOps']; readonly index: Tensor }
+  #runs: { readonly left: Mask; readonly sampledOps: ArchWeights['sampledOps']; readonly index: Tensor }
 
   constructor(choices: ChoiceGroup, columns: readonly number[], alpha: Tensor) {
     const { candidates, rows } = choices
@@ -51,7 +52,7 @@ export class DirichletGroup {
     this.#columns = columns
     this.alpha = alpha
     this.#sample = keep(zerosLike(alpha))
-    this.#left = keep(zerosLike(alpha))
+    this.#ones = keep(zerosLike(alpha))
     const places = candidates.map((_, column) => {
       const at = columns.indexOf(column)
       return BigInt(at < 0 ? columns.length : at)
@@ -62,40 +63,40 @@ export class DirichletGroup {
     this.#runs = this.#run(Array.from({ length: rows }, () => columns.map(() => true)))
   }
 
-  #run(mask: Mask) {
+  #run(left: Mask) {
     const { alpha } = this
-    const sampledOps = mask.map((row) => this.#columns.filter((_, at) => row[at]))
+    const sampledOps = left.map((row) => this.#columns.filter((_, at) => row[at]))
     tidy(() =>
       copy(
-        this.#left,
+        this.#ones,
         matrixTensor(
-          mask.map((row) => row.map(Number)),
+          left.map((row) => row.map(Number)),
           alpha.device,
         ),
       ),
     )
     return {
-      mask,
+      left,
       sampledOps,
       index: keep(sampledIndex(sampledOps, this.#choices.candidates.length, alpha.device)),
     }
   }
 
   /** Which of the columns are left. */
-  get mask(): Mask {
-    return this.#runs.mask
+  get left(): Mask {
+    return this.#runs.left
   }
 
-  /** Throws DdsasError 'checkpoint' where the mask is of other columns. */
-  set mask(mask: Mask) {
+  /** Throws DdsasError 'checkpoint' where these are other columns. */
+  set left(left: Mask) {
     const size = (of: Mask) => of.map((row) => row.length).join()
-    if (size(mask) !== size(this.mask) || mask.some((row) => !row.some(Boolean)))
+    if (size(left) !== size(this.left) || left.some((row) => !row.some(Boolean)))
       throw new DdsasError(
         'checkpoint',
         `what is left of '${this.#choices.name}' is that of another space; resume with its own`,
       )
     this.#runs.index.dispose()
-    this.#runs = this.#run(mask)
+    this.#runs = this.#run(left)
   }
 
   /** Which candidates of the group are left. */
@@ -108,8 +109,8 @@ export class DirichletGroup {
   prune(count: number): boolean[][] {
     const before = this.available
     const alpha = this.alpha.matrix()
-    this.mask = bestOfRows(alpha, count)
-    noGrad(() => tidy(() => copy(this.alpha, mul(this.alpha, this.#left))))
+    this.left = bestOfRows(alpha, count)
+    noGrad(() => tidy(() => copy(this.alpha, mul(this.alpha, this.#ones))))
     return before
   }
 
@@ -125,7 +126,7 @@ export class DirichletGroup {
     const weights =
       mode === 'eval' ? softmax(this.alpha, 1) : pathwiseSample(this.#sample, concentrationOf(this.alpha))
     const { sampledOps, index } = this.#runs
-    return { weights: this.#spread(renormalised(weights, this.#left)), sampledOps, index }
+    return { weights: this.#spread(renormalised(weights, this.#ones)), sampledOps, index }
   }
 
   /** [rows, columns] -> [rows, candidates], with zeros for those that take no part. */
@@ -139,6 +140,6 @@ export class DirichletGroup {
   }
 
   dispose(): void {
-    for (const tensor of [this.#sample, this.#left, this.#places, this.#runs.index]) tensor.dispose()
+    for (const tensor of [this.#sample, this.#ones, this.#places, this.#runs.index]) tensor.dispose()
   }
 }

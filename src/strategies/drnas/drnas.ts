@@ -4,14 +4,13 @@
  * share of the epochs all but the best candidates of each row are pruned, and the others then see more of the channels: on DARTS's
  * space a sixth before, a fourth after, with the weights that there are and copies of them (`Widening`).
  */
-import { z } from 'zod'
 import type { ArchWeights, ArchWeightsOf } from '../../nn/index.ts'
 import type { Scores, SearchSpace } from '../../spaces/space.ts'
 import { add, Generator, mul, sum, type Tensor } from '../../torch/index.ts'
 import { Alphas } from '../shared/alphas.ts'
 import { describeChange } from '../shared/group-change.ts'
+import { type LeftParts, leftState, loadLeft } from '../shared/left-state.ts'
 import { withoutSampled } from '../shared/sampled.ts'
-import { stateData } from '../shared/state.ts'
 import type {
   ArchScores,
   Batch,
@@ -38,11 +37,6 @@ import {
   stages,
   warnings,
 } from './settings.ts'
-
-const stateSchema = z.object({
-  generator: z.array(z.number().int()),
-  left: z.record(z.string(), z.array(z.array(z.boolean()))),
-})
 
 class Drnas<Architecture> implements Strategy<Architecture> {
   readonly #space: SearchSpace<Architecture>
@@ -135,16 +129,15 @@ class Drnas<Architecture> implements Strategy<Architecture> {
   }
 
   state(): StateDict {
-    const { tensors, data } = this.#alphas.state()
-    const left = Object.fromEntries([...this.#groups].map(([name, { mask }]) => [name, mask]))
-    return { tensors, data: { ...data, generator: [...this.#generator.state()], left } }
+    return leftState(this.#parts)
   }
 
   load(state: StateDict): void {
-    const { generator, left } = stateData(state, stateSchema)
-    this.#alphas.load(state)
-    for (const [name, group] of this.#groups) group.mask = left[name] ?? []
-    this.#generator.load(generator)
+    loadLeft(state, this.#parts)
+  }
+
+  get #parts(): LeftParts {
+    return { alphas: this.#alphas, groups: this.#groups, generator: this.#generator }
   }
 
   dispose(): void {

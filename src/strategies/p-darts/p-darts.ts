@@ -3,13 +3,12 @@
  * and alpha begin anew, and of each row the candidates are left that a softmax of alpha weighs most; skip connections have dropout
  * behind them, less from epoch to epoch; alpha rests where a stage begins. In the end skip connections are limited.
  */
-import { z } from 'zod'
 import type { ArchWeights, Dropout } from '../../nn/index.ts'
 import { Generator, type Tensor } from '../../torch/index.ts'
 import { Alphas } from '../shared/alphas.ts'
 import { describeChange } from '../shared/group-change.ts'
+import { type LeftParts, leftState, loadLeft } from '../shared/left-state.ts'
 import { withoutSampled } from '../shared/sampled.ts'
-import { stateData } from '../shared/state.ts'
 import { nasbench201Weights } from '../shared/weight-recipe.ts'
 import type {
   ArchScores,
@@ -27,11 +26,6 @@ import { withFewerSkips } from './fewer-skips.ts'
 import { LeftGroup } from './left-group.ts'
 import { epochOf, stagesIn } from './schedule.ts'
 import { check, defaults, type PDartsSettings, pDartsSettings, published, warnings } from './settings.ts'
-
-const stateSchema = z.object({
-  generator: z.array(z.number().int()),
-  left: z.record(z.string(), z.array(z.array(z.boolean()))),
-})
 
 class PDarts<Architecture> implements Strategy<Architecture> {
   readonly #context: StrategyContext<Architecture>
@@ -123,16 +117,15 @@ class PDarts<Architecture> implements Strategy<Architecture> {
   }
 
   state(): StateDict {
-    const { tensors, data } = this.#alphas.state()
-    const left = Object.fromEntries([...this.#groups].map(([name, group]) => [name, group.left]))
-    return { tensors, data: { ...data, generator: [...this.#generator.state()], left } }
+    return leftState(this.#parts)
   }
 
   load(state: StateDict): void {
-    const { generator, left } = stateData(state, stateSchema)
-    this.#alphas.load(state)
-    for (const [name, group] of this.#groups) group.left = left[name] ?? []
-    this.#generator.load(generator)
+    loadLeft(state, this.#parts)
+  }
+
+  get #parts(): LeftParts {
+    return { alphas: this.#alphas, groups: this.#groups, generator: this.#generator }
   }
 
   dispose(): void {
