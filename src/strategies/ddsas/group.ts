@@ -12,7 +12,7 @@ import { maskTensor, mixingWeights, unnormalisedWeights } from './mixing-weights
 import { type EdgeMask, type EdgeMatrix, type Mixture, rawWeights } from './mixture.ts'
 import { closeWindow, emptyState, type SamplingState } from './saliency.ts'
 import { activeOperations, sampleSubspace } from './subspace.ts'
-import { meanScores, upperBounds } from './ucb.ts'
+import { ucbScores, upperBounds } from './ucb.ts'
 
 /** Alpha and zeta as they were read from the device. */
 export interface Values {
@@ -122,7 +122,10 @@ export class SampledGroup {
   /** What the next subspace is sampled by. */
   scored({ zeta }: Values, { exploration, totalPulls }: Exploration): FilledGroup {
     const { pulls, available } = this.#state
-    const scores = upperBounds(this.rewardMeans ?? meanScores(zeta), pulls, totalPulls, exploration)
+    const means = this.rewardMeans
+    const scores = means
+      ? upperBounds(means, pulls, totalPulls, exploration)
+      : ucbScores(zeta, pulls, totalPulls, exploration)
     return { scores, estimates: zeta, available, none: this.#none }
   }
 
